@@ -21,8 +21,8 @@ def sparsify(
     """Levels S (n_prompt, n_response) in 0..n_levels from importance I of that shape (Eq. 2)."""
     positive = np.maximum(np.asarray(importance, dtype=np.float64), 0.0)
     peak = positive.max(axis=0, keepdims=True, initial=0.0)
-    scaled = np.divide(positive, peak, out=np.zeros_like(positive), where=peak > 0)
-    return cut(np.ceil(n_levels * scaled).astype(np.uint8), threshold)
+    scaled = np.divide(n_levels * positive, peak, out=np.zeros_like(positive), where=peak > 0)
+    return cut(np.ceil(scaled).astype(np.uint8), threshold)
 
 
 def cut(levels: npt.NDArray[np.uint8], threshold: int) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,53 @@
+"""The salient map of one prompt under one model: what the comparison and the report read.
+
+It is the part of an attribution that tables 1 and 2 and figures 1 and 6 need, and it exists for maps that were
+computed elsewhere too (`read_maps` in `aftertune.results.storage` reads their Parquet layout).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aftertune.results.density import density, instruction_score
+from aftertune.results.sparsify import DENSITY_THRESHOLD, cut
+
+
+@dataclass(frozen=True, eq=False)
+class SalientMap:
+    """Levels S (n_prompt, n_response) of one instance, and where the user's text and instruction lie in its prompt.
+
+    ``offsets`` (n_prompt, 2) are the character ranges of the prompt's tokens in ``text``; ``is_user`` and
+    ``is_instruction`` (n_prompt,) mark tokens that the user wrote and tokens of the instruction. ``helpfulness`` is
+    the rating 1 to 4 of this model's response (appendix B.1), None where nobody rated it.
+    """
+
+    id: str
+    dataset: str
+    model: str
+    text: str
+    prompt_tokens: tuple[str, ...]
+    response_tokens: tuple[str, ...]
+    offsets: npt.NDArray[np.int64]
+    is_user: npt.NDArray[np.bool_]
+    is_instruction: npt.NDArray[np.bool_]
+    levels: npt.NDArray[np.uint8]
+    helpfulness: int | None = None
+
+    @property
+    def n_prompt(self) -> int:
+        """Number of prompt tokens (or units)."""
+        return len(self.prompt_tokens)
+
+    @property
+    def n_response(self) -> int:
+        """Number of response tokens."""
+        return len(self.response_tokens)
+
+    def density(self, threshold: int = DENSITY_THRESHOLD) -> npt.NDArray[np.float64]:
+        """Density of each prompt token (n_prompt,) (section 4.2)."""
+        return density(cut(self.levels, threshold))
+
+    def score(self, threshold: int = DENSITY_THRESHOLD) -> float:
+        """Density of the instruction, normalised as behind tables 1 and 2."""
+        return instruction_score(self.density(threshold), self.is_instruction)
