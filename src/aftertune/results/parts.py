@@ -1,0 +1,104 @@
+"""Parquet files of one row, written whole or not at all: what a run folder consists of.
+
+Arrays become lists (of lists), texts and lists of texts stay what they are, anything nested becomes JSON text, so
+that any Parquet reader can use a part. A part is written beside its place and renamed into it: it exists only when
+it is complete, and the same row gives the same bytes.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aftertune.errors import RunError
+
+Row = Mapping[str, Any]
+
+
+def write_row(address: str | Path, row: Row) -> None:
+    """Write one row to a Parquet file at any fsspec address; raises `RunError` if that fails."""
+    table = pa.table({name: _encode(value) for name, value in row.items()})
+    with replacing(address) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_row(address: str | Path) -> dict[str, Any]:
+    """Read what `write_row` wrote: lists of numbers come back as arrays; raises `RunError` if it is not there."""
+    try:
+        with fsspec.open(str(address), "rb") as file:
+            table = pq.read_table(file)
+        if table.num_rows != 1:
+            raise RunError(f"{address} has {table.num_rows} rows, a saved result has one. Give the file of one result.")
+        return {name: _decode(table.column(name).chunk(0)) for name in table.column_names}
+    except FileNotFoundError:
+        raise RunError(f"There is no file at {address}. Give the path of a saved result.") from None
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{address} could not be read as Parquet: {_first_line(error)}") from error
+
+
+def write_text(address: str | Path, text: str) -> None:
+    """Write a text file whole or not at all; raises `RunError` if that fails."""
+    with replacing(address) as file:
+        file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def replacing(address: str | Path) -> Iterator[Any]:
+    """A binary file beside ``address`` that takes its place when the block ends well, and is removed otherwise."""
+    system, path = fsspec.core.url_to_fs(str(address))
+    parent, name = path.rsplit("/", 1)
+    temporary = f"{parent}/.{name}.{os.getpid()}.partial"
+    try:
+        system.makedirs(parent, exist_ok=True)
+        with system.open(temporary, "wb") as file:
+            yield file
+        system.mv(temporary, path)
+    except (OSError, pa.ArrowException) as error:
+        with suppress(OSError):
+            system.rm(temporary)
+        raise RunError(
+            f"{address} could not be written: {_first_line(error)}. Choose a place that can be written, or make room "
+            "there; a run that is started again goes on where it stopped."
+        ) from error
+    except BaseException:
+        with suppress(OSError):
+            system.rm(temporary)
+        raise
+
+
+def _encode(value: Any) -> pa.Array:
+    if isinstance(value, np.ndarray):
+        kind = pa.from_numpy_dtype(value.dtype)
+        flat = pa.array(value.reshape(-1), type=kind)
+        for size in reversed(value.shape[1:]):
+            count = len(flat) // size if size else int(np.prod(value.shape[:-1]))
+            flat = pa.ListArray.from_arrays(pa.array(np.arange(count + 1) * size, type=pa.int32()), flat)
+        return pa.ListArray.from_arrays(pa.array([0, len(flat)], type=pa.int32()), flat)
+    if isinstance(value, str):
+        return pa.array([value])
+    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+        return pa.array([list(value)], type=pa.list_(pa.string()))
+    return pa.array([json.dumps(value, sort_keys=True)])
+
+
+def _decode(column: pa.Array) -> Any:
+    if pa.types.is_list(column.type) and not pa.types.is_string(column.type.value_type):
+        shape, values = [], column
+        while pa.types.is_list(values.type):
+            values = values.flatten()
+            shape.append(len(values))
+        sizes = [shape[0]] + [after // before if before else 0 for before, after in zip(shape, shape[1:], strict=False)]
+        return values.to_numpy(zero_copy_only=False).reshape(sizes)
+    value = column[0].as_py()
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
