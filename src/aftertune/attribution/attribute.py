@@ -1,0 +1,189 @@
+"""Which prompt tokens does each response token depend on?  (Sections 4.1 and 4.2.)
+
+1. Encode the prompt; take the response that was given, or generate it greedily.
+2. Divide the prompt into units.
+3. Choose the route: forward costs one pass per unit, reverse one per response token, removal is Eq. 1 itself.
+4. Compute the importance of every unit for every response token, several prompts in one batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from aftertune.attribution.agreement import measure_agreement
+from aftertune.attribution.batch import Batch, Task, make_batch
+from aftertune.attribution.forward import forward_importance
+from aftertune.attribution.removal import REMOVALS, removal_importance
+from aftertune.attribution.reverse import reverse_importance
+from aftertune.attribution.units import Unit, UnitChoice, split_units
+from aftertune.errors import AttributionError, PromptError
+from aftertune.models.backbone import Backbone
+from aftertune.models.borrowed import borrowed
+from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.generation import MAX_NEW_TOKENS, generate
+from aftertune.prompts.encoding import EncodedPrompt, encode, show_tokens
+from aftertune.prompts.prompt import Message, Prompt
+from aftertune.results.attribution import Attribution
+
+ROUTES = ("auto", "forward", "reverse", "removal")
+REVERSE_COST = 1.0  # one backward pass over one forward-mode pass, measured (bench/routes.py)
+
+
+def attribute(
+    checkpoint: Checkpoint,
+    prompt: str | Prompt,
+    response: str | None = None,
+    route: str = "auto",
+    unit: UnitChoice = "token",
+    *,
+    template: str = "raw",
+    removal: str = "zeroed",
+    check: bool = False,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> Attribution:
+    """Importance of each prompt unit to each response token (section 4.1).
+
+    Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``route`` is "forward",
+    "reverse" (both first order, equal up to rounding), "removal" (Eq. 1, with ``removal`` "zeroed" or "deleted"), or
+    "auto", the cheaper of the first two. ``unit`` is "token", "word", "sentence", "line", or character ranges.
+    ``template`` is "raw" or "chat". With ``check`` the result says how well it ranks units against removal.
+
+    Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
+    not known, `CheckpointError` where a response must be generated and no token ends it.
+    """
+    if isinstance(prompt, str):
+        prompt = Prompt(id="prompt", messages=(Message("user", prompt),))
+    text = response if response is not None else prompt.response
+    encoded = encode_for(checkpoint, prompt, template, text)
+    if encoded.response_ids is None:
+        (ids,) = generate(checkpoint, [encoded.ids.tolist()], max_new_tokens)
+        encoded = respond(encoded, ids)
+    if not len(response_of(encoded)):
+        raise PromptError(
+            "The response has no token: the model ended it at once. Give a response, or another prompt or template."
+        )
+    (found,) = attribute_batch(checkpoint, [encoded], route, unit, removal=removal)
+    return with_agreement(checkpoint, encoded, found, unit, removal) if check else found
+
+
+def with_agreement(
+    checkpoint: Checkpoint, encoded: EncodedPrompt, found: Attribution, unit: UnitChoice, removal: str = "zeroed"
+) -> Attribution:
+    """The attribution of an encoded prompt with its agreement with removal, which this computes."""
+    (removed,) = attribute_batch(checkpoint, [encoded], "removal", unit, removal=removal)
+    return replace(found, agreement=measure_agreement(found.importance, removed.importance, removal))
+
+
+def encode_for(checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None) -> EncodedPrompt:
+    """Token ids and spans of a prompt for this checkpoint; raises `PromptError` if it does not fit its context."""
+    return encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
+
+
+def respond(encoded: EncodedPrompt, response_ids: Sequence[int]) -> EncodedPrompt:
+    """The encoded prompt with a response in token ids, as a model generated it."""
+    return replace(encoded, response_ids=np.asarray(response_ids, dtype=np.int64))
+
+
+def response_of(encoded: EncodedPrompt) -> npt.NDArray[np.int64]:
+    """The response's token ids; raises `AttributionError` if there is no response yet."""
+    if encoded.response_ids is None:
+        raise AttributionError("This prompt has no response yet. Generate one, or give it.")
+    return encoded.response_ids
+
+
+def attribute_batch(
+    checkpoint: Checkpoint,
+    prompts: Sequence[EncodedPrompt],
+    route: str = "auto",
+    unit: UnitChoice = "token",
+    *,
+    removal: str = "zeroed",
+) -> list[Attribution]:
+    """Attributions of several encoded prompts with responses, computed as one batch; settings as for `attribute`.
+
+    An empty response gives an importance of shape (n_prompt, 0).
+    """
+    if route not in ROUTES:
+        raise AttributionError(f"The route {route!r} is not known. Allowed: {', '.join(ROUTES)}.")
+    if removal not in REMOVALS:
+        raise AttributionError(f"The removal {removal!r} is not known. Allowed: {', '.join(REMOVALS)}.")
+    divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
+    tasks = [_task(encoded, units) for encoded, units in divided if len(response_of(encoded))]
+    chosen = choose_route(tasks) if route == "auto" and tasks else route
+    computed = _compute(checkpoint, tasks, chosen, removal) if tasks else iter(())
+    name = f"removal ({removal})" if chosen == "removal" else chosen
+    kind = unit if isinstance(unit, str) else "spans"
+    return [
+        _result(checkpoint, encoded, units, next(computed) if len(response_of(encoded)) else None, name, kind)
+        for encoded, units in divided
+    ]
+
+
+def choose_route(tasks: Sequence[Task]) -> str:
+    """The cheaper of "forward" (one pass per unit) and "reverse" (one per response token) for a batch."""
+    n_units = max(len(task.units) for task in tasks)
+    n_response = max(len(task.response_ids) for task in tasks)
+    return "forward" if n_units <= REVERSE_COST * n_response else "reverse"
+
+
+def _task(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> Task:
+    return Task(tuple(encoded.ids.tolist()), tuple(response_of(encoded).tolist()), units)
+
+
+def _compute(
+    checkpoint: Checkpoint, tasks: Sequence[Task], route: str, removal: str
+) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    backbone = Backbone(checkpoint)
+    with borrowed(checkpoint.model, attention="eager"):
+        batch = make_batch(backbone, tasks)
+        importance, probability = _run(backbone, batch, route, removal)
+    for row, task in enumerate(tasks):
+        n, m = len(task.units), len(task.response_ids)
+        yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
+
+
+def _run(backbone: Backbone, batch: Batch, route: str, removal: str) -> tuple[Tensor, Tensor]:
+    if route == "removal":
+        return removal_importance(backbone, batch, removal)
+    return forward_importance(backbone, batch) if route == "forward" else reverse_importance(backbone, batch)
+
+
+def _result(
+    checkpoint: Checkpoint,
+    encoded: EncodedPrompt,
+    units: tuple[Unit, ...],
+    computed: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None,
+    route: str,
+    unit: str,
+) -> Attribution:
+    empty = np.zeros((len(units), 0), np.float32), np.zeros(0, np.float32)
+    importance, probability = computed or empty
+    offsets = _unit_offsets(encoded, units)
+    tokens = encoded.tokens if unit == "token" else tuple(encoded.text[start:end] for start, end in offsets)
+    ids = response_of(encoded).tolist()
+    return Attribution(
+        importance=importance,
+        probability=probability,
+        prompt_tokens=tuple(tokens),
+        response_tokens=show_tokens(checkpoint.tokenizer, ids),
+        text=encoded.text,
+        response=checkpoint.tokenizer.decode(ids),
+        offsets=offsets,
+        is_user=_majority(encoded.is_user, units),
+        is_instruction=_majority(encoded.is_instruction, units),
+        unit=unit,
+        route=route,
+        provenance=checkpoint.provenance,
+    )
+
+
+def _unit_offsets(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> npt.NDArray[np.int64]:
+    ranges = [(encoded.offsets[unit[0], 0], encoded.offsets[unit[-1], 1]) for unit in units]
+    return np.array(ranges, dtype=np.int64).reshape(-1, 2)
+
+
+def _majority(marked: npt.NDArray[np.bool_], units: tuple[Unit, ...]) -> npt.NDArray[np.bool_]:
+    return np.array([2 * marked[list(unit)].sum() >= len(unit) for unit in units], dtype=bool)

@@ -1,0 +1,36 @@
+"""The vocabulary projection, once: p(y_m) and its gradient with respect to the state that predicts y_m.
+
+METHOD: with h_m the final normalised state, dp_m = <g_m, dh_m> where g_m = p_m (W[y_m] - sum_v p_v W[v]) for a plain
+output embedding W.  Autograd gives g_m for every head (soft-capped logits too); no direction needs the vocabulary.
+"""
+
+import torch
+from torch import Tensor
+
+from aftertune.models.backbone import Backbone
+
+STATES_AT_ONCE = 128
+
+
+def predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability (B, M) of the targets (B, M), and its gradient (B, M, d_model) by the states (B, M, d_model)."""
+    parts = [
+        _predict(backbone, chunk, wanted)
+        for chunk, wanted in zip(states.split(STATES_AT_ONCE, 1), targets.split(STATES_AT_ONCE, 1), strict=True)
+    ]
+    return torch.cat([p for p, _ in parts], 1), torch.cat([g for _, g in parts], 1)
+
+
+def probability(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
+    """Probability (...) of the targets (...) from the states (..., d_model)."""
+    logits = backbone.logits(states)
+    wanted = torch.take_along_dim(logits, targets[..., None], dim=-1)[..., 0]
+    return (wanted - torch.logsumexp(logits, dim=-1)).exp()
+
+
+def _predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        leaf = states.detach().requires_grad_()
+        p = probability(backbone, leaf, targets)
+        (gradient,) = torch.autograd.grad(p.sum(), leaf)
+    return p.detach(), gradient

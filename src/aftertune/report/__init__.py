@@ -1,0 +1,7 @@
+"""FOR THE READER: results in; tables, figures and pages out; it computes nothing new."""
+
+from aftertune.report.contents import ReportContents
+from aftertune.report.instance import write_instance
+from aftertune.report.page import write_report
+
+__all__ = ["ReportContents", "write_instance", "write_report"]

@@ -1,0 +1,52 @@
+"""Plain values in words: a finding's evidence, the settings, and the honesty check."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aftertune.report.formats import DASH, is_number, p_value
+
+REMOVALS = {
+    "zeroed": "with the token's input embedding set to zero",
+    "deleted": "with the token left out of the sequence",
+}
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as (name, value) with names in words, joined by a dot."""
+    for key, value in values.items():
+        name = f"{prefix}{str(key).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{name} · ")
+        else:
+            yield name, value
+
+
+def describe(value: Any, name: str = "") -> str:
+    """A value as a reader wants it: p-values as such, other fractions with three significant digits, lists joined."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        joined = ", ".join(describe(item) for item in value)
+        return f"[{joined}]" if "interval" in name and value else joined or "none"
+    if isinstance(value, float) and is_number(value):
+        return p_value(value) if name.split(" · ")[-1].startswith("p value") else f"{value:.3g}"
+    return str(value)
+
+
+def check_sentence(check: Mapping[str, Any]) -> str:
+    """What the honesty check found, in two sentences."""
+    mean, std, top = check["spearman_mean"], check["spearman_std"], check["top1_agreement"]
+    how = REMOVALS.get(check["removal"], check["removal"])
+    if not is_number(mean):
+        return f"The first order was set against removal itself ({how}), but no rank correlation could be computed."
+    size = f"{check['n_instances']} instance{'' if check['n_instances'] == 1 else 's'}"
+    spread = f" ± {std:.2f}" if is_number(std) else ""
+    sentence = (
+        f"On {size}, importance to the first order was set against removing each prompt token in turn ({how}): over "
+        f"prompt tokens the two agree with a rank correlation of {mean:.2f}{spread} (1 is the same order, 0 is none)"
+    )
+    return sentence + (
+        f", and for {top:.0%} of response tokens they name the same most important prompt token." if is_number(top) else "."
+    )

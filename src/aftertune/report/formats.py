@@ -1,0 +1,151 @@
+"""How is each kind of number written: in plain text, in LaTeX and in HTML?
+
+Means stand with their standard deviation as in the paper (1.1302±0.54), p-values below 0.001 in scientific form;
+a number that could not be computed is a dash. One table of formats per medium, with the same kinds in each.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from markupsafe import Markup, escape
+
+DASH = "–"
+SMALL_P = 1e-3
+LEAST_P = 1e-300
+
+LATEX_SIGNS = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")
+
+Format = Callable[[Any], str]
+
+
+def is_number(value: Any) -> bool:
+    """Whether there is a finite number to write."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number(value: Any, digits: int = 3, signed: bool = False) -> str:
+    """A number with so many decimals; a dash where there is none."""
+    return f"{value:{'+' if signed else ''}.{digits}f}" if is_number(value) else DASH
+
+
+def spread(value: Mapping[str, Any] | None) -> str:
+    """Mean and standard deviation as the paper writes them, 1.1302±0.54."""
+    if value is None or not is_number(value["mean"]):
+        return DASH
+    return f"{number(value['mean'], 4)}±{number(value['std'], 2)}"
+
+
+def interval(value: Any) -> str:
+    """An interval, [0.10, 0.25]."""
+    if value is None or not all(is_number(end) for end in value):
+        return DASH
+    return f"[{number(value[0])}, {number(value[1])}]"
+
+
+def p_value(value: Any) -> str:
+    """A p-value: 0.0382, or 1.9e-5 below 0.001, or <1e-300."""
+    if not is_number(value):
+        return DASH
+    if value >= SMALL_P:
+        return f"{value:.4f}"
+    if value < LEAST_P:
+        return "<1e-300"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def count(value: Any) -> str:
+    """A whole number, or a dash."""
+    return str(value) if value is not None else DASH
+
+
+def yes_no(value: Any) -> str:
+    """Yes or no, or a dash where it is not known."""
+    return DASH if value is None else "yes" if value else "no"
+
+
+def text(value: Any) -> str:
+    """Any text, or a dash."""
+    return DASH if value is None else str(value)
+
+
+PLAIN: dict[str, Format] = {
+    "text": text,
+    "count": count,
+    "flag": yes_no,
+    "number": number,
+    "change": lambda value: number(value, signed=True),
+    "spread": spread,
+    "interval": interval,
+    "p": p_value,
+}
+
+
+def latex_text(value: Any) -> str:
+    """Text in which LaTeX's own signs are written out."""
+    return "".join(LATEX_SIGNS.get(sign, sign) for sign in text(value)).replace("\n", " ")
+
+
+def latex_p(value: Any) -> str:
+    """A p-value as a formula, $1.9\\times10^{-5}$."""
+    plain = p_value(value)
+    if "e" not in plain:
+        return latex_text(plain)
+    mantissa, exponent = plain.lstrip("<").split("e")
+    return f"${'<' if plain.startswith('<') else ''}{mantissa}\\times10^{{{exponent}}}$"
+
+
+def latex_spread(value: Any) -> str:
+    """Mean and standard deviation with LaTeX's sign."""
+    return latex_text(spread(value)).replace("±", r"$\pm$")
+
+
+def latex_change(value: Any) -> str:
+    """A signed number with a true minus."""
+    plain = number(value, signed=True)
+    return f"${plain}$" if is_number(value) else latex_text(plain)
+
+
+LATEX: dict[str, Format] = {kind: (lambda value, f=f: latex_text(f(value))) for kind, f in PLAIN.items()} | {  # type: ignore[misc]
+    "spread": latex_spread,
+    "p": latex_p,
+    "change": latex_change,
+}
+
+
+def markdown_text(value: Any) -> str:
+    """Text in which Markdown's own signs are escaped, on one line."""
+    return MARKDOWN_SIGNS.sub(r"\\\1", text(value)).replace("\n", " ")
+
+
+MARKDOWN: dict[str, Format] = PLAIN | {"text": markdown_text, "p": lambda value: p_value(value).replace("<", "\\<")}
+
+
+def html_p(value: Any) -> Markup:
+    """A p-value with a raised exponent."""
+    plain = p_value(value)
+    if "e" not in plain:
+        return escape(plain)
+    mantissa, exponent = plain.lstrip("<").split("e")
+    sign = Markup("&lt;&#8239;") if plain.startswith("<") else ""
+    return Markup("{}{}&#8239;×&#8239;10<sup>{}</sup>").format(sign, mantissa, exponent.replace("-", "−"))
+
+
+HTML: dict[str, Format] = PLAIN | {
+    "p": html_p,
+    "spread": lambda value: spread(value).replace("±", " ± "),
+    "change": lambda value: number(value, signed=True).replace("-", "−"),
+    "interval": lambda value: interval(value).replace("-", "−"),
+}

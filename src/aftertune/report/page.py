@@ -1,0 +1,167 @@
+"""From results to a report: the page, the tables and the figures in one folder.
+
+1. Tables 1, 2, figure 6's numbers and the list of prompts, each as CSV, LaTeX and Markdown.
+2. Figures as SVG and PNG, and the salient maps of the first prompts as SVG.
+3. The page: one file that fetches nothing (its content security policy forbids it), with the same tables and
+   figures in it, and the maps as compressed data that are drawn when a prompt is opened.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from aftertune.report import colours
+from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
+from aftertune.report.contents import ReportContents
+from aftertune.report.evidence import check_sentence, describe, flatten
+from aftertune.report.figures import map_chart, pair_chart, quarters_chart, scores_chart, shorten
+from aftertune.report.formats import HTML, PLAIN
+from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_json
+from aftertune.report.render import to_svg, write_picture
+from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, to_csv, to_latex, to_markdown
+from aftertune.results.parts import write_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+N_MAPS_DRAWN = 12
+LONGEST_FILE_ID = 80
+SNIPPET = 150
+
+
+def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_MAPS_DRAWN) -> Path:
+    """Write ``report.html``, ``tables/`` and ``figures/`` into ``folder``; returns the page's path.
+
+    The salient maps of the first ``n_maps_drawn`` prompts become SVG files too; all of them stand in the page. Each
+    file is written whole or not at all. Raises `RunError` if that fails, or if a model has two maps of one prompt.
+    """
+    pairs, texts, charts = pair_maps(contents), table_texts(contents), charts_of(contents)
+    for name, formats in texts.items():
+        for suffix, text in formats.items():
+            write_text(folder / "tables" / f"{name}.{suffix}", text)
+    for name, chart in charts.items():
+        write_picture(folder / "figures" / f"{name}.svg", chart)
+        write_picture(folder / "figures" / f"{name}.png", chart)
+    for pair in pairs[:n_maps_drawn]:
+        write_picture(folder / "figures" / f"map-{file_id(pair)}.svg", _map_of(pair))
+    page = folder / "report.html"
+    write_text(page, render_page(contents, pairs, texts, charts))
+    return page
+
+
+def table_texts(contents: ReportContents) -> dict[str, dict[str, str]]:
+    """Each table's text by file suffix: csv, tex and md."""
+    return {
+        name: {
+            "csv": to_csv(contents.comparison[name]),
+            "tex": to_latex(contents.comparison[name], columns, TITLES[name]),
+            "md": to_markdown(contents.comparison[name], columns),
+        }
+        for name, columns in COLUMNS.items()
+    }
+
+
+def charts_of(contents: ReportContents) -> dict[str, alt.TopLevelMixin]:
+    """The figures that the results allow: figure 6 and the scores."""
+    comparison, charts = contents.comparison, {}
+    if comparison["figure6"]:
+        charts["figure6"] = quarters_chart(comparison["figure6"], contents.base, contents.tuned)
+    if any(row["score_base"] is not None and row["score_tuned"] is not None for row in comparison["instances"]):
+        charts["scores"] = scores_chart(comparison["instances"], contents.base, contents.tuned)
+    return charts
+
+
+def render_page(
+    contents: ReportContents,
+    pairs: Sequence[PromptPair],
+    texts: Mapping[str, Mapping[str, str]],
+    charts: Mapping[str, alt.TopLevelMixin],
+) -> str:
+    """The page's HTML."""
+    rows = [_list_row(number, pair) for number, pair in enumerate(pairs)]
+    return environment().get_template("report.html").render(
+        contents=contents,
+        tables={name: _html_table(contents, name) for name in ("table2", "table1")},
+        figures={name: Markup(to_svg(chart)) for name, chart in charts.items()},  # noqa: S704 our own chart's markup
+        rows=rows,
+        widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
+        datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
+        payloads=[_payload(pair) for pair in pairs],
+        index=[f"{pair.id} {pair.text}".lower() for pair in pairs],
+        texts=texts,
+        settings=list(flatten(contents.settings)),
+        check=check_sentence(contents.check) if contents.check else None,
+        captions=CAPTIONS,
+        titles=TITLES,
+        empty=EMPTY,
+    )
+
+
+@cache
+def environment() -> Environment:
+    """The templates, with everything escaped that is not marked as markup of our own."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters |= {"describe": describe, "flatten": lambda value: list(flatten(value)), "fmt": lambda v, k: HTML[k](v)}
+    found.filters["script_json"] = lambda data: Markup(to_script_json(data))  # noqa: S704 signs of markup are escaped
+    found.globals |= {
+        "source": lambda name: Markup((TEMPLATES / name).read_text("utf-8")),  # noqa: S704 our own style and script
+        "light_ramp": colours.ramp(colours.LIGHT_RAMP),
+        "dark_ramp": colours.ramp(colours.DARK_RAMP),
+    }
+    return found
+
+
+def file_id(pair: PromptPair) -> str:
+    """The prompt's id as part of a file name: changed or long ids carry a digest, so that no two are the same."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", pair.id)[:LONGEST_FILE_ID]
+    if plain == pair.id:
+        return plain
+    return f"{plain}-{hashlib.sha256(f'{pair.dataset}/{pair.id}'.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def _map_of(pair: PromptPair) -> alt.TopLevelMixin:
+    if pair.base is not None and pair.tuned is not None:
+        return pair_chart(pair.base, pair.tuned)
+    only = pair.base or pair.tuned
+    assert only is not None, "a pair is made from at least one map"
+    return map_chart(only)
+
+
+def _html_table(contents: ReportContents, name: str) -> dict[str, Any]:
+    columns = COLUMNS[name]
+    return {
+        "heads": [(title, kind in TEXT_KINDS) for title, kind, _ in columns],
+        "rows": cells_of(contents.comparison[name], columns, HTML),
+    }
+
+
+def _list_row(number: int, pair: PromptPair) -> dict[str, Any]:
+    row = pair.row or {}
+    names = [key for _, _, key in COLUMNS["instances"]]
+    values = {name: row.get(name) for name in names} | {"id": pair.id, "dataset": pair.dataset}
+    text = " ".join(pair.text.split())
+    return values | {"number": number, "snippet": shorten(text, SNIPPET)}
+
+
+def _payload(pair: PromptPair) -> dict[str, Any]:
+    row = pair.row or {}
+    sides = []
+    for role, salient in (("base", pair.base), ("tuned", pair.tuned)):
+        if salient is None:
+            sides.append({"role": role, "missing": True})
+            continue
+        facts = {
+            "score": PLAIN["number"](row.get(f"score_{role}")),
+            "copied": row.get(f"copied_share_{role}"),
+            "repetitive": bool(row.get(f"repetitive_{role}")),
+            "helpfulness": salient.helpfulness,
+        }
+        sides.append({"role": role, **side_of(salient), **facts})
+    return {"id": pair.id, "sides": sides}

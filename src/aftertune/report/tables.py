@@ -1,0 +1,132 @@
+"""The comparison's tables as CSV, LaTeX (booktabs) and Markdown.
+
+CSV carries every number in full, one column each, nested keys joined by an underscore; LaTeX and Markdown carry the
+columns a paper shows. `COLUMNS` says for each table which they are: heading, kind of number, and where it stands in
+a row ("paired.p_value" is the p-value inside "paired").
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aftertune.report.formats import LATEX, MARKDOWN, Format, latex_text, markdown_text
+
+Row = Mapping[str, Any]
+Column = tuple[str, str, str]
+
+COLUMNS: dict[str, list[Column]] = {
+    "table1": [
+        ("Data set", "text", "dataset"),
+        ("Model", "text", "model"),
+        ("Followed", "spread", "followed"),
+        ("n", "count", "followed.n"),
+        ("Not followed", "spread", "unfollowed"),
+        ("n", "count", "unfollowed.n"),
+        ("Difference", "change", "difference"),
+        ("95% interval", "interval", "difference_interval"),
+        ("p", "p", "p_value"),
+        ("p (Holm)", "p", "p_value_holm"),
+        ("g", "number", "effect_size_g"),
+        ("AUROC", "number", "auroc"),
+        ("95% interval", "interval", "auroc_interval"),
+    ],
+    "table2": [
+        ("Data set", "text", "dataset"),
+        ("n", "count", "tuned.n"),
+        ("Base", "spread", "base"),
+        ("Tuned", "spread", "tuned"),
+        ("Difference", "change", "difference"),
+        ("95% interval", "interval", "difference_interval"),
+        ("p", "p", "p_value"),
+        ("p (Holm)", "p", "p_value_holm"),
+        ("g", "number", "effect_size_g"),
+        ("Pairs", "count", "paired.n_pairs"),
+        ("Paired difference", "change", "paired.difference"),
+        ("95% interval", "interval", "paired.difference_interval"),
+        ("Paired p", "p", "paired.p_value"),
+        ("Paired p (Holm)", "p", "paired.p_value_holm"),
+    ],
+    "figure6": [
+        ("Data set", "text", "dataset"),
+        ("Model", "text", "model"),
+        ("First quarter", "number", "quarters.0"),
+        ("Second", "number", "quarters.1"),
+        ("Third", "number", "quarters.2"),
+        ("Last quarter", "number", "quarters.3"),
+    ],
+    "instances": [
+        ("Prompt", "text", "id"),
+        ("Data set", "text", "dataset"),
+        ("Score, base", "number", "score_base"),
+        ("Score, tuned", "number", "score_tuned"),
+        ("Difference", "change", "difference"),
+        ("Copied, base", "number", "copied_share_base"),
+        ("Copied, tuned", "number", "copied_share_tuned"),
+        ("Repetitive, base", "flag", "repetitive_base"),
+        ("Repetitive, tuned", "flag", "repetitive_tuned"),
+    ],
+}
+TEXT_KINDS = ("text", "flag")
+NESTED = ("followed", "unfollowed", "base", "tuned", "paired")
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Rows as CSV with every key of every row, numbers in full, empty where there is none; "" without rows."""
+    flat = [dict(_flatten(row)) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
+    if names:
+        writer.writeheader()
+    writer.writerows(flat)
+    return buffer.getvalue()
+
+
+def to_latex(rows: Sequence[Row], columns: Sequence[Column], caption: str) -> str:
+    """A booktabs table; it needs the package booktabs and nothing else."""
+    shape = "".join("l" if kind in TEXT_KINDS else "r" for _, kind, _ in columns)
+    body = [" & ".join(cells) + r" \\" for cells in cells_of(rows, columns, LATEX)]
+    head = " & ".join(latex_text(title) for title, _, _ in columns) + r" \\"
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex_text(caption)}}}", rf"\begin{{tabular}}{{{shape}}}"]
+    lines += [r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def to_markdown(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """A Markdown table, numbers to the right."""
+    rule = ["---" if kind in TEXT_KINDS else "---:" for _, kind, _ in columns]
+    head = [markdown_text(title) for title, _, _ in columns]
+    lines = [head, rule, *cells_of(rows, columns, MARKDOWN)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def cells_of(rows: Sequence[Row], columns: Sequence[Column], formats: Mapping[str, Format]) -> list[list[str]]:
+    """The written cells of each row."""
+    return [[formats[kind](look_up(row, key)) for _, kind, key in columns] for row in rows]
+
+
+def look_up(row: Row, key: str) -> Any:
+    """The value at a dotted key; None where a part on the way is None."""
+    value: Any = row
+    for name in key.split("."):
+        if value is None:
+            return None
+        value = value[int(name)] if isinstance(value, (list, tuple)) else value[name]
+    return value
+
+
+def _flatten(row: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in row.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{name}_")
+        elif isinstance(value, (list, tuple)):
+            yield from _flatten({part: item for part, item in zip(_parts(name, value), value, strict=True)}, f"{name}_")
+        elif value is not None or not (key in NESTED or key.endswith("interval")):
+            yield name, value
+
+
+def _parts(name: str, values: Sequence[Any]) -> list[str]:
+    is_interval = name.endswith("interval") and len(values) == 2
+    return ["low", "high"] if is_interval else [str(index) for index in range(1, len(values) + 1)]

@@ -1,0 +1,73 @@
+"""Tiny models of every family, built from config with a fixed seed, and a tokenizer that needs no download."""
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MistralConfig,
+    Olmo2Config,
+    Phi3Config,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+SHARED = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "eos_token_id": 2}
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "bos_token_id": 1}
+GQA = SHARED | HEADS | {"pad_token_id": 0}
+
+CONFIGS = {
+    "llama": lambda: LlamaConfig(**GQA, tie_word_embeddings=True),
+    "mistral": lambda: MistralConfig(**GQA, sliding_window=6),
+    "qwen2": lambda: Qwen2Config(**GQA),
+    "qwen3": lambda: Qwen3Config(**GQA, head_dim=16),
+    "gemma2": lambda: Gemma2Config(**GQA, head_dim=8, sliding_window=6, final_logit_softcapping=5.0),
+    "gemma3_text": lambda: Gemma3TextConfig(**GQA, head_dim=8, sliding_window=6, sliding_window_pattern=2),
+    "phi3": lambda: Phi3Config(**GQA),
+    "olmo2": lambda: Olmo2Config(**GQA),
+    "gpt2": lambda: GPT2Config(
+        vocab_size=300, n_embd=32, n_layer=3, n_head=4, n_positions=128, bos_token_id=1, eos_token_id=2
+    ),
+    "gpt_neox": lambda: GPTNeoXConfig(
+        **SHARED, num_attention_heads=4, max_position_embeddings=128, rotary_pct=0.5, bos_token_id=1
+    ),
+}
+FAMILIES = sorted(CONFIGS)
+
+
+def make_model(family: str = "llama", dtype: torch.dtype = torch.float32, seed: int = 0) -> PreTrainedModel:
+    """A model whose weights are large enough that its probabilities differ clearly from uniform ones."""
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(CONFIGS[family]()).to(dtype).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            scale = 0.1 if weight.ndim == 1 else 0.5 if "embed" in name or "wte" in name else 0.15
+            weight.add_(scale * torch.randn_like(weight))
+    torch.random.set_rng_state(state)
+    return model.requires_grad_(False)
+
+
+def make_tokenizer(chat: bool = True) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with 300 tokens, special tokens 0 to 2, trained on a few sentences."""
+    core = Tokenizer(models.BPE(unk_token=None))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<pad>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(["the cat sat on the mat. Rewrite the text. Input: Output: answer the question"], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+    if chat:
+        tokenizer.chat_template = (
+            "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
+            "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+        )
+    return tokenizer
