@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aftertune.prompts import Message, Prompt, read_prompts
     from aftertune.results.attribution import Attribution
     from aftertune.results.maps import SalientMap
-    from aftertune.study import compare, report, score
+    from aftertune.study import compare, score, write_report
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,8 +28,8 @@ __all__ = [
     "compare",
     "load",
     "read_prompts",
-    "report",
     "score",
+    "write_report",
 ]
 
 # Loaded when first asked for, so that `import aftertune` and `aftertune --help` do not wait for torch.
@@ -40,7 +40,7 @@ _HOMES = {
     "aftertune.prompts": ("Message", "Prompt", "read_prompts"),
     "aftertune.results.attribution": ("Attribution",),
     "aftertune.results.maps": ("SalientMap",),
-    "aftertune.study": ("compare", "score"),
+    "aftertune.study": ("compare", "score", "write_report"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

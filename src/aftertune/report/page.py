@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -21,7 +20,7 @@ from aftertune.report import colours
 from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
 from aftertune.report.contents import ReportContents
 from aftertune.report.evidence import check_sentence, describe, flatten
-from aftertune.report.figures import map_chart, pair_chart, quarters_chart, scores_chart, shorten
+from aftertune.report.figures import Spec, map_chart, pair_chart, quarters_chart, scores_chart, shorten
 from aftertune.report.formats import HTML, PLAIN
 from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_json
 from aftertune.report.render import to_svg, write_picture
@@ -66,7 +65,7 @@ def table_texts(contents: ReportContents) -> dict[str, dict[str, str]]:
     }
 
 
-def charts_of(contents: ReportContents) -> dict[str, alt.TopLevelMixin]:
+def charts_of(contents: ReportContents) -> dict[str, Spec]:
     """The figures that the results allow: figure 6 and the scores."""
     comparison, charts = contents.comparison, {}
     if comparison["figure6"]:
@@ -80,7 +79,7 @@ def render_page(
     contents: ReportContents,
     pairs: Sequence[PromptPair],
     texts: Mapping[str, Mapping[str, str]],
-    charts: Mapping[str, alt.TopLevelMixin],
+    charts: Mapping[str, Spec],
 ) -> str:
     """The page's HTML."""
     rows = [_list_row(number, pair) for number, pair in enumerate(pairs)]
@@ -126,7 +125,7 @@ def file_id(pair: PromptPair) -> str:
     return f"{plain}-{hashlib.sha256(f'{pair.dataset}/{pair.id}'.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
-def _map_of(pair: PromptPair) -> alt.TopLevelMixin:
+def _map_of(pair: PromptPair) -> Spec:
     if pair.base is not None and pair.tuned is not None:
         return pair_chart(pair.base, pair.tuned)
     only = pair.base or pair.tuned

@@ -110,7 +110,7 @@ def side_of(salient: SalientMap) -> dict[str, Any]:
 
 def encode_bytes(array: npt.NDArray[np.generic]) -> str:
     """An array's bytes, row by row, compressed and in base64."""
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 6)).decode("ascii")
 
 
 def to_script_json(data: Any) -> str:

@@ -1,6 +1,8 @@
-"""A chart becomes a picture: SVG text or PNG bytes, drawn here, with nothing fetched from the network."""
+"""A chart (a Vega-Lite specification) becomes a picture: SVG text or PNG bytes, drawn here, with nothing fetched from the network."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import vl_convert
@@ -12,26 +14,25 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 PNG_SCALE = 3.0
 
 
-def to_svg(chart: alt.TopLevelMixin) -> str:
+def to_svg(spec: Mapping[str, Any]) -> str:
     """The chart as SVG text, on a clear ground."""
-    svg: str = vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=VEGA_LITE)
+    svg: str = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
     return svg
 
 
-def to_png(chart: alt.TopLevelMixin) -> bytes:
+def to_png(spec: Mapping[str, Any]) -> bytes:
     """The chart as PNG, three dots a unit, on white."""
-    spec = chart.to_dict()
-    spec.setdefault("config", {})["background"] = "white"
-    png: bytes = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=PNG_SCALE)
+    on_white = {**spec, "config": {**spec["config"], "background": "white"}}
+    png: bytes = vl_convert.vegalite_to_png(on_white, vl_version=VEGA_LITE, scale=PNG_SCALE)
     return png
 
 
-def write_picture(path: Path, chart: alt.TopLevelMixin) -> None:
+def write_picture(path: Path, spec: Mapping[str, Any]) -> None:
     """Write the chart as .svg or .png by the suffix, whole or not at all; raises `RunError` for another suffix."""
     if path.suffix == ".svg":
-        write_text(path, to_svg(chart))
+        write_text(path, to_svg(spec))
     elif path.suffix == ".png":
         with replacing(path) as file:
-            file.write(to_png(chart))
+            file.write(to_png(spec))
     else:
         raise RunError(f"A picture cannot be written as {path.suffix or 'a file without suffix'}. Use .svg or .png.")

@@ -28,20 +28,33 @@ class RunFolder:
 
     @classmethod
     def start(cls, address: str | Path, identity: Mapping[str, Any], record: Mapping[str, Any]) -> "RunFolder":
-        """Begin a run, or go on with the one that lies there.
+        """Begin a run, or go on with the one that lies there; see `claim`.
 
-        ``identity`` is what must be the same to go on (settings, fingerprints); ``record`` is kept beside it
-        (versions, names). Raises `RunError` if the folder holds a run of another identity, or something else.
+        Raises `RunError` if the folder holds a run of another identity, or something else.
         """
-        run, plain = cls(str(address).rstrip("/")), json.loads(json.dumps(identity))
-        if run.exists("run.json"):
-            run._must_equal(plain)
-        elif run._is_occupied():
+        run = cls(str(address).rstrip("/"))
+        if not run.exists("run.json") and run._is_occupied():
             raise RunError(f"{address} is not empty and holds no run. Give a new folder, or that of an earlier run.")
-        else:
-            text = json.dumps({"identity": plain, "record": record}, indent=2, sort_keys=True)
-            write_text(run.path("run.json"), text + "\n")
+        run.claim("run.json", identity, record)
         return run
+
+    def claim(self, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        """Keep ``identity`` and ``record`` as a JSON file, or find it there already.
+
+        ``identity`` is what must be the same to go on (settings, fingerprints); ``record`` is only kept (versions,
+        names). Raises `RunError` naming what differs if the file holds another identity.
+        """
+        plain = json.loads(json.dumps(identity))
+        if self.exists(name):
+            differing = list(_differences(self.read_json(name)["identity"], plain))
+            if differing:
+                raise RunError(
+                    f"{self.address} holds a run with other settings: {'; '.join(differing)}. "
+                    "Repeat it with its own settings to continue it, or give another folder."
+                )
+        else:
+            text = json.dumps({"identity": plain, "record": record}, indent=2, sort_keys=True, ensure_ascii=False)
+            write_text(self.path(name), text + "\n")
 
     @classmethod
     def open(cls, address: str | Path) -> "RunFolder":
@@ -60,15 +73,16 @@ class RunFolder:
         system, path = fsspec.core.url_to_fs(self.path(*names))
         return bool(system.exists(path))
 
-    def settings(self) -> dict[str, Any]:
-        """What ``run.json`` says: ``identity`` and ``record``; raises `RunError` if it is damaged."""
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A file that `claim` wrote: ``identity`` and ``record``; raises `RunError` if it is missing or damaged."""
         try:
-            with fsspec.open(self.path("run.json"), "r", encoding="utf-8") as file:
+            with fsspec.open(self.path(name), "r", encoding="utf-8") as file:
                 found: dict[str, Any] = json.load(file)
-            found["identity"], found["record"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path('run.json')} is damaged ({error}). Start again in a new folder.") from error
-        return found
+            return {"identity": found["identity"], "record": found["record"]}
+        except FileNotFoundError:
+            raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path(name)} is damaged ({error}). Start again in a new folder.") from error
 
     def part(self, kind: str, model: str, id: str) -> tuple[str, str, str]:
         """The names (folder, folder, file) of one unit's part."""
@@ -90,15 +104,6 @@ class RunFolder:
         if system.isfile(path):
             raise RunError(f"{self.address} is a file. Give a folder for the run.")
         return bool(system.exists(path) and system.ls(path))
-
-    def _must_equal(self, identity: Mapping[str, Any]) -> None:
-        before = self.settings()["identity"]
-        differing = list(_differences(before, identity))
-        if differing:
-            raise RunError(
-                f"{self.address} holds a run with other settings: {'; '.join(differing)}. "
-                "Repeat it with its own settings to continue it, or give another folder."
-            )
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

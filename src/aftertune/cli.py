@@ -1,0 +1,249 @@
+"""One command per question: each parses, calls the library, and prints. No science here."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+import aftertune
+from aftertune.errors import AftertuneError, RunError
+
+if TYPE_CHECKING:
+    from aftertune.comparison.change import Comparison
+    from aftertune.results.attribution import Attribution
+
+app = typer.Typer(
+    help="What did tuning change inside this language model?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs).")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16 or float64.")]
+Template = Annotated[str, typer.Option(help="raw, or chat (the tokenizer's chat template).")]
+Remote = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
+MaxNew = Annotated[int, typer.Option(min=1, help="Longest response that is generated.")]
+
+
+@app.callback()
+def top(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and end.")] = False,
+) -> None:
+    """What did tuning change inside this language model?"""
+    if version:
+        typer.echo(f"aftertune {aftertune.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(help="Hub id, folder, or .gguf file.")],
+    tuned: Annotated[str, typer.Argument(help="Hub id, folder, or .gguf file.")],
+    run: Annotated[Path, typer.Option(help="Folder that keeps the run and its report.")],
+    prompts: Annotated[str | None, typer.Option(help="Prompt file; by default twelve of ours.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.")] = None,
+    max_new_tokens: MaxNew = 300,
+    template: Template = "raw",
+    base_adapter: Annotated[str | None, typer.Option(help="LoRA adapter of the base.")] = None,
+    tuned_adapter: Annotated[str | None, typer.Option(help="LoRA adapter of the tuned.")] = None,
+    check: Annotated[int, typer.Option(min=0, help="Prompts per model held against removal itself.")] = 4,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    trust_remote_code: Remote = False,
+    as_json: Json = False,
+) -> None:
+    """Compare a BASE and a TUNED checkpoint on the same prompts, and write the report.
+
+    An interrupted comparison goes on where it stopped when the same command is given again.
+    """
+    with _progress() as progress:
+        found = aftertune.compare(
+            base,
+            tuned,
+            run,
+            prompts,
+            base_adapter=base_adapter,
+            tuned_adapter=tuned_adapter,
+            limit=limit,
+            max_new_tokens=max_new_tokens,
+            template=template,
+            check=check,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+        )
+    _tell(found, as_json, report=run / "report.html")
+
+
+@app.command()
+def attribute(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, or .gguf file.")],
+    prompt: Annotated[str, typer.Option(help="The prompt's text.")],
+    response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
+    route: Annotated[str, typer.Option(help="auto, forward, reverse, or removal (Eq. 1 itself).")] = "auto",
+    unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
+    removal: Annotated[str, typer.Option(help="With route removal: zeroed or deleted.")] = "zeroed",
+    check: Annotated[bool, typer.Option("--check", help="Also hold the first order against removal itself.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="LoRA adapter.")] = None,
+    template: Template = "raw",
+    max_new_tokens: MaxNew = 300,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Remote = False,
+    as_json: Json = False,
+) -> None:
+    """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
+    if out is not None:
+        _check_suffix(out)
+    checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
+    found = aftertune.attribute(
+        checkpoint,
+        prompt,
+        response,
+        route,
+        unit,
+        template=template,
+        removal=removal,
+        check=check,
+        max_new_tokens=max_new_tokens,
+    )
+    if out is not None:
+        _write_attribution(out, found)
+    if as_json:
+        typer.echo(json.dumps(_plain(found), ensure_ascii=False))
+    else:
+        _show_attribution(found, out)
+
+
+@app.command()
+def score(
+    maps: Annotated[Path, typer.Argument(help="Parquet file of maps.")],
+    prompts: Annotated[str, typer.Option(help="The prompts the maps were made of, with spans and ratings.")],
+    base: Annotated[str | None, typer.Option(help="Name of the base in the file.")] = None,
+    tuned: Annotated[str | None, typer.Option(help="Name of the tuned in the file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tables 1 and 2 and figure 6 from maps that were computed elsewhere."""
+    _tell(aftertune.score(maps, prompts, base, tuned), as_json)
+
+
+@app.command()
+def demo(
+    run: Annotated[Path, typer.Option(help="Folder that keeps the run and its report.")] = Path("runs/demo"),
+    as_json: Json = False,
+) -> None:
+    """Compare SmolLM2-135M-Instruct with the LoRA adapter that comes with Aftertune, on twelve prompts."""
+    from aftertune.demo import ADAPTER, MAX_NEW_TOKENS, find_demo_base
+
+    base = find_demo_base()
+    with _progress() as progress:
+        found = aftertune.compare(
+            base, base, run, tuned_adapter=ADAPTER, max_new_tokens=MAX_NEW_TOKENS, progress=progress
+        )
+    _tell(found, as_json, report=run / "report.html")
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")], as_json: Json = False) -> None:
+    """Write the report of a saved run again."""
+    _tell(aftertune.write_report(run), as_json, report=run / "report.html")
+
+
+def main() -> NoReturn:
+    """The program ``aftertune``: exits with 2 and one message where the input is at fault."""
+    try:
+        app(standalone_mode=True)
+    except AftertuneError as error:
+        typer.echo(f"aftertune: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("aftertune: interrupted; the same command goes on where it stopped.", err=True)
+        sys.exit(130)
+    sys.exit(0)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    clock = (TextColumn("took"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, *clock, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(what: str, done: float, total: float) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield progress
+
+
+def _tell(found: "Comparison", as_json: bool, report: Path | None = None) -> None:
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        return
+    from aftertune.comparison.findings import describe
+
+    for finding in describe(found):
+        typer.echo(f"- {finding.headline}\n  {finding.sentence}")
+    if report is not None:
+        typer.echo(f"\nReport: {report}")
+
+
+def _plain(found: "Attribution") -> dict[str, Any]:
+    row = found.to_row()
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()} | {
+        "levels": found.levels().tolist(),
+        "density": found.density().tolist(),
+    }
+
+
+def _check_suffix(out: Path) -> None:
+    allowed = (".json", ".html", ".svg", ".png", ".parquet")
+    if out.suffix not in allowed:
+        raise RunError(f"{out} ends in {out.suffix or 'nothing'!r}. Allowed: {', '.join(allowed)}.")
+
+
+def _write_attribution(out: Path, found: "Attribution") -> None:
+    from aftertune.report.instance import write_instance
+    from aftertune.results.parts import write_text
+
+    if out.suffix == ".json":
+        write_text(out, json.dumps(_plain(found), ensure_ascii=False) + "\n")
+    elif out.suffix == ".parquet":
+        found.save(out)
+    else:
+        write_instance(out, found.to_map("attribution"), found.importance, found.probability)
+
+
+def _show_attribution(found: "Attribution", out: Path | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    console.print(Text(f"Response: {found.response}"))
+    table = Table("prompt " + found.unit, "density", "most important for", box=None)
+    for token, density, row in zip(found.prompt_tokens, found.density(), found.levels(), strict=True):
+        top = [found.response_tokens[index] for index in (-row.astype(int)).argsort(kind="stable")[:5] if row[index] > 7]
+        table.add_row(Text(repr(token)[1:-1]), f"{density:.2f}", Text(" | ".join(repr(t)[1:-1] for t in top)))
+    console.print(table)
+    if found.agreement:
+        console.print(
+            f"First order against removal ({found.agreement.removal}): rank correlation "
+            f"{found.agreement.spearman:.2f}, same top unit for {found.agreement.top1:.0%} of response tokens."
+        )
+    if out is not None:
+        console.print(Text(f"Written: {out}"))

