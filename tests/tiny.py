@@ -2,8 +2,8 @@
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 from transformers import (
+    AutoModelForCausalLM,
     Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
@@ -12,6 +12,8 @@ from transformers import (
     MistralConfig,
     Olmo2Config,
     Phi3Config,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
 )
@@ -43,13 +45,13 @@ def make_model(family: str = "llama", dtype: torch.dtype = torch.float32, seed: 
     """A model whose weights are large enough that its probabilities differ clearly from uniform ones."""
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[family]()).to(dtype).eval()
+    model = AutoModelForCausalLM.from_config(CONFIGS[family]()).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             scale = 0.1 if weight.ndim == 1 else 0.5 if "embed" in name or "wte" in name else 0.15
             weight.add_(scale * torch.randn_like(weight))
     torch.random.set_rng_state(state)
-    return model.requires_grad_(False)
+    return model.to(dtype).requires_grad_(False)
 
 
 def make_tokenizer(chat: bool = True) -> PreTrainedTokenizerFast:

@@ -237,7 +237,9 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
     console.print(Text(f"Response: {found.response}"))
     table = Table("prompt " + found.unit, "density", "most important for", box=None)
     for token, density, row in zip(found.prompt_tokens, found.density(), found.levels(), strict=True):
-        top = [found.response_tokens[index] for index in (-row.astype(int)).argsort(kind="stable")[:5] if row[index] > 7]
+        top = [
+            found.response_tokens[index] for index in (-row.astype(int)).argsort(kind="stable")[:5] if row[index] > 7
+        ]
         table.add_row(Text(repr(token)[1:-1]), f"{density:.2f}", Text(" | ".join(repr(t)[1:-1] for t in top)))
     console.print(table)
     if found.agreement:

@@ -154,9 +154,7 @@ def _claim(folder: RunFolder, role: str, checkpoint: "Checkpoint", prompts: Sequ
 
     provenance = checkpoint.provenance
     folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
-    tokens = {
-        prompt.id: encode_for(checkpoint, prompt, template, prompt.response).ids.tolist() for prompt in prompts
-    }
+    tokens = {prompt.id: encode_for(checkpoint, prompt, template, prompt.response).ids.tolist() for prompt in prompts}
     if folder.exists("prompts.json"):
         before = folder.read_json("prompts.json")["record"]["tokens"]
         differing = [id for id in tokens if tokens[id] != before[id]]

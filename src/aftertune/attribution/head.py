@@ -14,10 +14,7 @@ STATES_AT_ONCE = 128
 
 def predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Probability (B, M) of the targets (B, M), and its gradient (B, M, d_model) by the states (B, M, d_model)."""
-    parts = [
-        _predict(backbone, chunk, wanted)
-        for chunk, wanted in zip(states.split(STATES_AT_ONCE, 1), targets.split(STATES_AT_ONCE, 1), strict=True)
-    ]
+    parts = [_predict(backbone, chunk, wanted) for chunk, wanted in zip(_cut(states), _cut(targets), strict=True)]
     return torch.cat([p for p, _ in parts], 1), torch.cat([g for _, g in parts], 1)
 
 
@@ -26,6 +23,10 @@ def probability(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
     logits = backbone.logits(states)
     wanted = torch.take_along_dim(logits, targets[..., None], dim=-1)[..., 0]
     return (wanted - torch.logsumexp(logits, dim=-1)).exp()
+
+
+def _cut(tensor: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(tensor, STATES_AT_ONCE, dim=1)
 
 
 def _predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,4 +29,4 @@ def merge_adapter(model: PreTrainedModel, adapter: str) -> PreTrainedModel:
             f"The adapter {adapter} could not be merged into {type(model).__name__}: {reason[:300]} "
             "Give an adapter that was trained on this base."
         ) from error
-    return merged  # type: ignore[no-any-return]
+    return merged

@@ -91,9 +91,7 @@ def load(
     return _checked(model, tokenizer, Path(str(ref)).name if Path(str(ref)).exists() else str(ref), revision, adapter)
 
 
-def _adopt(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, adapter: str | Path | None
-) -> Checkpoint:
+def _adopt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, adapter: str | Path | None) -> Checkpoint:
     if tokenizer is None:
         raise CheckpointError("A model in memory needs its tokenizer: load(model, tokenizer=tokenizer).")
     if adapter is not None:
@@ -145,7 +143,9 @@ def _find(ref: str) -> Source:
         return Source(str(path.parent), {"gguf_file": path.name})
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise CheckpointError(f"The folder {ref} holds no model (no config.json). Give a folder of save_pretrained.")
+            raise CheckpointError(
+                f"The folder {ref} holds no model (no config.json). Give a folder of save_pretrained."
+            )
         return Source(str(path), {})
     if path.is_file():
         raise CheckpointError(f"{ref} is a file, not a checkpoint. Give a folder, a .gguf file, or a hub id.")
@@ -174,7 +174,7 @@ def _read_weights(ref: Any, place: str, arguments: dict[str, Any]) -> PreTrained
             f"The weights of {ref} do not fit its configuration: {len(absent)} missing, {len(misshapen)} of another "
             f"shape (first: {(absent + misshapen)[0]}). Download or save the checkpoint again."
         )
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:
@@ -190,7 +190,7 @@ def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch
     for name, buffer in model.named_buffers():
         plain.get_buffer(name).copy_(buffer)
     plain.generation_config = model.generation_config
-    return plain  # type: ignore[no-any-return]
+    return plain
 
 
 def _device(device: str) -> str:

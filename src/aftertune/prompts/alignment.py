@@ -21,6 +21,7 @@ from aftertune.errors import PromptError
 from aftertune.results.readable import BYTE_OF, BYTE_PIECE, SPACE_PIECE
 
 SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Za-z_0-9]+\]")
+WHITE_SPACE = re.compile(rb"\s*")
 SHOWN = 24
 
 Spelling = Callable[[str], bytes | None]
@@ -31,25 +32,25 @@ def align_pieces(text: str, pieces: Sequence[str]) -> npt.NDArray[np.int64]:
 
     Raises `PromptError` if a piece does not stand where it must, or if the pieces end before the text does.
     """
-    plain = text.replace(SPACE_PIECE, " ").encode("utf-8", "surrogatepass")
-    furthest = _Lost(-1, 0, "")
-    for spelling in (_sentencepiece, _byte_level):
+    losses = []
+    # A "▁" of the text itself and a space are the same piece to SentencePiece.
+    for spelling, spelled_text in ((_sentencepiece, text.replace(SPACE_PIECE, " ")), (_byte_level, text)):
         try:
-            return _to_characters(text, _lay(plain, pieces, spelling))
-        except _Lost as lost:
-            furthest = max(furthest, lost, key=lambda one: one.index)
-    raise PromptError(furthest.explain(text, plain))
+            return _to_characters(spelled_text, list(_lay(_bytes(spelled_text), pieces, spelling)))
+        except _LostError as lost:
+            losses.append((lost.index, lost.explain(spelled_text)))
+    raise PromptError(max(losses)[1])
 
 
-class _Lost(Exception):
+class _LostError(Exception):
     """The piece number ``index`` does not stand at byte ``cursor``."""
 
     def __init__(self, index: int, cursor: int, piece: str) -> None:
         super().__init__(index, cursor, piece)
         self.index, self.cursor, self.piece = index, cursor, piece
 
-    def explain(self, text: str, plain: bytes) -> str:
-        at = len(plain[: self.cursor].decode("utf-8", "ignore"))
+    def explain(self, text: str) -> str:
+        at = len(_bytes(text)[: self.cursor].decode("utf-8", "ignore"))
         what = f"Piece {self.index} ({self.piece!r}) does not stand" if self.piece else "The pieces end before the text"
         return (
             f"{what} at character {at} of the prompt, where {text[at : at + SHOWN]!r} comes. The tokens must be those "
@@ -64,21 +65,23 @@ def _lay(plain: bytes, pieces: Sequence[str], spelling: Spelling) -> Iterator[tu
         if found is None and SPECIAL.fullmatch(piece):
             found = cursor, cursor
         if found is None:
-            raise _Lost(index, cursor, piece)
+            raise _LostError(index, cursor, piece)
         yield found
         cursor = found[1]
     if plain[cursor:].strip():
-        raise _Lost(len(pieces), cursor, "")
+        raise _LostError(len(pieces), cursor, "")
 
 
 def _find(plain: bytes, cursor: int, wanted: bytes | None) -> tuple[int, int] | None:
     if wanted is None:
         return None
-    after = len(plain) - len(plain[cursor:].lstrip())
-    # As it stands; after white space that no piece spells; and, at the text's start or after a fold, without a space.
-    for start, spelled in ((cursor, wanted), (after, wanted), (after, wanted.removeprefix(b" "))):
-        at_border = start == 0 or plain[start - 1 : start].isspace()
-        if plain.startswith(spelled, start) and (spelled == wanted or at_border):
+    bare = wanted.removeprefix(b" ")
+    gap = WHITE_SPACE.match(plain, cursor)
+    after = gap.end() if gap else cursor
+    # As it stands, or after white space that no piece spells; without a space of its own only where a word begins.
+    for start, spelled in ((cursor, wanted), (cursor, bare), (after, wanted), (after, bare)):
+        begins_word = start == 0 or plain[start - 1 : start].isspace()
+        if plain.startswith(spelled, start) and (spelled == wanted or begins_word):
             return start, start + len(spelled)
     return None
 
@@ -87,7 +90,7 @@ def _sentencepiece(piece: str) -> bytes | None:
     byte = BYTE_PIECE.fullmatch(piece)
     if byte:
         return bytes([int(byte[1], 16)])
-    return piece.replace(SPACE_PIECE, " ").encode("utf-8", "surrogatepass")
+    return _bytes(piece.replace(SPACE_PIECE, " "))
 
 
 def _byte_level(piece: str) -> bytes | None:
@@ -95,9 +98,13 @@ def _byte_level(piece: str) -> bytes | None:
     return bytes(BYTE_OF[character] for character in piece) if known else None
 
 
-def _to_characters(text: str, ranges: Iterator[tuple[int, int]]) -> npt.NDArray[np.int64]:
-    found = np.array(list(ranges), dtype=np.int64).reshape(-1, 2)
-    ends = np.cumsum([len(character.encode("utf-8", "surrogatepass")) for character in text], dtype=np.int64)
+def _to_characters(text: str, ranges: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
+    found = np.array(ranges, dtype=np.int64).reshape(-1, 2)
+    ends = np.cumsum([len(_bytes(character)) for character in text], dtype=np.int64)
     starts = np.searchsorted(ends, found[:, 0], side="right")
     stops = np.where(found[:, 1] > found[:, 0], np.searchsorted(ends, found[:, 1], side="left") + 1, starts)
     return np.stack([starts, stops], axis=1).astype(np.int64)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

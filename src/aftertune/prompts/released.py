@@ -2,24 +2,23 @@
 
 1. The prompt's tokens are found in its text: by the file's own character ranges, else by their pieces.
 2. Where the file carries the text with its template, the user's messages are found in it, in their order.
-3. The instruction's tokens are marked from the prompt's spans, by the one rule of `aftertune.prompts.spans`. In a
-   prompt without spans all that the user wrote is instruction.
+3. The instruction's tokens are marked by the rules that hold for our own maps (`instruction`, `spans`).
 4. The rating is that of the map's model.
 """
-
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from aftertune.errors import PromptError
 from aftertune.prompts.alignment import align_pieces
+from aftertune.prompts.instruction import instruction_spans
 from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.spans import Span, mark_tokens
+from aftertune.prompts.spans import mark_tokens
 from aftertune.results.layout import RawMap
 from aftertune.results.maps import SalientMap
 
 Marks = npt.NDArray[np.bool_]
+Offsets = npt.NDArray[np.int64]
 
 
 def locate(raw: RawMap, prompt: Prompt) -> SalientMap:
@@ -28,7 +27,9 @@ def locate(raw: RawMap, prompt: Prompt) -> SalientMap:
     Raises `PromptError` if the ids differ, or if the tokens are not those of the prompt's text.
     """
     if raw.id != prompt.id:
-        raise PromptError(f"The map is of prompt {raw.id!r}, the prompt is {prompt.id!r}. Match maps and prompts by id.")
+        raise PromptError(
+            f"The map is of prompt {raw.id!r}, the prompt is {prompt.id!r}. Match maps and prompts by id."
+        )
     try:
         return _locate(raw, prompt)
     except PromptError as error:
@@ -40,6 +41,7 @@ def _locate(raw: RawMap, prompt: Prompt) -> SalientMap:
     offsets = align_pieces(text, raw.prompt_tokens) if raw.prompt_offsets is None else raw.prompt_offsets
     _check_ranges(offsets, len(text))
     is_user = offsets[:, 1] > offsets[:, 0] if raw.is_user is None else raw.is_user
+    starts = _user_starts(text, prompt, offsets[is_user]) if raw.prompt_text is not None else _last_start(prompt)
     return SalientMap(
         id=raw.id,
         dataset=raw.dataset,
@@ -49,19 +51,38 @@ def _locate(raw: RawMap, prompt: Prompt) -> SalientMap:
         response_tokens=raw.response_tokens,
         offsets=offsets,
         is_user=is_user,
-        is_instruction=_instruction(replace(raw, prompt_text=text), prompt, offsets, is_user),
+        is_instruction=_instruction(text, prompt, offsets, starts) & is_user,
         levels=raw.levels,
         helpfulness=prompt.rating(raw.model),
     )
 
 
-def _instruction(raw: RawMap, prompt: Prompt, offsets: npt.NDArray[np.int64], is_user: Marks) -> Marks:
-    if prompt.spans is None:
-        return is_user.copy()
-    return is_user & mark_tokens(raw.prompt_text or "", offsets, _spans(raw, prompt, offsets, is_user))
+def _instruction(text: str, prompt: Prompt, offsets: Offsets, starts: dict[int, int]) -> Marks:
+    spans = [(starts[at] + start, starts[at] + end) for start, end, at in instruction_spans(prompt) if at in starts]
+    return mark_tokens(text, offsets, [(max(start, 0), max(end, 0)) for start, end in spans])
 
 
-def _check_ranges(offsets: npt.NDArray[np.int64], n_characters: int) -> None:
+def _last_start(prompt: Prompt) -> dict[int, int]:
+    return {max(index for index, message in enumerate(prompt.messages) if message.role == "user"): 0}
+
+
+def _user_starts(text: str, prompt: Prompt, user_offsets: Offsets) -> dict[int, int]:
+    """Where each user message begins in ``text``; before 0 or inside the template if its outer white space was cut."""
+    starts, cursor = {}, 0
+    for index, message in enumerate(prompt.messages):
+        if message.role != "user":
+            continue
+        bare = message.content.strip()
+        later = user_offsets[user_offsets[:, 1] > cursor]
+        at = text.find(bare, max(cursor, int(later[0, 0]))) if len(later) else -1
+        if at < 0:
+            raise PromptError(f"its user message {bare[:40]!r} is not in the text that was measured. Give that prompt.")
+        starts[index] = at - message.content.index(bare)
+        cursor = at + len(bare)
+    return starts
+
+
+def _check_ranges(offsets: Offsets, n_characters: int) -> None:
     wrong = (offsets[:, 0] < 0) | (offsets[:, 1] < offsets[:, 0]) | (offsets[:, 1] > n_characters)
     if wrong.any():
         index = int(np.flatnonzero(wrong)[0])

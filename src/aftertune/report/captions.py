@@ -10,13 +10,14 @@ TITLES = {
 
 CAPTIONS = {
     "table2": (
-        "One row for each data set: the mean score of the instruction ± its standard deviation over prompts, n "
-        "prompts. A higher score means that more of the instruction's words matter for many of the response's words. "
-        "The difference is tuned minus base; its 95% interval is the range in which it would lie if other prompts of "
-        "the same kind had been drawn. p is the chance to see such a difference if there were none (small is evidence "
-        "for one); Holm's correction allows for asking of several data sets at once. g is the difference in standard "
-        "deviations: 0.2 is small, 0.5 medium, 0.8 large. The paired columns compare the two models prompt by "
-        "prompt, which is the sharper test, since both answered the same prompts."
+        "One row for each data set: the mean score of the instruction ± its standard deviation over n prompts. A "
+        "higher score means that more of the instruction's words matter for many of the response's words. The "
+        "difference is tuned minus base; its 95% interval is the range that would hold it 19 times out of 20 if other "
+        "prompts of the same kind were drawn. p (one-sided, as in the paper) is the chance of a difference this far up "
+        "or further if there were none (small is evidence for one); Holm's correction allows for asking of several "
+        "data sets at once, and leaves out the row of all data sets together where there is one. g is the difference "
+        "in standard deviations: 0.2 is small, 0.5 medium, 0.8 large. The paired columns compare the two models prompt "
+        "by prompt, which is the sharper test, since both answered the same prompts."
     ),
     "table1": (
         "People rated whether a response is helpful; followed means that it does what was asked. The table compares "

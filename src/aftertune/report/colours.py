@@ -10,7 +10,7 @@ Rgb = tuple[int, int, int]
 
 BASE = "#1f77b4"
 TUNED = "#d4600a"
-DATASETS = ["#5b4bb5", "#0f8a70", "#c2477f", "#8a6d00", "#4a6785", "#a0522d"]
+DATASETS = ["#7463d6", "#0f8a70", "#c2477f", "#8a6d00", "#4a6785", "#a0522d"]
 GREY = "#8a8f98"
 LIGHT_RAMP: tuple[Rgb, Rgb] = ((236, 231, 248), (53, 16, 138))
 DARK_RAMP: tuple[Rgb, Rgb] = ((46, 38, 78), (222, 211, 255))

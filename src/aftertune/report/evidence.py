@@ -48,5 +48,7 @@ def check_sentence(check: Mapping[str, Any]) -> str:
         f"prompt tokens the two agree with a rank correlation of {mean:.2f}{spread} (1 is the same order, 0 is none)"
     )
     return sentence + (
-        f", and for {top:.0%} of response tokens they name the same most important prompt token." if is_number(top) else "."
+        f", and for {top:.0%} of response tokens they name the same most important prompt token."
+        if is_number(top)
+        else "."
     )

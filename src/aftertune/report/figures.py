@@ -4,7 +4,8 @@
 2. `scores_chart`: each prompt's score under the base (across) and the tuned model (up).
 3. `map_chart`, `pair_chart`: figure 1, the levels of one prompt's map, and of both models' maps one above the other.
 
-Each is a Vega-Lite specification with its data in it, ready for `render`. Models differ in colour, dash and mark, so that no figure is read by colour alone.
+Each is a Vega-Lite specification with its data in it, ready for `render`. Models differ in colour, dash and mark, so
+that no figure is read by colour alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,12 +37,12 @@ def quarters_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
         for row in rows
         for name, share in zip(QUARTER_NAMES, row["quarters"], strict=True)
     ]
-    models = {"domain": [base, tuned], "range": [BASE, TUNED]}
+    colour = alt.Scale(domain=[base, tuned], range=[BASE, TUNED])
     plain = alt.Chart(alt.NamedData(name="quarters"))
     chart = plain.encode(
         x=alt.X("quarter:N", sort=QUARTER_NAMES, title="quarter of the sentence", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("share:Q", title="share of density", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")),
-        color=alt.Color("model:N", scale=alt.Scale(**models), title=None),
+        color=alt.Color("model:N", scale=colour, title=None),
         shape=alt.Shape("model:N", scale=alt.Scale(domain=[base, tuned], range=["circle", "triangle-up"]), title=None),
     )
     dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=[base, tuned], range=[[1, 0], [6, 3]]), title=None)
@@ -101,7 +102,7 @@ def _cells(salient: SalientMap) -> list[dict[str, Any]]:
 
 def _map_layer(salient: SalientMap, data: str) -> alt.Chart:
     level = alt.Scale(domain=list(range(1, N_LEVELS + 1)), range=ramp())
-    return (
+    chart: alt.Chart = (
         alt.Chart(alt.NamedData(name=data), title=f"{shorten(salient.model, 60)} · {shorten(salient.id, 60)}")
         .mark_rect()
         .encode(
@@ -111,6 +112,7 @@ def _map_layer(salient: SalientMap, data: str) -> alt.Chart:
         )
         .properties(width=CELL * max(1, salient.n_response), height=CELL * max(1, salient.n_prompt))
     )
+    return chart
 
 
 def _token_names(texts: Sequence[str]) -> list[str]:
@@ -123,7 +125,9 @@ def _token_axis(channel: Any, title: str, names: Sequence[str]) -> Any:
     """A band for each token, labelled with its text, or with every tenth place where there are too many."""
     labelled = len(names) <= LONGEST_LABELLED
     options: dict[str, Any] = {"ticks": False, "domain": False, "labelFontSize": 8, "labelPadding": 3}
-    options |= {"labelExpr": f"slice(datum.value, {NAME_DIGITS})" if labelled else f"slice(datum.value, 0, {NAME_DIGITS})"}
+    options |= {
+        "labelExpr": f"slice(datum.value, {NAME_DIGITS})" if labelled else f"slice(datum.value, 0, {NAME_DIGITS})"
+    }
     options |= {"labelOverlap": False} if labelled else {"values": list(names[9::10])}
     if channel is alt.X:
         options |= {"labelAngle": -90 if labelled else 0, "orient": "top"}

@@ -118,7 +118,7 @@ def latex_change(value: Any) -> str:
     return f"${plain}$" if is_number(value) else latex_text(plain)
 
 
-LATEX: dict[str, Format] = {kind: (lambda value, f=f: latex_text(f(value))) for kind, f in PLAIN.items()} | {  # type: ignore[misc]
+LATEX: dict[str, Format] = {kind: (lambda value, f=f: latex_text(f(value))) for kind, f in PLAIN.items()} | {
     "spread": latex_spread,
     "p": latex_p,
     "change": latex_change,

@@ -26,6 +26,7 @@ from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_j
 from aftertune.report.render import to_svg, write_picture
 from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, to_csv, to_latex, to_markdown
 from aftertune.results.parts import write_text
+from aftertune.results.readable import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 N_MAPS_DRAWN = 12
@@ -83,21 +84,25 @@ def render_page(
 ) -> str:
     """The page's HTML."""
     rows = [_list_row(number, pair) for number, pair in enumerate(pairs)]
-    return environment().get_template("report.html").render(
-        contents=contents,
-        tables={name: _html_table(contents, name) for name in ("table2", "table1")},
-        figures={name: Markup(to_svg(chart)) for name, chart in charts.items()},  # noqa: S704 our own chart's markup
-        rows=rows,
-        widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
-        datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
-        payloads=[_payload(pair) for pair in pairs],
-        index=[f"{pair.id} {pair.text}".lower() for pair in pairs],
-        texts=texts,
-        settings=list(flatten(contents.settings)),
-        check=check_sentence(contents.check) if contents.check else None,
-        captions=CAPTIONS,
-        titles=TITLES,
-        empty=EMPTY,
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            contents=contents,
+            tables={name: _html_table(contents, name) for name in ("table2", "table1")},
+            figures={name: Markup(to_svg(chart)) for name, chart in charts.items()},
+            rows=rows,
+            widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
+            datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
+            payloads=[_payload(pair) for pair in pairs],
+            index=[visible(f"{pair.id} {pair.text}".lower()) for pair in pairs],
+            texts=texts,
+            settings=list(flatten(contents.settings)),
+            check=check_sentence(contents.check) if contents.check else None,
+            captions=CAPTIONS,
+            titles=TITLES,
+            empty=EMPTY,
+        )
     )
 
 
@@ -105,12 +110,20 @@ def render_page(
 def environment() -> Environment:
     """The templates, with everything escaped that is not marked as markup of our own."""
     found = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    found.filters |= {"describe": describe, "flatten": lambda value: list(flatten(value)), "fmt": lambda v, k: HTML[k](v)}
-    found.filters["script_json"] = lambda data: Markup(to_script_json(data))  # noqa: S704 signs of markup are escaped
+    found.filters |= {
+        "describe": describe,
+        "flatten": lambda value: list(flatten(value)),
+        "fmt": lambda v, k: HTML[k](v),
+    }
+    found.filters["script_json"] = lambda data: Markup(to_script_json(data))
     found.globals |= {
-        "source": lambda name: Markup((TEMPLATES / name).read_text("utf-8")),  # noqa: S704 our own style and script
+        "source": lambda name: Markup((TEMPLATES / name).read_text("utf-8")),
         "light_ramp": colours.ramp(colours.LIGHT_RAMP),
         "dark_ramp": colours.ramp(colours.DARK_RAMP),
     }
@@ -145,7 +158,7 @@ def _list_row(number: int, pair: PromptPair) -> dict[str, Any]:
     row = pair.row or {}
     names = [key for _, _, key in COLUMNS["instances"]]
     values = {name: row.get(name) for name in names} | {"id": pair.id, "dataset": pair.dataset}
-    text = " ".join(pair.text.split())
+    text = visible(" ".join(pair.text.split()))
     return values | {"number": number, "snippet": shorten(text, SNIPPET)}
 
 

@@ -1,6 +1,5 @@
-"""A chart (a Vega-Lite specification) becomes a picture: SVG text or PNG bytes, drawn here, with nothing fetched from the network."""
+"""A Vega-Lite specification becomes a picture: SVG text or PNG bytes, drawn here, nothing fetched from the network."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,20 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 PNG_SCALE = 3.0
 
 
-def to_svg(spec: Mapping[str, Any]) -> str:
+def to_svg(spec: dict[str, Any]) -> str:
     """The chart as SVG text, on a clear ground."""
     svg: str = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
     return svg
 
 
-def to_png(spec: Mapping[str, Any]) -> bytes:
+def to_png(spec: dict[str, Any]) -> bytes:
     """The chart as PNG, three dots a unit, on white."""
     on_white = {**spec, "config": {**spec["config"], "background": "white"}}
     png: bytes = vl_convert.vegalite_to_png(on_white, vl_version=VEGA_LITE, scale=PNG_SCALE)
     return png
 
 
-def write_picture(path: Path, spec: Mapping[str, Any]) -> None:
+def write_picture(path: Path, spec: dict[str, Any]) -> None:
     """Write the chart as .svg or .png by the suffix, whole or not at all; raises `RunError` for another suffix."""
     if path.suffix == ".svg":
         write_text(path, to_svg(spec))

@@ -95,7 +95,9 @@ class Attribution:
         """The result whose columns stand in ``row``; raises `RunError` if one is missing."""
         missing = [field.name for field in fields(cls) if field.name not in row]
         if missing:
-            raise RunError(f"This is not a saved attribution: it has no {', '.join(missing)}. Give a file that was saved.")
+            raise RunError(
+                f"This is not a saved attribution: it has no {', '.join(missing)}. Give a file that was saved."
+            )
         values = {field.name: row[field.name] for field in fields(cls)}
         agreement = json.loads(row["agreement"])
         values["provenance"] = Provenance(**json.loads(row["provenance"]))

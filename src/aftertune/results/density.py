@@ -17,7 +17,8 @@ def density(levels: npt.NDArray[np.uint8], p: float = P_NORM) -> npt.NDArray[np.
     """Density a_n (n_prompt,) of levels S (n_prompt, n_response); 0 where a row is zero (section 4.2)."""
     rows = levels.astype(np.float64)
     total, norm = rows.sum(axis=1), (rows**p).sum(axis=1) ** (1 / p)
-    return np.divide(total, norm, out=np.zeros_like(total), where=norm > 0)
+    found: npt.NDArray[np.float64] = np.divide(total, norm, out=np.zeros_like(total), where=norm > 0)
+    return found
 
 
 def instruction_score(densities: npt.NDArray[np.float64], is_instruction: npt.NDArray[np.bool_]) -> float:

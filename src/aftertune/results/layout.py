@@ -70,14 +70,14 @@ def read_maps(path: str | Path) -> list[RawMap]:
     """The maps of a Parquet file, in its order.
 
     Raises `RunError` if there is no such file, it is not Parquet, a column is missing or of another type, a row does
-    not fit its own sizes, a level is above 10, or two rows of a data set have the same id and model.
+    not fit its own sizes, a level is above 10, or two rows have the same id and model.
     """
     table = _read_table(path)
     maps = [_to_map(row, path) for batch in table.to_batches(ROWS_AT_A_TIME) for row in batch.to_pylist()]
-    twice = [key for key, count in Counter((m.dataset, m.id, m.model) for m in maps).items() if count > 1]
+    twice = [key for key, count in Counter((m.id, m.model) for m in maps).items() if count > 1]
     if twice:
         raise RunError(
-            f"{path} has more than one row of {_named(*twice[0])}"
+            f"{path} has more than one row of prompt {twice[0][0]!r} under {twice[0][1]!r}"
             f"{f' and of {len(twice) - 1} more' if len(twice) > 1 else ''}. Keep one row for each prompt and model."
         )
     return maps
@@ -85,11 +85,10 @@ def read_maps(path: str | Path) -> list[RawMap]:
 
 def write_maps(maps: Sequence[SalientMap], path: str | Path) -> None:
     """Write maps as one Parquet file, whole or not at all; raises `RunError` if the place cannot be written."""
-    with replacing(Path(path).absolute() if "://" not in str(path) else path) as file:
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
-            for start in range(0, len(maps), ROWS_AT_A_TIME):
-                rows = [_to_row(salient) for salient in maps[start : start + ROWS_AT_A_TIME]]
-                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+    with replacing(path) as file, pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        for start in range(0, len(maps), ROWS_AT_A_TIME):
+            rows = [_to_row(salient) for salient in maps[start : start + ROWS_AT_A_TIME]]
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
 def _read_table(path: str | Path) -> pa.Table:
@@ -97,22 +96,22 @@ def _read_table(path: str | Path) -> pa.Table:
         with fsspec.open(str(path), "rb") as file:
             parquet = pq.ParquetFile(file)
             names = [name for name in SCHEMA.names if name in parquet.schema_arrow.names]
+            given = ", ".join(parquet.schema_arrow.names) or "no column"
             missing = [name for name in REQUIRED if name not in names]
             if missing:
                 raise RunError(
-                    f"{path} has no {', '.join(missing)}; it has {', '.join(parquet.schema_arrow.names) or 'no column'}. "
-                    f"Maps need the columns {', '.join(REQUIRED)}."
+                    f"{path} has no {', '.join(missing)}; it has {given}. Maps need the columns {', '.join(REQUIRED)}."
                 )
             return parquet.read(columns=names).cast(pa.schema([SCHEMA.field(name) for name in names]))
     except FileNotFoundError:
         raise RunError(f"There is no file at {path}. Give the path of a Parquet file of maps.") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise RunError(f"{path} could not be read as a Parquet file of maps: {reason}") from error
 
 
 def _to_map(row: dict[str, Any], path: str | Path) -> RawMap:
-    name = f"{path}, {_named(row['dataset'], row['id'], row['model'])}"
+    name = f"{path}, prompt {row['id']!r} under {row['model']!r}"
     empty = [key for key in REQUIRED if row[key] is None]
     if empty:
         raise RunError(f"{name}: {', '.join(empty)} is empty. Every row needs all of its columns.")
@@ -166,7 +165,3 @@ def _to_row(salient: SalientMap) -> dict[str, Any]:
         "prompt_text": salient.text,
         "is_user": salient.is_user.tolist(),
     }
-
-
-def _named(dataset: str, id: str, model: str) -> str:
-    return f"prompt {id!r} of {dataset!r} under {model!r}"

@@ -6,6 +6,8 @@ do depend on the prompt.
    earlier in the response. Tokens are compared without their space marks and without regard to case.
 2. A response is repetitive if at least half of its tokens are copied.
 3. The density that knows of this leaves the columns of copied tokens out before it is computed.
+4. The score from it is measured against the peak of the plain densities, so that copying lowers it. Against its own
+   peak a response that copies nearly all would score as if its last few words were the whole.
 
 What the definition cannot see: a paraphrase is not copied, and neither is a copy that changes every fourth token. A
 response that must quote (correct this text, fill in this form) is copied in good faith: the share says that it
@@ -26,9 +28,7 @@ REPETITIVE_SHARE = 0.5
 SPACE_MARKS = "▁Ġ \u00a0"
 
 
-def copied(
-    prompt_tokens: Sequence[str], response_tokens: Sequence[str], n: int = RUN_LENGTH
-) -> npt.NDArray[np.bool_]:
+def copied(prompt_tokens: Sequence[str], response_tokens: Sequence[str], n: int = RUN_LENGTH) -> npt.NDArray[np.bool_]:
     """Which response tokens (n_response,) lie in a run of ``n`` or more that stood in the prompt or response before."""
     prompt, response = _plain(prompt_tokens), _plain(response_tokens)
     seen = {tuple(prompt[i : i + n]) for i in range(len(prompt) - n + 1)}
@@ -59,6 +59,24 @@ def novel_density(
     ``levels`` (n_prompt, n_response) are S of Eq. 2; the columns of ``copied`` (n_response,) tokens count as 0.
     """
     return density(cut(np.where(copied[np.newaxis, :], np.uint8(0), levels), threshold))
+
+
+def novel_score(
+    levels: npt.NDArray[np.uint8],
+    copied: npt.NDArray[np.bool_],
+    is_instruction: npt.NDArray[np.bool_],
+    threshold: int = DENSITY_THRESHOLD,
+) -> float:
+    """Score of the instruction (n_prompt,) without copied tokens, in units of the plain score, which bounds it.
+
+    The same sum as the plain score's (`instruction_score`), with the novel densities over the plain peak. 0 where
+    all is copied, the plain score where nothing is.
+    """
+    peak = density(cut(levels, threshold)).max(initial=0.0)
+    if peak == 0:
+        return 0.0
+    shares = novel_density(levels, copied, threshold)[is_instruction] / peak
+    return float(shares.sum() / np.log2(2 + is_instruction.sum()))
 
 
 def _plain(tokens: Sequence[str]) -> list[str]:

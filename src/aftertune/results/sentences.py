@@ -15,7 +15,26 @@ from collections.abc import Iterator
 Span = tuple[int, int]
 
 ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st jr sr inc ltd co corp vs etc e.g i.e cf al fig eq no vol pp approx dept est u.s u.k a.m p.m".split()
+    (
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "jr",
+        "sr",
+        "inc",
+        "ltd",
+        "vs",
+        "e.g",
+        "i.e",
+        "cf",
+        "fig",
+        "eq",
+        "vol",
+        "pp",
+    )
 )
 LINE = re.compile(r"[^\r\n\v\f\x85\u2028\u2029]+")
 END = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？｡]+[」』”’）]*")

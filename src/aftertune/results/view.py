@@ -68,7 +68,9 @@ def render_instance(
         '<div class="k s">Levels run from 0 to 10, the most important prompt token of each response token.</div>',
     ]
     style, script = STYLE.replace("ID", name), SCRIPT.replace("ID", name)
-    return f'<div id="{name}" data-levels="{data}"><style>{style}</style>{"".join(parts)}<script>{script}</script></div>'
+    return (
+        f'<div id="{name}" data-levels="{data}"><style>{style}</style>{"".join(parts)}<script>{script}</script></div>'
+    )
 
 
 def _prompt_spans(
@@ -76,7 +78,8 @@ def _prompt_spans(
 ) -> str:
     shades = 0.75 * densities / max(float(densities.max(initial=0.0)), 1e-12)
     return "".join(
-        f'<span data-d="{shade:.2f}" style="--a:{shade:.2f}"{_mark(marked)} title="density {value:.2f}">{_text(text)}</span>'
+        f'<span data-d="{shade:.2f}" style="--a:{shade:.2f}" title="density {value:.2f}"{_mark(marked)}>'
+        f"{_text(text)}</span>"
         for text, shade, value, marked in zip(readable(tokens), shades, densities, is_instruction, strict=True)
     )
 

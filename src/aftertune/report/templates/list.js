@@ -51,7 +51,7 @@ async function openItem(item) {
   const row = element("tr", "detail-row"), cell = element("td"), stage = element("div", "detail");
   row.id = `detail-row-${item.dataset.number}`;
   stage.id = `detail-${item.dataset.number}`;
-  cell.colSpan = item.cells.length;
+  cell.colSpan = [...item.cells].filter((each) => each.offsetParent).length || 1;
   cell.append(stage);
   row.append(cell);
   item.after(row);

@@ -21,6 +21,9 @@ function shortText(text) {
   return one.trim() ? one.trim() : one.length ? (one.includes("↵") || one.includes("⇥") ? one : "␣") : "◦";
 }
 
+/* In quotes and isolated, so that a right-to-left token leaves the sentence around it as it is. */
+function quoted(text) { return `“\u2068${shortText(text)}\u2069”`; }
+
 /* A token's text as nodes: signs for new lines and tabs stand beside them, in a colour of their own. */
 function fillToken(span, text) {
   if (!text.trim()) span.classList.add("blank");
@@ -131,15 +134,15 @@ class Side {
 
   say(kind, index) {
     const found = this.strongest(kind, index);
-    const names = found.slice(0, 6).map(([level, text]) => `“${shortText(text)}” ${level}`);
+    const names = found.slice(0, 6).map(([level, text]) => `${quoted(text)} ${level}`);
     const more = found.length > 6 ? ` and ${found.length - 6} more` : "";
     const verb = kind === "response" ? "depends on" : "matters for";
-    return `“${shortText(this.side[kind][index])}” ${verb} ${names.join(", ") || "no token"}${more}`;
+    return `${quoted(this.side[kind][index])} ${verb} ${names.join(", ") || "no token"}${more}`;
   }
 
   /* What the pointer says about a token, beside what is lit already. */
   explain(kind, index) {
-    const lines = [`“${shortText(this.side[kind][index])}”`];
+    const lines = [quoted(this.side[kind][index])];
     if (kind === "prompt") lines.push(`density ${this.side.density[index]}`);
     else if (this.side.probability) lines.push(`probability ${this.side.probability[index]}`);
     if (this.pinned && this.pinned.kind !== kind) {
@@ -148,12 +151,12 @@ class Side {
     }
     const found = this.strongest(kind, index);
     if (kind === "prompt") lines.push(`matters for ${found.length} of ${this.width} response tokens`);
-    else lines.push(...found.slice(0, 6).map(([level, text]) => `${String(level).padStart(2, "\u2007")}  ${shortText(text)}`));
+    else lines.push(...found.slice(0, 6).map(([level, text]) => `${String(level).padStart(2, "\u2007")}  \u2068${shortText(text)}\u2069`));
     return lines;
   }
 
   pairLines(n, m) {
-    const lines = [`“${shortText(this.side.prompt[n])}” for “${shortText(this.side.response[m])}”: level ${this.level(n, m)} of 10`];
+    const lines = [`${quoted(this.side.prompt[n])} for ${quoted(this.side.response[m])}: level ${this.level(n, m)} of 10`];
     if (this.importance) lines.push(`importance ${this.importance[n * this.width + m].toPrecision(3)}`);
     return lines;
   }

@@ -1,0 +1,127 @@
+"""Ours beside Inseq and Captum on SmolLM2-135M-Instruct, N = 50 prompt tokens, M = 150 and 300 response tokens.
+
+1. Write the model as safetensors, so that every method reads the same weights in the same way.
+2. Measure the machine's float32 matrix rate on products of the model's own shape.
+3. Run each method in a process of its own, in turn, ``--repeats`` times; nothing else should run on the machine.
+4. Print seconds, the ratio to ours within the same round (median, range), peak memory, the largest difference from ours
+   relative to the largest importance, and the share of the matrix rate: 2 x (weights of the layers) x positions x N
+   operations, which forward mode can't avoid, over the time.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import aftertune
+from aftertune.demo import find_demo_base
+
+TEXT = "Summarize the following passage in one sentence and then list three questions that a reader could ask. "
+FILLER = "The river rises in the hills above the town, runs past the old mill and the market, and joins the sea. "
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n-prompt", type=int, default=50)
+    parser.add_argument("--n-response", type=int, nargs="+", default=[150, 300])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=["forward", "reverse", "inseq", "captum"])
+    parser.add_argument("--out", type=Path, help="also keep the table's numbers as JSON")
+    settings = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(settings, Path(folder))
+    show(results, settings)
+    if settings.out:
+        settings.out.parent.mkdir(parents=True, exist_ok=True)
+        settings.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(settings: argparse.Namespace, folder: Path) -> dict:
+    checkpoint = aftertune.load(find_demo_base(), device="cpu")
+    checkpoint.model.save_pretrained(folder / "model")
+    checkpoint.tokenizer.save_pretrained(folder / "model")
+    layers = sum(p.numel() for name, p in checkpoint.model.named_parameters() if ".layers." in name)
+    rate, cases = matrix_rate(checkpoint.model.config), []
+    for n_response in settings.n_response:
+        prompt, response = make_texts(checkpoint.tokenizer, settings.n_prompt, n_response)
+        task = folder / f"{n_response}.json"
+        task.write_text(json.dumps({"prompt": prompt, "response": response}), encoding="utf-8")
+        operations = 2 * layers * (settings.n_prompt + n_response - 1) * settings.n_prompt
+        rounds = [{name: run_method(name, folder, task) for name in settings.methods} for _ in range(settings.repeats)]
+        cases.append({"n_response": n_response, "floor_seconds": operations / rate, "rounds": rounds})
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {"threads": torch.get_num_threads(), "torch": torch.__version__, "time": now}
+    return {"about": about, "matrix_rate_gflops": rate / 1e9, "n_prompt": settings.n_prompt, "cases": cases}
+
+
+def make_texts(tokenizer, n_prompt: int, n_response: int) -> tuple[str, str]:
+    """A prompt and response of exactly so many tokens, also when tokenised together."""
+    prompt = cut(tokenizer, TEXT + FILLER * (n_prompt // 10), n_prompt)
+    response = cut(tokenizer, " " + (FILLER * (n_response // 10)).strip(), n_response)
+    assert len(tokenizer(prompt + response).input_ids) == n_prompt + n_response
+    return prompt, response
+
+
+def cut(tokenizer, text: str, n: int) -> str:
+    return tokenizer.decode(tokenizer(text).input_ids[:n])
+
+
+def matrix_rate(config, rows: int = 3200, seconds: float = 3.0) -> float:
+    """Operations per second of float32 products of the feed-forward layer's shape."""
+    a, b = torch.randn(rows, config.hidden_size), torch.randn(config.hidden_size, config.intermediate_size)
+    best, started = 0.0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        begin = time.perf_counter()
+        a @ b
+        best = max(best, 2 * rows * b.numel() / (time.perf_counter() - begin))
+    return best
+
+
+def run_method(name: str, folder: Path, task: Path) -> dict:
+    out = folder / f"{name}.npy"
+    command = [sys.executable, "-m", "bench.methods", name, str(folder / "model"), str(task), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
+    reference = folder / "forward.npy"
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    if reference.exists():
+        ours, theirs = np.load(reference), np.load(out)
+        found["difference"] = float(np.abs(ours - theirs).max() / np.abs(ours).max())
+    return found
+
+
+def show(results: dict, settings: argparse.Namespace) -> None:
+    console = Console(width=120)
+    console.print(f"float32 matrix rate {results['matrix_rate_gflops']:.0f} Gflop/s, {results['about']}")
+    for case in results["cases"]:
+        title = f"N = {results['n_prompt']}, M = {case['n_response']}, floor {case['floor_seconds']:.1f} s"
+        table = Table("method", "seconds", "times ours", "peak MiB", "share of rate", "difference", title=title)
+        for name in settings.methods:
+            table.add_row(name, *cells(case, name))
+        console.print(table)
+
+
+def cells(case: dict, name: str) -> list[str]:
+    rounds = [one[name] for one in case["rounds"]]
+    seconds = statistics.median(one["seconds"] for one in rounds)
+    ratios = [one[name]["seconds"] / one["forward"]["seconds"] for one in case["rounds"] if "forward" in one]
+    spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})" if ratios else ""
+    peak = max(one["peak_mib"] for one in rounds)
+    share = f"{case['floor_seconds'] / seconds:.0%}" if name == "forward" else ""
+    difference = max(one.get("difference", float("nan")) for one in rounds)
+    return [f"{seconds:.1f}", spread, f"{peak:.0f}", share, f"{difference:.1e}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""One method on one input in a process of its own: seconds, peak memory, and its importance matrix.
+
+python -m bench.methods METHOD MODEL_FOLDER INPUT.json OUT.npy
+"""
+
+import json
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+Matrix = np.ndarray
+
+
+def ours(route: str) -> Callable[[str, str, str], Matrix]:
+    def run(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
+        import aftertune
+
+        checkpoint = aftertune.load(folder, device="cpu")
+        return lambda: aftertune.attribute(checkpoint, prompt, response, route=route).importance
+
+    return run
+
+
+def inseq(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
+    import inseq as peer
+
+    model, tokenizer = _read(folder)
+    wrapped = peer.load_model(model, "input_x_gradient", tokenizer=tokenizer)
+    n_prompt = len(tokenizer(prompt).input_ids)
+
+    def call() -> Matrix:
+        out = wrapped.attribute(prompt, prompt + response, attributed_fn="probability", show_progress=False)
+        return out[0].target_attributions.sum(-1)[:n_prompt].numpy()
+
+    return call
+
+
+def captum(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
+    from captum.attr import LayerGradientXActivation, LLMGradientAttribution, TextTokenInput
+
+    model, tokenizer = _read(folder)
+    n_prompt = len(tokenizer(prompt).input_ids)
+    ids = torch.tensor(tokenizer(prompt + response).input_ids)
+    target = ids[n_prompt:]
+    explainer = LLMGradientAttribution(LayerGradientXActivation(model, model.get_input_embeddings()), tokenizer)
+
+    def call() -> Matrix:
+        found = explainer.attribute(TextTokenInput(prompt, tokenizer), target=target)
+        with torch.no_grad():
+            p = model(ids[None]).logits[0, n_prompt - 1 : -1].softmax(-1).gather(1, target[:, None])
+        return (found.token_attr * p).T.numpy()  # Captum differentiates the log-probability; p makes it our dp
+
+    return call
+
+
+def _read(folder: str):
+    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+
+
+METHODS = {"forward": ours("forward"), "reverse": ours("reverse"), "inseq": inseq, "captum": captum}
+
+
+def main() -> None:
+    name, folder, task, out = sys.argv[1:]
+    warnings.simplefilter("ignore")
+    given = json.loads(Path(task).read_text(encoding="utf-8"))
+    call = METHODS[name](folder, given["prompt"], given["response"])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    importance = call()
+    seconds = time.perf_counter() - started
+    np.save(out, importance)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "peak_mib": peak / 1024, "before_mib": before / 1024}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What did tuning change? Two models' maps in, one comparison out.
+
+1. Tables 1 and 2 and figure 6 (`tables`, `position`).
+2. One row for each prompt: both scores, their difference, and how much either response copies.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aftertune.comparison.position import figure6
+from aftertune.comparison.rows import Figure6Row, InstanceRow, Table1Row, Table2Row
+from aftertune.comparison.tables import table1, table2
+from aftertune.errors import RunError
+from aftertune.results.maps import SalientMap
+from aftertune.results.repetition import copied, copied_share, is_repetitive, novel_score
+
+INSTANCE_NUMBERS = (
+    *("score", "score_novel", "copied_share", "repetitive"),
+    *("helpfulness", "n_prompt", "n_response"),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that was compared between the models named ``base`` and ``tuned``."""
+
+    base: str
+    tuned: str
+    table1: tuple[Table1Row, ...]
+    table2: tuple[Table2Row, ...]
+    figure6: tuple[Figure6Row, ...]
+    instances: tuple[InstanceRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain JSON data: rows are dictionaries, what is not defined is None."""
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
+
+
+def compare_maps(maps: Sequence[SalientMap], base: str, tuned: str, seed: int = 0) -> Comparison:
+    """Compare the maps of the models named ``base`` and ``tuned``; maps of other models are left out.
+
+    ``seed`` is that of the bootstrap intervals. Raises `RunError` if the names are the same, a model has no map, or
+    a model has two maps of the same prompt.
+    """
+    _check(maps, base, tuned)
+    own = [m for m in maps if m.model in (base, tuned)]
+    return Comparison(
+        base=base,
+        tuned=tuned,
+        table1=table1(own, seed),
+        table2=table2(own, base, tuned, seed),
+        figure6=figure6(own),
+        instances=_instances(own, base, tuned),
+    )
+
+
+def _check(maps: Sequence[SalientMap], base: str, tuned: str) -> None:
+    models = dict.fromkeys(m.model for m in maps)
+    if base == tuned:
+        raise RunError(f"Base and tuned are both {base!r}. Name two models; there are maps of {_list(models)}.")
+    for name in (base, tuned):
+        if name not in models:
+            raise RunError(
+                f"There is no map of the model {name!r}; there are maps of {_list(models)}. Name one of them."
+            )
+    for (dataset, id, model), count in Counter((m.dataset, m.id, m.model) for m in maps).items():
+        if count > 1:
+            raise RunError(
+                f"There are {count} maps of prompt {id!r} ({dataset}) under {model!r}. Give each prompt its own id."
+            )
+
+
+def _list(names: dict[str, None]) -> str:
+    return ", ".join(repr(name) for name in names) or "no model"
+
+
+def _instances(maps: Sequence[SalientMap], base: str, tuned: str) -> tuple[InstanceRow, ...]:
+    of = {(m.dataset, m.id, m.model): _numbers(m) for m in maps}
+    keys = dict.fromkeys((m.dataset, m.id) for m in maps)
+    unknown: dict[str, Any] = dict.fromkeys(INSTANCE_NUMBERS)
+    return tuple(_instance(*key, of.get((*key, base), unknown), of.get((*key, tuned), unknown)) for key in keys)
+
+
+def _instance(dataset: str, id: str, base: dict[str, Any], tuned: dict[str, Any]) -> InstanceRow:
+    scores = tuned["score"], base["score"]
+    return InstanceRow(
+        id=id,
+        dataset=dataset,
+        difference=None if None in scores else scores[0] - scores[1],
+        **{f"{name}_base": value for name, value in base.items()},
+        **{f"{name}_tuned": value for name, value in tuned.items()},
+    )
+
+
+def _numbers(salient: SalientMap) -> dict[str, Any]:
+    """What an instance row says of one map, in the order of `INSTANCE_NUMBERS`."""
+    marked = copied(salient.prompt_tokens, salient.response_tokens)
+    novel = novel_score(salient.levels, marked, salient.is_instruction)
+    values = (
+        *(salient.score(), novel, copied_share(marked), is_repetitive(marked)),
+        *(salient.helpfulness, salient.n_prompt, salient.n_response),
+    )
+    return dict(zip(INSTANCE_NUMBERS, values, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

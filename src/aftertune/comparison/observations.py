@@ -1,0 +1,98 @@
+"""What can be seen in the comparison without a test?
+
+1. Figure 6: do the ends of sentences matter most (a U shape), and in which model more?
+2. Repetition: how many responses of each model mostly copy the prompt or themselves?
+3. Pretence (appendix B.2): responses of the tuned model that mostly copy, and that people rated 1 or that score below
+   the base model's.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from aftertune.comparison.change import Comparison
+from aftertune.comparison.rows import Figure6Row, Finding, InstanceRow
+
+LISTED = 20
+
+
+def observe(comparison: Comparison) -> list[Finding]:
+    """Findings that describe and claim no significance."""
+    return [*_positions(comparison), *_repetition(comparison), *_pretence(comparison)]
+
+
+def _positions(comparison: Comparison) -> Iterator[Finding]:
+    rows = {(row.dataset, row.model): row for row in comparison.figure6}
+    for dataset in dict.fromkeys(row.dataset for row in comparison.figure6):
+        base, tuned = rows.get((dataset, comparison.base)), rows.get((dataset, comparison.tuned))
+        if base and tuned:
+            yield _position(base, tuned)
+
+
+def _position(base: Figure6Row, tuned: Figure6Row) -> Finding:
+    curved = [row.model for row in (base, tuned) if _is_u_shaped(row)]
+    shape = f"under {' and '.join(curved)}" if curved else "under neither model"
+    sharper = max((base, tuned), key=_ends).model
+    sentence = (
+        f"The first and last quarters of sentences hold {_ends(base):.1%} of the density under {base.model} and "
+        f"{_ends(tuned):.1%} under {tuned.model}, where 50% would be even; both ends exceed both middle quarters "
+        f"{shape}. The ends weigh more under {sharper}. This is a description; no test was made."
+    )
+    evidence = {"dataset": base.dataset, "n_base": base.n, "n_tuned": tuned.n}
+    shares = {"ends_share_base": _ends(base), "ends_share_tuned": _ends(tuned)}
+    return Finding(f"{base.dataset}: the ends of sentences matter most {shape}", sentence, None, evidence | shares)
+
+
+def _ends(row: Figure6Row) -> float:
+    return row.quarters[0] + row.quarters[3]
+
+
+def _is_u_shaped(row: Figure6Row) -> bool:
+    first, second, third, last = row.quarters
+    return min(first, last) > max(second, third)
+
+
+def _repetition(comparison: Comparison) -> Iterator[Finding]:
+    base = [row.repetitive_base for row in comparison.instances if row.repetitive_base is not None]
+    tuned = [row.repetitive_tuned for row in comparison.instances if row.repetitive_tuned is not None]
+    if not sum(base) and not sum(tuned):
+        return
+    sentence = (
+        f"At least half of the tokens stand in the prompt or earlier in the response in {sum(base)} of {len(base)} "
+        f"responses of {comparison.base} and {sum(tuned)} of {len(tuned)} of {comparison.tuned}. The plain score "
+        "counts copied tokens too (appendix B.2), so read it beside the score without them."
+    )
+    evidence = {
+        "n_base": len(base),
+        "n_tuned": len(tuned),
+        "repetitive_base": sum(base),
+        "repetitive_tuned": sum(tuned),
+        "score_novel_mean_base": _mean([row.score_novel_base for row in comparison.instances]),
+        "score_novel_mean_tuned": _mean([row.score_novel_tuned for row in comparison.instances]),
+    }
+    headline = (
+        f"Mostly copied: {sum(base)} of {len(base)} responses of the base, {sum(tuned)} of {len(tuned)} of the tuned"
+    )
+    yield Finding(f"{headline} model", sentence, None, evidence)
+
+
+def _pretence(comparison: Comparison) -> Iterator[Finding]:
+    found = [row for row in comparison.instances if seems_to_follow(row)]
+    if not found:
+        return
+    n_rated = sum(row.helpfulness_tuned == 1 for row in found)
+    sentence = (
+        f"In {len(found)} prompts the response of {comparison.tuned} mostly copies and was rated as not following "
+        f"({n_rated}) or scores below the base model's response. Look at their maps before trusting their scores."
+    )
+    prompts = [row.id for row in found[:LISTED]]
+    evidence = {"n": len(found), "n_rated_unfollowed": n_rated, "prompts": prompts}
+    yield Finding(f"{len(found)} tuned responses may only seem to follow", sentence, None, evidence)
+
+
+def seems_to_follow(row: InstanceRow) -> bool:
+    """Whether the tuned response mostly copies and was rated 1, or scores below the base model's."""
+    return bool(row.repetitive_tuned) and (row.helpfulness_tuned == 1 or (row.difference or 0.0) < 0)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

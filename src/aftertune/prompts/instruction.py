@@ -1,0 +1,82 @@
+"""Which characters of a prompt are its instruction?
+
+Where spans mark it, those. Where none do, all that the user wrote, less the ``context``: its last place in the last
+user message that holds it, since an instruction comes before what it is about more often than after it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aftertune.errors import PromptError
+from aftertune.prompts.prompt import Message, Prompt
+
+MarkedSpan = tuple[int, int, int]
+
+
+def instruction_spans(prompt: Prompt) -> list[MarkedSpan]:
+    """Ranges (start, end, message) of the instruction; raises `PromptError` for a span that lies in no user message."""
+    if prompt.spans is None:
+        return _without_context(prompt)
+    for start, end, index in prompt.spans:
+        if not 0 <= index < len(prompt.messages) or prompt.messages[index].role != "user":
+            raise PromptError(f"The span {start}..{end} of prompt {prompt.id!r} names message {index}, not a user's.")
+        _check_range(prompt.messages[index].content, start, end)
+    return list(prompt.spans)
+
+
+def locate_spans(given: Iterable[Any], messages: Sequence[Message]) -> tuple[MarkedSpan, ...]:
+    """Ranges (start, end, message) of spans given as substrings or as pairs [start, end] of characters.
+
+    A substring is looked for in the user messages in order and stands at its first place; a pair counts in the last
+    user message. Raises `PromptError` for a span that is empty, of another kind, or not in the prompt.
+    """
+    return tuple(_locate(span, messages) for span in given)
+
+
+def _locate(span: Any, messages: Sequence[Message]) -> MarkedSpan:
+    users = [index for index, message in enumerate(messages) if message.role == "user"]
+    if isinstance(span, str):
+        return _find(span, messages, users)
+    if isinstance(span, list | tuple) and len(span) == 2 and all(type(edge) is int for edge in span):
+        start, end = span
+        _check_range(messages[users[-1]].content, start, end)
+        return start, end, users[-1]
+    raise PromptError(
+        f"the span {span!r} is neither a text nor a pair. Each of instruction_spans must be a piece of the prompt, "
+        "or [start, end] in characters."
+    )
+
+
+def _find(span: str, messages: Sequence[Message], users: Sequence[int]) -> MarkedSpan:
+    if not span.strip():
+        raise PromptError(f"the span {span!r} is empty. Take it out, or give a piece of the prompt.")
+    for index in users:
+        start = messages[index].content.find(span)
+        if start >= 0:
+            return start, start + len(span), index
+    raise PromptError(
+        f"the span {span!r} does not stand in the prompt. A span must be copied from the prompt letter by letter; "
+        "correct it, or give [start, end] in characters."
+    )
+
+
+def _check_range(text: str, start: int, end: int) -> None:
+    if not 0 <= start < end <= len(text):
+        raise PromptError(
+            f"the span [{start}, {end}] does not lie in the prompt of {len(text)} characters. "
+            f"Give 0 <= start < end <= {len(text)}."
+        )
+
+
+def _without_context(prompt: Prompt) -> list[MarkedSpan]:
+    users = [index for index, message in enumerate(prompt.messages) if message.role == "user"]
+    holding = [index for index in users if prompt.context and prompt.context in prompt.messages[index].content]
+    spans: list[MarkedSpan] = []
+    for index in users:
+        text = prompt.messages[index].content
+        if holding and index == holding[-1]:
+            start = text.rfind(prompt.context)
+            spans += [(0, start, index), (start + len(prompt.context), len(text), index)]
+        else:
+            spans.append((0, len(text), index))
+    return [(start, end, index) for start, end, index in spans if start < end]

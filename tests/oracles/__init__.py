@@ -1,0 +1,1 @@
+"""Slow, obvious computations that the library's numbers are held against."""

@@ -1,0 +1,186 @@
+"""Prompt files that cannot be used: each gives one message with the place, what was given and what is allowed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aftertune.errors import PromptError
+from aftertune.prompts import read_prompts
+
+GOOD = '{"prompt": "a"}\n'
+
+
+def refusal(path: Path, content: str | bytes) -> str:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(PromptError) as caught:
+        read_prompts(path)
+    text = str(caught.value)
+    assert text.startswith(str(path)) and "\n" not in text
+    return text.removeprefix(str(path))
+
+
+FILES: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", " is empty. Give a file with one JSON object a line, one prompt each."),
+    "byte order mark only": (b"\xef\xbb\xbf", " is empty. Give a file with one JSON object a line, one prompt each."),
+    "blank": ("\n \r\n\n", " holds only blank lines. Give a file with one JSON object a line, one prompt each."),
+    "line 7": (
+        GOOD * 6 + "{prompt: 1}\n",
+        ", line 7 is not JSON: expecting property name enclosed in double quotes, column 2. "
+        "Each line must be one whole JSON object.",
+    ),
+    "text": ('"a"', ', line 1 is "a". Each must be a JSON object such as {"prompt": "..."}.'),
+    "number": (GOOD + "5", ', line 2 is 5. Each must be a JSON object such as {"prompt": "..."}.'),
+    "list in a line": (GOOD + "[1]", ', line 2 is [1]. Each must be a JSON object such as {"prompt": "..."}.'),
+    "list of numbers": ("[1, 2]", ', item 1 is 1. Each must be a JSON object such as {"prompt": "..."}.'),
+    "empty list": ("[]", " is an empty list. Give at least one prompt."),
+    "broken list": (
+        '[{"prompt": "a"},\n{"prompt" "b"}]',
+        ", line 2 is not JSON: expecting ':' delimiter, column 11. "
+        'A file that starts with "[" must be one JSON list.',
+    ),
+    "not UTF-8": (
+        GOOD.encode() + b'{"prompt": "caf\xe9"}',
+        " is not UTF-8: byte 0xE9 at position 31, on line 2. Save it as UTF-8.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files(tmp_path: Path, name: str) -> None:
+    content, expected = FILES[name]
+    assert refusal(tmp_path / "p", content) == expected
+
+
+def test_nesting_too_deep_for_a_parser_is_not_json(tmp_path: Path) -> None:
+    assert ", line 1 is not JSON: " in refusal(tmp_path / "p", '{"prompt": ' + "[" * 200_000)
+
+
+def test_places_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match=r"^There is no file at .*none\.jsonl\. Give the path"):
+        read_prompts(tmp_path / "none.jsonl")
+    with pytest.raises(PromptError, match=r" is a folder\. Give one prompt file of it\.$"):
+        read_prompts(tmp_path)
+    with pytest.raises(PromptError, match=r"nowhere://a could not be read: Protocol not known"):
+        read_prompts("nowhere://a")
+
+
+@pytest.mark.parametrize("limit", [0, -3])
+def test_limits(tmp_path: Path, limit: int) -> None:
+    with pytest.raises(PromptError, match=f"The limit is {limit}. Give at least 1"):
+        read_prompts(tmp_path / "none", limit)
+
+
+def spans(*given: Any) -> dict[str, Any]:
+    return {"prompt": "Add 1 and 2.", "instruction_spans": list(given)}
+
+
+def roles(*given: str) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": "a"} for role in given]}
+
+
+RATING = " It must be 1, 2, 3 or 4, or null if unrated."
+TEXT = " It must be a text that is not blank."
+OUTSIDE = " does not lie in the prompt of 12 characters. Give 0 <= start < end <= 12."
+ROWS: dict[str, tuple[dict[str, Any], str]] = {
+    "empty prompt": ({"prompt": ""}, "\"prompt\" is ''." + TEXT),
+    "blank prompt": ({"prompt": " \n\t"}, "\"prompt\" is ' \\n\\t'." + TEXT),
+    "prompt of another kind": ({"prompt": ["a"]}, "\"prompt\" is ['a']." + TEXT),
+    "half a character": ({"prompt": "a\ud800"}, "\"prompt\" is 'a\\ud800'." + TEXT),
+    "both": ({"prompt": "a"} | roles("user"), 'it has both "prompt" and "messages". Keep one of them.'),
+    "no user": (
+        roles("system", "assistant"),
+        'the roles of "messages" are: system, assistant. The last must be user; what answers it goes into "response".',
+    ),
+    "no turn": (
+        {"messages": []},
+        'the roles of "messages" are: none. The last must be user; what answers it goes into "response".',
+    ),
+    "answer last": (
+        roles("user", "assistant"),
+        'the roles of "messages" are: user, assistant. The last must be user; what answers it goes into "response".',
+    ),
+    "role": (
+        roles("system", "human"),
+        '"messages.1.role" is \'human\'. It must be "system", "user" or "assistant".',
+    ),
+    "turn without content": (
+        {"messages": [{"role": "user"}]},
+        'the field "messages.0.content" is missing. Give it: a text that is not blank.',
+    ),
+    "id": ({"prompt": "a", "id": 1.5}, '"id" is 1.5. It must be a text that is not blank, or a whole number.'),
+    "truth as id": (
+        {"prompt": "a", "id": True},
+        '"id" is True. It must be a text that is not blank, or a whole number.',
+    ),
+    "rating 5": ({"prompt": "a", "helpfulness": 5}, '"helpfulness" is 5.' + RATING),
+    "rating 0": ({"prompt": "a", "x_helpfulness": 0}, '"x_helpfulness" is 0.' + RATING),
+    "rating good": ({"prompt": "a", "vicuna_helpfulness": "good"}, "\"vicuna_helpfulness\" is 'good'." + RATING),
+    "rating 2.5": ({"prompt": "a", "helpfulness": 2.5}, '"helpfulness" is 2.5.' + RATING),
+    "rating true": ({"prompt": "a", "helpfulness": True}, '"helpfulness" is True.' + RATING),
+    "response": (
+        {"prompt": "a", "response": ""},
+        "\"response\" is ''. It must be a text that is not blank; leave it out to have it generated.",
+    ),
+    "foreign span": (
+        spans("Add 1", "Add 3"),
+        "the span 'Add 3' does not stand in the prompt. A span must be copied from the prompt letter by letter; "
+        "correct it, or give [start, end] in characters.",
+    ),
+    "empty span": (spans(""), "the span '' is empty. Take it out, or give a piece of the prompt."),
+    "span beyond": (spans([0, 13]), "the span [0, 13]" + OUTSIDE),
+    "span before": (spans([-1, 3]), "the span [-1, 3]" + OUTSIDE),
+    "span reversed": (spans([5, 2]), "the span [5, 2]" + OUTSIDE),
+    "span of nothing": (spans([5, 5]), "the span [5, 5]" + OUTSIDE),
+    "span of another kind": (
+        spans([0, 1, 2]),
+        "the span [0, 1, 2] is neither a text nor a pair. Each of instruction_spans must be a piece of the prompt, "
+        "or [start, end] in characters.",
+    ),
+    "no span": (
+        spans(),
+        '"instruction_spans" is []. '
+        "It must be a list of at least one piece of the prompt; leave it out to mean all of it.",
+    ),
+    "unknown form": (
+        {"id": 1, "question": "a", "prompt": None},
+        "it has neither prompt nor messages, nor a field of another known form. Its fields: id, question. A row must "
+        "have one of: prompt or messages (Aftertune's own); conversations (LIMA); turns (MT-Bench); instances "
+        "(Self-Instruct); instruction (Alpaca).",
+    ),
+    "alpaca input": ({"instruction": "a", "input": 5}, '"input" is 5. It must be a text.'),
+    "self-instruct": (
+        {"id": "a", "instances": [{"input": "b"}]},
+        'the field "instruction" is missing. Give it: a text that is not blank.',
+    ),
+    "mt-bench": (
+        {"question_id": 1, "category": "c", "turns": []},
+        '"turns" is []. It must be a list of at least one text that is not blank.',
+    ),
+    "ShareGPT": (
+        {"conversations": [{"from": "human", "value": "a"}]},
+        "\"conversations.0\" is {'from': 'human', 'value': 'a'}. "
+        "It must be a list of at least one text that is not blank.",
+    ),
+    "long": ({"prompt": ["x" * 100]}, f'"prompt" is [\'{"x" * 58}....' + TEXT),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows(tmp_path: Path, name: str) -> None:
+    row, expected = ROWS[name]
+    assert refusal(tmp_path / "p", "\n" + json.dumps(row)) == f", line 2: {expected}"
+
+
+def test_ids_that_are_not_unique(tmp_path: Path) -> None:
+    lines = [{"id": "a", "prompt": "x"}, {"id": 1, "prompt": "x"}, {"id": "1", "prompt": "x"}]
+    assert refusal(tmp_path / "p", "\n\n".join(map(json.dumps, lines))) == (
+        ": the id '1' stands on line 3 and on line 5. Ids must be unique; change one of them."
+    )
+
+
+def test_forms_that_are_mixed(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "p", GOOD + '{"instruction": "a"}') == (
+        ", line 2: its form is Alpaca, that of line 1 is Aftertune's own. Put each form into a file of its own."
+    )
