@@ -119,17 +119,17 @@ class TestInstruction:
 
     def test_only_in_user_messages_of_a_chat(self) -> None:
         roles = ("system", "user", "assistant", "user")
-        prompt = ask("the in", "hello", "the world", "hello a hello", roles=roles, context="a hello")
+        prompt = ask("the in", "a hello", "the world", "hello a hello", roles=roles, context="a hello")
         encoded = encode(prompt, byte_level(), "chat")
-        assert chosen(encoded, encoded.is_user) == "the inhellothe worldhello a hello"
-        assert chosen(encoded, encoded.is_instruction) == "hellohello "
+        assert chosen(encoded, encoded.is_user) == "the ina hellothe worldhello a hello"
+        assert chosen(encoded, encoded.is_instruction) == "a hellohello "
+        assert not (encoded.is_instruction & ~encoded.is_user).any()
 
     def test_spans_move_with_the_message_and_with_stripping(self) -> None:
-        prompt = ask("in", "  hello hello  ", roles=("system", "user"), spans=((8, 15, 1),))
+        prompt = ask("in", "      hello a hello  ", roles=("system", "user"), spans=((11, 13, 1),))
         for template in (CHATML, STRIPPING):
             encoded = encode(prompt, byte_level(template), "chat")
-            assert chosen(encoded, encoded.is_instruction).strip() == "hello"
-            assert encoded.text[encoded.offsets[encoded.is_instruction][-1][1] :].lstrip().startswith("<|im_end|>")
+            assert chosen(encoded, encoded.is_instruction) == " a"
 
     @pytest.mark.parametrize("span", [(0, 9, 0), (3, 3, 0), (0, 1, 1), (0, 1, -1)])
     def test_spans_outside_are_refused(self, span: tuple[int, int, int]) -> None:
@@ -167,6 +167,8 @@ class TestChat:
             CHATML.replace("m.content", "m.content ~ m.content"),
             CHATML.replace("{{ m.content }}", ""),
             CHATML + "{{ messages[0].content | length }}",
+            CHATML + "{% if messages[0].content == 'hello' %}more{% endif %}",
+            "{% if messages[0].content == 'hello' %}more{% endif %}" + CHATML,
         ],
     )
     def test_a_template_that_rewrites_is_refused(self, template: str) -> None:
@@ -208,6 +210,9 @@ class TestResponse:
         assert self.pieces(byte_level(), "a hell", "o hello") == ["o", "Ġhello"]
         # ":" would merge with ")" again, so another beginning is tried.
         assert self.pieces(byte_level(), "a:", ") hello") == [")", "Ġhello"]
+
+    def test_another_beginning_is_tried_where_the_first_merges_too(self) -> None:
+        assert self.pieces(sentencepiece(), "the:", ")the") == [")", "the"]
 
     @pytest.mark.parametrize("scheme", ["first", "always"])
     def test_no_space_is_put_before_a_response(self, scheme: str) -> None:

@@ -9,7 +9,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 STRIPPING = CHATML.replace("m.content", "m.content | trim")
-PIECES = ("he", "hel", "hello", "wo", "wor", "worl", "world", "the", "in", "ou", "re")
+PIECES = ("he", "hel", "hello", "wo", "wor", "worl", "world", "the", "in", "ou", "re", ":)")
 
 
 def byte_level(template: str | None = CHATML, trim: bool = False) -> PreTrainedTokenizerFast:
@@ -27,7 +27,7 @@ def byte_level(template: str | None = CHATML, trim: bool = False) -> PreTrainedT
 
 def sentencepiece(scheme: str = "first", template: str | None = CHATML) -> PreTrainedTokenizerFast:
     """Unigram with word-boundary marks; adds <s> before a text."""
-    letters = "abcdefghijklmnopqrstuvwxyz .:!,|<>_/ABCIO中文\n"
+    letters = "abcdefghijklmnopqrstuvwxyz .:!,|<>_/)ABCIO中文\n"
     names = ["▁", *letters.replace(" ", ""), *PIECES, *("▁" + piece for piece in PIECES)]
     pieces = [("<unk>", -20.0), ("<s>", 0.0), ("</s>", 0.0), *((name, -10.0 / len(name)) for name in names)]
     core = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))

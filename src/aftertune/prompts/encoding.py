@@ -3,7 +3,8 @@
 1. Render the messages (`templates`) and tokenise once (`tokenization`); token ids are the truth from here on.
 2. ``is_user``: tokens of any message of the prompt file. Only what the template or the tokenizer added is False, so
    that a system message or an earlier answer counts as context.
-3. ``is_instruction``: tokens of the instruction (`instruction`), which lies in user messages only.
+3. ``is_instruction``: tokens of the instruction (`instruction`), which lies in user messages only; so none of them
+   is a template's.
 """
 
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def encode(
         offsets=found.offsets,
         tokens=show_tokens(tokenizer, found.ids),
         is_user=is_user,
-        is_instruction=mark_tokens(text, found.offsets, spans) & is_user,
+        is_instruction=mark_tokens(text, found.offsets, spans),
         response_ids=response_ids,
         template=template,
     )

@@ -1,0 +1,142 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from comparison_samples import make_map, score_of
+from scipy import stats
+
+from aftertune.comparison import Comparison, compare_maps, describe
+from aftertune.comparison.tables import table2
+from aftertune.errors import RunError
+from aftertune.results.maps import SalientMap
+
+LOOP = tuple("▁go ▁on ▁and ▁on".split()) * 4
+RNG = np.random.default_rng(5)
+
+
+def group(model: str, ks: list[int], dataset: str = "d") -> list[SalientMap]:
+    return [make_map(str(n), model, k, dataset) for n, k in enumerate(ks)]
+
+
+def significant(comparison: Comparison) -> bool | None:
+    return describe(comparison)[0].significant
+
+
+def test_the_comparison_is_plain_json() -> None:
+    rated = [replace(m, helpfulness=1 + 3 * (n % 2)) for n, m in enumerate(group("tuned", [4, 9, 16, 2]))]
+    comparison = compare_maps([*group("base", [1, 2, 3, 4]), *rated], "base", "tuned")
+    data = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
+    assert set(data) == {"base", "tuned", "table1", "table2", "figure6", "instances"}
+    assert data["table1"][0]["followed"] == pytest.approx(
+        {"n": 2, "mean": (score_of(9) + score_of(2)) / 2, "std": (score_of(9) - score_of(2)) / 2}
+    )
+    assert data["table2"][0]["paired"]["n_pairs"] == 4
+    assert len(data["figure6"][0]["quarters"]) == 4
+
+
+def test_one_instance_gives_none_not_nan() -> None:
+    comparison = compare_maps([*group("base", [1]), *group("tuned", [4])], "base", "tuned")
+    data = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["table2"][0]
+    assert data["difference"] == pytest.approx(score_of(4) - score_of(1))
+    assert [data[key] for key in ("p_value", "p_value_holm", "difference_interval", "effect_size_g")] == [None] * 4
+    assert significant(comparison) is None
+
+
+def test_instances_stand_beside_each_other() -> None:
+    loop = make_map("1", "tuned", 4, response=LOOP)
+    rows = compare_maps([*group("base", [1, 9]), loop, make_map("2", "tuned", 3)], "base", "tuned").instances
+    assert [row.id for row in rows] == ["0", "1", "2"]
+    assert (rows[0].score_base, rows[0].score_tuned, rows[0].difference) == (pytest.approx(score_of(1)), None, None)
+    assert rows[1].difference == pytest.approx(score_of(4) - score_of(9))
+    assert (rows[1].copied_share_tuned, rows[1].repetitive_tuned, rows[1].repetitive_base) == (0.75, True, False)
+    assert rows[1].score_novel_tuned == pytest.approx(score_of(4))
+    assert (rows[1].n_prompt_tuned, rows[1].n_response_tuned, rows[2].n_response_base) == (2, 16, None)
+
+
+@pytest.mark.parametrize(
+    ("maps", "base", "tuned", "text"),
+    [
+        ([make_map("a", "m", 1)], "m", "m", "both 'm'"),
+        ([make_map("a", "m", 1)], "m", "n", "no map of the model 'n'"),
+        ([], "m", "n", "no model"),
+        ([*[make_map("a", "m", 1)] * 2, make_map("a", "n", 1)], "m", "n", "2 maps of prompt 'a'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(maps: list[SalientMap], base: str, tuned: str, text: str) -> None:
+    with pytest.raises(RunError, match=text):
+        compare_maps(maps, base, tuned)
+
+
+def test_a_shown_difference_is_claimed_with_its_numbers() -> None:
+    maps = [*group("old", [1, 2, 3, 2, 1] * 5), *group("new", [8, 9, 12, 16, 7] * 5)]
+    first = describe(compare_maps(maps, "old", "new"))[0]
+    assert first.significant is True
+    assert first.headline == "d: the tuned model uses its instructions more densely"
+    assert f"{first.evidence['difference']:+.3f}" in first.sentence and "25 pairs" in first.sentence
+    assert first.evidence["p_value_holm"] < 0.05 and first.evidence["paired"]["p_value"] < 0.05
+
+
+def test_no_difference_is_never_claimed() -> None:
+    maps = [*group("old", [4, 8, 6, 5]), *group("new", [5, 7, 4, 6])]
+    first = describe(compare_maps(maps, "old", "new"))[0]
+    assert first.significant is False
+    assert first.headline == "d: no difference shown" and "no difference is shown" in first.sentence
+    assert "more densely" not in first.sentence
+    assert f"g = {first.evidence['detectable_effect_g']:.2f} would be found in four of five" in first.sentence
+
+
+def test_a_difference_the_other_way_is_reported_but_not_claimed() -> None:
+    maps = [*group("old", [8, 9, 12, 16, 7] * 5), *group("new", [1, 2, 3, 2, 1] * 5)]
+    first = describe(compare_maps(maps, "old", "new"))[0]
+    assert first.significant is False
+    assert "goes the other way" in first.sentence and first.headline == "d: no increase shown"
+
+
+def test_ratings_are_described() -> None:
+    rated = [make_map(f"{h}{n}", "new", k + n, helpfulness=h) for h, k in ((1, 1), (4, 8)) for n in range(4)]
+    found = describe(compare_maps([*rated, make_map("x", "old", 2)], "old", "new"))
+    (finding,) = [f for f in found if "responses that follow" in f.headline]
+    assert finding.significant is True and "probability 1.00" in finding.sentence
+    assert "The sample is small (4 and 4 responses)" in finding.sentence
+
+
+def test_copied_responses_are_named() -> None:
+    loop = [replace(m, response_tokens=LOOP) for m in group("new", [1, 16, 1])]
+    rated = [loop[0], replace(loop[1], helpfulness=1), replace(loop[2], helpfulness=4)]
+    findings = describe(compare_maps([*group("old", [9, 9, 0]), *rated], "old", "new"))
+    (copied,) = [f for f in findings if f.headline.startswith("Mostly copied")]
+    assert "0 of 3 responses of old and 3 of 3 of new" in copied.sentence and copied.significant is None
+    (pretence,) = [f for f in findings if "seem to follow" in f.headline]
+    # The first scores below the base, the second was rated 1; the third scores above and was rated 4.
+    assert pretence.evidence == {"n": 2, "n_rated_unfollowed": 1, "prompts": ["0", "1"]}
+
+
+def test_position_is_described_without_a_claim() -> None:
+    findings = describe(compare_maps([*group("old", [9, 4]), *group("new", [9, 4])], "old", "new"))
+    (position,) = [f for f in findings if "ends of sentences" in f.headline]
+    # Each sentence is one token, so every quarter holds the same.
+    assert position.significant is None and position.headline.endswith("under neither model")
+    assert position.evidence["ends_share_base"] == pytest.approx(0.5)
+
+
+def test_without_a_difference_one_run_in_twenty_finds_one() -> None:
+    found = 0
+    for _ in range(200):
+        maps = [m for model in ("old", "new") for m in group(model, RNG.integers(0, 17, 25).tolist())]
+        rows = table2(maps, "old", "new")
+        found += describe(Comparison("old", "new", (), rows, (), ()))[0].significant is True
+    low, high = stats.binom.ppf([0.001, 0.999], 200, 0.05)
+    assert low <= found <= high
+
+
+def test_two_data_sets_without_a_difference_rarely_find_one_in_either() -> None:
+    found = 0
+    for _ in range(200):
+        maps = [
+            m for d in ("x", "y") for model in ("old", "new") for m in group(model, RNG.integers(0, 17, 12).tolist(), d)
+        ]
+        rows = [row for row in table2(maps, "old", "new") if not row.pooled]
+        found += any(f.significant for f in describe(Comparison("old", "new", (), tuple(rows), (), ())))
+    low, high = stats.binom.ppf([0.001, 0.999], 200, 0.05)
+    assert low <= found <= high

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, special, stats
+
+from aftertune.comparison.statistics import (
+    auroc,
+    auroc_interval,
+    detectable_effect,
+    hedges_g,
+    holm,
+    mean_difference_interval,
+    paired_difference_interval,
+    paired_p_value,
+    welch_p_value,
+)
+
+generator = np.random.default_rng(7)
+TUNED, BASE = generator.normal(1.0, 0.6, 23), generator.normal(0.7, 0.3, 31)
+EMPTY, ONE, FLAT = np.array([]), np.array([1.0]), np.array([0.1 + 0.2, 0.3, 0.3])
+
+
+def welch_by_hand(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """T and degrees of freedom (Welch-Satterthwaite), sums written out."""
+    a, b = (sum((x - sum(v) / len(v)) ** 2 for x in v) / (len(v) - 1) / len(v) for v in (first, second))
+    t = (sum(first) / len(first) - sum(second) / len(second)) / (a + b) ** 0.5
+    return t, (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
+
+
+def test_welch_is_the_closed_form() -> None:
+    t, degrees = welch_by_hand(TUNED, BASE)
+    assert welch_p_value(TUNED, BASE) == pytest.approx(special.stdtr(degrees, -t), rel=1e-9)
+    assert welch_p_value(TUNED, BASE, two_sided=True) == pytest.approx(2 * special.stdtr(degrees, -abs(t)), rel=1e-9)
+    assert welch_p_value(BASE, TUNED) == pytest.approx(1 - special.stdtr(degrees, -t), rel=1e-9)
+
+
+def test_welch_needs_variance_in_one_group_only() -> None:
+    assert welch_p_value(np.array([1.0, 1.0]), np.array([0.0, 0.5])) == pytest.approx(special.stdtr(1, -3.0))
+
+
+def test_paired_is_the_t_test_of_the_differences() -> None:
+    first, second = TUNED, BASE[:23]
+    assert paired_p_value(first, second) == pytest.approx(stats.ttest_rel(first, second, alternative="greater").pvalue)
+    assert paired_p_value(first, second, two_sided=True) == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    # Differences 1, 2, 3: t = 2 / (1 / sqrt(3)) with 2 degrees of freedom.
+    by_hand = paired_p_value(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0]))
+    assert by_hand == pytest.approx(special.stdtr(2, -2 * 3**0.5))
+
+
+def test_hedges_g_by_hand() -> None:
+    # d = -1 / 1, and J(4) = gamma(2) / (sqrt(2) gamma(1.5)) = 0.797885.
+    assert hedges_g(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])) == pytest.approx(-0.7978845608)
+    # Unequal groups: pooled variance (1 * 2 + 3 * 5/3) / 4 = 1.75, difference 3 - 2.5.
+    unequal = hedges_g(np.array([2.0, 4.0]), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert unequal == pytest.approx(0.5 / 1.75**0.5 * 0.7978845608)
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=12),
+    st.lists(st.integers(0, 6), min_size=1, max_size=12),
+)
+def test_auroc_counts_every_pair(positive: list[int], negative: list[int]) -> None:
+    wins = sum((a > b) + 0.5 * (a == b) for a in positive for b in negative)
+    found = auroc(np.array(positive, dtype=float), np.array(negative, dtype=float))
+    assert found == pytest.approx(wins / len(positive) / len(negative))
+
+
+def test_holm_by_hand() -> None:
+    # Smallest first: 0.01 * 3, 0.03 * 2, then 0.04 * 1, which may not fall below the one before.
+    assert holm([0.04, None, 0.01, 0.03]) == pytest.approx([0.06, None, 0.03, 0.06])
+    assert holm([0.7, 0.6]) == [1.0, 1.0]
+    assert holm([0.02]) == [0.02]
+    assert holm([None]) == [None]
+    assert holm([]) == []
+
+
+def test_undefined_is_none_without_a_warning() -> None:
+    for first, second in ((EMPTY, BASE), (ONE, BASE), (ONE, ONE), (FLAT, FLAT)):
+        assert welch_p_value(first, second) is None
+        assert hedges_g(first, second) is None
+    for pair in (EMPTY, ONE, FLAT):
+        assert paired_p_value(pair + 1, pair) is None
+    assert auroc(EMPTY, BASE) is None and auroc(BASE, EMPTY) is None
+    assert mean_difference_interval(ONE, BASE) is None
+    assert auroc_interval(BASE, ONE) is None
+    assert paired_difference_interval(ONE, ONE) is None
+    assert detectable_effect(1, 50) is None
+
+
+def test_intervals_match_the_normal_approximation() -> None:
+    first, second = np.random.default_rng(1).normal(1, 0.5, 400), np.random.default_rng(2).normal(0.8, 0.3, 300)
+    width = 1.96 * (first.var() / 400 + second.var() / 300) ** 0.5
+    found, middle = mean_difference_interval(first, second), first.mean() - second.mean()
+    assert found == pytest.approx((middle - width, middle + width), abs=0.1 * width)
+    pairs = first[:300] - second
+    width, middle = 1.96 * pairs.std() / 300**0.5, pairs.mean()
+    found = paired_difference_interval(first[:300], second)
+    assert found == pytest.approx((middle - width, middle + width), abs=0.1 * width)
+
+
+def test_auroc_interval_matches_plain_resampling() -> None:
+    first, second = np.round(TUNED, 1), np.round(BASE, 1)
+    draws = np.random.default_rng(3)
+    plain = []
+    for _ in range(1500):
+        a, b = draws.choice(first, len(first)), draws.choice(second, len(second))
+        plain.append(np.mean((a[:, None] > b) + 0.5 * (a[:, None] == b)))
+    assert auroc_interval(first, second) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.02)
+
+
+def test_intervals_come_from_their_seed() -> None:
+    assert mean_difference_interval(TUNED, BASE, 1) == mean_difference_interval(TUNED, BASE, 1)
+    assert mean_difference_interval(TUNED, BASE, 1) != mean_difference_interval(TUNED, BASE, 2)
+    assert auroc_interval(TUNED, BASE, 1) == auroc_interval(TUNED, BASE, 1)
+    assert auroc_interval(TUNED, BASE, 1) != auroc_interval(TUNED, BASE, 2)
+
+
+def test_intervals_of_large_groups_are_drawn_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftertune.comparison.statistics.RESAMPLED_AT_ONCE", 1000)
+    whole = TUNED.mean() - BASE.mean()
+    low, high = mean_difference_interval(TUNED, BASE) or (0.0, 0.0)
+    assert low < whole < high
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 2), (5, 8), (19, 60), (1000, 3000)])
+def test_detectable_effect_has_80_percent_power(first: int, second: int) -> None:
+    effect, degrees = detectable_effect(first, second), first + second - 2
+    assert effect is not None
+    shift, critical = effect * (first * second / (first + second)) ** 0.5, stats.t.ppf(0.95, degrees)
+
+    def rejected(quantile: float) -> float:
+        return float(stats.norm.sf(critical * (stats.chi2.ppf(quantile, degrees) / degrees) ** 0.5 - shift))
+
+    assert integrate.quad(rejected, 0, 1, limit=200)[0] == pytest.approx(0.8, abs=1e-4)
