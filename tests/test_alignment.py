@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparison_samples import make_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -12,6 +11,7 @@ from aftertune.prompts.alignment import align_pieces
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.released import locate
 from aftertune.results.layout import RawMap
+from comparison_samples import make_map
 
 
 @pytest.mark.parametrize(
@@ -20,13 +20,14 @@ from aftertune.results.layout import RawMap
         ("Say it", ["▁Say", "▁it"], ["Say", " it"]),
         ("Say it", ["<s>", "▁Say", "▁it", "</s>"], ["", "Say", " it", ""]),
         (" Say", ["▁", "▁Say"], ["", " Say"]),
-        (" Say", ["▁▁", "Say"], ["", "Say"]),
+        (" Say", ["▁▁", "Say"], [" ", "Say"]),
         ("a\n\nb", ["▁a", "<0x0A>", "<0x0A>", "b"], ["a", "\n", "\n", "b"]),
         ("\na", ["▁", "<0x0A>", "a"], ["", "\n", "a"]),
         ("好 é", ["▁", "<0xE5>", "<0xA5>", "<0xBD>", "▁é"], ["", "好", "好", "好", " é"]),
-        ("a  b\n c", ["▁a", "▁b", "▁c"], ["a", " b", " c"]),
+        ("a  b\n c", ["▁a", "▁b", "▁c"], ["a", "b", "c"]),
         ("a\nb", ["▁a", "▁b"], ["a", "b"]),
         ("a▁b", ["▁a", "▁b"], ["a", "▁b"]),
+        (" Say", ["▁Say"], [" Say"]),
         ("Hi there\n", ["Hi", "Ġthere", "Ċ"], ["Hi", " there", "\n"]),
         ("é好", ["Ã©", "å¥", "½"], ["é", "好", "好"]),
         ("Café", ["Caf", "é"], ["Caf", "é"]),

@@ -3,16 +3,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparison_samples import make_map, score_of
 from scipy import stats
 
 from aftertune.comparison import Comparison, compare_maps, describe
 from aftertune.comparison.tables import table2
 from aftertune.errors import RunError
 from aftertune.results.maps import SalientMap
+from comparison_samples import make_map, score_of
 
-LOOP = tuple("▁go ▁on ▁and ▁on".split()) * 4
-RNG = np.random.default_rng(5)
+LOOP = ("▁go", "▁on", "▁and", "▁on") * 4
 
 
 def group(model: str, ks: list[int], dataset: str = "d") -> list[SalientMap]:
@@ -121,9 +120,9 @@ def test_position_is_described_without_a_claim() -> None:
 
 
 def test_without_a_difference_one_run_in_twenty_finds_one() -> None:
-    found = 0
+    found, generator = 0, np.random.default_rng(5)
     for _ in range(200):
-        maps = [m for model in ("old", "new") for m in group(model, RNG.integers(0, 17, 25).tolist())]
+        maps = [m for model in ("old", "new") for m in group(model, generator.integers(0, 17, 25).tolist())]
         rows = table2(maps, "old", "new")
         found += describe(Comparison("old", "new", (), rows, (), ()))[0].significant is True
     low, high = stats.binom.ppf([0.001, 0.999], 200, 0.05)
@@ -131,10 +130,13 @@ def test_without_a_difference_one_run_in_twenty_finds_one() -> None:
 
 
 def test_two_data_sets_without_a_difference_rarely_find_one_in_either() -> None:
-    found = 0
+    found, generator = 0, np.random.default_rng(5)
     for _ in range(200):
         maps = [
-            m for d in ("x", "y") for model in ("old", "new") for m in group(model, RNG.integers(0, 17, 12).tolist(), d)
+            m
+            for d in ("x", "y")
+            for model in ("old", "new")
+            for m in group(model, generator.integers(0, 17, 12).tolist(), d)
         ]
         rows = [row for row in table2(maps, "old", "new") if not row.pooled]
         found += any(f.significant for f in describe(Comparison("old", "new", (), tuple(rows), (), ())))

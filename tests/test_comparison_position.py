@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparison_samples import make_map
 
 from aftertune.comparison import figure6
 from aftertune.comparison.position import quarters, split
 from aftertune.results.maps import SalientMap
+from comparison_samples import make_map
 
 
 def text_map(text: str, counts: list[int], is_user: list[bool] | None = None, id: str = "a") -> SalientMap:

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparison_samples import make_map, score_of
 from scipy import stats
 
 from aftertune.comparison import table1, table2
+from comparison_samples import make_map, score_of
 
 
 def test_samples_have_the_scores_they_say() -> None:
@@ -31,10 +31,10 @@ def test_table1_splits_by_rating() -> None:
 
 
 def test_table1_leaves_short_responses_out() -> None:
-    maps = [make_map(str(k), "m", k, helpfulness=h) for h, k in ((1, 2), (1, 3), (4, 9), (4, 12))]
-    cut = [
-        replace(m, levels=m.levels[:, :n], response_tokens=m.response_tokens[:n]) for m, n in zip(maps, (4, 5, 16, 16))
-    ]
+    cut = []
+    for h, k, n in ((1, 2, 4), (1, 3, 5), (4, 9, 16), (4, 12, 16)):
+        whole = make_map(str(k), "m", k, helpfulness=h)
+        cut.append(replace(whole, levels=whole.levels[:, :n], response_tokens=whole.response_tokens[:n]))
     assert table1(cut)[0].unfollowed.n == 1
     assert table1(cut)[0].p_value is None
 

@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from comparison_samples import make_map
 
 from aftertune.errors import RunError
 from aftertune.results.layout import read_maps, write_maps
+from comparison_samples import make_map
 
 ROW: dict[str, Any] = {
     "id": "a",

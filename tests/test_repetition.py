@@ -3,7 +3,7 @@ import pytest
 
 from aftertune.results.repetition import copied, copied_share, is_repetitive, novel_density, novel_score
 
-PROMPT = "▁Is ▁it ▁more ▁important ▁to ▁rest ?".split()
+PROMPT = ["▁Is", "▁it", "▁more", "▁important", "▁to", "▁rest", "?"]
 
 
 def marks(prompt: list[str], response: list[str], n: int = 4) -> str:
@@ -54,6 +54,6 @@ def test_novel_score_is_measured_against_the_plain_peak() -> None:
     marked = np.arange(16) > 0
     # One of 16 response tokens is not copied: density 1 against a plain peak of 16^(3/4) = 8.
     assert novel_score(levels, marked, instruction) == pytest.approx(1 / 8 / np.log2(3))
-    assert novel_score(levels, ~marked[::-1] & False, instruction) == pytest.approx(1 / np.log2(3))
+    assert novel_score(levels, np.zeros(16, dtype=bool), instruction) == pytest.approx(1 / np.log2(3))
     assert novel_score(levels, np.ones(16, dtype=bool), instruction) == 0.0
     assert novel_score(levels[:, :0], np.zeros(0, dtype=bool), instruction) == 0.0

@@ -233,13 +233,14 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from aftertune.results.sparsify import DENSITY_THRESHOLD
+
     console = Console()
     console.print(Text(f"Response: {found.response}"))
     table = Table("prompt " + found.unit, "density", "most important for", box=None)
     for token, density, row in zip(found.prompt_tokens, found.density(), found.levels(), strict=True):
-        top = [
-            found.response_tokens[index] for index in (-row.astype(int)).argsort(kind="stable")[:5] if row[index] > 7
-        ]
+        order = (-row.astype(int)).argsort(kind="stable")[:5]
+        top = [found.response_tokens[index] for index in order if row[index] > DENSITY_THRESHOLD]
         table.add_row(Text(repr(token)[1:-1]), f"{density:.2f}", Text(" | ".join(repr(t)[1:-1] for t in top)))
     console.print(table)
     if found.agreement:

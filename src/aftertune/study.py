@@ -65,7 +65,7 @@ def compare(
     from aftertune.attribution.measure import Plan, is_measured, measure
     from aftertune.models import load
 
-    report_progress = progress or (lambda what, done, total: None)
+    report_progress = progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit)
     plan = Plan(template=template, max_new_tokens=max_new_tokens, check=check)
     references = {"base": (base, base_adapter), "tuned": (tuned, tuned_adapter)}
@@ -102,7 +102,7 @@ def score(
     unknown = sorted({item.id for item in raw} - known.keys())
     if unknown:
         raise PromptError(
-            f"{len(unknown)} maps have no prompt of their id (first: {unknown[0]!r}). Give the prompts they were made of."
+            f"{len(unknown)} maps have no prompt of their id (first: {unknown[0]!r}). Give the prompts of the maps."
         )
     base, tuned = _name_models(raw, known, base, tuned)
     return compare_maps([locate(item, known[item.id]) for item in raw], base, tuned)

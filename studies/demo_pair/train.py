@@ -39,7 +39,7 @@ def read_examples(path: Path, tokenizer, max_length: int) -> list[tuple[list[int
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         prompt = tokenizer(write_prompt(row["instruction"], row["input"])).input_ids
-        output = tokenizer(" " + row["output"].strip()).input_ids + [tokenizer.eos_token_id]
+        output = [*tokenizer(" " + row["output"].strip()).input_ids, tokenizer.eos_token_id]
         if len(prompt) + len(output) <= max_length:
             examples.append((prompt + output, len(prompt)))
     return examples

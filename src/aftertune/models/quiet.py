@@ -12,7 +12,8 @@ from transformers.utils import logging
 def quiet() -> Iterator[None]:
     """Silence transformers inside the block, and put its settings back after it.
 
-    Its GGUF reader draws a bar that no setting hides, so standard error is kept back too. What it would warn of (missing weights, shapes that differ) is checked by us and raised as an error.
+    Its GGUF reader draws a bar that no setting hides, so standard error is kept back too. What it would warn of
+    (missing weights, shapes that differ) is checked by us and raised as an error.
     """
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

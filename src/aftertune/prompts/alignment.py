@@ -3,10 +3,12 @@
 Maps that were computed elsewhere name their prompt tokens by pieces, not by characters.
 1. Every piece is turned into the bytes it stands for. SentencePiece: "▁" is a space, "<0xE2>" a byte. Byte level
    (GPT-2 and its heirs): every character is one byte, a space is "Ġ". Other pieces: their own UTF-8.
-2. The pieces are laid along the text's bytes. The space that SentencePiece puts before a text has no width; white
-   space of the text that no piece spells (a tokenizer that folds it) is passed over; nothing else is.
-3. A special token ("<s>", "<|endoftext|>", "[CLS]") that the text does not spell has an empty range.
-4. A piece with part of a character's bytes gets the whole character, so several pieces may share one.
+2. The pieces must spell the text to its last byte, with or without the one space that SentencePiece puts before it.
+3. Where they do not, some tokenizers fold white space: white space of the text that no piece spells is passed over,
+   and the space of a piece may stand for it. Nothing else is forgiven.
+4. A special token ("<s>", "<|endoftext|>", "[CLS]") that the text does not spell has an empty range, and so has the
+   space before the text.
+5. A piece with part of a character's bytes gets the whole character, so several pieces may share one.
 
 The kind of pieces is the one that spells the text; two kinds that both do agree, since then all of it is ASCII.
 """
@@ -24,7 +26,9 @@ SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Za-z_0-9]+\]")
 WHITE_SPACE = re.compile(rb"\s*")
 SHOWN = 24
 
+Range = tuple[int, int]
 Spelling = Callable[[str], bytes | None]
+Finder = Callable[[bytes, int, bytes], Range | None]
 
 
 def align_pieces(text: str, pieces: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -33,12 +37,14 @@ def align_pieces(text: str, pieces: Sequence[str]) -> npt.NDArray[np.int64]:
     Raises `PromptError` if a piece does not stand where it must, or if the pieces end before the text does.
     """
     losses = []
-    # A "▁" of the text itself and a space are the same piece to SentencePiece.
-    for spelling, spelled_text in ((_sentencepiece, text.replace(SPACE_PIECE, " ")), (_byte_level, text)):
-        try:
-            return _to_characters(spelled_text, list(_lay(_bytes(spelled_text), pieces, spelling)))
-        except _LostError as lost:
-            losses.append((lost.index, lost.explain(spelled_text)))
+    for finder, lead in ((_exactly, " "), (_exactly, ""), (_folded, "")):
+        # To SentencePiece a "▁" of the text itself and a space are the same.
+        for spelling, spelled in ((_sentencepiece, text.replace(SPACE_PIECE, " ")), (_byte_level, text)):
+            try:
+                ranges = list(_lay(_bytes(lead + spelled), [(piece, spelling(piece)) for piece in pieces], finder))
+                return np.maximum(_to_characters(lead + spelled, ranges) - len(lead), 0)
+            except _LostError as lost:
+                losses.append((lost.index, lost.explain(lead + text, len(lead))))
     raise PromptError(max(losses)[1])
 
 
@@ -49,36 +55,37 @@ class _LostError(Exception):
         super().__init__(index, cursor, piece)
         self.index, self.cursor, self.piece = index, cursor, piece
 
-    def explain(self, text: str) -> str:
+    def explain(self, text: str, n_lead: int) -> str:
         at = len(_bytes(text)[: self.cursor].decode("utf-8", "ignore"))
         what = f"Piece {self.index} ({self.piece!r}) does not stand" if self.piece else "The pieces end before the text"
         return (
-            f"{what} at character {at} of the prompt, where {text[at : at + SHOWN]!r} comes. The tokens must be those "
-            "of this very prompt, as SentencePiece or byte-level pieces: check its id and its text."
+            f"{what} at character {max(at - n_lead, 0)} of the prompt, where {text[at : at + SHOWN]!r} comes. The "
+            "tokens must be those of this very prompt, as SentencePiece or byte-level pieces: check its id and text."
         )
 
 
-def _lay(plain: bytes, pieces: Sequence[str], spelling: Spelling) -> Iterator[tuple[int, int]]:
+def _lay(plain: bytes, pieces: Sequence[tuple[str, bytes | None]], finder: Finder) -> Iterator[Range]:
     cursor = 0
-    for index, piece in enumerate(pieces):
-        found = _find(plain, cursor, spelling(piece))
-        if found is None and SPECIAL.fullmatch(piece):
+    for index, (piece, wanted) in enumerate(pieces):
+        found = None if wanted is None else finder(plain, cursor, wanted)
+        if found is None and SPECIAL.fullmatch(piece) and not BYTE_PIECE.fullmatch(piece):
             found = cursor, cursor
         if found is None:
             raise _LostError(index, cursor, piece)
         yield found
         cursor = found[1]
-    if plain[cursor:].strip():
+    if plain[cursor:] if finder is _exactly else plain[cursor:].strip():
         raise _LostError(len(pieces), cursor, "")
 
 
-def _find(plain: bytes, cursor: int, wanted: bytes | None) -> tuple[int, int] | None:
-    if wanted is None:
-        return None
-    bare = wanted.removeprefix(b" ")
-    gap = WHITE_SPACE.match(plain, cursor)
+def _exactly(plain: bytes, cursor: int, wanted: bytes) -> Range | None:
+    return (cursor, cursor + len(wanted)) if plain.startswith(wanted, cursor) else None
+
+
+def _folded(plain: bytes, cursor: int, wanted: bytes) -> Range | None:
+    bare, gap = wanted.removeprefix(b" "), WHITE_SPACE.match(plain, cursor)
     after = gap.end() if gap else cursor
-    # As it stands, or after white space that no piece spells; without a space of its own only where a word begins.
+    # A piece may lack its own space only where a word begins.
     for start, spelled in ((cursor, wanted), (cursor, bare), (after, wanted), (after, bare)):
         begins_word = start == 0 or plain[start - 1 : start].isspace()
         if plain.startswith(spelled, start) and (spelled == wanted or begins_word):
@@ -98,7 +105,7 @@ def _byte_level(piece: str) -> bytes | None:
     return bytes(BYTE_OF[character] for character in piece) if known else None
 
 
-def _to_characters(text: str, ranges: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
+def _to_characters(text: str, ranges: list[Range]) -> npt.NDArray[np.int64]:
     found = np.array(ranges, dtype=np.int64).reshape(-1, 2)
     ends = np.cumsum([len(_bytes(character)) for character in text], dtype=np.int64)
     starts = np.searchsorted(ends, found[:, 0], side="right")

@@ -79,7 +79,7 @@ def _apply(tokenizer: Any, prompt: Prompt, messages: tuple[Message, ...]) -> str
 def _place(prompt: Prompt, text: str, marked: str) -> Iterator[Placed]:
     around, order = MARKED.split(marked)[::2], [int(index) for index in MARKED.findall(marked)]
     cursor = len(around[0])
-    if sorted(order) != list(range(len(prompt.messages))) or not text.startswith(around[0]):
+    if sorted(order) != list(range(len(prompt.messages))):
         raise _rewritten(prompt)
     for index, following in zip(order, around[1:], strict=True):
         placed = _find(index, prompt.messages[index].content, text, cursor, following)

@@ -96,7 +96,7 @@ class Attribution:
         missing = [field.name for field in fields(cls) if field.name not in row]
         if missing:
             raise RunError(
-                f"This is not a saved attribution: it has no {', '.join(missing)}. Give a file that was saved."
+                f"This is no saved attribution (no {', '.join(missing)}). Give a file that `save` wrote."
             )
         values = {field.name: row[field.name] for field in fields(cls)}
         agreement = json.loads(row["agreement"])

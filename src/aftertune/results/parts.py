@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _decode(column: pa.Array) -> Any:
         while pa.types.is_list(values.type):
             values = values.flatten()
             shape.append(len(values))
-        sizes = [shape[0]] + [after // before if before else 0 for before, after in zip(shape, shape[1:], strict=False)]
+        sizes = [shape[0]] + [after // before if before else 0 for before, after in pairwise(shape)]
         return values.to_numpy(zero_copy_only=False).reshape(sizes)
     value = column[0].as_py()
     return tuple(value) if isinstance(value, list) else value
