@@ -115,22 +115,11 @@ def test_responses_that_say_the_prompt_again_are_flagged(comparison: Comparison)
         assert (row.score_novel_tuned or 0) < 0.5 * (row.score_tuned or 0)
 
 
-def test_without_copied_tokens_the_score_predicts_ratings_no_worse(comparison: Comparison) -> None:
-    """Measured: AUROC 0.682 -> 0.836 on Self-Instruct, 0.773 -> 0.774 on MT-Bench."""
-    gains = {}
-    for name in TABLE1:
-        rated = [
-            r for r in comparison.instances if r.dataset == name and r.helpfulness_tuned and r.n_response_tuned >= 5
-        ]
-        areas = [
-            auroc(
-                *(
-                    np.array([getattr(r, key) for r in rated if (r.helpfulness_tuned > 1) is is_followed])
-                    for is_followed in (True, False)
-                )
-            )
-            for key in ("score_tuned", "score_novel_tuned")
-        ]
-        gains[name] = areas
-    assert gains["self_instruct"] == pytest.approx([0.682, 0.836], abs=0.001)
-    assert gains["mt_bench"] == pytest.approx([0.773, 0.774], abs=0.001)
+@pytest.mark.parametrize(("name", "plain", "novel"), [("self_instruct", 0.682, 0.836), ("mt_bench", 0.773, 0.774)])
+def test_auroc_with_and_without_copied_tokens(comparison: Comparison, name: str, plain: float, novel: float) -> None:
+    rated = [r for r in comparison.instances if r.dataset == name and r.helpfulness_tuned]
+    rated = [r for r in rated if (r.n_response_tuned or 0) >= 5]
+    is_followed = np.array([r.helpfulness_tuned != 1 for r in rated])
+    for key, expected in (("score_tuned", plain), ("score_novel_tuned", novel)):
+        scores = np.array([getattr(r, key) for r in rated])
+        assert auroc(scores[is_followed], scores[~is_followed]) == pytest.approx(expected, abs=0.001)

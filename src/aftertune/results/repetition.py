@@ -13,6 +13,10 @@ What the definition cannot see: a paraphrase is not copied, and neither is a cop
 response that must quote (correct this text, fill in this form) is copied in good faith: the share says that it
 copies, not that it should not. And text takes up its own phrases, so short runs occur in honest long answers too;
 that is why a flag needs half of the tokens.
+
+On the released maps the score of step 4 tells followed from unfollowed responses better than the plain one on
+Self-Instruct (AUROC 0.836 against 0.682) and as well on MT-Bench (0.774 against 0.773). Part of that is built in: the
+lowest rating stands for "random, or repeating itself".
 """
 
 from collections.abc import Sequence
