@@ -6,8 +6,10 @@ import pytest
 from scipy import stats
 
 from aftertune.comparison import Comparison, compare_maps, describe
+from aftertune.comparison.agreement import describe_agreement, summarise_agreement
 from aftertune.comparison.tables import table2
 from aftertune.errors import RunError
+from aftertune.results.attribution import Agreement
 from aftertune.results.maps import SalientMap
 from comparison_samples import make_map, score_of
 
@@ -26,7 +28,7 @@ def test_the_comparison_is_plain_json() -> None:
     rated = [replace(m, helpfulness=1 + 3 * (n % 2)) for n, m in enumerate(group("tuned", [4, 9, 16, 2]))]
     comparison = compare_maps([*group("base", [1, 2, 3, 4]), *rated], "base", "tuned")
     data = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert set(data) == {"base", "tuned", "table1", "table2", "figure6", "instances"}
+    assert set(data) == {"base", "tuned", "table1", "table2", "table2_answered", "figure6", "instances"}
     assert data["table1"][0]["followed"] == pytest.approx(
         {"n": 2, "mean": (score_of(9) + score_of(2)) / 2, "std": (score_of(9) - score_of(2)) / 2}
     )
@@ -80,7 +82,7 @@ def test_no_difference_is_never_claimed() -> None:
     maps = [*group("old", [4, 8, 6, 5]), *group("new", [5, 7, 4, 6])]
     first = describe(compare_maps(maps, "old", "new"))[0]
     assert first.significant is False
-    assert first.headline == "d: no difference shown" and "no difference is shown" in first.sentence
+    assert first.headline == "d: no difference shown"
     assert "more densely" not in first.sentence
     assert f"g = {first.evidence['detectable_effect_g']:.2f} would be found in four of five" in first.sentence
 
@@ -111,6 +113,33 @@ def test_copied_responses_are_named() -> None:
     assert pretence.evidence == {"n": 2, "n_rated_unfollowed": 1, "prompts": ["0", "1"]}
 
 
+def test_prompts_that_both_answered_are_compared_again() -> None:
+    silent = replace(make_map("1", "old", 0), response_tokens=(), levels=np.zeros((2, 0), dtype=np.uint8))
+    comparison = compare_maps([make_map("0", "old", 9), silent, *group("new", [4, 16])], "old", "new")
+    (row,) = comparison.table2_answered
+    assert (row.base.n, row.tuned.n, row.paired.n_pairs) == (1, 1, 1)
+    assert row.difference == pytest.approx(score_of(4) - score_of(9))
+    (finding,) = [f for f in describe(comparison) if "both models answered" in f.headline]
+    assert "On the 1 prompts" in finding.sentence and finding.significant is None
+    assert compare_maps([*group("old", [9, 1]), *group("new", [4, 16])], "old", "new").table2_answered == ()
+
+
+def test_agreement_is_pooled_and_told_by_its_size() -> None:
+    checks = {
+        "old": [Agreement("zeroed", 0.9, 0.5), Agreement("zeroed", 0.7, 1.0)],
+        "new": [Agreement("zeroed", 0.8, 0.0)],
+    }
+    found = summarise_agreement(checks)
+    assert found is not None
+    assert (found["n_instances"], found["spearman_mean"], found["top1_agreement"]) == (3, pytest.approx(0.8), 0.5)
+    assert found["spearman_std"] == pytest.approx(0.1) and found["per_model"]["new"]["spearman_std"] is None
+    assert "well" in describe_agreement(found).headline
+    assert "roughly" in describe_agreement(found | {"spearman_mean": 0.5}).headline
+    weak = describe_agreement(found | {"spearman_mean": 0.02})
+    assert "hardly" in weak.headline and "route 'removal'" in weak.sentence
+    assert summarise_agreement({"old": [], "new": []}) is None
+
+
 def test_position_is_described_without_a_claim() -> None:
     findings = describe(compare_maps([*group("old", [9, 4]), *group("new", [9, 4])], "old", "new"))
     (position,) = [f for f in findings if "ends of sentences" in f.headline]
@@ -124,7 +153,7 @@ def test_without_a_difference_one_run_in_twenty_finds_one() -> None:
     for _ in range(200):
         maps = [m for model in ("old", "new") for m in group(model, generator.integers(0, 17, 25).tolist())]
         rows = table2(maps, "old", "new")
-        found += describe(Comparison("old", "new", (), rows, (), ()))[0].significant is True
+        found += describe(Comparison("old", "new", (), rows, (), (), ()))[0].significant is True
     low, high = stats.binom.ppf([0.001, 0.999], 200, 0.05)
     assert low <= found <= high
 
@@ -139,6 +168,6 @@ def test_two_data_sets_without_a_difference_rarely_find_one_in_either() -> None:
             for m in group(model, generator.integers(0, 17, 12).tolist(), d)
         ]
         rows = [row for row in table2(maps, "old", "new") if not row.pooled]
-        found += any(f.significant for f in describe(Comparison("old", "new", (), tuple(rows), (), ())))
+        found += any(f.significant for f in describe(Comparison("old", "new", (), tuple(rows), (), (), ())))
     low, high = stats.binom.ppf([0.001, 0.999], 200, 0.05)
     assert low <= found <= high

@@ -24,11 +24,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+INTERRUPTED = 130
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs).")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16 or float64.")]
 Template = Annotated[str, typer.Option(help="raw, or chat (the tokenizer's chat template).")]
 Remote = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
+Route = Annotated[str, typer.Option(help="auto, forward, reverse, or removal (Eq. 1 itself).")]
+Removal = Annotated[str, typer.Option(help="What removal means: zeroed (embeddings) or deleted (tokens).")]
 MaxNew = Annotated[int, typer.Option(min=1, help="Longest response that is generated.")]
 
 
@@ -53,6 +57,10 @@ def compare(
     template: Template = "raw",
     base_adapter: Annotated[str | None, typer.Option(help="LoRA adapter of the base.")] = None,
     tuned_adapter: Annotated[str | None, typer.Option(help="LoRA adapter of the tuned.")] = None,
+    route: Route = "auto",
+    removal: Removal = "zeroed",
+    base_name: Annotated[str | None, typer.Option(help="Name of the base in the report.")] = None,
+    tuned_name: Annotated[str | None, typer.Option(help="Name of the tuned in the report.")] = None,
     check: Annotated[int, typer.Option(min=0, help="Prompts per model held against removal itself.")] = 4,
     device: Device = "auto",
     dtype: Dtype = "float32",
@@ -74,7 +82,11 @@ def compare(
             limit=limit,
             max_new_tokens=max_new_tokens,
             template=template,
+            route=route,
+            removal=removal,
             check=check,
+            base_name=base_name,
+            tuned_name=tuned_name,
             device=device,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
@@ -88,9 +100,9 @@ def attribute(
     model: Annotated[str, typer.Argument(help="Hub id, folder, or .gguf file.")],
     prompt: Annotated[str, typer.Option(help="The prompt's text.")],
     response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
-    route: Annotated[str, typer.Option(help="auto, forward, reverse, or removal (Eq. 1 itself).")] = "auto",
+    route: Route = "auto",
     unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
-    removal: Annotated[str, typer.Option(help="With route removal: zeroed or deleted.")] = "zeroed",
+    removal: Removal = "zeroed",
     check: Annotated[bool, typer.Option("--check", help="Also hold the first order against removal itself.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
     adapter: Annotated[str | None, typer.Option(help="LoRA adapter.")] = None,
@@ -104,7 +116,7 @@ def attribute(
 ) -> None:
     """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
     if out is not None:
-        _check_suffix(out)
+        _check_out(out)
     checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
         checkpoint,
@@ -148,7 +160,14 @@ def demo(
     base = find_demo_base()
     with _progress() as progress:
         found = aftertune.compare(
-            base, base, run, tuned_adapter=ADAPTER, max_new_tokens=MAX_NEW_TOKENS, progress=progress
+            base,
+            base,
+            run,
+            tuned_adapter=ADAPTER,
+            max_new_tokens=MAX_NEW_TOKENS,
+            base_name="SmolLM2-135M-Instruct",
+            tuned_name="plain-form tune",
+            progress=progress,
         )
     _tell(found, as_json, report=run / "report.html")
 
@@ -166,9 +185,11 @@ def main() -> NoReturn:
     except AftertuneError as error:
         typer.echo(f"aftertune: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("aftertune: interrupted; the same command goes on where it stopped.", err=True)
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:  # what typer makes of Ctrl-C
+            raise
+        typer.echo("aftertune: interrupted. A comparison goes on where it stopped when it is started again.", err=True)
+        sys.exit(INTERRUPTED)
     sys.exit(0)
 
 
@@ -187,7 +208,11 @@ def _progress() -> Iterator[Any]:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)
 
-        yield progress
+        try:
+            yield progress
+        except BaseException:
+            bars.live.transient = True  # the message is to stand alone
+            raise
 
 
 def _tell(found: "Comparison", as_json: bool, report: Path | None = None) -> None:
@@ -210,10 +235,15 @@ def _plain(found: "Attribution") -> dict[str, Any]:
     }
 
 
-def _check_suffix(out: Path) -> None:
+def _check_out(out: Path) -> None:
+    """Refuse a place that can't be written before the model is loaded, not after it has worked."""
+    from aftertune.results.parts import must_be_writable
+
     allowed = (".json", ".html", ".svg", ".png", ".parquet")
     if out.suffix not in allowed:
-        raise RunError(f"{out} ends in {out.suffix or 'nothing'!r}. Allowed: {', '.join(allowed)}.")
+        given = f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
+        raise RunError(f"{out} {given}. Name the file {', '.join(allowed[:-1])} or {allowed[-1]}.")
+    must_be_writable(out)
 
 
 def _write_attribution(out: Path, found: "Attribution") -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from aftertune import __version__
+from aftertune.comparison.agreement import describe_agreement, summarise_agreement
 from aftertune.comparison.change import Comparison, compare_maps
 from aftertune.comparison.findings import describe
 from aftertune.errors import CheckpointError, PromptError, RunError
@@ -21,7 +21,7 @@ from aftertune.prompts.prompt import Prompt, find_rating
 from aftertune.prompts.released import locate
 from aftertune.report import ReportContents
 from aftertune.report import write_report as render
-from aftertune.results.attribution import Agreement, Attribution
+from aftertune.results.attribution import Attribution
 from aftertune.results.layout import RawMap, read_maps, write_maps
 from aftertune.results.maps import SalientMap
 from aftertune.results.parts import write_text
@@ -46,7 +46,11 @@ def compare(
     limit: int | None = None,
     max_new_tokens: int = 300,
     template: str = "raw",
+    route: str = "auto",
+    removal: str = "zeroed",
     check: int = 4,
+    base_name: str | None = None,
+    tuned_name: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
     trust_remote_code: bool = False,
@@ -57,7 +61,8 @@ def compare(
     Both checkpoints (see `aftertune.load`) answer the same prompts greedily, or are given the responses that the
     prompts carry; every response is attributed to its prompt; the run folder keeps all of it and the report.
     ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by default the twelve that come with Aftertune.
-    ``check`` is the number of prompts per model on which the first order is held against removal itself.
+    ``route`` and ``removal`` are those of `aftertune.attribute`; ``check`` is the number of prompts per model on which
+    the first order is held against removal itself. The names are those the report shows, instead of the files'.
     An interrupted run goes on where it stopped when it is called again.
 
     Raises `CheckpointError`, `PromptError`, `AttributionError`, and `RunError` if ``run`` holds another run.
@@ -67,7 +72,8 @@ def compare(
 
     report_progress = progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit)
-    plan = Plan(template=template, max_new_tokens=max_new_tokens, check=check)
+    plan = Plan(template, max_new_tokens, route, removal, check=check)
+    names = {"base": base_name, "tuned": tuned_name}
     references = {"base": (base, base_adapter), "tuned": (tuned, tuned_adapter)}
     identity = {
         "base": {"checkpoint": str(base), "adapter": base_adapter and str(base_adapter)},
@@ -75,7 +81,7 @@ def compare(
         "settings": asdict(plan) | {"dtype": dtype},
         "prompts": {"n": len(asked), "sha256": _digest(asked)},
     }
-    folder = RunFolder.start(run, identity, {"aftertune": __version__})
+    folder = RunFolder.start(run, identity, {"aftertune": __version__, "names": names})
     for role in ROLES:
         if is_measured(role, asked, folder) and folder.exists(f"{role}.json"):
             continue
@@ -83,6 +89,7 @@ def compare(
         report_progress(f"{role}: loading", 0, 1)
         checkpoint = load(reference, adapter, device, dtype, trust_remote_code=trust_remote_code)
         _claim(folder, role, checkpoint, asked, template)
+        report_progress(f"{role}: loading", 1, 1)
         measure(checkpoint, role, asked, plan, folder, _named(report_progress, role))
         del checkpoint
     return write_report(folder.address)
@@ -189,7 +196,8 @@ def _name_models(
 
 
 def _display_names(folder: RunFolder) -> dict[str, str]:
-    names = {role: str(folder.read_json(f"{role}.json")["record"]["name"]) for role in ROLES}
+    given = folder.read_json("run.json")["record"]["names"]
+    names = {role: str(given[role] or folder.read_json(f"{role}.json")["record"]["name"]) for role in ROLES}
     if names["base"] == names["tuned"]:
         return {role: f"{name} ({role})" for role, name in names.items()}
     return names
@@ -214,14 +222,18 @@ def _contents(
     found: Mapping[str, list[Attribution]],
 ) -> ReportContents:
     record = folder.read_json("run.json")
+    check = summarise_agreement(
+        {names[role]: [one.agreement for one in found[role] if one.agreement] for role in ROLES}
+    )
+    trust = [describe_agreement(check)] if check else []
     return ReportContents(
         title=f"What tuning changed: {names['base']} and {names['tuned']}",
         base=names["base"],
         tuned=names["tuned"],
-        findings=[asdict(finding) for finding in describe(comparison)],
+        findings=[asdict(finding) for finding in (*describe(comparison), *trust)],
         comparison=comparison.to_dict(),
         maps=maps,
-        check=_summarise_check({names[role]: found[role] for role in ROLES}),
+        check=check,
         settings={
             "run": record["identity"],
             "aftertune": record["record"]["aftertune"],
@@ -229,27 +241,6 @@ def _contents(
         },
         notes=_notes(folder, maps),
     )
-
-
-def _summarise_check(found: Mapping[str, Sequence[Attribution]]) -> dict[str, Any] | None:
-    checks = {name: [one.agreement for one in all_ if one.agreement] for name, all_ in found.items()}
-    pooled = [one for each in checks.values() for one in each]
-    if not pooled:
-        return None
-    return _mean_agreement(pooled) | {
-        "removal": pooled[0].removal,
-        "per_model": {name: _mean_agreement(each) for name, each in checks.items() if each},
-    }
-
-
-def _mean_agreement(checks: Sequence[Agreement]) -> dict[str, Any]:
-    spearman = [one.spearman for one in checks]
-    return {
-        "n_instances": len(checks),
-        "spearman_mean": fmean(spearman),
-        "spearman_std": stdev(spearman) if len(checks) > 1 else None,
-        "top1_agreement": fmean(one.top1 for one in checks),
-    }
 
 
 def _notes(folder: RunFolder, maps: Sequence[SalientMap]) -> list[str]:

@@ -13,11 +13,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aftertune.attribution.attribute import attribute_batch, encode_for, respond, response_of, with_agreement
+from aftertune.attribution.attribute import (
+    ROUTES,
+    attribute_batch,
+    encode_for,
+    respond,
+    response_of,
+    with_agreement,
+)
+from aftertune.attribution.removal import REMOVALS
+from aftertune.errors import AttributionError
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.generation import generate
+from aftertune.models.generation import generate, must_leave_room
 from aftertune.prompts.encoding import EncodedPrompt
 from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.templates import TEMPLATES
 from aftertune.results.attribution import Attribution
 from aftertune.results.run import RunFolder
 
@@ -28,13 +38,24 @@ ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured on every prompt; the names are those of the command line."""
+    """What is measured on every prompt; the names are those of the command line.
+
+    Raises `AttributionError` for a template, route or removal that is not known: before a run begins, not after its
+    first model was loaded.
+    """
 
     template: str = "raw"
     max_new_tokens: int = 300
     route: str = "auto"
+    removal: str = "zeroed"
     unit: str = "token"
     check: int = 4
+
+    def __post_init__(self) -> None:
+        for name, allowed in {"template": TEMPLATES, "route": ROUTES, "removal": REMOVALS}.items():
+            given = getattr(self, name)
+            if given not in allowed:
+                raise AttributionError(f"The {name} {given!r} is not known. Allowed: {', '.join(allowed)}.")
 
 
 def measure(
@@ -46,6 +67,9 @@ def measure(
     `aftertune.attribute` raises, and `RunError` if a part cannot be written.
     """
     encoded = [encode_for(checkpoint, prompt, plan.template, prompt.response) for prompt in prompts]
+    for item in encoded:
+        if item.response_ids is None:
+            must_leave_room(checkpoint, len(item.ids), f"Prompt {item.prompt.id!r}")
     answered = _respond(checkpoint, role, encoded, plan, run, progress)
     _attribute(checkpoint, role, answered, plan, run, progress)
 
@@ -87,7 +111,8 @@ def _with_response(role: str, item: EncodedPrompt, run: RunFolder) -> EncodedPro
 def _attribute(
     checkpoint: Checkpoint, role: str, answered: Sequence[EncodedPrompt], plan: Plan, run: RunFolder, progress: Progress
 ) -> None:
-    checked = {item.prompt.id for item in sample([item for item in answered if len(response_of(item))], plan.check)}
+    n_checked = 0 if plan.route == "removal" else plan.check
+    checked = {item.prompt.id for item in sample([item for item in answered if len(response_of(item))], n_checked)}
     size = ATTRIBUTIONS_AT_ONCE_ON_GPU if checkpoint.model.device.type == "cuda" else 1
     done, total = 0.0, sum(map(_cost, answered))
     for batch in _batches(answered, size):
@@ -96,10 +121,10 @@ def _attribute(
         parts = [run.part("attribution", role, item.prompt.id) for item in batch]
         if all(run.exists(*part) for part in parts):
             continue
-        found = attribute_batch(checkpoint, batch, plan.route, plan.unit)
+        found = attribute_batch(checkpoint, batch, plan.route, plan.unit, removal=plan.removal)
         for part, item, one in zip(parts, batch, found, strict=True):
             if item.prompt.id in checked:
-                one = with_agreement(checkpoint, item, one, plan.unit)
+                one = with_agreement(checkpoint, item, one, plan.unit, plan.removal)
             run.write(part, _row(item, one))
     progress("attribution", total, total)
 

@@ -24,12 +24,17 @@ INSTANCE_NUMBERS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that was compared between the models named ``base`` and ``tuned``."""
+    """Everything that was compared between the models named ``base`` and ``tuned``.
+
+    ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
+    where that is all of them, or none.
+    """
 
     base: str
     tuned: str
     table1: tuple[Table1Row, ...]
     table2: tuple[Table2Row, ...]
+    table2_answered: tuple[Table2Row, ...]
     figure6: tuple[Figure6Row, ...]
     instances: tuple[InstanceRow, ...]
 
@@ -52,6 +57,7 @@ def compare_maps(maps: Sequence[SalientMap], base: str, tuned: str, seed: int = 
         tuned=tuned,
         table1=table1(own, seed),
         table2=table2(own, base, tuned, seed),
+        table2_answered=_table2_answered(own, base, tuned, seed),
         figure6=figure6(own),
         instances=_instances(own, base, tuned),
     )
@@ -71,6 +77,12 @@ def _check(maps: Sequence[SalientMap], base: str, tuned: str) -> None:
             raise RunError(
                 f"There are {count} maps of prompt {id!r} ({dataset}) under {model!r}. Give each prompt its own id."
             )
+
+
+def _table2_answered(maps: Sequence[SalientMap], base: str, tuned: str, seed: int) -> tuple[Table2Row, ...]:
+    counts = Counter((m.dataset, m.id) for m in maps if m.n_response)
+    answered = [m for m in maps if counts[m.dataset, m.id] == 2]
+    return table2(answered, base, tuned, seed) if 0 < len(answered) < len(maps) else ()
 
 
 def _list(names: dict[str, None]) -> str:

@@ -32,12 +32,11 @@ def _use(row: Table2Row, base: str, tuned: str) -> Finding:
         sentence = f"{where}: {base} and {tuned} cannot be compared: a test needs two responses of each that differ."
         return Finding(f"{where}: too little to compare", sentence, None, evidence)
     is_shown = p < ALPHA
-    numbers = f"{_against(row.tuned.mean, row.base.mean, 'the tuned model', 'the base model')}, {_size(row)}."
+    numbers = f"{_against(row.tuned.mean, row.base.mean, tuned, base)}, {_size(row)}."
     claim = "the tuned model uses its instructions more densely"
-    opening = f"{where}: {claim} ({tuned}) than its base ({base})" if is_shown else f"{where}: no difference is shown"
     headline = f"{where}: {claim if is_shown else _nothing(row)}"
     tests = f"{_welch(row, row.tuned.n, row.base.n)}{_paired(row)}."
-    parts = [f"{opening}: {numbers}", tests, _direction(row), _small(row.tuned.n, row.base.n, is_shown)]
+    parts = [numbers, tests, _direction(row), _small(row.tuned.n, row.base.n, is_shown)]
     return Finding(headline, " ".join(part for part in parts if part), is_shown, evidence)
 
 
@@ -53,11 +52,11 @@ def _ratings(row: Table1Row) -> Finding:
         return Finding(f"{where}: too few ratings to compare", sentence, None, evidence)
     is_shown = p < ALPHA
     claim = "responses that follow use their instruction more densely" if is_shown else _nothing(row)
-    opening = f"{where}: {claim if is_shown else 'no difference is shown between followed and unfollowed'}"
-    numbers = f"{_against(row.followed.mean, row.unfollowed.mean, 'followed', 'unfollowed')}, {_size(row)}."
+    names = "A response that followed", "one that did not"
+    numbers = f"{_against(row.followed.mean, row.unfollowed.mean, *names)}, {_size(row)}."
     area = f"outscores an unfollowed one with probability {row.auroc:.2f}{_between(row.auroc_interval)}; 0.5 is chance"
     tests = f"A followed response {area}. {_welch(row, row.followed.n, row.unfollowed.n)}."
-    parts = [f"{opening}: {numbers}", tests, _direction(row), _small(row.followed.n, row.unfollowed.n, is_shown)]
+    parts = [numbers, tests, _direction(row), _small(row.followed.n, row.unfollowed.n, is_shown)]
     return Finding(f"{where}: {claim}", " ".join(part for part in parts if part), is_shown, evidence)
 
 

@@ -1,8 +1,9 @@
 """What can be seen in the comparison without a test?
 
 1. Figure 6: do the ends of sentences matter most (a U shape), and in which model more?
-2. Repetition: how many responses of each model mostly copy the prompt or themselves?
-3. Pretence (appendix B.2): responses of the tuned model that mostly copy, and that people rated 1 or that score below
+2. Empty responses, which score 0: does the difference remain where both models answered?
+3. Repetition: how many responses of each model mostly copy the prompt or themselves?
+4. Pretence (appendix B.2): responses of the tuned model that mostly copy, and that people rated 1 or that score below
    the base model's.
 """
 
@@ -16,7 +17,25 @@ LISTED = 20
 
 def observe(comparison: Comparison) -> list[Finding]:
     """Findings that describe and claim no significance."""
-    return [*_positions(comparison), *_repetition(comparison), *_pretence(comparison)]
+    found = (_answered, _positions, _repetition, _pretence)
+    return [finding for look in found for finding in look(comparison)]
+
+
+def _answered(comparison: Comparison) -> Iterator[Finding]:
+    for row in comparison.table2_answered:
+        if row.difference is None:
+            continue
+        where = "All data sets pooled" if row.pooled else row.dataset
+        n, interval = row.paired.n_pairs, row.paired.difference_interval
+        between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+        sentence = (
+            f"An empty response scores 0, so a model that stays silent scores low. On the {n} prompts that both models "
+            f"answered, the tuned model scores {row.tuned.mean:.3f} and the base {row.base.mean:.3f}, prompt by prompt "
+            f"a difference of {row.paired.difference:+.3f}{between}. This is a description; no test was made."
+        )
+        evidence = {"dataset": row.dataset, "n_pairs": n, "difference": row.paired.difference}
+        headline = f"{where}: what remains of the difference where both models answered"
+        yield Finding(headline, sentence, None, evidence | {"difference_interval": interval})
 
 
 def _positions(comparison: Comparison) -> Iterator[Finding]:

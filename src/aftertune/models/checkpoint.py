@@ -1,27 +1,40 @@
 """From a name to a frozen model with its tokenizer and its provenance.
 
-1. Find out what the reference is: a live model, a ``.gguf`` file, a local folder, or a hub id.
-2. Read the configuration first, and refuse an unknown architecture before any weight is read.
-3. Read the weights; a weight that is missing, has another shape, or is not finite is an error, not a warning.
+1. Find out what the reference is: a live model, a ``.gguf`` file, a local folder, or a hub id (`references`).
+2. Read the configuration first, and refuse an unknown architecture before any weight is read; then the tokenizer.
+3. Read the weights; a weight that is missing, has another shape, has no place in a layer, or is not finite is an
+   error, not a warning.
 4. Merge the adapter if there is one, so that every explainer sees plain weights.
 5. Fingerprint the weights as they will be used.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters import merge_adapter
 from aftertune.models.families import Family, find_family
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.quiet import quiet
+from aftertune.models.references import Source, find_adapter, find_checkpoint
 from aftertune.results.provenance import Provenance
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+IN_LAYER = re.compile(r"\b(layers|h)\.\d+\.")
+DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +54,6 @@ class Checkpoint:
     def context_length(self) -> int | None:
         """Most tokens that the model takes; None where its configuration sets no limit."""
         return getattr(self.model.config, "max_position_embeddings", None)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a reference turned out to be: the place that Hugging Face reads from, and a GGUF file in it."""
-
-    place: str
-    arguments: dict[str, Any]
 
 
 def load(
@@ -73,22 +78,40 @@ def load(
     if isinstance(ref, PreTrainedModel):
         return _adopt(ref, tokenizer, adapter)
     place, kind = _device(device), _dtype(dtype)
-    source = _find(str(ref))
+    source = find_checkpoint(str(ref), revision)
     shared = {"trust_remote_code": trust_remote_code, "revision": revision, **source.arguments}
     with quiet():
-        config = _read("configuration", ref, AutoConfig.from_pretrained, source.place, **shared)
-        find_family(config)
+        config = _read_config(ref, source, shared)
         shared["config"] = config  # else each reader parses it again, which for a GGUF file takes seconds
-        model = _read_weights(ref, source.place, {**shared, "dtype": kind, "device_map": _device_map(place)})
+        tokenizer = tokenizer or _read_tokenizer(ref, source, shared)
+        model = _read_weights(ref, source, {**shared, "dtype": kind, "device_map": _device_map(place)})
         if "gguf_file" in source.arguments:
             model = _without_quantisation_mark(model, config, kind)
         if adapter is not None:
             model = merge_adapter(model, str(adapter))
-        tokenizer = tokenizer or _read("tokenizer", ref, AutoTokenizer.from_pretrained, source.place, **shared)
     if place != "balanced":
         model.to(place)
     model.eval().requires_grad_(False)
-    return _checked(model, tokenizer, Path(str(ref)).name if Path(str(ref)).exists() else str(ref), revision, adapter)
+    return _checked(model, tokenizer, _name(str(ref)), revision, adapter)
+
+
+def must_be_loadable(ref: str | Path, adapter: str | Path | None = None, *, trust_remote_code: bool = False) -> None:
+    """Raise the `CheckpointError` that `load` would raise for what can be told without reading any weight.
+
+    That the checkpoint and its adapter are there, and that the architecture is known (of a GGUF file, which takes
+    seconds to parse, only that it is there).
+    """
+    source = find_checkpoint(str(ref))
+    if adapter is not None:
+        find_adapter(str(adapter))
+    if "gguf_file" not in source.arguments:
+        with quiet():
+            _read_config(ref, source, {"trust_remote_code": trust_remote_code})
+
+
+def _name(ref: str) -> str:
+    path = Path(ref).expanduser()
+    return path.resolve().name.removesuffix(".gguf") if path.exists() else ref
 
 
 def _adopt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, adapter: str | Path | None) -> Checkpoint:
@@ -135,46 +158,49 @@ def _checked(
     return Checkpoint(model, tokenizer, provenance)
 
 
-def _find(ref: str) -> Source:
-    path = Path(ref).expanduser()
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise CheckpointError(f"There is no file {ref}. Give the path of a .gguf file, a folder, or a hub id.")
-        return Source(str(path.parent), {"gguf_file": path.name})
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise CheckpointError(
-                f"The folder {ref} holds no model (no config.json). Give a folder of save_pretrained."
-            )
-        return Source(str(path), {})
-    if path.is_file():
-        raise CheckpointError(f"{ref} is a file, not a checkpoint. Give a folder, a .gguf file, or a hub id.")
-    if ref.count("/") > 1 or ref.startswith((".", "/", "~")) or not ref.strip():
-        raise CheckpointError(f"There is no folder {ref!r}. Give a folder, a .gguf file, or a hub id (owner/name).")
-    return Source(ref, {})
+def _read_config(ref: Any, source: Source, shared: dict[str, Any]) -> Any:
+    if "gguf_file" not in source.arguments:
+        # AutoConfig says of a kind it has never heard of only that it is new; ours says which are known.
+        raw, _ = _read("configuration", ref, source, PreTrainedConfig.get_config_dict, **shared)
+        find_family(SimpleNamespace(model_type=raw.get("model_type") if isinstance(raw, dict) else None))
+    config = _read("configuration", ref, source, AutoConfig.from_pretrained, **shared)
+    find_family(config)
+    return config
 
 
-def _read(what: str, ref: Any, reader: Any, place: str, **arguments: Any) -> Any:
+def _read_tokenizer(ref: Any, source: Source, shared: dict[str, Any]) -> PreTrainedTokenizerBase:
+    folder = Path(source.place)
+    if folder.is_dir() and not source.arguments and not any(folder.glob("*token*")) and not any(folder.glob("vocab*")):
+        raise CheckpointError(
+            f"The folder {ref} holds no tokenizer (no tokenizer.json). Save the model's own there, by save_pretrained."
+        )
+    tokenizer: PreTrainedTokenizerBase = _read("tokenizer", ref, source, AutoTokenizer.from_pretrained, **shared)
+    return tokenizer
+
+
+def _read_weights(ref: Any, source: Source, arguments: dict[str, Any]) -> PreTrainedModel:
+    told = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # so that we name them, in one line
+    model: PreTrainedModel
+    model, found = _read("weights", ref, source, AutoModelForCausalLM.from_pretrained, **told, **arguments)
+    absent, misshapen = sorted(found["missing_keys"]), sorted(str(key[0]) for key in found["mismatched_keys"])
+    # Heads that this model has not are harmless; a weight too many in a layer means another configuration.
+    extra = sorted(key for key in found["unexpected_keys"] if IN_LAYER.search(key) and not key.endswith("masked_bias"))
+    if absent or misshapen or extra:
+        raise CheckpointError(
+            f"The weights of {ref} do not fit its configuration: {len(absent)} missing, {len(misshapen)} of another "
+            f"shape, {len(extra)} without a place (first: {(absent + misshapen + extra)[0]}). {source.remedy}"
+        )
+    return model
+
+
+def _read(what: str, ref: Any, source: Source, reader: Any, **arguments: Any) -> Any:
     try:
-        return reader(place, **arguments)
+        return reader(source.place, **arguments)
     except Exception as error:  # each library below has its own exceptions; all of them mean that it can't be read
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise CheckpointError(
-            f"The {what} of {ref} could not be read: {reason} "
-            "Give a hub id that can be reached, or a whole folder or .gguf file."
+            f"The {what} of {ref} could not be read: {reason.strip().rstrip('.')}. {source.remedy}"
         ) from error
-
-
-def _read_weights(ref: Any, place: str, arguments: dict[str, Any]) -> PreTrainedModel:
-    reader = AutoModelForCausalLM.from_pretrained
-    model, found = _read("weights", ref, reader, place, output_loading_info=True, **arguments)
-    absent, misshapen = sorted(found["missing_keys"]), sorted(str(key) for key in found["mismatched_keys"])
-    if absent or misshapen:
-        raise CheckpointError(
-            f"The weights of {ref} do not fit its configuration: {len(absent)} missing, {len(misshapen)} of another "
-            f"shape (first: {(absent + misshapen)[0]}). Download or save the checkpoint again."
-        )
-    return model
 
 
 def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:
@@ -199,11 +225,13 @@ def _device(device: str) -> str:
     if device == "balanced":
         return device
     try:
+        if not DEVICE.fullmatch(device):
+            raise RuntimeError("it is not one of those allowed")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
+        reason = re.split(r"\.\s|\n", str(error))[0].rstrip(".")
         raise CheckpointError(
-            f"The device {device!r} can't be used here: {str(error).splitlines()[0]} "
-            "Allowed: auto, cpu, cuda, cuda:N, mps, balanced."
+            f"The device {device!r} can't be used here: {reason}. Allowed: auto, cpu, cuda, cuda:N, mps, balanced."
         ) from error
     return device
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, PromptError
 from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
 
@@ -22,10 +22,12 @@ def generate(
 
     A response ends at end-of-sequence, at ``max_new_tokens``, or where the longest prompt of the batch fills the
     model's context. Sampling settings, penalties and minimum lengths that the checkpoint carries are not applied.
-    Raises `CheckpointError` if neither the model nor its tokenizer names an end-of-sequence token.
+    Raises `CheckpointError` if neither the model nor its tokenizer names an end-of-sequence token, `PromptError` if
+    a prompt leaves no room for a response.
     """
     stops = stop_tokens(checkpoint)
     longest = max(map(len, prompts))
+    must_leave_room(checkpoint, longest)
     room = (checkpoint.context_length or longest + max_new_tokens) - longest
     pad = stops[0]
     ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in prompts])
@@ -37,6 +39,15 @@ def generate(
     with borrowed(model), _generation_config(model, settings), torch.inference_mode():
         output = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
     return [_until_stop(row, stops) for row in output[:, longest:].tolist()]
+
+
+def must_leave_room(checkpoint: Checkpoint, n_prompt: int, name: str = "The prompt") -> None:
+    """Raise `PromptError` if a prompt of ``n_prompt`` tokens leaves no room for a response in the model's context."""
+    if checkpoint.context_length is not None and n_prompt >= checkpoint.context_length:
+        raise PromptError(
+            f"{name} has {n_prompt} tokens, which leaves no room for a response in the model's context of "
+            f"{checkpoint.context_length}. Shorten it, or leave it out."
+        )
 
 
 def stop_tokens(checkpoint: Checkpoint) -> list[int]:

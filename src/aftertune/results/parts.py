@@ -2,11 +2,14 @@
 
 Arrays become lists (of lists), texts and lists of texts stay what they are, anything nested becomes JSON text, so
 that any Parquet reader can use a part. A part is written beside its place and renamed into it: it exists only when
-it is complete, and the same row gives the same bytes.
+it is complete, and the same row gives the same bytes. What a killed process leaves beside it is called
+``.NAME.HOST.PROCESS.partial``; nobody reads it, and `remove_strays` takes it away.
 """
 
 import json
 import os
+import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -15,12 +18,16 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError
 
 Row = Mapping[str, Any]
+HOST = re.sub(r"[^\w-]", "-", socket.gethostname())
+PARTIAL = re.compile(r"/\.[^/]+\.(?P<host>[\w-]+)\.(?P<process>\d+)\.partial$")
 
 
 def write_row(address: str | Path, row: Row) -> None:
@@ -41,7 +48,7 @@ def read_row(address: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunError(f"There is no file at {address}. Give the path of a saved result.") from None
     except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{address} could not be read as Parquet: {_first_line(error)}") from error
+        raise RunError(f"{address} could not be read as Parquet: {_first_line(error).rstrip('.')}.") from error
 
 
 def write_text(address: str | Path, text: str) -> None:
@@ -55,8 +62,9 @@ def replacing(address: str | Path) -> Iterator[Any]:
     """A binary file beside ``address`` that takes its place when the block ends well, and is removed otherwise."""
     system, path = fsspec.core.url_to_fs(str(address))
     parent, name = path.rsplit("/", 1)
-    temporary = f"{parent}/.{name}.{os.getpid()}.partial"
+    temporary = f"{parent}/.{name}.{HOST}.{os.getpid()}.partial"
     try:
+        must_be_writable(address)
         system.makedirs(parent, exist_ok=True)
         with system.open(temporary, "wb") as file:
             yield file
@@ -64,14 +72,47 @@ def replacing(address: str | Path) -> Iterator[Any]:
     except (OSError, pa.ArrowException) as error:
         with suppress(OSError):
             system.rm(temporary)
-        raise RunError(
-            f"{address} could not be written: {_first_line(error)}. Choose a place that can be written, or make room "
-            "there; a run that is started again goes on where it stopped."
-        ) from error
+        raise _unwritable(address, _first_line(error)) from error
     except BaseException:
         with suppress(OSError):
             system.rm(temporary)
         raise
+
+
+def must_be_writable(address: str | Path) -> None:
+    """Raise `RunError` if no file can be written at ``address``, as far as can be told without writing one."""
+    system, path = fsspec.core.url_to_fs(str(address))
+    if system.isdir(path):
+        raise _unwritable(address, "it is a folder")
+    if not isinstance(system, LocalFileSystem):
+        return
+    above = next(parent for parent in Path(path).parents if parent.exists())
+    if not above.is_dir():
+        raise _unwritable(address, f"{above} is a file, not a folder")
+    if not os.access(above, os.W_OK):
+        raise _unwritable(address, f"you may not write in {above}")
+
+
+def remove_strays(folder: str | Path) -> None:
+    """Remove the unfinished files of processes of this machine that have ended; those at work are left alone."""
+    system, path = fsspec.core.url_to_fs(str(folder))
+    for found in system.find(path):
+        stray = PARTIAL.search(found)
+        if stray and stray["host"] == HOST and not psutil.pid_exists(int(stray["process"])):
+            with suppress(OSError):
+                system.rm(found)
+
+
+def is_partial(path: str) -> bool:
+    """Whether a path is that of an unfinished file."""
+    return bool(PARTIAL.search(path))
+
+
+def _unwritable(address: str | Path, reason: str) -> RunError:
+    return RunError(
+        f"{address} could not be written: {reason}. Choose a place that can be written, or make room "
+        "there; a run that is started again goes on where it stopped."
+    )
 
 
 def _encode(value: Any) -> pa.Array:

@@ -6,6 +6,7 @@ belongs to one set of settings and weights: a run with others refuses to continu
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,27 +16,36 @@ from urllib.parse import quote
 import fsspec
 
 from aftertune.errors import RunError
-from aftertune.results.parts import read_row, write_row, write_text
+from aftertune.results.parts import is_partial, must_be_writable, read_row, remove_strays, write_row, write_text
 
 LONGEST_NAME = 120
+HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder at any fsspec address that keeps one run."""
+    """A folder at any fsspec address that keeps one run.
+
+    ``beginning`` is the text of its ``run.json`` where that is not written yet: a run begins with the first file that
+    is written into its folder, so that one which fails before leaves nothing behind.
+    """
 
     address: str
+    beginning: str | None = None
 
     @classmethod
     def start(cls, address: str | Path, identity: Mapping[str, Any], record: Mapping[str, Any]) -> "RunFolder":
         """Begin a run, or go on with the one that lies there; see `claim`.
 
-        Raises `RunError` if the folder holds a run of another identity, or something else.
+        Raises `RunError` if the folder holds a run of another identity, or something else, or can't be written.
         """
-        run = cls(str(address).rstrip("/"))
-        if not run.exists("run.json") and run._is_occupied():
+        run = cls(str(address).rstrip("/"), _as_text(identity, record))
+        must_be_writable(run.path("run.json"))
+        remove_strays(run.address)
+        if run.exists("run.json"):
+            run._must_agree("run.json", identity)
+        elif run._is_occupied():
             raise RunError(f"{address} is not empty and holds no run. Give a new folder, or that of an earlier run.")
-        run.claim("run.json", identity, record)
         return run
 
     def claim(self, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]) -> None:
@@ -44,17 +54,11 @@ class RunFolder:
         ``identity`` is what must be the same to go on (settings, fingerprints); ``record`` is only kept (versions,
         names). Raises `RunError` naming what differs if the file holds another identity.
         """
-        plain = json.loads(json.dumps(identity))
         if self.exists(name):
-            differing = list(_differences(self.read_json(name)["identity"], plain))
-            if differing:
-                raise RunError(
-                    f"{self.address} holds a run with other settings: {'; '.join(differing)}. "
-                    "Repeat it with its own settings to continue it, or give another folder."
-                )
+            self._must_agree(name, identity)
         else:
-            text = json.dumps({"identity": plain, "record": record}, indent=2, sort_keys=True, ensure_ascii=False)
-            write_text(self.path(name), text + "\n")
+            self._begin()
+            write_text(self.path(name), _as_text(identity, record))
 
     @classmethod
     def open(cls, address: str | Path) -> "RunFolder":
@@ -82,7 +86,7 @@ class RunFolder:
         except FileNotFoundError:
             raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path(name)} is damaged ({error}). Start again in a new folder.") from error
+            raise RunError(f"{self.path(name)} is damaged: {error}. Start again in a new folder.") from error
 
     def part(self, kind: str, model: str, id: str) -> tuple[str, str, str]:
         """The names (folder, folder, file) of one unit's part."""
@@ -93,17 +97,36 @@ class RunFolder:
 
     def write(self, part: tuple[str, str, str], row: Mapping[str, Any]) -> None:
         """Write a unit's part whole; raises `RunError` if that fails."""
+        self._begin()
         write_row(self.path(*part), row)
 
     def read(self, part: tuple[str, str, str]) -> dict[str, Any]:
         """Read a unit's part; raises `RunError` if it is missing or damaged."""
-        return read_row(self.path(*part))
+        try:
+            return read_row(self.path(*part))
+        except RunError as error:
+            raise RunError(f"{error} Delete that file; the same command, given again, makes it anew.") from error
+
+    def _begin(self) -> None:
+        if self.beginning is not None and not self.exists("run.json"):
+            write_text(self.path("run.json"), self.beginning)
+
+    def _must_agree(self, name: str, identity: Mapping[str, Any]) -> None:
+        before, now = self.read_json(name)["identity"], json.loads(json.dumps(identity))
+        differing = list(_differences(before, now, "" if name == "run.json" else name.removesuffix(".json")))
+        if differing:
+            raise RunError(
+                f"{self.address} holds a run with other settings: {'; '.join(differing)}. "
+                "Repeat it with its own settings to continue it, or give another folder."
+            )
 
     def _is_occupied(self) -> bool:
         system, path = fsspec.core.url_to_fs(self.address)
-        if system.isfile(path):
-            raise RunError(f"{self.address} is a file. Give a folder for the run.")
-        return bool(system.exists(path) and system.ls(path))
+        return bool(system.exists(path) and any(not is_partial(found) for found in system.ls(path, detail=False)))
+
+
+def _as_text(identity: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    return json.dumps({"identity": identity, "record": record}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
@@ -111,4 +134,9 @@ def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
         for key in sorted(before.keys() | now.keys()):
             yield from _differences(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
     elif before != now:
-        yield f"{name} was {json.dumps(before)}, is now {json.dumps(now)}"
+        yield f"{name} was {_show(before)}, is now {_show(now)}"
+
+
+def _show(value: Any) -> str:
+    # The first twelve digits of a fingerprint tell it from any other.
+    return HEXADECIMAL.sub(lambda digits: f"{digits[0][:12]}...", json.dumps(value, ensure_ascii=False))

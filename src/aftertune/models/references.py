@@ -1,0 +1,105 @@
+"""What a name stands for, found out before anything large is read.
+
+1. A ``.gguf`` file or a local folder must be there and hold a model (or an adapter).
+2. Anything else is a hub id. What lies in the hub's cache is taken from there; else the hub is asked once, for one
+   small file, so that a wrong name or a missing connection is told at once and not after a minute of retries.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from aftertune.errors import CheckpointError
+
+HUB_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reference turned out to be: the place that Hugging Face reads from, and a GGUF file in it.
+
+    ``remedy`` is what to do if it cannot be read.
+    """
+
+    place: str
+    arguments: dict[str, Any]
+    remedy: str
+
+
+def find_checkpoint(ref: str, revision: str | None = None) -> Source:
+    """The source of a checkpoint; raises `CheckpointError` if there is none."""
+    path = Path(ref).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise CheckpointError(f"There is no file {ref}. Give the path of a .gguf file, a folder, or a hub id.")
+        return Source(str(path.parent), {"gguf_file": path.name}, "Download the file again, or give another.")
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise CheckpointError(f"The folder {ref} holds no model (no config.json). Give one of save_pretrained.")
+        return Source(str(path), {}, "Download or save the checkpoint again, or give another.")
+    if path.is_file():
+        raise CheckpointError(f"{ref} is a file, not a checkpoint. Give a folder, a .gguf file, or a hub id.")
+    _must_look_like_hub_id(ref, "Give a folder, a .gguf file, or a hub id (owner/name).")
+    _must_be_on_hub(ref, "config.json", revision)
+    return Source(ref, {}, "Check the connection, or give a folder or .gguf file that is here.")
+
+
+def find_adapter(adapter: str) -> str:
+    """Where PEFT reads an adapter from (folder or hub id); raises `CheckpointError` if there is none."""
+    path = Path(adapter).expanduser()
+    if path.is_dir():
+        for names in (("adapter_config.json",), ("adapter_model.safetensors", "adapter_model.bin")):
+            if not any((path / name).is_file() for name in names):
+                raise CheckpointError(f"{adapter} holds no adapter (no {names[0]}). Give a folder that PEFT saved.")
+        return str(path)
+    if path.is_file():
+        raise CheckpointError(f"{adapter} is a file, not an adapter. Give a folder that PEFT saved, or a hub id.")
+    _must_look_like_hub_id(adapter, "Give a folder that PEFT saved, or a hub id (owner/name).")
+    _must_be_on_hub(adapter, "adapter_config.json", None)
+    return adapter
+
+
+def _must_look_like_hub_id(ref: str, remedy: str) -> None:
+    if ref.count("/") > 1 or ref.startswith((".", "/", "~")) or not ref.strip():
+        raise CheckpointError(f"There is no folder {ref!r}. {remedy}")
+
+
+def _must_be_on_hub(ref: str, file: str, revision: str | None) -> None:
+    try:
+        if isinstance(try_to_load_from_cache(ref, file, revision=revision), str):
+            return
+        get_hf_file_metadata(hf_hub_url(ref, file, revision=revision), timeout=HUB_PATIENCE_SECONDS)
+    except Exception as error:  # the hub's own exceptions, and those of the HTTP client below it
+        raise CheckpointError(_explain(error, ref, file, revision)) from error
+
+
+def _explain(error: Exception, ref: str, file: str, revision: str | None) -> str:
+    if isinstance(error, HFValidationError):
+        return f"There is no folder {ref!r} here, and it is no hub id (owner/name) either. Give one of the two."
+    if isinstance(error, GatedRepoError):
+        return f"The hub gives {ref} only to those whom its owners let in. Ask on its page, then run: hf auth login."
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"There is no folder {ref!r} here, and the hub has none of that name for you. Check the name; if it is "
+            "private, run: hf auth login."
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"{ref} has no revision {revision!r} on the hub. Give one of its branches, tags or commits."
+    if isinstance(error, EntryNotFoundError):
+        return f"{ref} on the hub has no {file}. Give the id of one that has."
+    off = isinstance(error, OfflineModeIsEnabled)
+    reason = "offline mode is on" if off else (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    return (
+        f"There is no folder {ref!r} here, and the hub could not be asked for it ({reason}). "
+        "Check the name and the connection, or give a folder or .gguf file that is here."
+    )
