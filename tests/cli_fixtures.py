@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny import make_model, make_tokenizer
 from torch import Tensor
 from transformers.utils import logging
+
+from tiny import make_model, make_tokenizer
 
 PROMPTS = (
     "the cat sat",
@@ -100,7 +101,9 @@ def save_checkpoint(folder: Path, seed: int = 0) -> Path:
 
 def save_prompts(path: Path, prompts: Sequence[str | dict[str, Any]] = PROMPTS) -> Path:
     """A prompt file with the ids p0, p1, ..."""
-    rows = [{"id": f"p{index}", **(row if isinstance(row, dict) else {"prompt": row})} for index, row in enumerate(prompts)]
+    rows = [
+        {"id": f"p{index}", **(row if isinstance(row, dict) else {"prompt": row})} for index, row in enumerate(prompts)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

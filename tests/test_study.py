@@ -1,0 +1,107 @@
+"""The whole comparison on two tiny checkpoints: run folder, report, and the same numbers by other ways."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import aftertune
+from aftertune.comparison import Comparison
+from aftertune.prompts.formats import read_prompts
+from tiny import make_model, make_tokenizer
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pair")
+    for seed, name in enumerate(("base", "tuned")):
+        make_model(seed=seed).save_pretrained(folder / name)
+        make_tokenizer().save_pretrained(folder / name)
+    rows = [
+        {"id": "a/1", "prompt": "Rewrite the text.\n\nInput: the cat", "instruction_spans": ["Rewrite the text."]},
+        {"id": "b", "prompt": "answer the question", "response": " on the mat. sat on", "helpfulness": 4},
+        {"id": "c", "prompt": "the mat. Output:", "instruction_spans": ["Output"], "dataset": "other"},
+    ]
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compared(pair: Path) -> Comparison:
+    return run(pair, "run")
+
+
+def run(pair: Path, name: str, **settings: object):
+    return aftertune.compare(
+        pair / "base", pair / "tuned", pair / name, pair / "prompts.jsonl", max_new_tokens=8, check=1, **settings
+    )
+
+
+def test_scores_are_those_of_single_attributions(pair: Path, compared) -> None:
+    prompts = read_prompts(str(pair / "prompts.jsonl"))
+    for role in ("base", "tuned"):
+        checkpoint = aftertune.load(pair / role)
+        for prompt, row in zip(prompts, compared.instances, strict=True):
+            alone = aftertune.attribute(checkpoint, prompt, max_new_tokens=8)
+            assert alone.score() == pytest.approx(getattr(row, f"score_{role}"), rel=1e-6)
+
+
+def test_a_forced_response_is_attributed_under_both_models(pair: Path, compared) -> None:
+    parts = [pl.read_parquet(pair / "run" / "attribution" / role / "b.parquet") for role in ("base", "tuned")]
+    assert {part["response"][0] for part in parts} == {" on the mat. sat on"}
+    assert parts[0]["probability"].to_list() != parts[1]["probability"].to_list()
+    rows = {row.id: row for row in compared.instances}
+    assert rows["b"].helpfulness_base == rows["b"].helpfulness_tuned == 4 and rows["c"].helpfulness_base is None
+
+
+def test_the_exported_maps_give_the_same_comparison(pair: Path, compared) -> None:
+    again = aftertune.score(pair / "run" / "maps.parquet", pair / "prompts.jsonl", base="base", tuned="tuned")
+    assert [row.score_base for row in again.instances] == [row.score_base for row in compared.instances]
+    assert again.table2 == compared.table2 and again.figure6 == compared.figure6
+
+
+def test_the_report_comes_again_from_the_saved_run(pair: Path, compared) -> None:
+    report = pair / "run" / "report.html"
+    before = report.read_bytes()
+    report.unlink()
+    assert aftertune.write_report(pair / "run") == compared
+    assert report.read_bytes() == before
+
+
+def test_a_finished_run_is_not_computed_again(pair: Path, compared) -> None:
+    seen: list[str] = []
+    assert run(pair, "run", progress=lambda what, *_: seen.append(what)) == compared and seen == []
+
+
+@pytest.mark.usefixtures("compared")
+def test_what_differs_from_an_earlier_run_is_named(pair: Path) -> None:
+    with pytest.raises(aftertune.RunError, match=r"settings.template was \"raw\", is now \"chat\""):
+        run(pair, "run", template="chat")
+
+
+@pytest.mark.usefixtures("compared")
+def test_the_first_order_is_checked_on_a_sample(pair: Path) -> None:
+    for role in ("base", "tuned"):
+        rows = [pl.read_parquet(path)["agreement"][0] for path in (pair / "run" / "attribution" / role).iterdir()]
+        checks = [json.loads(row) for row in rows if row != "null"]
+        assert len(checks) == 1 and -1 <= checks[0]["spearman"] <= 1 and checks[0]["removal"] == "zeroed"
+
+
+@pytest.mark.usefixtures("compared")
+def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
+    found = run(pair, "removal", route="removal", removal="deleted", base_name="before", tuned_name="after")
+    assert (found.base, found.tuned) == ("before", "after")
+    alone = aftertune.attribute(
+        aftertune.load(pair / "base"), read_prompts(str(pair / "prompts.jsonl"))[1], route="removal", removal="deleted"
+    )
+    kept = aftertune.Attribution.load(pair / "removal" / "attribution" / "base" / "b.parquet")
+    assert np.array_equal(kept.importance, alone.importance) and kept.route == "removal (deleted)"
+
+
+def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
+    aftertune.compare(pair / "base", pair / "base", pair / "same", pair / "prompts.jsonl", max_new_tokens=4, check=0)
+    page = (pair / "same" / "report.html").read_text(encoding="utf-8")
+    assert "same weights" in page and "base (tuned)" in page
+    assert "no instruction was marked" in page
