@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_fixtures import SHORT, CommandLine, edit_json, edit_weights
-from tiny import make_model
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
+
+from command_line import SHORT, CommandLine, edit_json, edit_weights
+from tiny import make_model
 
 peft = pytest.importorskip("peft")
 pytest_plugins = ("cli_fixtures",)
@@ -53,9 +54,10 @@ def test_whole_adapters_are_taken(cli: CommandLine, base: Path, adapter: Path, t
         assert found != plain
 
 
-def test_missing_adapter(cli: CommandLine, base: Path) -> None:
-    assert refusal(cli, base, "/no/such/adapter") == (
-        "There is no folder '/no/such/adapter'. Give a folder that PEFT saved, or a hub id (owner/name)."
+@pytest.mark.parametrize("given", ["/no/such/adapter", "no/such/adapter", " "])
+def test_missing_adapter(cli: CommandLine, base: Path, given: str) -> None:
+    assert refusal(cli, base, given) == (
+        f"There is no folder {given!r}. Give a folder that PEFT saved, or a hub id (owner/name)."
     )
 
 

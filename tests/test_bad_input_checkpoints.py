@@ -11,7 +11,6 @@ from typing import Any
 import httpx2
 import pytest
 import torch
-from cli_fixtures import SHORT, CommandLine, edit_json, edit_weights
 from huggingface_hub import constants
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -21,9 +20,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from tiny import make_tokenizer
 
 from aftertune.models import references
+from command_line import SHORT, CommandLine, edit_json, edit_weights
+from tiny import make_tokenizer
 
 pytest_plugins = ("cli_fixtures",)
 
@@ -109,7 +109,8 @@ def test_weights_that_do_not_fit(cli: CommandLine, broken: Path, name: str) -> N
     edit, expected = MISFITS[name]
     edit_weights(broken / "model.safetensors", edit)
     assert refusal(cli, broken) == (
-        f"The weights of {broken} do not fit its configuration: {expected.format('without a place (first: ')}). {REMEDY}"
+        f"The weights of {broken} do not fit its configuration: {expected.format('without a place (first: ')}). "
+        f"{REMEDY}"
     )
 
 

@@ -1,137 +1,18 @@
-"""The README and the pages under docs/ hold: snippets run, commands and options exist, links and paths resolve.
+"""The README and the pages under docs/ tell the truth: commands, options, names, links and paths are there."""
 
-A Python block that follows a ``<!-- runnable -->`` line is run, the blocks of a page one after the other in one
-namespace and in a folder of their own, where tiny models stand in for the checkpoints that the page names.
-"""
-
-import ast
 import importlib.util
-import json
 import re
 import shlex
-import shutil
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import pyarrow.parquet as pq
 import pytest
 import typer
 
 import aftertune
 from aftertune.cli import app
-from aftertune.models.quiet import quiet
-from tiny import make_model, make_tokenizer
-
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-BASE, TUNED, ADAPTER = "HuggingFaceTB/SmolLM2-135M-Instruct", "my-tuned-model", "my-adapter"
-PROMPTS = [
-    {"id": "mail", "prompt": "Cut it.\n\nInput: the cat", "instruction_spans": ["Cut it."]},
-    {"id": "bird", "prompt": "Name a bird.", "instruction_spans": ["Name a bird."]},
-]
-
-RUNNABLE = re.compile(r"<!-- runnable -->\n```python\n(.*?)```", re.DOTALL)
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-INLINE = re.compile(r"`([^`\n]+)`")
-LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
-
-
-def read(name: str) -> str:
-    return (ROOT / name).read_text("utf-8")
-
-
-def pages_with(pattern: re.Pattern[str]) -> list[str]:
-    return [name for name in NAMES if pattern.search(read(name))]
-
-
-# --- snippets -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny base, a tuned model and an adapter of the base."""
-    from peft import LoraConfig, get_peft_model
-
-    folder = tmp_path_factory.mktemp("checkpoints")
-    settings = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
-    with quiet():  # peft asks transformers for an attribute by its old name, which warns
-        for name, seed in (("base", 0), (TUNED, 1)):
-            model = make_model("llama", seed=seed)
-            model.config.max_position_embeddings = 1024
-            model.save_pretrained(folder / name)
-            make_tokenizer().save_pretrained(folder / name)
-        get_peft_model(make_model("llama"), settings).save_pretrained(folder / ADAPTER)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run in runs/mine, its maps, and the prompts it was made of."""
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS), "utf-8")
-    run = folder / "runs" / "mine"
-    aftertune.compare(
-        checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", max_new_tokens=6, check=1
-    )
-    maps = pq.read_table(run / "maps.parquet")
-    assert set(maps.column("model").to_pylist()) == {"base", TUNED}
-    return folder
-
-
-@pytest.fixture
-def desk(tmp_path: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with the checkpoints under the names that the pages use."""
-    for name in (TUNED, ADAPTER):
-        (tmp_path / name).symlink_to(checkpoints / name)
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS), "utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_there_are_snippets_to_run() -> None:
-    assert {"README.md", "docs/tutorial.md", "docs/how-to.md", "docs/prompts.md"} <= set(pages_with(RUNNABLE))
-
-
-@pytest.mark.parametrize("name", pages_with(RUNNABLE))
-def test_snippets_run(name: str, desk: Path, checkpoints: Path, finished: Path) -> None:
-    snippets = RUNNABLE.findall(read(name))
-    if any("runs/mine/" in code for code in snippets):
-        shutil.copytree(finished / "runs", desk / "runs")
-    shutil.copy(finished / "runs" / "mine" / "maps.parquet", desk)
-    space: dict[str, object] = {}
-    for number, code in enumerate(snippets, start=1):
-        code = code.replace(BASE, str(checkpoints / "base"))
-        exec(compile(code, f"{name}, snippet {number}", "exec"), space)
-
-
-@pytest.mark.parametrize("name", pages_with(re.compile("```python")))
-def test_python_blocks_are_python(name: str) -> None:
-    blocks = [code for language, code in FENCE.findall(read(name)) if language == "python"]
-    assert blocks
-    for code in blocks:
-        ast.parse(code)
-
-
-def test_the_prompt_files_shown_are_read(tmp_path: Path) -> None:
-    blocks = [code for language, code in FENCE.findall(read("docs/prompts.md")) if language == "json"]
-    for number, block in enumerate(blocks):
-        path = tmp_path / f"{number}.jsonl"
-        path.write_text(block, "utf-8")
-        assert len(aftertune.read_prompts(path)) == len(block.splitlines())
-    datasets = [aftertune.read_prompts(tmp_path / f"{number}.jsonl")[0].dataset for number in range(len(blocks))]
-    assert datasets == ["prompts", "prompts", "alpaca", "self_instruct", "mt_bench", "lima"]
-
-
-def test_the_prompt_file_of_the_tutorial_is_read(tmp_path: Path) -> None:
-    (block,) = [code for language, code in FENCE.findall(read("docs/tutorial.md")) if language == "json"]
-    (tmp_path / "prompts.jsonl").write_text(block, "utf-8")
-    assert all(prompt.spans for prompt in aftertune.read_prompts(tmp_path / "prompts.jsonl"))
-
-
-# --- commands -------------------------------------------------------------------------------------------------------
+from pages import FENCE, INLINE, LINK, NAMES, OPTION, ROOT, blocks_of, read
 
 
 def make_cli() -> ModuleType:
@@ -193,12 +74,9 @@ def test_every_command_is_shown_in_the_readme() -> None:
 def test_make_targets_named_exist() -> None:
     targets = set(re.findall(r"^(\w+):", read("Makefile"), re.MULTILINE))
     for name in NAMES:
-        shell = [code for language, code in FENCE.findall(read(name)) if language == "sh"]
+        shell = blocks_of(name, "sh")
         named = re.findall(r"^make (\w+)", "\n".join(shell), re.MULTILINE) + re.findall(r"`make (\w+)`", read(name))
         assert set(named) <= targets, name
-
-
-# --- links, names, paths --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -270,33 +148,3 @@ def test_every_module_is_in_the_readme_tree() -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "src" / "aftertune").rglob("*.py")}
     told = {path for path in modules if path.endswith("__init__.py") and path.count("/") > 2}
     assert modules - told - tree().keys() == set()
-
-
-# --- the run folder -------------------------------------------------------------------------------------------------
-
-
-def test_every_file_of_a_run_is_documented(finished: Path) -> None:
-    text, run = read("docs/run-folder.md"), finished / "runs" / "mine"
-    for path in run.rglob("*"):
-        if path.is_file():
-            parts = path.relative_to(run).parts
-            shown = parts[0] if len(parts) == 1 else f"{parts[0]}/"
-            shown = f"{parts[0]}/{parts[1]}/ID.parquet" if len(parts) == 3 else shown
-            assert f"`{shown}`" in text, f"{shown} is not in docs/run-folder.md"
-
-
-@pytest.mark.parametrize(
-    ("section", "file"),
-    [
-        ("responses", "responses/base/bird.parquet"),
-        ("attribution", "attribution/base/bird.parquet"),
-        ("maps.parquet", "maps.parquet"),
-    ],
-)
-def test_every_column_is_documented(section: str, file: str, finished: Path) -> None:
-    (text,) = re.findall(
-        rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", read("docs/run-folder.md"), re.DOTALL | re.MULTILINE
-    )
-    cells = re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE)
-    written = [column for cell in cells for column in INLINE.findall(cell)]
-    assert sorted(written) == sorted(pq.read_schema(finished / "runs" / "mine" / file).names)

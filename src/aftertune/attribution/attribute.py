@@ -137,12 +137,22 @@ def _compute(
     checkpoint: Checkpoint, tasks: Sequence[Task], route: str, removal: str
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     backbone = Backbone(checkpoint)
-    with borrowed(checkpoint.model, attention="eager"):
+    with borrowed(checkpoint.model, attention=attention_for(route, checkpoint)):
         batch = make_batch(backbone, tasks)
         importance, probability = _run(backbone, batch, route, removal)
     for row, task in enumerate(tasks):
         n, m = len(task.units), len(task.response_ids)
         yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
+
+
+def attention_for(route: str, checkpoint: Checkpoint) -> str:
+    """The attention implementation a route can run on.
+
+    Fused attention keeps no (positions, positions) matrix, so that long inputs fit into memory; but it has no forward
+    mode, and leaves out the soft-capping of attention scores (Gemma 2).
+    """
+    capped = getattr(checkpoint.model.config, "attn_logit_softcapping", None)
+    return "eager" if route == "forward" or capped else "sdpa"
 
 
 def _run(backbone: Backbone, batch: Batch, route: str, removal: str) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,8 @@ from huggingface_hub.errors import (
 from aftertune.errors import CheckpointError
 
 HUB_PATIENCE_SECONDS = 10.0
+HOW_CHECKPOINT = "Give a folder, a .gguf file, or a hub id (owner/name)."
+HOW_ADAPTER = "Give a folder that PEFT saved, or a hub id (owner/name)."
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Source:
 
 def find_checkpoint(ref: str, revision: str | None = None) -> Source:
     """The source of a checkpoint; raises `CheckpointError` if there is none."""
-    path = Path(ref).expanduser()
+    path = _path(ref, HOW_CHECKPOINT)
     if path.suffix == ".gguf":
         if not path.is_file():
             raise CheckpointError(f"There is no file {ref}. Give the path of a .gguf file, a folder, or a hub id.")
@@ -49,14 +51,14 @@ def find_checkpoint(ref: str, revision: str | None = None) -> Source:
         return Source(str(path), {}, "Download or save the checkpoint again, or give another.")
     if path.is_file():
         raise CheckpointError(f"{ref} is a file, not a checkpoint. Give a folder, a .gguf file, or a hub id.")
-    _must_look_like_hub_id(ref, "Give a folder, a .gguf file, or a hub id (owner/name).")
+    _must_look_like_hub_id(ref, HOW_CHECKPOINT)
     _must_be_on_hub(ref, "config.json", revision)
     return Source(ref, {}, "Check the connection, or give a folder or .gguf file that is here.")
 
 
 def find_adapter(adapter: str) -> str:
     """Where PEFT reads an adapter from (folder or hub id); raises `CheckpointError` if there is none."""
-    path = Path(adapter).expanduser()
+    path = _path(adapter, HOW_ADAPTER)
     if path.is_dir():
         for names in (("adapter_config.json",), ("adapter_model.safetensors", "adapter_model.bin")):
             if not any((path / name).is_file() for name in names):
@@ -64,13 +66,19 @@ def find_adapter(adapter: str) -> str:
         return str(path)
     if path.is_file():
         raise CheckpointError(f"{adapter} is a file, not an adapter. Give a folder that PEFT saved, or a hub id.")
-    _must_look_like_hub_id(adapter, "Give a folder that PEFT saved, or a hub id (owner/name).")
+    _must_look_like_hub_id(adapter, HOW_ADAPTER)
     _must_be_on_hub(adapter, "adapter_config.json", None)
     return adapter
 
 
+def _path(ref: str, remedy: str) -> Path:
+    if not ref.strip():  # which Path would take for the current folder
+        raise CheckpointError(f"There is no folder {ref!r}. {remedy}")
+    return Path(ref).expanduser()
+
+
 def _must_look_like_hub_id(ref: str, remedy: str) -> None:
-    if ref.count("/") > 1 or ref.startswith((".", "/", "~")) or not ref.strip():
+    if ref.count("/") > 1 or ref.startswith((".", "/", "~")):
         raise CheckpointError(f"There is no folder {ref!r}. {remedy}")
 
 
