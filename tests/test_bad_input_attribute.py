@@ -107,7 +107,7 @@ def test_place_that_is_a_folder(cli: CommandLine, base: Path, tmp_path: Path) ->
 def test_folder_without_permission(
     cli: CommandLine, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts.os, "access", lambda path, mode: path != tmp_path)
+    monkeypatch.setattr(parts.os, "access", lambda path, _: path != tmp_path)
     message = refusal(cli, base, "--out", "new/map.json")
     assert message.startswith(f"new/map.json could not be written: you may not write in {tmp_path}. Choose a place ")
 
@@ -145,9 +145,9 @@ def test_full_disk_leaves_the_old_file(
 
 
 def test_whole_files_are_written(cli: CommandLine, base: Path, tmp_path: Path) -> None:
-    for suffix in SUFFIXES:
+    for suffix in ("json", "parquet"):
         cli.succeeds("attribute", base, "--prompt", "the cat", "--out", f"new/map.{suffix}", *SHORT)
-    assert sorted(snapshot(tmp_path)) == ["new", *(f"new/map.{suffix}" for suffix in sorted(SUFFIXES))]
+    assert sorted(snapshot(tmp_path)) == ["new", "new/map.json", "new/map.parquet"]
     assert json.loads((tmp_path / "new/map.json").read_text())["prompt_tokens"] == ["the", " cat"]
 
 

@@ -92,3 +92,13 @@ def test_levels_density_and_score_are_those_of_the_map(found: aftertune.Attribut
     assert np.array_equal(found.density(), salient.density()) and found.score() == salient.score()
     assert found.density(threshold=0).max() >= found.density().max()
     assert "<script" in found._repr_html_() or "<span" in found._repr_html_()
+
+
+def test_the_long_table_has_a_row_for_each_pair(found: aftertune.Attribution) -> None:
+    table = found.to_polars()
+    n, m = found.importance.shape
+    row = table.row(2 * m + 1, named=True)
+    assert table.height == n * m and (row["prompt_index"], row["response_index"]) == (2, 1)
+    assert row["importance"] == found.importance[2, 1] and row["level"] == found.levels()[2, 1]
+    assert (row["prompt_token"], row["response_token"]) == (found.prompt_tokens[2], found.response_tokens[1])
+    assert row["probability"] == found.probability[1]

@@ -105,3 +105,11 @@ def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
     page = (pair / "same" / "report.html").read_text(encoding="utf-8")
     assert "same weights" in page and "base (tuned)" in page
     assert "no instruction was marked" in page
+
+
+def test_a_run_can_lie_at_any_address(pair: Path) -> None:
+    import fsspec
+
+    found = aftertune.compare(pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", max_new_tokens=4)
+    assert found.agreement is not None and found.agreement["n_instances"] > 1
+    assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")

@@ -200,19 +200,22 @@ def _progress() -> Iterator[Any]:
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     clock = (TextColumn("took"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *clock, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Progress(*columns, *clock, console=Console(stderr=True))
+    tasks: dict[str, Any] = {}
 
-        def progress(what: str, done: float, total: float) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+    def progress(what: str, done: float, total: float) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)
 
-        try:
-            yield progress
-        except BaseException:
-            bars.live.transient = True  # the message is to stand alone
-            raise
+    bars.start()
+    try:
+        yield progress
+    except BaseException:
+        bars.live.transient = True  # the message is to stand alone, without even the empty line of Progress.stop
+        bars.live.stop()
+        raise
+    bars.stop()
 
 
 def _tell(found: "Comparison", as_json: bool, report: Path | None = None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aftertune import __version__
-from aftertune.comparison.agreement import describe_agreement, summarise_agreement
+from aftertune.comparison.agreement import summarise_agreement
 from aftertune.comparison.change import Comparison, compare_maps
 from aftertune.comparison.findings import describe
 from aftertune.errors import CheckpointError, PromptError, RunError
@@ -24,7 +24,7 @@ from aftertune.report import write_report as render
 from aftertune.results.attribution import Attribution
 from aftertune.results.layout import RawMap, read_maps, write_maps
 from aftertune.results.maps import SalientMap
-from aftertune.results.parts import write_text
+from aftertune.results.parts import read_text, write_text
 from aftertune.results.run import RunFolder
 
 if TYPE_CHECKING:
@@ -76,12 +76,13 @@ def compare(
     names = {"base": base_name, "tuned": tuned_name}
     references = {"base": (base, base_adapter), "tuned": (tuned, tuned_adapter)}
     identity = {
-        "base": {"checkpoint": str(base), "adapter": base_adapter and str(base_adapter)},
-        "tuned": {"checkpoint": str(tuned), "adapter": tuned_adapter and str(tuned_adapter)},
+        **{
+            role: {"checkpoint": _place(ref), "adapter": _place(adapter)} for role, (ref, adapter) in references.items()
+        },
         "settings": asdict(plan) | {"dtype": dtype},
         "prompts": {"n": len(asked), "sha256": _digest(asked)},
     }
-    folder = RunFolder.start(run, identity, {"aftertune": __version__, "names": names})
+    folder = RunFolder.start(run, identity, {"aftertune": __version__})
     for role in ROLES:
         if is_measured(role, asked, folder) and folder.exists(f"{role}.json"):
             continue
@@ -92,6 +93,7 @@ def compare(
         report_progress(f"{role}: loading", 1, 1)
         measure(checkpoint, role, asked, plan, folder, _named(report_progress, role))
         del checkpoint
+    write_text(folder.path("names.json"), json.dumps(names) + "\n")
     return write_report(folder.address)
 
 
@@ -100,8 +102,8 @@ def score(
 ) -> Comparison:
     """Tables 1 and 2 and figure 6 from maps computed elsewhere (Parquet in the layout of `results.layout`).
 
-    ``base`` and ``tuned`` name two models of the file. They may be left out where it holds two models of which one is
-    rated: that one is the tuned. Raises `RunError` for an unusable file and for names that it does not hold,
+    ``prompts`` is a file or a list, as for `compare`. ``base`` and ``tuned`` name two models of the file; they may be
+    left out where it holds two models of which one is rated: that one is the tuned. Raises `RunError` for an unusable file and for names that it does not hold,
     `PromptError` for maps without their prompt.
     """
     raw = read_maps(maps)
@@ -129,11 +131,21 @@ def write_report(run: str | Path) -> Comparison:
         for role in ROLES
         for row, one in zip(rows, found[role], strict=True)
     ]
-    comparison = compare_maps(maps, names["base"], names["tuned"])
+    checks = {names[role]: [one.agreement for one in found[role] if one.agreement] for role in ROLES}
+    comparison = compare_maps(maps, names["base"], names["tuned"], agreement=summarise_agreement(checks))
     write_maps(maps, folder.path("maps.parquet"))
     write_text(folder.path("comparison.json"), json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    render(Path(folder.address), _contents(folder, names, comparison, maps, found))
+    with folder.local() as place:
+        render(place, _contents(folder, names, comparison, maps))
     return comparison
+
+
+def _place(reference: Reference | None) -> str | None:
+    """The same place however it was written: a local path in full, anything else as it is."""
+    if reference is None:
+        return None
+    path = Path(reference).expanduser()
+    return str(path.resolve() if path.exists() else reference)
 
 
 def _choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:
@@ -157,7 +169,7 @@ def _named(progress: Progress, role: str) -> Progress:
 
 def _claim(folder: RunFolder, role: str, checkpoint: "Checkpoint", prompts: Sequence[Prompt], template: str) -> None:
     """Bind the run to these weights, and to the same prompt tokens for both models."""
-    from aftertune.attribution.attribute import encode_for
+    from aftertune.attribution.routes import encode_for
 
     provenance = checkpoint.provenance
     folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
@@ -196,7 +208,7 @@ def _name_models(
 
 
 def _display_names(folder: RunFolder) -> dict[str, str]:
-    given = folder.read_json("run.json")["record"]["names"]
+    given = json.loads(read_text(folder.path("names.json")))
     names = {role: str(given[role] or folder.read_json(f"{role}.json")["record"]["name"]) for role in ROLES}
     if names["base"] == names["tuned"]:
         return {role: f"{name} ({role})" for role, name in names.items()}
@@ -219,21 +231,16 @@ def _contents(
     names: Mapping[str, str],
     comparison: Comparison,
     maps: list[SalientMap],
-    found: Mapping[str, list[Attribution]],
 ) -> ReportContents:
     record = folder.read_json("run.json")
-    check = summarise_agreement(
-        {names[role]: [one.agreement for one in found[role] if one.agreement] for role in ROLES}
-    )
-    trust = [describe_agreement(check)] if check else []
     return ReportContents(
         title=f"What tuning changed: {names['base']} and {names['tuned']}",
         base=names["base"],
         tuned=names["tuned"],
-        findings=[asdict(finding) for finding in (*describe(comparison), *trust)],
+        findings=[asdict(finding) for finding in describe(comparison)],
         comparison=comparison.to_dict(),
         maps=maps,
-        check=check,
+        check=comparison.agreement,
         settings={
             "run": record["identity"],
             "aftertune": record["record"]["aftertune"],

@@ -1,5 +1,5 @@
 """LOCAL: which prompt tokens does each response token depend on?"""
 
-from aftertune.attribution.attribute import attribute
+from aftertune.attribution.routes import attribute
 
 __all__ = ["attribute"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aftertune.attribution.attribute import (
+from aftertune.attribution.routes import (
     ROUTES,
     attribute_batch,
     encode_for,

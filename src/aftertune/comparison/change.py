@@ -27,7 +27,8 @@ class Comparison:
     """Everything that was compared between the models named ``base`` and ``tuned``.
 
     ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
-    where that is all of them, or none.
+    where that is all of them, or none. ``agreement`` is a summary of `summarise_agreement`, None where nothing was
+    held against removal.
     """
 
     base: str
@@ -37,6 +38,7 @@ class Comparison:
     table2_answered: tuple[Table2Row, ...]
     figure6: tuple[Figure6Row, ...]
     instances: tuple[InstanceRow, ...]
+    agreement: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain JSON data: rows are dictionaries, what is not defined is None."""
@@ -44,10 +46,12 @@ class Comparison:
         return found
 
 
-def compare_maps(maps: Sequence[SalientMap], base: str, tuned: str, seed: int = 0) -> Comparison:
+def compare_maps(
+    maps: Sequence[SalientMap], base: str, tuned: str, seed: int = 0, agreement: dict[str, Any] | None = None
+) -> Comparison:
     """Compare the maps of the models named ``base`` and ``tuned``; maps of other models are left out.
 
-    ``seed`` is that of the bootstrap intervals. Raises `RunError` if the names are the same, a model has no map, or
+    ``agreement`` is kept with the rest; ``seed`` is that of the bootstrap intervals. Raises `RunError` if the names are the same, a model has no map, or
     a model has two maps of the same prompt.
     """
     _check(maps, base, tuned)
@@ -60,6 +64,7 @@ def compare_maps(maps: Sequence[SalientMap], base: str, tuned: str, seed: int = 
         table2_answered=_table2_answered(own, base, tuned, seed),
         figure6=figure6(own),
         instances=_instances(own, base, tuned),
+        agreement=agreement,
     )
 
 

@@ -9,6 +9,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from aftertune.comparison.agreement import describe_agreement
 from aftertune.comparison.change import Comparison
 from aftertune.comparison.observations import observe
 from aftertune.comparison.rows import Finding, Table1Row, Table2Row
@@ -21,7 +22,8 @@ def describe(comparison: Comparison) -> list[Finding]:
     """The findings of a comparison, those on what tuning changed first."""
     use = [_use(row, comparison.base, comparison.tuned) for row in comparison.table2]
     ratings = [_ratings(row) for row in comparison.table1]
-    return [*use, *ratings, *observe(comparison)]
+    trust = [describe_agreement(comparison.agreement)] if comparison.agreement else []
+    return [*use, *trust, *ratings, *observe(comparison)]
 
 
 def _use(row: Table2Row, base: str, tuned: str) -> Finding:

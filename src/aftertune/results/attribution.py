@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from aftertune.errors import RunError
 from aftertune.results.density import density, instruction_score
@@ -38,7 +39,8 @@ class Attribution:
     ``importance`` (n_prompt, n_response) float32 is I of the paper's section 4.1, in probability: the first-order
     effect on p(y_m) of scaling the unit's embeddings, or with ``route`` "removal" the drop of p(y_m) itself (Eq. 1).
     ``probability`` (n_response,) is p(y_m | Z_m). A prompt unit is a token unless ``unit`` says otherwise;
-    ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template.
+    ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template; ``is_user``
+    and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction.
     """
 
     importance: npt.NDArray[np.float32]
@@ -95,14 +97,28 @@ class Attribution:
         """The result whose columns stand in ``row``; raises `RunError` if one is missing."""
         missing = [field.name for field in fields(cls) if field.name not in row]
         if missing:
-            raise RunError(
-                f"This is no saved attribution (no {', '.join(missing)}). Give a file that `save` wrote."
-            )
+            raise RunError(f"This is no saved attribution (no {', '.join(missing)}). Give a file that `save` wrote.")
         values = {field.name: row[field.name] for field in fields(cls)}
         agreement = json.loads(row["agreement"])
         values["provenance"] = Provenance(**json.loads(row["provenance"]))
         values["agreement"] = Agreement(**agreement) if agreement else None
         return cls(**values)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row per prompt unit and response token: their indices and texts, importance, level, probability."""
+        n, m = self.importance.shape
+        rows, columns = np.divmod(np.arange(n * m), m) if m else (np.arange(0), np.arange(0))
+        return pl.DataFrame(
+            {
+                "prompt_index": rows,
+                "response_index": columns,
+                "prompt_token": [self.prompt_tokens[row] for row in rows],
+                "response_token": [self.response_tokens[column] for column in columns],
+                "importance": self.importance.reshape(-1),
+                "level": self.levels().reshape(-1),
+                "probability": self.probability[columns],
+            }
+        )
 
     def save(self, path: str | Path) -> None:
         """Write it as a Parquet file of one row; raises `RunError` if the place cannot be written."""

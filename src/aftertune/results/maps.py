@@ -1,7 +1,7 @@
 """The salient map of one prompt under one model: what the comparison and the report read.
 
 It is the part of an attribution that tables 1 and 2 and figures 1 and 6 need, and it exists for maps that were
-computed elsewhere too (`read_maps` in `aftertune.results.storage` reads their Parquet layout).
+computed elsewhere too (`read_maps` in `aftertune.results.layout` reads their Parquet layout).
 """
 
 from dataclasses import dataclass

@@ -23,5 +23,5 @@ class Provenance:
     versions: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """A plain dictionary, as it stands in ``run.json``."""
+        """A plain dictionary, as it stands in ``base.json`` and ``tuned.json``."""
         return asdict(self)

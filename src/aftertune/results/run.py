@@ -8,12 +8,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError
 from aftertune.results.parts import is_partial, must_be_writable, read_row, remove_strays, write_row, write_text
@@ -87,6 +90,17 @@ class RunFolder:
             raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{self.path(name)} is damaged: {error}. Start again in a new folder.") from error
+
+    @contextmanager
+    def local(self) -> Iterator[Path]:
+        """A local folder whose files end up here: this folder itself, or one that is copied to a remote address."""
+        system, path = fsspec.core.url_to_fs(self.address)
+        if isinstance(system, LocalFileSystem):
+            yield Path(path)
+            return
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+            system.put(f"{folder}/", f"{path}/", recursive=True)
 
     def part(self, kind: str, model: str, id: str) -> tuple[str, str, str]:
         """The names (folder, folder, file) of one unit's part."""

@@ -29,7 +29,7 @@ from aftertune.prompts.prompt import Message, Prompt
 from aftertune.results.attribution import Attribution
 
 ROUTES = ("auto", "forward", "reverse", "removal")
-REVERSE_COST = 1.0  # one backward pass over one forward-mode pass, measured (bench/routes.py)
+REVERSE_COST = 1.0  # one backward pass over one forward-mode pass, measured (NOTES.md)
 
 
 def attribute(
@@ -52,8 +52,13 @@ def attribute(
     ``template`` is "raw" or "chat". With ``check`` the result says how well it ranks units against removal.
 
     Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
-    not known, `CheckpointError` where a response must be generated and no token ends it.
+    not known or a check of removal by itself, `CheckpointError` where a response must be generated and no token ends it.
     """
+    if check and route == "removal":
+        raise AttributionError(
+            "A check holds the first order against removal, and route 'removal' is removal itself. "
+            "Leave the check out, or take route auto, forward or reverse."
+        )
     if isinstance(prompt, str):
         prompt = Prompt(id="prompt", messages=(Message("user", prompt),))
     text = response if response is not None else prompt.response

@@ -1,0 +1,171 @@
+"""Is a comparison that was killed, started again and ended the same, byte for byte, as one that ran through?
+
+1. A process of its own is interrupted by Ctrl-C, started again, killed (SIGKILL), started again, and ends.
+2. Processes are killed just before they put a finished file in its place, at one file after another, until one ends.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from command_line import QUICK, snapshot
+
+pytest_plugins = ("cli_fixtures",)
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+PATIENCE_SECONDS = 120.0
+# Imports once and forks for each line (number of the file at which to die, then arguments), so that many deaths are
+# cheap; prints how each child ended. A file is put in its place by one rename.
+FORKING = """
+import os, signal, sys
+import aftertune.attribution.measure, aftertune.cli, aftertune.models, aftertune.study
+from fsspec.implementations.local import LocalFileSystem
+
+def die_at(number):
+    rename, calls = LocalFileSystem.mv, []
+    def mv(self, *arguments, **options):
+        calls.append(arguments)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, *arguments, **options)
+    LocalFileSystem.mv = mv
+
+for line in sys.stdin:
+    number, *arguments = line.rstrip("\\n").split("\\t")
+    child = os.fork()
+    if not child:
+        die_at(int(number))
+        sys.argv = ["aftertune", *arguments]
+        aftertune.cli.main()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Forking:
+    """Runs ``aftertune`` in children of a process that has everything imported."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", FORKING],
+            env=os.environ | ONE_THREAD,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, arguments: list[str], die_at: int = 0) -> int:
+        """Exit code of a child that dies just before its file number ``die_at`` is put in its place."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write("\t".join([str(die_at), *arguments]) + "\n")
+        self._process.stdin.flush()
+        while (line := self._process.stdout.readline()) and not line.strip().lstrip("-").isdigit():
+            pass  # what the command prints
+        return int(line)
+
+    def close(self) -> None:
+        self._process.communicate(timeout=PATIENCE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forking]:
+    found = Forking()
+    yield found
+    found.close()
+
+
+def arguments(base: Path, tuned: Path, run: Path, prompts: Path) -> list[str]:
+    return ["compare", str(base), str(tuned), "--run", str(run), "--prompts", str(prompts), *QUICK]
+
+
+@pytest.fixture(scope="module")
+def whole(forking: Forking, base: Path, tuned: Path, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run, made as the others are."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert forking.run(arguments(base, tuned, run, finished.parent / "prompts.jsonl")) == 0
+    return run
+
+
+def parts(run: Path) -> dict[str, tuple[int, int]]:
+    """The parts that are there, each with its inode and time of writing."""
+    found = {path: path.stat() for path in run.rglob("*.parquet") if path.parent != run}
+    return {str(path.relative_to(run)): (stat.st_ino, stat.st_mtime_ns) for path, stat in found.items()}
+
+
+def strays(run: Path) -> list[Path]:
+    return list(run.rglob("*.partial"))
+
+
+def test_an_uninterrupted_run_leaves_all_that_it_promises(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    files = {"run.json", "prompts.json", "base.json", "tuned.json", "comparison.json", "maps.parquet", "report.html"}
+    assert names >= files | {"responses", "attribution", "tables", "figures"}
+    assert len(parts(whole)) == 2 * 2 * 6 and not strays(whole)
+
+
+def test_killed_at_one_file_after_another(
+    forking: Forking, base: Path, tuned: Path, whole: Path, prompts: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = arguments(base, tuned, run, prompts)
+    n_files = sum(path.is_file() for path in whole.rglob("*"))
+    written, number = 0, 0
+    while True:
+        number += 1
+        done = parts(run)
+        ended = forking.run(command, die_at=number)
+        assert done.items() <= parts(run).items(), "a finished part was computed again"
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL and number < n_files
+        assert len(strays(run)) == 1, "the stray of this death only: earlier ones are taken away"
+        written = len(parts(run))
+    assert number > 6 and written == len(parts(whole))
+    assert snapshot(run) == snapshot(whole)
+
+
+def wait_for(process: subprocess.Popen[str], run: Path, pattern: str, n: int) -> None:
+    """Return once ``n`` parts are there, with the process still at work."""
+    started = time.monotonic()
+    while len(list(run.glob(pattern))) < n:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() - started < PATIENCE_SECONDS
+        time.sleep(0.001)
+
+
+def test_ctrl_c_and_kill_from_outside(base: Path, tuned: Path, whole: Path, prompts: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "aftertune", *arguments(base, tuned, run, prompts)]
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    first = start()
+    wait_for(first, run, "attribution/base/p*.parquet", 2)
+    first.send_signal(signal.SIGINT)
+    out, err = first.communicate(timeout=PATIENCE_SECONDS)
+    assert (first.returncode, out) == (130, "")
+    assert err == "aftertune: interrupted. A comparison goes on where it stopped when it is started again.\n"
+    assert not strays(run)
+    after_first = parts(run)
+
+    second = start()
+    wait_for(second, run, "attribution/tuned/p*.parquet", 2)
+    second.kill()
+    second.communicate(timeout=PATIENCE_SECONDS)
+    after_second = parts(run)
+    assert after_first.items() <= after_second.items() and len(after_second) < len(parts(whole))
+
+    third = start()
+    out, err = third.communicate(timeout=PATIENCE_SECONDS)
+    assert third.returncode == 0, err
+    assert after_second.items() <= parts(run).items()
+    assert snapshot(run) == snapshot(whole)
