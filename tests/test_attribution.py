@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import aftertune
+from aftertune.attribution.ask import encode_for
 from aftertune.attribution.batch import Task
-from aftertune.attribution.routes import attribute_batch, choose_route, encode_for
+from aftertune.attribution.routes import attribute_batch, choose_route
 from aftertune.errors import AttributionError, PromptError
 from aftertune.prompts.prompt import Message, Prompt
 from oracles.importance import delete_each, finite_difference, zero_each
@@ -191,3 +192,17 @@ def test_an_empty_prompt_and_an_empty_response_are_refused() -> None:
         aftertune.attribute(load(), "  ", RESPONSE)
     with pytest.raises(PromptError):
         aftertune.attribute(load(), PROMPT, "")
+
+
+def test_several_prompts_come_back_in_their_order() -> None:
+    checkpoint = load("qwen3")
+    prompts = ["Rewrite the text. the cat sat on the mat", "the cat", "answer the question"]
+    found = aftertune.attribute_all(checkpoint, prompts, max_new_tokens=5, batch_size=2)
+    for one, prompt in zip(found, prompts, strict=True):
+        alone = aftertune.attribute(checkpoint, prompt, max_new_tokens=5)
+        assert one.text == prompt and one.response == alone.response
+        assert relative(one.importance, alone.importance) < 1e-4
+    with pytest.raises(PromptError, match="1 responses to 3 prompts"):
+        aftertune.attribute_all(checkpoint, prompts, ["only one"])
+    with pytest.raises(AttributionError, match="removal itself"):
+        aftertune.attribute_all(checkpoint, prompts, check=True, route="removal")

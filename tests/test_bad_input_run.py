@@ -139,6 +139,7 @@ def test_report_of_no_run(cli: CommandLine, tmp_path: Path) -> None:
 
 def test_report_of_an_unfinished_run(cli: CommandLine, run: Path) -> None:
     (run / "attribution/tuned/p1.parquet").unlink()
+    (run / "names.json").unlink()  # which is written after the last part
     assert cli.refuses("report", run) == (
         f"1 of 6 prompts are not measured yet for tuned in {run}. Start the same comparison again; it goes on where it "
         "stopped."
@@ -153,6 +154,11 @@ def test_report_of_a_damaged_run(cli: CommandLine, run: Path) -> None:
     part = run / "attribution/base/p0.parquet"
     part.write_bytes(b"PAR1")
     assert cli.refuses("report", run).startswith(f"{part} could not be read as Parquet: ")
+    for name in ("names.json", "prompts.json"):
+        before = (run / name).read_text()
+        (run / name).write_text("{")
+        assert cli.refuses("report", run).startswith(f"{run}/{name} is damaged: ")
+        (run / name).write_text(before)
     edit_json(run / "tuned.json", record=None)
     assert cli.refuses("report", run).startswith(f"{run}/tuned.json is damaged: ")
 

@@ -67,5 +67,14 @@ def test_the_same_name_twice(cli: CommandLine, maps: Path, prompts: Path) -> Non
 
 
 def test_names_left_out_where_they_are_needed(cli: CommandLine, maps: Path, prompts: Path) -> None:
-    ended = cli.run("score", maps, "--prompts", prompts)
-    assert ended.code == 2 and "--base" in ended.err and "None" not in ended.err
+    for names in ((), ("--base", "base"), ("--tuned", "tuned")):
+        assert cli.refuses("score", maps, "--prompts", prompts, *names) == (
+            "The maps are of base, tuned. Name two of them: --base A --tuned B."
+        )
+
+
+def test_maps_without_a_row(cli: CommandLine, maps: Path, prompts: Path) -> None:
+    pq.write_table(pq.read_table(maps).slice(0, 0), maps)
+    assert refusal(cli, maps, prompts) == (
+        "The maps are of no model, not of base. Name two of them: --base A --tuned B."
+    )

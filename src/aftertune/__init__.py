@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aftertune.attribution import attribute
+    from aftertune.attribution import attribute, attribute_all
     from aftertune.errors import AftertuneError, AttributionError, CheckpointError, PromptError, RunError
     from aftertune.models import Checkpoint, load
     from aftertune.prompts import Message, Prompt, read_prompts
@@ -25,6 +25,7 @@ __all__ = [
     "RunError",
     "SalientMap",
     "attribute",
+    "attribute_all",
     "compare",
     "load",
     "read_prompts",
@@ -34,7 +35,7 @@ __all__ = [
 
 # Loaded when first asked for, so that `import aftertune` and `aftertune --help` do not wait for torch.
 _HOMES = {
-    "aftertune.attribution": ("attribute",),
+    "aftertune.attribution": ("attribute", "attribute_all"),
     "aftertune.errors": ("AftertuneError", "AttributionError", "CheckpointError", "PromptError", "RunError"),
     "aftertune.models": ("Checkpoint", "load"),
     "aftertune.prompts": ("Message", "Prompt", "read_prompts"),

@@ -103,8 +103,10 @@ def score(
     """Tables 1 and 2 and figure 6 from maps computed elsewhere (Parquet in the layout of `results.layout`).
 
     ``prompts`` is a file or a list, as for `compare`. ``base`` and ``tuned`` name two models of the file; they may be
-    left out where it holds two models of which one is rated: that one is the tuned. Raises `RunError` for an unusable file and for names that it does not hold,
-    `PromptError` for maps without their prompt.
+    left out where it holds two models of which one is rated: that one is the tuned.
+
+    Raises `RunError` for an unusable file and for names that it does not hold, `PromptError` for maps without their
+    prompt.
     """
     raw = read_maps(maps)
     known = {prompt.id: prompt for prompt in _choose_prompts(prompts, None)}
@@ -169,7 +171,7 @@ def _named(progress: Progress, role: str) -> Progress:
 
 def _claim(folder: RunFolder, role: str, checkpoint: "Checkpoint", prompts: Sequence[Prompt], template: str) -> None:
     """Bind the run to these weights, and to the same prompt tokens for both models."""
-    from aftertune.attribution.routes import encode_for
+    from aftertune.attribution.ask import encode_for
 
     provenance = checkpoint.provenance
     folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())

@@ -1,5 +1,5 @@
 """LOCAL: which prompt tokens does each response token depend on?"""
 
-from aftertune.attribution.routes import attribute
+from aftertune.attribution.ask import attribute, attribute_all
 
-__all__ = ["attribute"]
+__all__ = ["attribute", "attribute_all"]

@@ -13,15 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aftertune.attribution.routes import (
-    ROUTES,
-    attribute_batch,
-    encode_for,
-    respond,
-    response_of,
-    with_agreement,
-)
+from aftertune.attribution.ask import encode_for
 from aftertune.attribution.removal import REMOVALS
+from aftertune.attribution.routes import ROUTES, attribute_batch, respond, response_of, with_agreement
 from aftertune.errors import AttributionError
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import generate, must_leave_room
@@ -95,6 +89,8 @@ def _respond(
             continue
         found = generate(checkpoint, [item.ids.tolist() for item in batch], plan.max_new_tokens)
         for part, item, ids in zip(parts, batch, found, strict=True):
+            if run.exists(*part):
+                continue
             text = checkpoint.tokenizer.decode(ids)
             row = {"id": item.prompt.id, "response": text, "response_ids": np.array(ids, dtype=np.int64)}
             run.write(part, row)
@@ -123,6 +119,8 @@ def _attribute(
             continue
         found = attribute_batch(checkpoint, batch, plan.route, plan.unit, removal=plan.removal)
         for part, item, one in zip(parts, batch, found, strict=True):
+            if run.exists(*part):
+                continue
             if item.prompt.id in checked:
                 one = with_agreement(checkpoint, item, one, plan.unit, plan.removal)
             run.write(part, _row(item, one))

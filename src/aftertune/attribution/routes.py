@@ -1,9 +1,8 @@
-"""Which prompt tokens does each response token depend on?  (Sections 4.1 and 4.2.)
+"""A batch of encoded prompts with responses, by one of three routes to the importance (section 4.1).
 
-1. Encode the prompt; take the response that was given, or generate it greedily.
-2. Divide the prompt into units.
-3. Choose the route: forward costs one pass per unit, reverse one per response token, removal is Eq. 1 itself.
-4. Compute the importance of every unit for every response token, several prompts in one batch.
+1. Divide the prompts into units.
+2. Choose the route: forward costs one pass per unit, reverse one per response token, removal is Eq. 1 itself.
+3. Compute the importance of every unit for every response token, several prompts in one batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,59 +18,15 @@ from aftertune.attribution.forward import forward_importance
 from aftertune.attribution.removal import REMOVALS, removal_importance
 from aftertune.attribution.reverse import reverse_importance
 from aftertune.attribution.units import Unit, UnitChoice, split_units
-from aftertune.errors import AttributionError, PromptError
+from aftertune.errors import AttributionError
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.generation import MAX_NEW_TOKENS, generate
-from aftertune.prompts.encoding import EncodedPrompt, encode, show_tokens
-from aftertune.prompts.prompt import Message, Prompt
+from aftertune.prompts.encoding import EncodedPrompt, show_tokens
 from aftertune.results.attribution import Attribution
 
 ROUTES = ("auto", "forward", "reverse", "removal")
 REVERSE_COST = 1.0  # one backward pass over one forward-mode pass, measured (NOTES.md)
-
-
-def attribute(
-    checkpoint: Checkpoint,
-    prompt: str | Prompt,
-    response: str | None = None,
-    route: str = "auto",
-    unit: UnitChoice = "token",
-    *,
-    template: str = "raw",
-    removal: str = "zeroed",
-    check: bool = False,
-    max_new_tokens: int = MAX_NEW_TOKENS,
-) -> Attribution:
-    """Importance of each prompt unit to each response token (section 4.1).
-
-    Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``route`` is "forward",
-    "reverse" (both first order, equal up to rounding), "removal" (Eq. 1, with ``removal`` "zeroed" or "deleted"), or
-    "auto", the cheaper of the first two. ``unit`` is "token", "word", "sentence", "line", or character ranges.
-    ``template`` is "raw" or "chat". With ``check`` the result says how well it ranks units against removal.
-
-    Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
-    not known or a check of removal by itself, `CheckpointError` where a response must be generated and no token ends it.
-    """
-    if check and route == "removal":
-        raise AttributionError(
-            "A check holds the first order against removal, and route 'removal' is removal itself. "
-            "Leave the check out, or take route auto, forward or reverse."
-        )
-    if isinstance(prompt, str):
-        prompt = Prompt(id="prompt", messages=(Message("user", prompt),))
-    text = response if response is not None else prompt.response
-    encoded = encode_for(checkpoint, prompt, template, text)
-    if encoded.response_ids is None:
-        (ids,) = generate(checkpoint, [encoded.ids.tolist()], max_new_tokens)
-        encoded = respond(encoded, ids)
-    if not len(response_of(encoded)):
-        raise PromptError(
-            "The response has no token: the model ended it at once. Give a response, or another prompt or template."
-        )
-    (found,) = attribute_batch(checkpoint, [encoded], route, unit, removal=removal)
-    return with_agreement(checkpoint, encoded, found, unit, removal) if check else found
 
 
 def with_agreement(
@@ -80,11 +35,6 @@ def with_agreement(
     """The attribution of an encoded prompt with its agreement with removal, which this computes."""
     (removed,) = attribute_batch(checkpoint, [encoded], "removal", unit, removal=removal)
     return replace(found, agreement=measure_agreement(found.importance, removed.importance, removal))
-
-
-def encode_for(checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None) -> EncodedPrompt:
-    """Token ids and spans of a prompt for this checkpoint; raises `PromptError` if it does not fit its context."""
-    return encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
 
 
 def respond(encoded: EncodedPrompt, response_ids: Sequence[int]) -> EncodedPrompt:

@@ -51,8 +51,8 @@ def compare_maps(
 ) -> Comparison:
     """Compare the maps of the models named ``base`` and ``tuned``; maps of other models are left out.
 
-    ``agreement`` is kept with the rest; ``seed`` is that of the bootstrap intervals. Raises `RunError` if the names are the same, a model has no map, or
-    a model has two maps of the same prompt.
+    ``agreement`` is kept with the rest; ``seed`` is that of the bootstrap intervals. Raises `RunError` if the names are
+    the same, a model has no map, or a model has two maps of the same prompt.
     """
     _check(maps, base, tuned)
     own = [m for m in maps if m.model in (base, tuned)]
