@@ -24,7 +24,7 @@ from aftertune.report import write_report as render
 from aftertune.results.attribution import Attribution
 from aftertune.results.layout import RawMap, read_maps, write_maps
 from aftertune.results.maps import SalientMap
-from aftertune.results.parts import read_text, write_text
+from aftertune.results.parts import write_text
 from aftertune.results.run import RunFolder
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def compare(
     Raises `CheckpointError`, `PromptError`, `AttributionError`, and `RunError` if ``run`` holds another run.
     """
     from aftertune.attribution.measure import Plan, is_measured, measure
-    from aftertune.models import load
+    from aftertune.models import load, must_be_loadable
 
     report_progress = progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit)
@@ -83,9 +83,10 @@ def compare(
         "prompts": {"n": len(asked), "sha256": _digest(asked)},
     }
     folder = RunFolder.start(run, identity, {"aftertune": __version__})
-    for role in ROLES:
-        if is_measured(role, asked, folder) and folder.exists(f"{role}.json"):
-            continue
+    left = [role for role in ROLES if not (is_measured(role, asked, folder) and folder.exists(f"{role}.json"))]
+    for role in left:  # a mistake in the second must not be told after hours of work on the first
+        must_be_loadable(*references[role], trust_remote_code=trust_remote_code)
+    for role in left:
         reference, adapter = references[role]
         report_progress(f"{role}: loading", 0, 1)
         checkpoint = load(reference, adapter, device, dtype, trust_remote_code=trust_remote_code)
@@ -93,7 +94,7 @@ def compare(
         report_progress(f"{role}: loading", 1, 1)
         measure(checkpoint, role, asked, plan, folder, _named(report_progress, role))
         del checkpoint
-    write_text(folder.path("names.json"), json.dumps(names) + "\n")
+    write_text(folder.path("names.json"), json.dumps({"identity": {}, "record": names}) + "\n")
     return write_report(folder.address)
 
 
@@ -173,8 +174,6 @@ def _claim(folder: RunFolder, role: str, checkpoint: "Checkpoint", prompts: Sequ
     """Bind the run to these weights, and to the same prompt tokens for both models."""
     from aftertune.attribution.ask import encode_for
 
-    provenance = checkpoint.provenance
-    folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
     tokens = {prompt.id: encode_for(checkpoint, prompt, template, prompt.response).ids.tolist() for prompt in prompts}
     if folder.exists("prompts.json"):
         before = folder.read_json("prompts.json")["record"]["tokens"]
@@ -185,6 +184,9 @@ def _claim(folder: RunFolder, role: str, checkpoint: "Checkpoint", prompts: Sequ
                 f"{differing[0]!r}): their tokenizers or chat templates differ, and maps can't be compared token by "
                 "token. Give checkpoints with one tokenizer, or template 'raw'."
             )
+    # Only now: what was refused above leaves no trace, so that the corrected command finds the folder free.
+    provenance = checkpoint.provenance
+    folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
     folder.claim("prompts.json", {}, {"tokens": tokens, "prompts": [_about(prompt) for prompt in prompts]})
 
 
@@ -204,14 +206,16 @@ def _name_models(
         (base,) = set(models) - rated
     for name in (base, tuned):
         if name not in models:
-            raise RunError(f"The maps are of {', '.join(models)}, not of {name}. Name two of them: --base A --tuned B.")
+            held = ", ".join(models) or "no model"
+            wrong = f", not of {name}" if name else ""
+            raise RunError(f"The maps are of {held}{wrong}. Name two of them: --base A --tuned B.")
     assert base is not None and tuned is not None
     return base, tuned
 
 
 def _display_names(folder: RunFolder) -> dict[str, str]:
-    given = json.loads(read_text(folder.path("names.json")))
-    names = {role: str(given[role] or folder.read_json(f"{role}.json")["record"]["name"]) for role in ROLES}
+    given = folder.read_json("names.json")["record"] if folder.exists("names.json") else {}
+    names = {role: str(given.get(role) or folder.read_json(f"{role}.json")["record"]["name"]) for role in ROLES}
     if names["base"] == names["tuned"]:
         return {role: f"{name} ({role})" for role, name in names.items()}
     return names

@@ -11,7 +11,7 @@ from aftertune.attribution.routes import attribute_batch, respond, response_of, 
 from aftertune.attribution.units import UnitChoice
 from aftertune.errors import AttributionError, PromptError
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.generation import MAX_NEW_TOKENS, generate
+from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.results.attribution import Attribution
@@ -115,4 +115,7 @@ def _answer(checkpoint: Checkpoint, batch: Sequence[EncodedPrompt], max_new_toke
 
 def encode_for(checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None) -> EncodedPrompt:
     """Token ids and spans of a prompt for this checkpoint; raises `PromptError` if it does not fit its context."""
-    return encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
+    encoded = encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
+    if encoded.response_ids is None:
+        must_leave_room(checkpoint, len(encoded.ids), f"Prompt {prompt.id!r}")
+    return encoded

@@ -18,7 +18,7 @@ from aftertune.attribution.removal import REMOVALS
 from aftertune.attribution.routes import ROUTES, attribute_batch, respond, response_of, with_agreement
 from aftertune.errors import AttributionError
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.generation import generate, must_leave_room
+from aftertune.models.generation import generate
 from aftertune.prompts.encoding import EncodedPrompt
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.templates import TEMPLATES
@@ -61,9 +61,6 @@ def measure(
     `aftertune.attribute` raises, and `RunError` if a part cannot be written.
     """
     encoded = [encode_for(checkpoint, prompt, plan.template, prompt.response) for prompt in prompts]
-    for item in encoded:
-        if item.response_ids is None:
-            must_leave_room(checkpoint, len(item.ids), f"Prompt {item.prompt.id!r}")
     answered = _respond(checkpoint, role, encoded, plan, run, progress)
     _attribute(checkpoint, role, answered, plan, run, progress)
 
