@@ -39,8 +39,8 @@ def describe_agreement(check: Mapping[str, Any]) -> Finding:
         f"the first order ranks with a correlation of {correlation:.2f} to removal (1 is the same order, 0 is none), "
         f"and names the same most important token for {top:.0%} of response tokens. {advice}"
     )
-    word = "well" if correlation >= GOOD else "roughly" if correlation >= FAIR else "hardly"
-    return Finding(f"The maps agree {word} with removing tokens", sentence, None, dict(check))
+    how = "agree well" if correlation >= GOOD else "roughly agree" if correlation >= FAIR else "hardly agree"
+    return Finding(f"The maps {how} with removing tokens", sentence, None, dict(check))
 
 
 def _summarise(checks: Sequence[Agreement]) -> dict[str, Any]:

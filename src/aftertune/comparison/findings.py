@@ -104,15 +104,17 @@ def _between(interval: tuple[float, float] | None) -> str:
 
 
 def _welch(row: Table1Row | Table2Row, n_first: int, n_second: int) -> str:
-    corrected = "" if row.p_value_holm is None else f", {row.p_value_holm:.2g} with Holm's correction"
+    is_plain = row.p_value_holm in (None, row.p_value)  # with one data set there is nothing to correct
+    corrected = "" if is_plain else f", {row.p_value_holm:.2g} with Holm's correction"
     return f"Welch's one-sided test on {n_first} and {n_second} responses gives p = {row.p_value:.2g}{corrected}"
 
 
 def _paired(row: Table2Row) -> str:
     if row.paired.p_value is None:
         return ""
-    p = row.paired.p_value if row.pooled else row.paired.p_value_holm
-    corrected = "" if row.pooled else " with Holm's correction"
+    is_plain = row.pooled or row.paired.p_value_holm == row.paired.p_value
+    p = row.paired.p_value if is_plain else row.paired.p_value_holm
+    corrected = "" if is_plain else " with Holm's correction"
     return f"; prompt by prompt, on {row.paired.n_pairs} pairs, the paired test gives p = {p:.2g}{corrected}"
 
 

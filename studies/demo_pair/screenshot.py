@@ -1,0 +1,46 @@
+"""Photograph the demo's report for the README: the findings, and one prompt with a response token pointed at.
+
+    make demo && python studies/demo_pair/screenshot.py runs/demo/report.html docs/images
+
+Needs Chromium with its driver, and selenium.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
+
+
+def main() -> None:
+    report, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, "--disable-background-networking", "--disable-component-update", "--disable-sync"):
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tempfile.mkdtemp()}")
+    driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+    try:
+        driver.set_window_size(1280, 1010)
+        driver.get(report.as_uri())
+        driver.save_screenshot(str(folder / "findings.png"))
+        driver.get(report.as_uri() + "#prompt-10")
+        driver.refresh()
+        WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#detail-10[data-drawn]"))
+        row = driver.find_element(By.CSS_SELECTOR, "#detail-10")
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", row)
+        token = driver.find_elements(By.CSS_SELECTOR, "#detail-10 .side.tuned .response .t")[1]
+        ActionChains(driver).move_to_element(token).perform()
+        driver.save_screenshot(str(folder / "report.png"))
+    finally:
+        driver.quit()
+
+
+if __name__ == "__main__":
+    main()
