@@ -239,6 +239,7 @@ def _contents(
     maps: list[SalientMap],
 ) -> ReportContents:
     record = folder.read_json("run.json")
+    settings = record["identity"]["settings"]
     return ReportContents(
         title=f"What tuning changed: {names['base']} and {names['tuned']}",
         base=names["base"],
@@ -247,6 +248,7 @@ def _contents(
         comparison=comparison.to_dict(),
         maps=maps,
         check=comparison.agreement,
+        removal=settings["removal"] if settings["route"] == "removal" else None,
         settings={
             "run": record["identity"],
             "aftertune": record["record"]["aftertune"],

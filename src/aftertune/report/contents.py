@@ -39,6 +39,8 @@ CHECK = ("n_instances", "spearman_mean", "spearman_std", "top1_agreement", "remo
 class ReportContents:
     """All that one report shows; ``maps`` are of both models, each map's ``model`` is ``base`` or ``tuned``.
 
+    ``removal`` is "zeroed" or "deleted" where the maps are of removal itself, None where they are of the first order.
+
     Raises `RunError` if a table, a row or a key is missing, or if a map belongs to neither model.
     """
 
@@ -49,6 +51,7 @@ class ReportContents:
     comparison: dict[str, Any]
     maps: list[SalientMap]
     check: dict[str, Any] | None = None
+    removal: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from aftertune.report import colours
 from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
 from aftertune.report.contents import ReportContents
-from aftertune.report.evidence import check_sentence, describe, flatten
+from aftertune.report.evidence import REMOVALS, check_sentence, describe, flatten
 from aftertune.report.figures import Spec, map_chart, pair_chart, quarters_chart, scores_chart, shorten
 from aftertune.report.formats import HTML, PLAIN
 from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_json
@@ -118,6 +118,7 @@ def environment() -> Environment:
     )
     found.filters |= {
         "describe": describe,
+        "how_removed": lambda removal: REMOVALS.get(removal, removal),
         "flatten": lambda value: list(flatten(value)),
         "fmt": lambda v, k: HTML[k](v),
     }
