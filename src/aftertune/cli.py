@@ -25,15 +25,25 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+CHECKPOINT = "hub id, folder, or .gguf file"
+PROMPTS = "Prompt file (JSON lines, Alpaca, Self-Instruct, MT-Bench, LIMA) or hub:NAME[:SPLIT]"
+OPTIONAL = "may be left out where it holds two models of which one is rated"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs).")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16 or float64.")]
 Template = Annotated[str, typer.Option(help="raw, or chat (the tokenizer's chat template).")]
-Remote = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the checkpoint.")]
+Remote = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code", help="Run Python code that comes with the checkpoint; only for sources that you trust."
+    ),
+]
 Route = Annotated[str, typer.Option(help="auto, forward, reverse, or removal (Eq. 1 itself).")]
-Removal = Annotated[str, typer.Option(help="What removal means: zeroed (embeddings) or deleted (tokens).")]
-MaxNew = Annotated[int, typer.Option(min=1, help="Longest response that is generated.")]
+Removal = Annotated[
+    str, typer.Option(help="How removal removes: zeroed (embeddings set to 0) or deleted (tokens left out).")
+]
+MaxNew = Annotated[int, typer.Option(min=1, help="Most tokens of a generated response.")]
 
 
 @app.callback()
@@ -48,20 +58,26 @@ def top(
 
 @app.command()
 def compare(
-    base: Annotated[str, typer.Argument(help="Hub id, folder, or .gguf file.")],
-    tuned: Annotated[str, typer.Argument(help="Hub id, folder, or .gguf file.")],
-    run: Annotated[Path, typer.Option(help="Folder that keeps the run and its report.")],
-    prompts: Annotated[str | None, typer.Option(help="Prompt file; by default twelve of ours.")] = None,
+    base: Annotated[str, typer.Argument(metavar="BASE", help=f"The model before tuning: {CHECKPOINT}.")],
+    tuned: Annotated[
+        str, typer.Argument(metavar="TUNED", help="The model after tuning, likewise; with --tuned-adapter, its base.")
+    ],
+    run: Annotated[str, typer.Option(help="Folder that keeps the run and its report.")],
+    prompts: Annotated[str | None, typer.Option(help=f"{PROMPTS}; by default twelve of ours.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.")] = None,
     max_new_tokens: MaxNew = 300,
     template: Template = "raw",
-    base_adapter: Annotated[str | None, typer.Option(help="LoRA adapter of the base.")] = None,
-    tuned_adapter: Annotated[str | None, typer.Option(help="LoRA adapter of the tuned.")] = None,
+    base_adapter: Annotated[
+        str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the base.")
+    ] = None,
+    tuned_adapter: Annotated[
+        str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the tuned.")
+    ] = None,
     route: Route = "auto",
     removal: Removal = "zeroed",
     base_name: Annotated[str | None, typer.Option(help="Name of the base in the report.")] = None,
     tuned_name: Annotated[str | None, typer.Option(help="Name of the tuned in the report.")] = None,
-    check: Annotated[int, typer.Option(min=0, help="Prompts per model held against removal itself.")] = 4,
+    check: Annotated[int, typer.Option(min=0, help="How many prompts per model are held against removal itself.")] = 4,
     device: Device = "auto",
     dtype: Dtype = "float32",
     trust_remote_code: Remote = False,
@@ -92,12 +108,12 @@ def compare(
             trust_remote_code=trust_remote_code,
             progress=progress,
         )
-    _tell(found, as_json, report=run / "report.html")
+    _tell(found, as_json, run=run)
 
 
 @app.command()
 def attribute(
-    model: Annotated[str, typer.Argument(help="Hub id, folder, or .gguf file.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{CHECKPOINT}.")],
     prompt: Annotated[str, typer.Option(help="The prompt's text.")],
     response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
     route: Route = "auto",
@@ -105,7 +121,7 @@ def attribute(
     removal: Removal = "zeroed",
     check: Annotated[bool, typer.Option("--check", help="Also hold the first order against removal itself.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
-    adapter: Annotated[str | None, typer.Option(help="LoRA adapter.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the model.")] = None,
     template: Template = "raw",
     max_new_tokens: MaxNew = 300,
     device: Device = "auto",
@@ -139,19 +155,19 @@ def attribute(
 
 @app.command()
 def score(
-    maps: Annotated[Path, typer.Argument(help="Parquet file of maps.")],
+    maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Parquet file of maps.")],
     prompts: Annotated[str, typer.Option(help="The prompts the maps were made of, with spans and ratings.")],
-    base: Annotated[str | None, typer.Option(help="Name of the base in the file.")] = None,
-    tuned: Annotated[str | None, typer.Option(help="Name of the tuned in the file.")] = None,
+    base: Annotated[str | None, typer.Option(help=f"Name of the base in the file; {OPTIONAL}.")] = None,
+    tuned: Annotated[str | None, typer.Option(help=f"Name of the tuned in the file; {OPTIONAL}.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tables 1 and 2 and figure 6 from maps that were computed elsewhere."""
+    """Compute tables 1 and 2 and figure 6 from maps that were computed elsewhere."""
     _tell(aftertune.score(maps, prompts, base, tuned), as_json)
 
 
 @app.command()
 def demo(
-    run: Annotated[Path, typer.Option(help="Folder that keeps the run and its report.")] = Path("runs/demo"),
+    run: Annotated[str, typer.Option(help="Folder that keeps the run and its report.")] = "runs/demo",
     as_json: Json = False,
 ) -> None:
     """Compare SmolLM2-135M-Instruct with the LoRA adapter that comes with Aftertune, on twelve prompts."""
@@ -169,13 +185,15 @@ def demo(
             tuned_name="plain-form tune",
             progress=progress,
         )
-    _tell(found, as_json, report=run / "report.html")
+    _tell(found, as_json, run=run)
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="Folder of a finished run.")], as_json: Json = False) -> None:
-    """Write the report of a saved run again."""
-    _tell(aftertune.write_report(run), as_json, report=run / "report.html")
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")], as_json: Json = False
+) -> None:
+    """Write the report of a saved run again, without loading a model."""
+    _tell(aftertune.write_report(run), as_json, run=run)
 
 
 def main() -> NoReturn:
@@ -218,7 +236,7 @@ def _progress() -> Iterator[Any]:
     bars.stop()
 
 
-def _tell(found: "Comparison", as_json: bool, report: Path | None = None) -> None:
+def _tell(found: "Comparison", as_json: bool, run: str | None = None) -> None:
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
         return
@@ -226,8 +244,8 @@ def _tell(found: "Comparison", as_json: bool, report: Path | None = None) -> Non
 
     for finding in describe(found):
         typer.echo(f"- {finding.headline}\n  {finding.sentence}")
-    if report is not None:
-        typer.echo(f"\nReport: {report}")
+    if run is not None:
+        typer.echo(f"\nReport: {run.rstrip('/')}/report.html")
 
 
 def _plain(found: "Attribution") -> dict[str, Any]:

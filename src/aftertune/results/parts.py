@@ -57,15 +57,6 @@ def write_text(address: str | Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def read_text(address: str | Path) -> str:
-    """A text file; raises `RunError` if it can't be read."""
-    try:
-        with fsspec.open(str(address), "r", encoding="utf-8") as file:
-            return str(file.read())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{address} could not be read: {_first_line(error)}.") from error
-
-
 @contextmanager
 def replacing(address: str | Path) -> Iterator[Any]:
     """A binary file beside ``address`` that takes its place when the block ends well, and is removed otherwise."""
