@@ -95,6 +95,7 @@ def run_method(name: str, folder: Path, task: Path) -> dict:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     reference = folder / "forward.npy"
     found = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{task.stem} response tokens, {name}: {found['seconds']:.1f} s", flush=True)
     if reference.exists():
         ours, theirs = np.load(reference), np.load(out)
         found["difference"] = float(np.abs(ours - theirs).max() / np.abs(ours).max())

@@ -48,9 +48,8 @@ def finished(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("finished")
     (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS), "utf-8")
     run = folder / "runs" / "mine"
-    aftertune.compare(
-        checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", max_new_tokens=6, check=1
-    )
+    plan = aftertune.Plan(max_new_tokens=6, check=1)
+    aftertune.compare(checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", plan)
     maps = pq.read_table(run / "maps.parquet")
     assert set(maps.column("model").to_pylist()) == {"base", TUNED}
     return folder

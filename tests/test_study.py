@@ -10,6 +10,7 @@ import pytest
 import aftertune
 from aftertune.comparison import Comparison
 from aftertune.prompts.formats import read_prompts
+from aftertune.study import ROLES
 from tiny import make_model, make_tokenizer
 
 
@@ -33,10 +34,10 @@ def compared(pair: Path) -> Comparison:
     return run(pair, "run")
 
 
-def run(pair: Path, name: str, **settings: object):
-    return aftertune.compare(
-        pair / "base", pair / "tuned", pair / name, pair / "prompts.jsonl", max_new_tokens=8, check=1, **settings
-    )
+def run(pair: Path, name: str, names: tuple[str, str] | tuple[None, None] = (None, None), progress=None, **settings):
+    base, tuned = (aftertune.Subject(pair / role, name=shown) for role, shown in zip(ROLES, names, strict=True))
+    plan = aftertune.Plan(max_new_tokens=8, check=1, **settings)
+    return aftertune.compare(base, tuned, pair / name, pair / "prompts.jsonl", plan, progress=progress)
 
 
 def test_scores_are_those_of_single_attributions(pair: Path, compared) -> None:
@@ -91,7 +92,7 @@ def test_the_first_order_is_checked_on_a_sample(pair: Path) -> None:
 
 @pytest.mark.usefixtures("compared")
 def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
-    found = run(pair, "removal", route="removal", removal="deleted", base_name="before", tuned_name="after")
+    found = run(pair, "removal", ("before", "after"), route="removal", removal="deleted")
     assert (found.base, found.tuned) == ("before", "after")
     page = (pair / "removal" / "report.html").read_text(encoding="utf-8")
     assert "taken away" in page and "left out of the sequence" in page and "turned down" not in page
@@ -103,7 +104,8 @@ def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
 
 
 def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
-    aftertune.compare(pair / "base", pair / "base", pair / "same", pair / "prompts.jsonl", max_new_tokens=4, check=0)
+    plan = aftertune.Plan(max_new_tokens=4, check=0)
+    aftertune.compare(pair / "base", pair / "base", pair / "same", pair / "prompts.jsonl", plan)
     page = (pair / "same" / "report.html").read_text(encoding="utf-8")
     assert "same weights" in page and "base (tuned)" in page
     assert "no instruction was marked" in page
@@ -112,6 +114,7 @@ def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
 def test_a_run_can_lie_at_any_address(pair: Path) -> None:
     import fsspec
 
-    found = aftertune.compare(pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", max_new_tokens=4)
+    plan = aftertune.Plan(max_new_tokens=4)
+    found = aftertune.compare(pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", plan)
     assert found.agreement is not None and found.agreement["n_instances"] > 1
     assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")

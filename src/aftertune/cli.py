@@ -73,6 +73,8 @@ def compare(
     tuned_adapter: Annotated[
         str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the tuned.")
     ] = None,
+    base_revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the base on the hub.")] = None,
+    tuned_revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the tuned on the hub.")] = None,
     route: Route = "auto",
     removal: Removal = "zeroed",
     base_name: Annotated[str | None, typer.Option(help="Name of the base in the report.")] = None,
@@ -89,20 +91,12 @@ def compare(
     """
     with _progress() as progress:
         found = aftertune.compare(
-            base,
-            tuned,
+            aftertune.Subject(base, base_adapter, base_revision, base_name),
+            aftertune.Subject(tuned, tuned_adapter, tuned_revision, tuned_name),
             run,
             prompts,
-            base_adapter=base_adapter,
-            tuned_adapter=tuned_adapter,
+            aftertune.Plan(template, max_new_tokens, route, removal, check=check),
             limit=limit,
-            max_new_tokens=max_new_tokens,
-            template=template,
-            route=route,
-            removal=removal,
-            check=check,
-            base_name=base_name,
-            tuned_name=tuned_name,
             device=device,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
@@ -176,13 +170,10 @@ def demo(
     base = find_demo_base()
     with _progress() as progress:
         found = aftertune.compare(
-            base,
-            base,
+            aftertune.Subject(base, name="SmolLM2-135M-Instruct"),
+            aftertune.Subject(base, ADAPTER, name="plain-form tune"),
             run,
-            tuned_adapter=ADAPTER,
-            max_new_tokens=MAX_NEW_TOKENS,
-            base_name="SmolLM2-135M-Instruct",
-            tuned_name="plain-form tune",
+            plan=aftertune.Plan(max_new_tokens=MAX_NEW_TOKENS),
             progress=progress,
         )
     _tell(found, as_json, run=run)

@@ -26,31 +26,24 @@ from aftertune.results.layout import RawMap, read_maps, write_maps
 from aftertune.results.maps import SalientMap
 from aftertune.results.parts import write_text
 from aftertune.results.run import RunFolder
+from aftertune.subject import Subject
 
 if TYPE_CHECKING:
+    from aftertune.attribution.measure import Plan
     from aftertune.models import Checkpoint
 
 ROLES = ("base", "tuned")
-Reference = str | Path
 Progress = Callable[[str, float, float], None]
 
 
 def compare(
-    base: Reference,
-    tuned: Reference,
+    base: str | Path | Subject,
+    tuned: str | Path | Subject,
     run: str | Path,
     prompts: Sequence[Prompt] | str | Path | None = None,
+    plan: "Plan | None" = None,
     *,
-    base_adapter: Reference | None = None,
-    tuned_adapter: Reference | None = None,
     limit: int | None = None,
-    max_new_tokens: int = 300,
-    template: str = "raw",
-    route: str = "auto",
-    removal: str = "zeroed",
-    check: int = 4,
-    base_name: str | None = None,
-    tuned_name: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
     trust_remote_code: bool = False,
@@ -58,42 +51,40 @@ def compare(
 ) -> Comparison:
     """What did tuning change in how responses use their prompts?  (Section 4.)
 
-    Both checkpoints (see `aftertune.load`) answer the same prompts greedily, or are given the responses that the
-    prompts carry; every response is attributed to its prompt; the run folder keeps all of it and the report.
-    ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by default the twelve that come with Aftertune.
-    ``route`` and ``removal`` are those of `aftertune.attribute`; ``check`` is the number of prompts per model on which
-    the first order is held against removal itself. The names are those the report shows, instead of the files'.
-    An interrupted run goes on where it stopped when it is called again.
+    Both checkpoints answer the same prompts greedily, or are given the responses that the prompts carry; every
+    response is attributed to its prompt; the run folder keeps all of it and the report. ``base`` and ``tuned`` are
+    what `aftertune.load` takes, or an `aftertune.Subject` where an adapter, a revision or another name belongs to it.
+    ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by default the twelve that come with Aftertune;
+    ``plan`` says what is measured on each (see `aftertune.Plan`). An interrupted run goes on where it stopped when it
+    is called again.
 
     Raises `CheckpointError`, `PromptError`, `AttributionError`, and `RunError` if ``run`` holds another run.
     """
     from aftertune.attribution.measure import Plan, is_measured, measure
     from aftertune.models import load, must_be_loadable
 
-    report_progress = progress or (lambda *_: None)
+    plan, tell = plan or Plan(), progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit)
-    plan = Plan(template, max_new_tokens, route, removal, check=check)
-    names = {"base": base_name, "tuned": tuned_name}
-    references = {"base": (base, base_adapter), "tuned": (tuned, tuned_adapter)}
-    identity = {
-        **{
-            role: {"checkpoint": _place(ref), "adapter": _place(adapter)} for role, (ref, adapter) in references.items()
-        },
+    given = {"base": base, "tuned": tuned}
+    subjects = {role: one if isinstance(one, Subject) else Subject(one) for role, one in given.items()}
+    identity = {role: subject.identity() for role, subject in subjects.items()} | {
         "settings": asdict(plan) | {"dtype": dtype},
         "prompts": {"n": len(asked), "sha256": _digest(asked)},
     }
     folder = RunFolder.start(run, identity, {"aftertune": __version__})
     left = [role for role in ROLES if not (is_measured(role, asked, folder) and folder.exists(f"{role}.json"))]
     for role in left:  # a mistake in the second must not be told after hours of work on the first
-        must_be_loadable(*references[role], trust_remote_code=trust_remote_code)
+        one = subjects[role]
+        must_be_loadable(one.ref, one.adapter, one.revision, trust_remote_code=trust_remote_code)
     for role in left:
-        reference, adapter = references[role]
-        report_progress(f"{role}: loading", 0, 1)
-        checkpoint = load(reference, adapter, device, dtype, trust_remote_code=trust_remote_code)
-        _claim(folder, role, checkpoint, asked, template)
-        report_progress(f"{role}: loading", 1, 1)
-        measure(checkpoint, role, asked, plan, folder, _named(report_progress, role))
+        one = subjects[role]
+        tell(f"{role}: loading", 0, 1)
+        checkpoint = load(one.ref, one.adapter, device, dtype, one.revision, trust_remote_code=trust_remote_code)
+        _claim(folder, role, checkpoint, asked, plan.template)
+        tell(f"{role}: loading", 1, 1)
+        measure(checkpoint, role, asked, plan, folder, _named(tell, role))
         del checkpoint
+    names = {role: subject.name for role, subject in subjects.items()}
     write_text(folder.path("names.json"), json.dumps({"identity": {}, "record": names}) + "\n")
     return write_report(folder.address)
 
@@ -141,14 +132,6 @@ def write_report(run: str | Path) -> Comparison:
     with folder.local() as place:
         render(place, _contents(folder, names, comparison, maps))
     return comparison
-
-
-def _place(reference: Reference | None) -> str | None:
-    """The same place however it was written: a local path in full, anything else as it is."""
-    if reference is None:
-        return None
-    path = Path(reference).expanduser()
-    return str(path.resolve() if path.exists() else reference)
 
 
 def _choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:

@@ -1,5 +1,6 @@
 """LOCAL: which prompt tokens does each response token depend on?"""
 
 from aftertune.attribution.ask import attribute, attribute_all
+from aftertune.attribution.measure import Plan
 
-__all__ = ["attribute", "attribute_all"]
+__all__ = ["Plan", "attribute", "attribute_all"]

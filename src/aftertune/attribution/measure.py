@@ -34,8 +34,10 @@ ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
 class Plan:
     """What is measured on every prompt; the names are those of the command line.
 
-    Raises `AttributionError` for a template, route or removal that is not known: before a run begins, not after its
-    first model was loaded.
+    ``template``, ``max_new_tokens``, ``route``, ``removal`` and ``unit`` are those of `aftertune.attribute`; ``check``
+    is the number of prompts per model on which the first order is held against removal itself. Raises
+    `AttributionError` for a template, route or removal that is not known: before a run begins, not after its first
+    model was loaded.
     """
 
     template: str = "raw"

@@ -95,18 +95,24 @@ def load(
     return _checked(model, tokenizer, _name(str(ref)), revision, adapter)
 
 
-def must_be_loadable(ref: str | Path, adapter: str | Path | None = None, *, trust_remote_code: bool = False) -> None:
+def must_be_loadable(
+    ref: str | Path,
+    adapter: str | Path | None = None,
+    revision: str | None = None,
+    *,
+    trust_remote_code: bool = False,
+) -> None:
     """Raise the `CheckpointError` that `load` would raise for what can be told without reading any weight.
 
     That the checkpoint and its adapter are there, and that the architecture is known (of a GGUF file, which takes
     seconds to parse, only that it is there).
     """
-    source = find_checkpoint(str(ref))
+    source = find_checkpoint(str(ref), revision)
     if adapter is not None:
         find_adapter(str(adapter))
     if "gguf_file" not in source.arguments:
         with quiet():
-            _read_config(ref, source, {"trust_remote_code": trust_remote_code})
+            _read_config(ref, source, {"trust_remote_code": trust_remote_code, "revision": revision})
 
 
 def _name(ref: str) -> str:
