@@ -206,3 +206,11 @@ def test_several_prompts_come_back_in_their_order() -> None:
         aftertune.attribute_all(checkpoint, prompts, ["only one"])
     with pytest.raises(AttributionError, match="removal itself"):
         aftertune.attribute_all(checkpoint, prompts, check=True, route="removal")
+
+
+@pytest.mark.parametrize("route", ["forward", "reverse", "removal"])
+def test_a_bfloat16_model_gives_float32_results_of_the_same_kind(route: str) -> None:
+    wide, narrow = load("qwen2", torch.float32), load("qwen2", torch.bfloat16)
+    found, expected = (aftertune.attribute(one, PROMPT, RESPONSE, route=route) for one in (narrow, wide))
+    assert found.importance.dtype == found.probability.dtype == np.float32
+    assert np.corrcoef(found.importance.ravel(), expected.importance.ravel())[0, 1] > 0.9

@@ -158,5 +158,5 @@ def test_usage(cli: CommandLine, base: Path, more: tuple[str, ...]) -> None:
 
 def test_missing_arguments(cli: CommandLine, base: Path) -> None:
     assert "--prompt" in cli.refuses_usage("attribute", base)
-    assert "model" in cli.refuses_usage("attribute", "--prompt", "the cat")
+    assert "MODEL" in cli.refuses_usage("attribute", "--prompt", "the cat")
     assert "frobnicate" in cli.refuses_usage("frobnicate")

@@ -26,7 +26,7 @@ def forward_importance(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor
     def rows(start: int, stop: int) -> Tensor:
         def push(tangent: Tensor) -> Tensor:
             change: Tensor = jvp(states, (batch.embeds,), (tangent,))[1]
-            return (gradient * change).sum(-1)
+            return (gradient * change.to(gradient.dtype)).sum(-1)
 
         return vmap(push)(batch.mask(start, stop) * batch.embeds)
 

@@ -13,7 +13,10 @@ STATES_AT_ONCE = 128
 
 
 def predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Probability (B, M) of the targets (B, M), and its gradient (B, M, d_model) by the states (B, M, d_model)."""
+    """Probability (B, M) of the targets (B, M), and its gradient (B, M, d_model) by the states (B, M, d_model).
+
+    Both in float32 or better, whatever the model's type.
+    """
     parts = [_predict(backbone, chunk, wanted) for chunk, wanted in zip(_cut(states), _cut(targets), strict=True)]
     return torch.cat([p for p, _ in parts], 1), torch.cat([g for _, g in parts], 1)
 
@@ -34,4 +37,4 @@ def _predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tenso
         leaf = states.detach().requires_grad_()
         p = probability(backbone, leaf, targets)
         (gradient,) = torch.autograd.grad(p.sum(), leaf)
-    return p.detach(), gradient
+    return p.detach(), gradient.to(p.dtype)

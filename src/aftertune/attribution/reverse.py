@@ -21,14 +21,14 @@ def reverse_importance(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor
     with torch.enable_grad():
         states = batch.at_responses(backbone.states(leaf))
     p, gradient = predict(backbone, states, batch.targets)
-    members = batch.mask(0, batch.n_units)[..., 0]
+    members = batch.mask(0, batch.n_units)[..., 0].to(p.dtype)
 
     def columns(start: int, stop: int) -> Tensor:
         cotangents = torch.zeros(stop - start, *states.shape, dtype=states.dtype, device=states.device)
         for index in range(start, stop):
-            cotangents[index - start, :, index] = gradient[:, index]
+            cotangents[index - start, :, index] = gradient[:, index].to(states.dtype)
         (slopes,) = torch.autograd.grad(states, leaf, cotangents, retain_graph=True, is_grads_batched=True)
-        per_position = (slopes * batch.embeds).sum(-1)
+        per_position = (slopes.to(p.dtype) * batch.embeds).sum(-1)
         return torch.einsum("cbt,nbt->bnc", per_position, members)
 
     chunks = in_chunks(batch.n_response, fitting(backbone, batch), columns)
