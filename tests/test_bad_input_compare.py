@@ -43,7 +43,7 @@ def test_usage(cli: CommandLine, base: Path, tuned: Path, prompts: Path, more: t
 
 def test_missing_arguments(cli: CommandLine, base: Path, tuned: Path) -> None:
     assert "--run" in cli.refuses_usage("compare", base, tuned)
-    assert "tuned" in cli.refuses_usage("compare", base, "--run", "run")
+    assert "TUNED" in cli.refuses_usage("compare", base, "--run", "run")
 
 
 def test_missing_prompts(cli: CommandLine, base: Path, tuned: Path) -> None:

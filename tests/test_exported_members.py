@@ -46,8 +46,8 @@ def test_all_is_what_type_checkers_see_and_what_is_served() -> None:
 
 
 def test_all_is_what_this_version_promises() -> None:
-    functions = ["attribute", "compare", "load", "read_prompts", "score", "write_report"]
-    types = ["Attribution", "Checkpoint", "Message", "Prompt", "SalientMap"]
+    functions = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score", "write_report"]
+    types = ["Attribution", "Checkpoint", "Message", "Plan", "Prompt", "SalientMap", "Subject"]
     assert sorted([*functions, *types, *ERRORS]) == aftertune.__all__
     assert functions == FUNCTIONS
 
@@ -85,7 +85,7 @@ def test_arrays_of_public_results_have_their_shapes_in_the_docstring() -> None:
         assert "(n_prompt,)" in result.density.__doc__
 
 
-@pytest.mark.parametrize("name", ["Attribution", "Checkpoint", "Message", "Prompt", "SalientMap"])
+@pytest.mark.parametrize("name", ["Attribution", "Checkpoint", "Message", "Plan", "Prompt", "SalientMap", "Subject"])
 def test_public_members_of_types_are_documented(name: str) -> None:
     kind = getattr(aftertune, name)
     own = {member: value for member, value in vars(kind).items() if not member.startswith("_")}
@@ -104,7 +104,7 @@ def test_the_errors_are_one_tree(name: str) -> None:
     [
         ("load", ["ref", "adapter", "device", "dtype", "revision"]),
         ("attribute", ["checkpoint", "prompt", "response", "route", "unit"]),
-        ("compare", ["base", "tuned", "run", "prompts"]),
+        ("compare", ["base", "tuned", "run", "prompts", "plan"]),
         ("score", ["maps", "prompts", "base", "tuned"]),
         ("read_prompts", ["source", "limit"]),
         ("write_report", ["run"]),
