@@ -214,3 +214,20 @@ def test_a_bfloat16_model_gives_float32_results_of_the_same_kind(route: str) -> 
     found, expected = (aftertune.attribute(one, PROMPT, RESPONSE, route=route) for one in (narrow, wide))
     assert found.importance.dtype == found.probability.dtype == np.float32
     assert np.corrcoef(found.importance.ravel(), expected.importance.ravel())[0, 1] > 0.9
+
+
+def test_chunks_shrink_with_length_and_never_below_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aftertune.attribution import chunks
+    from aftertune.attribution.batch import make_batch
+    from aftertune.models.backbone import Backbone
+
+    backbone = Backbone(load("llama", torch.float32))
+    batch = make_batch(backbone, [Task((5,) * 60, (6,) * 41, ((0,),))])
+    each = 100 * (4 * 48 + 8 * 32 + 6 * 4 * 100) * 4  # bytes of one direction with eager attention
+    for free, expected in ((each / 0.4 * 3.5, 3), (0, 1), (each * 1e6, chunks.MOST_ON_CPU)):
+        monkeypatch.setattr(chunks, "_free_bytes", lambda _, free=free: free)
+        backbone.checkpoint.model.set_attn_implementation("eager")
+        assert chunks.fitting(backbone, batch) == expected
+    monkeypatch.setattr(chunks, "_free_bytes", lambda _: each / 0.4 * 3.5)
+    backbone.checkpoint.model.set_attn_implementation("sdpa")
+    assert chunks.fitting(backbone, batch) > 3

@@ -133,7 +133,7 @@ def save(model, settings, log, n_examples: int, seconds: float) -> None:
     state = {name: p.detach().cpu().to(torch.float16) for name, p in model.named_parameters() if "lora_" in name}
     state = {name.replace(".default.", "."): tensor for name, tensor in state.items()}
     model.peft_config["default"].base_model_name_or_path = "HuggingFaceTB/SmolLM2-135M-Instruct"
-    model.save_pretrained(settings.out)
+    model.save_pretrained(settings.out, save_embedding_layers=False)
     save_file(state, settings.out / "adapter_model.safetensors")
     kept = {k: v for k, v in vars(settings).items() if k not in ("out", "instructions")}
     record = {"settings": kept, "n_examples": n_examples, "seconds": round(seconds), "log": log}

@@ -49,18 +49,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
 
 
-def fitting(backbone: Backbone, batch: Batch, bytes_before: int = 0) -> int:
+def fitting(backbone: Backbone, batch: Batch) -> int:
     """How many directions through ``batch`` fit at once into the share of free memory that we take.
 
-    One direction needs the widest intermediate results of one layer about four times over, and the attention
-    weights of one layer about six times. ``bytes_before`` is what the caller will hold besides.
+    One direction needs the widest intermediate results of one layer about four times over, and, with eager attention,
+    the attention weights of one layer about six times; fused attention keeps no more than a mask.
     """
     config = backbone.checkpoint.model.config
     b, t, _ = batch.embeds.shape
     size = batch.embeds.element_size()
     width = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    each = b * t * (4 * width + 8 * config.hidden_size + 6 * config.num_attention_heads * t) * size
-    room = SHARE_OF_FREE_MEMORY * _free_bytes(batch.embeds) - bytes_before
+    matrices = 6 * config.num_attention_heads if config._attn_implementation == "eager" else 1
+    each = b * t * (4 * width + 8 * config.hidden_size + matrices * t) * size
+    room = SHARE_OF_FREE_MEMORY * _free_bytes(batch.embeds)
     most = MOST_ON_GPU if batch.embeds.is_cuda else MOST_ON_CPU
     return int(max(1, min(most, room // each)))
 
