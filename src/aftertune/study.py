@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aftertune import __version__
 from aftertune.comparison.agreement import summarise_agreement
 from aftertune.comparison.change import Comparison, compare_maps
 from aftertune.comparison.findings import describe
-from aftertune.errors import CheckpointError, PromptError, RunError
+from aftertune.errors import PromptError, RunError
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt, find_rating
 from aftertune.prompts.released import locate
@@ -30,7 +30,6 @@ from aftertune.subject import Subject
 
 if TYPE_CHECKING:
     from aftertune.attribution.measure import Plan
-    from aftertune.models import Checkpoint
 
 ROLES = ("base", "tuned")
 Progress = Callable[[str, float, float], None]
@@ -61,7 +60,8 @@ def compare(
     Raises `CheckpointError`, `PromptError`, `AttributionError`, and `RunError` if ``run`` holds another run.
     """
     from aftertune.attribution.measure import Plan, is_measured, measure
-    from aftertune.models import load, must_be_loadable
+    from aftertune.models import load
+    from aftertune.pairing import claim, must_be_comparable
 
     plan, tell = plan or Plan(), progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit)
@@ -73,14 +73,13 @@ def compare(
     }
     folder = RunFolder.start(run, identity, {"aftertune": __version__})
     left = [role for role in ROLES if not (is_measured(role, asked, folder) and folder.exists(f"{role}.json"))]
-    for role in left:  # a mistake in the second must not be told after hours of work on the first
-        one = subjects[role]
-        must_be_loadable(one.ref, one.adapter, one.revision, trust_remote_code=trust_remote_code)
+    # A mistake in the second must not be told after hours of work on the first.
+    must_be_comparable([subjects[role] for role in left], asked, plan.template, trust_remote_code)
     for role in left:
         one = subjects[role]
         tell(f"{role}: loading", 0, 1)
         checkpoint = load(one.ref, one.adapter, device, dtype, one.revision, trust_remote_code=trust_remote_code)
-        _claim(folder, role, checkpoint, asked, plan.template)
+        claim(folder, role, checkpoint, asked, plan.template)
         tell(f"{role}: loading", 1, 1)
         measure(checkpoint, role, asked, plan, folder, _named(tell, role))
         del checkpoint
@@ -151,32 +150,6 @@ def _digest(prompts: Sequence[Prompt]) -> str:
 
 def _named(progress: Progress, role: str) -> Progress:
     return lambda what, done, total: progress(f"{role}: {what}", done, total)
-
-
-def _claim(folder: RunFolder, role: str, checkpoint: "Checkpoint", prompts: Sequence[Prompt], template: str) -> None:
-    """Bind the run to these weights, and to the same prompt tokens for both models."""
-    from aftertune.attribution.ask import encode_for
-
-    tokens = {prompt.id: encode_for(checkpoint, prompt, template, prompt.response).ids.tolist() for prompt in prompts}
-    if folder.exists("prompts.json"):
-        before = folder.read_json("prompts.json")["record"]["tokens"]
-        differing = [id for id in tokens if tokens[id] != before[id]]
-        if differing:
-            raise CheckpointError(
-                f"The two checkpoints read {len(differing)} of {len(tokens)} prompts as other tokens (first: "
-                f"{differing[0]!r}): their tokenizers or chat templates differ, and maps can't be compared token by "
-                "token. Give checkpoints with one tokenizer, or template 'raw'."
-            )
-    # Only now: what was refused above leaves no trace, so that the corrected command finds the folder free.
-    provenance = checkpoint.provenance
-    folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
-    folder.claim("prompts.json", {}, {"tokens": tokens, "prompts": [_about(prompt) for prompt in prompts]})
-
-
-def _about(prompt: Prompt) -> dict[str, Any]:
-    # A rating without a model's name is of the response that the prompt carries, so it needs that response.
-    ratings = {name: rating for name, rating in prompt.ratings.items() if name or prompt.response is not None}
-    return {"id": prompt.id, "dataset": prompt.dataset, "marked": prompt.spans is not None, "ratings": ratings}
 
 
 def _name_models(

@@ -115,6 +115,16 @@ def must_be_loadable(
             _read_config(ref, source, {"trust_remote_code": trust_remote_code, "revision": revision})
 
 
+def read_tokenizer(
+    ref: str | Path, revision: str | None = None, *, trust_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint (see `load`) without its weights; raises `CheckpointError` if there is none."""
+    source = find_checkpoint(str(ref), revision)
+    shared = {"trust_remote_code": trust_remote_code, "revision": revision, **source.arguments}
+    with quiet():
+        return _read_tokenizer(ref, source, shared)
+
+
 def _name(ref: str) -> str:
     path = Path(ref).expanduser()
     return path.resolve().name.removesuffix(".gguf") if path.exists() else ref
