@@ -8,9 +8,8 @@ import pytest
 
 from aftertune.comparison import Comparison, compare_maps, describe
 from aftertune.comparison.statistics import auroc
-from aftertune.prompts.prompt import Message, Prompt
+from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.released import locate
-from aftertune.prompts.spans import find_spans
 from aftertune.results.layout import read_maps
 from aftertune.results.maps import SalientMap
 
@@ -25,20 +24,9 @@ TABLE2 = {
 }
 
 
-def read_prompt(line: str) -> Prompt:
-    row = json.loads(line)
-    text, rating = row["prompt"], row.get("vicuna_helpfulness")
-    spans = find_spans(text, row["instruction_spans"])
-    assert spans is not None
-    ratings = {"vicuna_7b": rating} if rating else {}
-    marked = tuple((start, end, 0) for start, end in spans)
-    return Prompt(row["id"], (Message("user", text),), row["dataset"], marked, ratings=ratings)
-
-
 @pytest.fixture(scope="module")
 def maps(shared_data: Path) -> list[SalientMap]:
-    lines = (shared_data / "annotated_prompts.jsonl").read_text(encoding="utf-8").splitlines()
-    prompts = {prompt.id: prompt for prompt in map(read_prompt, lines)}
+    prompts = {prompt.id: prompt for prompt in read_prompts(shared_data / "annotated_prompts.jsonl")}
     return [locate(raw, prompts[raw.id]) for raw in read_maps(shared_data / "released_maps.parquet")]
 
 

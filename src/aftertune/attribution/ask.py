@@ -39,7 +39,6 @@ def attribute(
     Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
     not known or a check of removal by itself, `CheckpointError` where a response must be generated but never ends.
     """
-    _must_be_checkable(check, route)
     (found,) = attribute_all(
         checkpoint,
         [prompt],
@@ -77,7 +76,7 @@ def attribute_all(
     texts = [prompt.response for prompt in asked] if responses is None else list(responses)
     if len(texts) != len(asked):
         raise PromptError(f"There are {len(texts)} responses to {len(asked)} prompts. Give one response a prompt.")
-    encoded = [encode_for(checkpoint, *pair) for pair in zip(asked, [template] * len(asked), texts, strict=True)]
+    encoded = [encode_for(checkpoint, one, template, text) for one, text in zip(asked, texts, strict=True)]
     found: dict[int, Attribution] = {}
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
     for start in range(0, len(order), batch_size):

@@ -15,8 +15,14 @@ import numpy as np
 
 from aftertune.attribution.ask import encode_for
 from aftertune.attribution.removal import REMOVALS
-from aftertune.attribution.routes import ROUTES, attribute_batch, respond, response_of, with_agreement
-from aftertune.errors import AttributionError
+from aftertune.attribution.routes import (
+    ROUTES,
+    attribute_batch,
+    must_be_known,
+    respond,
+    response_of,
+    with_agreement,
+)
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import generate
 from aftertune.prompts.encoding import EncodedPrompt
@@ -48,10 +54,9 @@ class Plan:
     check: int = 4
 
     def __post_init__(self) -> None:
-        for name, allowed in {"template": TEMPLATES, "route": ROUTES, "removal": REMOVALS}.items():
-            given = getattr(self, name)
-            if given not in allowed:
-                raise AttributionError(f"The {name} {given!r} is not known. Allowed: {', '.join(allowed)}.")
+        must_be_known("template", self.template, TEMPLATES)
+        must_be_known("route", self.route, ROUTES)
+        must_be_known("removal", self.removal, REMOVALS)
 
 
 def measure(

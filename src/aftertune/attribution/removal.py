@@ -47,10 +47,8 @@ class _Whole:
 def removal_importance(backbone: Backbone, batch: Batch, removal: str) -> tuple[Tensor, Tensor]:
     """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning.
 
-    Raises `AttributionError` for an unknown ``removal``, or where deletion would leave no prompt at all.
+    ``removal`` is one of `REMOVALS`. Raises `AttributionError` where deletion would leave no prompt at all.
     """
-    if removal not in REMOVALS:
-        raise AttributionError(f"The removal {removal!r} is not known. Allowed: {', '.join(REMOVALS)}.")
     kind = torch.promote_types(batch.embeds.dtype, torch.float32)
     shape, place = (len(batch.tasks), batch.n_units, batch.n_response), batch.embeds.device
     importance = torch.zeros(shape, dtype=kind, device=place)

@@ -29,6 +29,12 @@ ROUTES = ("auto", "forward", "reverse", "removal")
 REVERSE_COST = 0.7  # one backward pass over one forward-mode pass, measured (NOTES.md)
 
 
+def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:
+    """Raise `AttributionError` if a setting has a value that is not allowed."""
+    if given not in allowed:
+        raise AttributionError(f"The {setting} {given!r} is not known. Allowed: {', '.join(allowed)}.")
+
+
 def with_agreement(
     checkpoint: Checkpoint, encoded: EncodedPrompt, found: Attribution, unit: UnitChoice, removal: str = "zeroed"
 ) -> Attribution:
@@ -61,10 +67,8 @@ def attribute_batch(
 
     An empty response gives an importance of shape (n_prompt, 0).
     """
-    if route not in ROUTES:
-        raise AttributionError(f"The route {route!r} is not known. Allowed: {', '.join(ROUTES)}.")
-    if removal not in REMOVALS:
-        raise AttributionError(f"The removal {removal!r} is not known. Allowed: {', '.join(REMOVALS)}.")
+    must_be_known("route", route, ROUTES)
+    must_be_known("removal", removal, REMOVALS)
     divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
     tasks = [_task(encoded, units) for encoded, units in divided if len(response_of(encoded))]
     chosen = choose_route(tasks) if route == "auto" and tasks else route

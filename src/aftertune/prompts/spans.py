@@ -6,7 +6,7 @@ holds most of it, and to the range on a tie; a token without characters, as temp
 to none. Tokens that share a character (byte fallback) are decided alike.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -33,14 +33,3 @@ def trim(text: str, start: int, end: int) -> Span:
     if not piece.strip():
         return start, end
     return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
-
-
-def find_spans(text: str, pieces: Sequence[str]) -> list[Span] | None:
-    """Where each piece stands in ``text`` (its first place); None if one of them does not occur."""
-    found = []
-    for piece in pieces:
-        start = text.find(piece)
-        if start < 0 or not piece:
-            return None
-        found.append((start, start + len(piece)))
-    return found
