@@ -3,6 +3,7 @@
 AftertuneError            what was given, what is allowed, what to do
 |-- CheckpointError       a model, adapter or tokenizer that cannot be read, or is not supported
 |-- PromptError           a prompt file, a prompt, a span or a response that cannot be used
+|-- WordError             a vocabulary, word vectors or a list of verbs that cannot be used
 |-- AttributionError      an attribution that was asked for and cannot be computed
 `-- RunError              a run folder or a saved result that cannot be written, read or continued
 """
@@ -18,6 +19,10 @@ class CheckpointError(AftertuneError):
 
 class PromptError(AftertuneError):
     """A prompt file, a prompt, a span or a response that cannot be used."""
+
+
+class WordError(AftertuneError):
+    """A vocabulary, word vectors or a list of verbs that cannot be used."""
 
 
 class AttributionError(AftertuneError):

@@ -1,0 +1,70 @@
+"""What reading a model's attention heads found: word pairs of every neuron pair and of every head (paper 5.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+PAIR = {"rank": pl.Int32, "word_a": pl.String, "word_b": pl.String, "n_neurons": pl.Int32}
+HEAD = {"layer": pl.Int16, "head": pl.Int16}
+CONTROL = {"control": pl.String, "draw": pl.Int16}
+
+NEURONS = {
+    **HEAD,
+    "neuron": pl.Int16,
+    "rank": pl.Int16,
+    "energy": pl.Float64,
+    "query_word": pl.String,
+    "key_word": pl.String,
+    "cosine": pl.Float32,
+}
+PAIRS = {**HEAD, **PAIR}
+CONTROLS = {**CONTROL, **HEAD, **PAIR}
+CONTROL_NEURONS = {**CONTROL, **HEAD, "neuron": pl.Int16, "query": pl.Int32, "key": pl.Int32}
+FRAMES: Mapping[str, Mapping[str, Any]] = {
+    "neurons": NEURONS,
+    "pairs": PAIRS,
+    "controls": CONTROLS,
+    "control_neurons": CONTROL_NEURONS,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class HeadReading:
+    """The word pairs that the attention heads of ``model`` connect, in the layers that were read.
+
+    ``neurons`` has a row for each word pair of a neuron pair, at most the ``n_pairs`` of highest cosine: ``layer,
+    head, neuron, rank, energy, query_word, key_word, cosine``. ``rank`` is that of the neuron pair in its head by its
+    ``energy``, the sum over all words of q^2 + k^2; a neuron pair without any word pair has no row. ``pairs`` has the
+    lists of the heads: ``layer, head, rank, word_a, word_b, n_neurons``, lower-cased, unordered (``word_a`` before
+    ``word_b``), with the number of the head's neuron pairs that hold the pair. Layers, heads and neurons count from 0,
+    ranks from 1.
+
+    ``controls`` and ``control_neurons`` are the same lists with word vectors that were given to other words:
+    ``control`` is "permuted" (any other word) or "frequency-matched" (a word about as frequent), ``draw`` counts from
+    0; ``query`` and ``key`` are positions in ``words``.
+
+    ``words`` is the vocabulary, most frequent first, ``has_vector`` (n_words,) marks those with a word vector.
+    ``settings`` is what must be the same for two readings to be compared.
+    """
+
+    model: str
+    layers: tuple[int, ...]
+    n_layers: int
+    n_heads: int
+    d_head: int
+    words: tuple[str, ...]
+    has_vector: npt.NDArray[np.bool_]
+    settings: dict[str, Any]
+    neurons: pl.DataFrame
+    pairs: pl.DataFrame
+    controls: pl.DataFrame
+    control_neurons: pl.DataFrame
+
+    def heads_with(self, word: str) -> pl.DataFrame:
+        """The rows of ``pairs`` that hold a word, by layer, head and rank; none if no head holds it."""
+        asked = word.lower()
+        return self.pairs.filter((pl.col("word_a") == asked) | (pl.col("word_b") == asked))
