@@ -39,8 +39,8 @@ class HeadReading:
     ``neurons`` has a row for each word pair of a neuron pair, at most the ``n_pairs`` of highest cosine: ``layer,
     head, neuron, rank, energy, query_word, key_word, cosine``. ``rank`` is that of the neuron pair in its head by its
     ``energy``, the sum over all words of q^2 + k^2; a neuron pair without any word pair has no row. ``pairs`` has the
-    lists of the heads: ``layer, head, rank, word_a, word_b, n_neurons``, lower-cased, unordered (``word_a`` before
-    ``word_b``), with the number of the head's neuron pairs that hold the pair. Layers, heads and neurons count from 0,
+    lists of the heads: ``layer, head, rank, word_a, word_b, n_neurons``, lower-cased, unordered (the more frequent word
+    is ``word_a``), with the number of the head's neuron pairs that hold the pair. Layers, heads and neurons count from 0,
     ranks from 1.
 
     ``controls`` and ``control_neurons`` are the same lists with word vectors that were given to other words:

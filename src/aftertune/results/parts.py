@@ -1,7 +1,7 @@
-"""Parquet files of one row, written whole or not at all: what a run folder consists of.
+"""Parquet files, written whole or not at all: what a run folder consists of.
 
-Arrays become lists (of lists), texts and lists of texts stay what they are, anything nested becomes JSON text, so
-that any Parquet reader can use a part. A part is written beside its place and renamed into it: it exists only when
+A part is a data frame, or one row. In a row arrays become lists (of lists), texts and lists of texts stay what they
+are, anything nested becomes JSON text, so that any Parquet reader can use a part. A part is written beside its place and renamed into it: it exists only when
 it is complete, and the same row gives the same bytes. What a killed process leaves beside it is called
 ``.NAME.HOST.PROCESS.partial``; nobody reads it, and `remove_strays` takes it away.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 import numpy as np
@@ -24,6 +24,9 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Row = Mapping[str, Any]
 HOST = re.sub(r"[^\w-]", "-", socket.gethostname())
@@ -48,6 +51,25 @@ def read_row(address: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunError(f"There is no file at {address}. Give the path of a saved result.") from None
     except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{address} could not be read as Parquet: {_first_line(error).rstrip('.')}.") from error
+
+
+def write_frame(address: str | Path, frame: "pl.DataFrame") -> None:
+    """Write a data frame to a Parquet file at any fsspec address; raises `RunError` if that fails."""
+    with replacing(address) as temporary:
+        frame.write_parquet(temporary)
+
+
+def read_frame(address: str | Path) -> "pl.DataFrame":
+    """Read what `write_frame` wrote; raises `RunError` if it is not there or can't be read."""
+    import polars as pl
+
+    try:
+        with fsspec.open(str(address), "rb") as file:
+            return pl.read_parquet(file)
+    except FileNotFoundError:
+        raise RunError(f"There is no file at {address}. Give the path of a saved result.") from None
+    except (OSError, pl.exceptions.PolarsError) as error:
         raise RunError(f"{address} could not be read as Parquet: {_first_line(error).rstrip('.')}.") from error
 
 

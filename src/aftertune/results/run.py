@@ -12,14 +12,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError
-from aftertune.results.parts import is_partial, must_be_writable, read_row, remove_strays, write_row, write_text
+from aftertune.results.parts import (
+    is_partial,
+    must_be_writable,
+    read_frame,
+    read_row,
+    remove_strays,
+    write_frame,
+    write_row,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
 
 LONGEST_NAME = 120
 HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
@@ -114,12 +126,20 @@ class RunFolder:
         self._begin()
         write_row(self.path(*part), row)
 
+    def write_frame(self, part: tuple[str, str, str], frame: "pl.DataFrame") -> None:
+        """Write a data frame as a unit's part, whole; raises `RunError` if that fails."""
+        self._begin()
+        write_frame(self.path(*part), frame)
+
+    def read_frame(self, part: tuple[str, str, str]) -> "pl.DataFrame":
+        """Read a unit's part that is a data frame; raises `RunError` if it is missing or damaged."""
+        with _remedy():
+            return read_frame(self.path(*part))
+
     def read(self, part: tuple[str, str, str]) -> dict[str, Any]:
         """Read a unit's part; raises `RunError` if it is missing or damaged."""
-        try:
+        with _remedy():
             return read_row(self.path(*part))
-        except RunError as error:
-            raise RunError(f"{error} Delete that file; the same command, given again, makes it anew.") from error
 
     def _begin(self) -> None:
         if self.beginning is not None and not self.exists("run.json"):
@@ -137,6 +157,14 @@ class RunFolder:
     def _is_occupied(self) -> bool:
         system, path = fsspec.core.url_to_fs(self.address)
         return bool(system.exists(path) and any(not is_partial(found) for found in system.ls(path, detail=False)))
+
+
+@contextmanager
+def _remedy() -> Iterator[None]:
+    try:
+        yield
+    except RunError as error:
+        raise RunError(f"{error} Delete that file; the same command, given again, makes it anew.") from error
 
 
 def _as_text(identity: Mapping[str, Any], record: Mapping[str, Any]) -> str:

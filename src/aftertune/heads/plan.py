@@ -1,0 +1,46 @@
+"""What is read of every attention head, and in which layers."""
+
+import re
+from dataclasses import dataclass
+
+from aftertune.errors import AttributionError
+
+RANGE = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+
+@dataclass(frozen=True)
+class HeadPlan:
+    """How heads are read; the defaults are those of the paper's released run (METHOD 2).
+
+    ``n_top`` words are taken for each neuron (K), ``n_pairs`` word pairs kept for each neuron pair and head, and
+    ``n_frequent`` frequent words give a word's threshold. ``n_draws`` is the number of draws of each control, 0 for
+    none, from ``seed``. ``layers`` is "0-7" or "0,4,8-11", by default all. Raises `AttributionError` for numbers that
+    are too small and for layers that can't be read.
+    """
+
+    n_top: int = 100
+    n_pairs: int = 100
+    n_frequent: int = 3000
+    n_draws: int = 1
+    seed: int = 0
+    layers: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_top", 2), ("n_pairs", 1), ("n_frequent", 2), ("n_draws", 0)):
+            if getattr(self, name) < least:
+                raise AttributionError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
+        if self.layers is not None and not RANGE.fullmatch(self.layers):
+            raise AttributionError(f"The layers {self.layers!r} can't be read. Give them as 0-7 or 0,4,8-11.")
+
+    def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
+        """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
+        if self.layers is None:
+            return tuple(range(n_layers))
+        ends = [[int(end) for end in part.split("-")] for part in self.layers.split(",")]
+        found = sorted({layer for first, *last in ends for layer in range(first, (last or [first])[0] + 1)})
+        if not found or found[-1] >= n_layers:
+            raise AttributionError(
+                f"The layers {self.layers!r} are not all there: the model has {n_layers}, 0 to {n_layers - 1}. "
+                "Give them as 0-7 or 0,4,8-11."
+            )
+        return tuple(found)

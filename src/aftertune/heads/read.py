@@ -1,0 +1,107 @@
+"""Which word pairs does each attention head connect?  (Paper 5.1 and appendix F; METHOD 2.)
+
+`read_heads` reads a model into memory; `measure_heads` reads it into a run folder, a layer at a time, and goes on
+where it was interrupted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from aftertune.heads.layer import Frames, Lexicon, WordEmbeddings, read_layer
+from aftertune.heads.plan import HeadPlan
+from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.weights import attention_shape
+from aftertune.results.head_parts import WORDS, join_layers, layer_is_written, write_layer
+from aftertune.results.heads import HeadReading
+from aftertune.results.run import RunFolder
+from aftertune.words import Words, load_vectors, load_words
+
+Progress = Callable[[str, float, float], None]
+WordSource = Words | Sequence[str] | str | Path | None
+
+
+def read_heads(
+    model: Checkpoint,
+    words: WordSource = None,
+    vectors: Any = None,
+    plan: HeadPlan | None = None,
+    *,
+    progress: Progress | None = None,
+) -> HeadReading:
+    """Read every attention head of a model as word pairs (section 5.1, METHOD 2).
+
+    ``words`` and ``vectors`` are what `aftertune.load_words` and `aftertune.load_vectors` return or take, by default
+    the most frequent English words and the vectors of an installed spaCy package; ``plan`` says what is read.
+    ``progress(what, done, total)`` is called after each layer. The model is left as it was.
+
+    Raises `WordError` for words or vectors that can't be used, `AttributionError` for layers that are not there.
+    """
+    lexicon = make_lexicon(words, vectors, plan)
+    layers = lexicon.plan.chosen_layers(attention_shape(model).n_layers)
+    embeddings, found, tell = WordEmbeddings(model, lexicon.words.words), [], progress or (lambda *_: None)
+    for done, layer in enumerate(layers):
+        tell("heads", done, len(layers))
+        found.append(read_layer(model, layer, lexicon, embeddings))
+    tell("heads", len(layers), len(layers))
+    return _reading(_about(model, layers), model.provenance.name, lexicon, found)
+
+
+def make_lexicon(words: WordSource, vectors: Any, plan: HeadPlan | None) -> Lexicon:
+    """Words, vectors and plan made ready for any number of models; raises what `read_heads` raises for them."""
+    loaded = load_words(words)
+    return Lexicon(loaded, load_vectors(vectors, loaded), plan or HeadPlan())
+
+
+def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunFolder, progress: Progress) -> None:
+    """Read a model's heads into a run folder under ``role``, the layers that are not there yet.
+
+    Raises `AttributionError` for layers that are not there, and `RunError` if the folder holds heads that were read
+    otherwise, or of a model with other layers and heads, or a part can't be written.
+    """
+    layers = lexicon.plan.chosen_layers(attention_shape(checkpoint).n_layers)
+    claim_heads(run, lexicon)
+    run.claim(f"heads-{role}.json", _about(checkpoint, layers), {"name": checkpoint.provenance.name})
+    embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
+    for done, layer in enumerate(layers):
+        progress("heads", done, len(layers))
+        if not layer_is_written(run, role, layer):
+            write_layer(run, role, layer, read_layer(checkpoint, layer, lexicon, embeddings))
+    progress("heads", len(layers), len(layers))
+
+
+def claim_heads(run: RunFolder, lexicon: Lexicon) -> None:
+    """Bind the run to these words, vectors and this plan; raises `RunError` if it holds heads read with others."""
+    run.claim("heads.json", settings_of(lexicon), {})
+    if not run.exists(*WORDS):
+        has_vector = lexicon.co_occurrence.has_vector
+        run.write_frame(WORDS, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
+
+
+def settings_of(lexicon: Lexicon) -> dict[str, Any]:
+    """What must be the same for two readings to be compared, and for a run to go on."""
+    words, vectors = lexicon.words, lexicon.vectors
+    return {
+        "words": {"source": words.source, "n": len(words), "sha256": words.digest},
+        "vectors": {"source": vectors.source, "sha256": vectors.digest},
+        "plan": asdict(lexicon.plan),
+    }
+
+
+def _reading(about: Mapping[str, Any], model: str, lexicon: Lexicon, found: Sequence[Frames]) -> HeadReading:
+    return HeadReading(
+        model=model,
+        words=lexicon.words.words,
+        has_vector=lexicon.co_occurrence.has_vector,
+        settings=settings_of(lexicon),
+        **about,
+        **join_layers(found),
+    )
+
+
+def _about(checkpoint: Checkpoint, layers: tuple[int, ...]) -> dict[str, Any]:
+    shape = attention_shape(checkpoint)
+    return {"layers": layers, "n_layers": shape.n_layers, "n_heads": shape.n_heads, "d_head": shape.d_head}

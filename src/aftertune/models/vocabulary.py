@@ -1,0 +1,92 @@
+"""What does a model make of whole words?  (METHOD 2: words, not sub-word tokens.)
+
+1. A word is tokenised as after a space; a token that is the word boundary alone is dropped.
+2. Its embedding is the mean of the embeddings of its tokens, on the input or the output side.
+A word that has no token, or one that the tokenizer does not know, has the zero vector.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+from transformers import PreTrainedTokenizerBase
+
+from aftertune.errors import CheckpointError
+from aftertune.models.checkpoint import Checkpoint
+
+BOUNDARIES = ("▁", "Ġ")
+SIDES = ("input", "output")
+
+
+@dataclass(frozen=True, eq=False)
+class WordTokens:
+    """Token ids (n_tokens,) of all words in a row, and the place (n_words + 1,) at which each word begins."""
+
+    ids: Tensor
+    starts: Tensor
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def cut(self, start: int, stop: int) -> "WordTokens":
+        """The tokens of the words from ``start`` to ``stop``."""
+        starts = self.starts[start : stop + 1]
+        return WordTokens(self.ids[starts[0] : starts[-1]], starts - starts[0])
+
+
+def tokenize_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> WordTokens:
+    """The token ids of each word as after a space; a word that the tokenizer does not know has none."""
+    if not words:
+        return WordTokens(torch.empty(0, dtype=torch.long), torch.zeros(1, dtype=torch.long))
+    before = "" if _adds_boundary(tokenizer) else " "
+    spaced = [before + word for word in words]
+    found = tokenizer(spaced, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    boundaries = set(tokenizer.convert_tokens_to_ids(list(BOUNDARIES))) - {tokenizer.unk_token_id, None}
+    kept = [_without(ids, boundaries, tokenizer.unk_token_id) for ids in found]
+    lengths = torch.tensor([0, *map(len, kept)])
+    return WordTokens(torch.tensor([id for ids in kept for id in ids], dtype=torch.long), lengths.cumsum(0))
+
+
+def embed_words(checkpoint: Checkpoint, words: Sequence[str], side: str = "input") -> Tensor:
+    """Embeddings (n_words, d_model) of whole words, in float32 (float64 for a model in float64), METHOD 2.
+
+    ``side`` is "input" or "output"; with tied embeddings both are the same. Raises `CheckpointError` for another side.
+    """
+    return mean_embeddings(embedding_matrix(checkpoint, side), tokenize_words(checkpoint.tokenizer, words))
+
+
+def embedding_matrix(checkpoint: Checkpoint, side: str) -> Tensor:
+    """The model's embeddings (n_tokens, d_model) as they are, "input" or "output"; raises `CheckpointError` else."""
+    if side not in SIDES:
+        raise CheckpointError(f"The side {side!r} is not known. Allowed: {', '.join(SIDES)}.")
+    model = checkpoint.model
+    module = model.get_input_embeddings() if side == "input" else model.get_output_embeddings()
+    weight: Tensor = module.weight
+    return weight.detach()
+
+
+def mean_embeddings(matrix: Tensor, tokens: WordTokens) -> Tensor:
+    """The mean embedding (n_words, d_model) of each word's tokens; zero for a word without tokens."""
+    rows = matrix[tokens.ids.to(matrix.device)]  # in this precision each sum is exact enough, bfloat16's is not
+    rows = rows if rows.dtype == torch.float64 else rows.float()
+    places = torch.arange(len(rows), device=rows.device)
+    return embedding_bag(places, rows, tokens.starts[:-1].to(rows.device), mode="mean")
+
+
+def embeddings_in_chunks(matrix: Tensor, tokens: WordTokens, size: int) -> Iterator[tuple[int, Tensor]]:
+    """The mean embeddings of ``size`` words at a time, each with the place of its first word."""
+    for start in range(0, len(tokens), size):
+        yield start, mean_embeddings(matrix, tokens.cut(start, min(start + size, len(tokens))))
+
+
+def _adds_boundary(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer puts a boundary before the first word by itself, so that a space would be a second one."""
+    return bool(tokenizer.tokenize("x")[0].startswith(BOUNDARIES))
+
+
+def _without(ids: list[int], boundaries: set[int], unknown: int | None) -> list[int]:
+    if ids and ids[0] in boundaries and len(ids) > 1:
+        ids = ids[1:]
+    return [] if unknown in ids else ids
