@@ -72,7 +72,7 @@ def vector_of(word: str, vectors: dict[str, Array]) -> Array | None:
 
 
 def cosine(a: Array, b: Array) -> float:
-    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    return float(((a / np.linalg.norm(a)) * (b / np.linalg.norm(b))).sum())
 
 
 def word_thresholds(words: Sequence[str], vectors: dict[str, Array], n_frequent: int) -> dict[str, float]:

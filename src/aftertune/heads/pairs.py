@@ -49,7 +49,10 @@ def _of_block(query: TopWords, key: TopWords, words: CoOccurrence, block: slice)
     kept &= (query.activations[block] > 0)[:, :, None] == (key.activations[block] > 0)[:, None, :]
     kept &= words.lowered[q][:, :, None] != words.lowered[k][:, None, :]
     neuron, i, j = kept.nonzero(as_tuple=True)
-    return WordPairs(neuron + block.start, q[neuron, i], k[neuron, j], cosine[neuron, i, j])
+    q, k = q[neuron, i], k[neuron, j]
+    # Once more in one order of summation: (a, b) and (b, a) must not differ in the last bit, or lists were arbitrary.
+    exact = (words.unit[words.rows[q]] * words.unit[words.rows[k]]).sum(dim=1)
+    return WordPairs(neuron + block.start, q, k, exact)
 
 
 def _ranges(n: int, size: int) -> Iterator[tuple[int, int]]:

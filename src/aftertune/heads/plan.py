@@ -1,10 +1,15 @@
-"""What is read of every attention head, and in which layers."""
+"""What is read of every attention head, in which layers, with which words."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from aftertune.errors import AttributionError
+from aftertune.words import Words
 
+WordSource = Words | Sequence[str] | str | Path | None
 RANGE = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
@@ -44,3 +49,17 @@ class HeadPlan:
                 "Give them as 0-7 or 0,4,8-11."
             )
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class HeadStudy:
+    """How the heads of two models are compared.
+
+    ``words`` and ``vectors`` are those of `aftertune.read_heads`. ``verbs`` are the words asked about (table 3): a list,
+    a file, or by default the instruction verbs.
+    """
+
+    words: WordSource = None
+    vectors: Any = None
+    verbs: Sequence[str] | str | Path | None = None
+    plan: HeadPlan = field(default_factory=HeadPlan)

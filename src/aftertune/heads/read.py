@@ -6,22 +6,20 @@ where it was interrupted.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from aftertune.heads.layer import Frames, Lexicon, WordEmbeddings, read_layer
-from aftertune.heads.plan import HeadPlan
+from aftertune.heads.plan import HeadPlan, WordSource
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.weights import attention_shape
 from aftertune.results.head_parts import WORDS, join_layers, layer_is_written, write_layer
 from aftertune.results.heads import HeadReading
 from aftertune.results.run import RunFolder
-from aftertune.words import Words, load_vectors, load_words
+from aftertune.words import load_vectors, load_words
 
 Progress = Callable[[str, float, float], None]
-WordSource = Words | Sequence[str] | str | Path | None
 
 
 def read_heads(
@@ -63,7 +61,10 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
     otherwise, or of a model with other layers and heads, or a part can't be written.
     """
     layers = lexicon.plan.chosen_layers(attention_shape(checkpoint).n_layers)
-    claim_heads(run, lexicon)
+    run.claim("heads.json", settings_of(lexicon), {})
+    if not run.exists(*WORDS):
+        has_vector = lexicon.co_occurrence.has_vector
+        run.write_frame(WORDS, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
     run.claim(f"heads-{role}.json", _about(checkpoint, layers), {"name": checkpoint.provenance.name})
     embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
     for done, layer in enumerate(layers):
@@ -73,12 +74,10 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
     progress("heads", len(layers), len(layers))
 
 
-def claim_heads(run: RunFolder, lexicon: Lexicon) -> None:
-    """Bind the run to these words, vectors and this plan; raises `RunError` if it holds heads read with others."""
-    run.claim("heads.json", settings_of(lexicon), {})
-    if not run.exists(*WORDS):
-        has_vector = lexicon.co_occurrence.has_vector
-        run.write_frame(WORDS, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
+def must_agree(run: RunFolder, lexicon: Lexicon) -> None:
+    """Raise `RunError` if the run holds heads that were read with other words, vectors or another plan."""
+    if run.exists("heads.json"):
+        run.claim("heads.json", settings_of(lexicon), {})
 
 
 def settings_of(lexicon: Lexicon) -> dict[str, Any]:
