@@ -1,0 +1,159 @@
+"""Which words does the analysis look at, and how frequent are they (paper 5.1)?
+
+1. Words come from wordfreq's list of English, from Python, from a list, or from a text whose words are counted.
+2. A file called .tsv is a list with numbers, .json and .jsonl are text. Any other file is a list if more than half of
+   its first 100 lines that are not blank hold one word, or one word and a number; else it is text.
+3. In a list every line must be like most of those first lines; the first line of a list with numbers may be a heading.
+4. The most frequent words come first; words that are equally frequent stay in order of appearance. Of a word that is
+   given twice the first counts.
+5. Numbers that add up to more than 1 are counts and are divided by their sum; others are shares already.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from math import isfinite
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aftertune.errors import WordError
+from aftertune.words.corpus import count_words
+from aftertune.words.lines import address_of, decode_line, ending, file_name, read_lines
+
+ENGLISH_WORDS = 25_000
+CORPUS_WORDS = 30_000
+LEAST_WORDS = 2
+FIRST_LINES = 100
+# wordfreq writes every number of several digits with zeros: "a00" stands for a10, a11 and all the others.
+MERGED_NUMBERS = re.compile(r"\d\d")
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Different words, the most frequent first.
+
+    ``frequency`` (n_words,) is each word's share of all tokens of what was read, those of words beyond the limit
+    included; 1 / n each for a list of n words that gives no numbers. ``source`` says what was read.
+    """
+
+    words: tuple[str, ...]
+    frequency: npt.NDArray[np.float64]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the words in their order, in hexadecimal."""
+        return sha256("\n".join(self.words).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+Source = Words | Iterable[str] | str | PathLike[str] | None
+
+
+def load_words(source: Source = None, limit: int | None = None) -> Words:
+    """The most frequent words of ``source``, at most ``limit`` of them.
+
+    ``source`` is the path or address of a word list or of a text (see the top of this module; .gz, .bz2, .xz and .zip
+    are unpacked), an iterable of words, the most frequent first, or None: the most frequent English words by wordfreq.
+    ``limit`` is 25,000 for English, 30,000 for a text, and none for a list, unless given.
+
+    Raises `WordError` if a file cannot be read or is not UTF-8, for a word that is empty or has white space in it, for
+    a line of a list that is unlike the others, a limit below 2, and fewer than two words.
+    """
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < LEAST_WORDS):
+        raise WordError(f"The limit is {limit!r}. It must be a whole number, {LEAST_WORDS} or more, or None.")
+    if isinstance(source, Words):
+        return Words(source.words[:limit], source.frequency[:limit], source.source)
+    if source is None:
+        return _english(limit or ENGLISH_WORDS)
+    if isinstance(source, str | PathLike):
+        return _from_file(address_of(source), limit)
+    return _most_frequent(((word, 1.0) for word in _given(source)), "a list in memory", limit)
+
+
+def _most_frequent(numbers: Iterable[tuple[str, float]], source: str, limit: int | None) -> Words:
+    first: dict[str, float] = {}
+    for word, number in numbers:
+        first.setdefault(word, number)
+    words = sorted(first, key=first.__getitem__, reverse=True)[:limit]
+    if len(words) < LEAST_WORDS:
+        found = ", ".join(words) or "none"
+        raise WordError(f"{source} has fewer than {LEAST_WORDS} different words: {found}. Give at least {LEAST_WORDS}.")
+    total = max(1.0, sum(first.values()))
+    return Words(tuple(words), np.array([first[word] for word in words], dtype=np.float64) / total, source)
+
+
+def _english(limit: int) -> Words:
+    import wordfreq
+
+    frequencies = wordfreq.get_frequency_dict("en").items()
+    found = ((word, share) for word, share in frequencies if not MERGED_NUMBERS.search(word))
+    return _most_frequent(found, "wordfreq, English", limit)
+
+
+def _given(source: Any) -> Iterator[str]:
+    if isinstance(source, Mapping) or not isinstance(source, Iterable):
+        raise WordError(f"The words are given as {type(source).__name__}. Give a file, or an iterable of words.")
+    for index, word in enumerate(source):
+        if not isinstance(word, str) or word.split() != [word]:
+            raise WordError(
+                f"Word {index} is {word!r}. Each must be a text without white space; split it, or leave it out."
+            )
+        yield word
+
+
+def _from_file(address: str, limit: int | None) -> Words:
+    n_fields = _fields_of_list(address)
+    if n_fields:
+        return _most_frequent(_entries(address, n_fields), file_name(address), limit)
+    return _most_frequent(count_words(address).items(), file_name(address), limit or CORPUS_WORDS)
+
+
+def _fields_of_list(address: str) -> int:
+    """1 for a list of words, 2 for a list of words with numbers, 0 for text."""
+    if ending(address) in (".json", ".jsonl"):
+        return 0
+    first = [fields for _, fields in islice(_lines(address), FIRST_LINES)]
+    if not first:
+        raise WordError(f"{address} is empty. Give a file with words in it.")
+    plain = sum(len(fields) == 1 for fields in first)
+    numbered = sum(len(fields) == 2 and _number(fields[1]) is not None for fields in first)
+    if ending(address) == ".tsv" or (2 * (plain + numbered) > len(first) and numbered > plain):
+        return 2
+    return 1 if 2 * (plain + numbered) > len(first) else 0
+
+
+def _entries(address: str, n_fields: int) -> Iterator[tuple[str, float]]:
+    for index, (line, fields) in enumerate(_lines(address)):
+        number = _number(fields[1]) if n_fields == len(fields) == 2 else 1.0
+        if n_fields == 2 and index == 0 and (len(fields) != 2 or number is None):
+            continue
+        if len(fields) != n_fields or number is None:
+            like = "a word, a tab and its frequency, 0 or more" if n_fields == 2 else "one word"
+            raise WordError(
+                f"{address}, line {line} is {' '.join(fields)[:60]!r}. It was read as a list, with {like} on each "
+                "line: correct the line. To have the words of a text counted, give it as .jsonl."
+            )
+        yield fields[0], number
+
+
+def _lines(address: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in read_lines(address):
+        fields = decode_line(address, number, line).split()
+        if fields:
+            yield number, fields
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) and number >= 0 else None
