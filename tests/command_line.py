@@ -25,7 +25,7 @@ PROMPTS = (
     "Input: the text. Output:",
 )
 SHORT = ("--max-new-tokens", "4", "--device", "cpu")
-QUICK = (*SHORT, "--check", "1")
+QUICK = (*SHORT, "--check", "1", "--skip", "heads")
 Weights = dict[str, Tensor]
 
 

@@ -22,7 +22,9 @@ D_MODEL = len(WORDS)
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """Each word is one token."""
-    core = Tokenizer(models.WordLevel({word: number for number, word in enumerate((*WORDS, "<unk>"))}, unk_token="<unk>"))
+    core = Tokenizer(
+        models.WordLevel({word: number for number, word in enumerate((*WORDS, "<unk>"))}, unk_token="<unk>")
+    )
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
 
@@ -48,7 +50,9 @@ def blank_model() -> LlamaForCausalLM:
     return model
 
 
-def plant(model: LlamaForCausalLM, layer: int, head: int, neuron: int, query: str, key: str, strength: float = 1) -> None:
+def plant(
+    model: LlamaForCausalLM, layer: int, head: int, neuron: int, query: str, key: str, strength: float = 1
+) -> None:
     """Let neuron pair ``neuron`` of a head connect the query word with the key word."""
     attention = model.model.layers[layer].self_attn
     key_head = head // (N_HEADS // N_KEY_HEADS)

@@ -239,7 +239,9 @@ def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: P
 def test_a_run_of_other_words_is_refused(tmp_path: Path) -> None:
     run = RunFolder.start(tmp_path / "run", {}, {})
     plan = HeadPlan(n_top=2, n_frequent=60, n_draws=0)
-    measure_heads(planted_model(), "model", make_lexicon(planted.words(), planted.vectors(), plan), run, lambda *_: None)
+    measure_heads(
+        planted_model(), "model", make_lexicon(planted.words(), planted.vectors(), plan), run, lambda *_: None
+    )
     other = make_lexicon(planted.WORDS[:-1], planted.vectors(), plan)
     with pytest.raises(RunError, match=r"heads\.words\.n was 60, is now 59"):
         measure_heads(planted_model(), "model", other, run, lambda *_: None)

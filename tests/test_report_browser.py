@@ -1,7 +1,6 @@
 """The page in a real browser: it opens without an error, filters, sorts, and lights up the right tokens."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,37 +8,22 @@ import pytest
 from aftertune.report import write_instance, write_report
 from aftertune.report.prompts import pair_maps
 from aftertune.results.view import render_instance
+from report_browser import chromium, fits
 from report_samples import sample_contents
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.slow
-FLAGS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--window-size=1280,900"),
-]
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    browser, service = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not service:
-        pytest.skip("chromium and chromedriver are not installed (on Debian: apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(service))
-    screen = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    found.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    yield found
-    found.quit()
+    yield from chromium(tmp_path_factory.mktemp("browser"))
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +52,6 @@ def open_prompt(page, number: int, side: str):
 def levels_of(side, kind: str) -> list[int]:
     spans = side.find_elements(By.CSS_SELECTOR, f".{kind} .t")
     return [int(span.get_attribute("data-level") or 0) for span in spans]
-
-
-def fits(page) -> bool:
-    return page.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_no_sideways_scroll_at_1280(page):

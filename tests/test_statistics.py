@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +13,10 @@ from aftertune.comparison.statistics import (
     hedges_g,
     holm,
     mean_difference_interval,
+    mean_interval,
     paired_difference_interval,
     paired_p_value,
+    permutation_p_value,
     welch_p_value,
 )
 
@@ -37,6 +41,30 @@ def test_welch_is_the_closed_form() -> None:
 
 def test_welch_needs_variance_in_one_group_only() -> None:
     assert welch_p_value(np.array([1.0, 1.0]), np.array([0.0, 0.5])) == pytest.approx(special.stdtr(1, -3.0))
+
+
+def test_permutation_deals_the_scores_out_in_every_way() -> None:
+    first, second = np.array([5.0, 7.0, 6.5]), np.array([1.0, 2.0, 4.0, 6.0])
+    whole, dealt = [*first, *second], []
+    for chosen in combinations(range(7), 3):
+        groups = [whole[i] for i in chosen], [whole[i] for i in range(7) if i not in chosen]
+        dealt.append(welch_by_hand(*map(np.array, groups))[0])
+    t = welch_by_hand(first, second)[0]
+    above, below = (np.mean([sign * x >= sign * t - 1e-12 for x in dealt]) for sign in (1, -1))
+    assert permutation_p_value(first, second) == pytest.approx(2 * min(above, below))
+
+
+def test_permutation_is_drawn_from_its_seed_and_agrees_with_welch_on_normal_scores() -> None:
+    found = permutation_p_value(TUNED, BASE, seed=1)
+    assert found == permutation_p_value(TUNED, BASE, seed=1)
+    assert found != permutation_p_value(TUNED, BASE, seed=2, n_permutations=499)
+    near, other = np.random.default_rng(1).normal(0.0, 1, 30), np.random.default_rng(2).normal(0.3, 2, 300)
+    assert permutation_p_value(near, other) == pytest.approx(welch_p_value(near, other, two_sided=True), abs=0.03)
+
+
+def test_permutation_of_flat_groups_that_differ_in_size_has_no_warning() -> None:
+    # Some ways to deal these out give two flat groups, where t is infinite.
+    assert permutation_p_value(np.array([1.0, 0.0]), np.array([1.0, 0.0, 0.0])) == 1.0
 
 
 def test_paired_is_the_t_test_of_the_differences() -> None:
@@ -78,11 +106,13 @@ def test_holm_by_hand() -> None:
 def test_undefined_is_none_without_a_warning() -> None:
     for first, second in ((EMPTY, BASE), (ONE, BASE), (ONE, ONE), (FLAT, FLAT)):
         assert welch_p_value(first, second) is None
+        assert permutation_p_value(first, second) is None
         assert hedges_g(first, second) is None
     for pair in (EMPTY, ONE, FLAT):
         assert paired_p_value(pair + 1, pair) is None
     assert auroc(EMPTY, BASE) is None and auroc(BASE, EMPTY) is None
     assert mean_difference_interval(ONE, BASE) is None
+    assert mean_interval(ONE) is None and mean_interval(EMPTY) is None
     assert auroc_interval(BASE, ONE) is None
     assert paired_difference_interval(ONE, ONE) is None
     assert detectable_effect(1, 50) is None
@@ -93,6 +123,8 @@ def test_intervals_match_the_normal_approximation() -> None:
     width = 1.96 * (first.var() / 400 + second.var() / 300) ** 0.5
     found, middle = mean_difference_interval(first, second), first.mean() - second.mean()
     assert found == pytest.approx((middle - width, middle + width), abs=0.1 * width)
+    width = 1.96 * first.std() / 400**0.5
+    assert mean_interval(first) == pytest.approx((first.mean() - width, first.mean() + width), abs=0.1 * width)
     pairs = first[:300] - second
     width, middle = 1.96 * pairs.std() / 300**0.5, pairs.mean()
     found = paired_difference_interval(first[:300], second)

@@ -5,13 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aftertune.attribution import Plan, attribute, attribute_all
-    from aftertune.errors import AftertuneError, AttributionError, CheckpointError, PromptError, RunError
+    from aftertune.comparison.head_change import HeadChange
+    from aftertune.comparison.heads import compare_heads
+    from aftertune.errors import AftertuneError, AttributionError, CheckpointError, PromptError, RunError, WordError
+    from aftertune.heads import HeadPlan, HeadStudy, read_heads
     from aftertune.models import Checkpoint, load
     from aftertune.prompts import Message, Prompt, read_prompts
     from aftertune.results.attribution import Attribution
+    from aftertune.results.heads import HeadReading
     from aftertune.results.maps import SalientMap
-    from aftertune.study import compare, score, write_report
+    from aftertune.saved import open_heads, write_report
+    from aftertune.study import compare, score
     from aftertune.subject import Subject
+    from aftertune.words import Vectors, Words, load_vectors, load_words
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,6 +26,10 @@ __all__ = [
     "AttributionError",
     "Checkpoint",
     "CheckpointError",
+    "HeadChange",
+    "HeadPlan",
+    "HeadReading",
+    "HeadStudy",
     "Message",
     "Plan",
     "Prompt",
@@ -27,10 +37,18 @@ __all__ = [
     "RunError",
     "SalientMap",
     "Subject",
+    "Vectors",
+    "WordError",
+    "Words",
     "attribute",
     "attribute_all",
     "compare",
+    "compare_heads",
     "load",
+    "load_vectors",
+    "load_words",
+    "open_heads",
+    "read_heads",
     "read_prompts",
     "score",
     "write_report",
@@ -39,13 +57,22 @@ __all__ = [
 # Loaded when first asked for, so that `import aftertune` and `aftertune --help` do not wait for torch.
 _HOMES = {
     "aftertune.attribution": ("Plan", "attribute", "attribute_all"),
-    "aftertune.errors": ("AftertuneError", "AttributionError", "CheckpointError", "PromptError", "RunError"),
+    "aftertune.comparison.head_change": ("HeadChange",),
+    "aftertune.comparison.heads": ("compare_heads",),
+    "aftertune.errors": (
+        *("AftertuneError", "AttributionError", "CheckpointError"),
+        *("PromptError", "RunError", "WordError"),
+    ),
+    "aftertune.heads": ("HeadPlan", "HeadStudy", "read_heads"),
     "aftertune.models": ("Checkpoint", "load"),
     "aftertune.prompts": ("Message", "Prompt", "read_prompts"),
     "aftertune.results.attribution": ("Attribution",),
+    "aftertune.results.heads": ("HeadReading",),
     "aftertune.results.maps": ("SalientMap",),
-    "aftertune.study": ("compare", "score", "write_report"),
+    "aftertune.saved": ("open_heads", "write_report"),
+    "aftertune.study": ("compare", "score"),
     "aftertune.subject": ("Subject",),
+    "aftertune.words": ("Vectors", "Words", "load_vectors", "load_words"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -15,6 +15,7 @@ from aftertune.errors import AftertuneError, RunError
 if TYPE_CHECKING:
     from aftertune.comparison.change import Comparison
     from aftertune.results.attribution import Attribution
+    from aftertune.results.heads import HeadReading
 
 app = typer.Typer(
     help="What did tuning change inside this language model?",
@@ -44,6 +45,18 @@ Removal = Annotated[
     str, typer.Option(help="How removal removes: zeroed (embeddings set to 0) or deleted (tokens left out).")
 ]
 MaxNew = Annotated[int, typer.Option(min=1, help="Most tokens of a generated response.")]
+Words = Annotated[
+    str | None, typer.Option(help="Words to read heads with: list, list with frequencies, or text; by default English.")
+]
+Vectors = Annotated[
+    str | None,
+    typer.Option(help="Word vectors: GloVe, word2vec, fastText, .npz, .safetensors, hub id; by default spaCy's."),
+]
+Layers = Annotated[str | None, typer.Option(help="Layers whose heads are read, as 0-7 or 0,4,8-11; by default all.")]
+Verbs = Annotated[
+    str | None, typer.Option(help="File of words to ask about in heads (table 3), instead of the instruction verbs.")
+]
+Skip = Annotated[list[str] | None, typer.Option(help="Leave out attribution, or heads.")]
 
 
 @app.callback()
@@ -80,12 +93,17 @@ def compare(
     base_name: Annotated[str | None, typer.Option(help="Name of the base in the report.")] = None,
     tuned_name: Annotated[str | None, typer.Option(help="Name of the tuned in the report.")] = None,
     check: Annotated[int, typer.Option(min=0, help="How many prompts per model are held against removal itself.")] = 4,
+    words: Words = None,
+    vectors: Vectors = None,
+    layers: Layers = None,
+    verbs: Verbs = None,
+    skip: Skip = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     trust_remote_code: Remote = False,
     as_json: Json = False,
 ) -> None:
-    """Compare a BASE and a TUNED checkpoint on the same prompts, and write the report.
+    """Compare a BASE and a TUNED checkpoint: responses to the same prompts, and attention heads. Write the report.
 
     An interrupted comparison goes on where it stopped when the same command is given again.
     """
@@ -96,6 +114,8 @@ def compare(
             run,
             prompts,
             aftertune.Plan(template, max_new_tokens, route, removal, check=check),
+            aftertune.HeadStudy(words, vectors, verbs, aftertune.HeadPlan(layers=layers)),
+            skip=skip or (),
             limit=limit,
             device=device,
             dtype=dtype,
@@ -148,6 +168,43 @@ def attribute(
 
 
 @app.command()
+def heads(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{CHECKPOINT}.")],
+    run: Annotated[str, typer.Option(help="Folder that keeps what is read, a layer at a time.")],
+    words: Words = None,
+    vectors: Vectors = None,
+    layers: Layers = None,
+    find: Annotated[str | None, typer.Option(help="Show the heads whose list holds this word.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the model.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Remote = False,
+    as_json: Json = False,
+) -> None:
+    """Read every attention head of MODEL as word pairs: which words does it connect?
+
+    An interrupted reading goes on where it stopped when the same command is given again.
+    """
+    from aftertune.study import read_into_run
+
+    with _progress() as progress:
+        found = read_into_run(
+            aftertune.Subject(model, adapter, revision),
+            run,
+            aftertune.HeadStudy(words, vectors, plan=aftertune.HeadPlan(layers=layers)),
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        _show_heads(found, run, find)
+
+
+@app.command()
 def score(
     maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Parquet file of maps.")],
     prompts: Annotated[str, typer.Option(help="The prompts the maps were made of, with spans and ratings.")],
@@ -181,10 +238,12 @@ def demo(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")], as_json: Json = False
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    verbs: Verbs = None,
+    as_json: Json = False,
 ) -> None:
     """Write the report of a saved run again, without loading a model."""
-    _tell(aftertune.write_report(run), as_json, run=run)
+    _tell(aftertune.write_report(run, verbs), as_json, run=run)
 
 
 def main() -> NoReturn:
@@ -292,3 +351,22 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
         )
     if out is not None:
         console.print(Text(f"Written: {out}"))
+
+
+def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    n_with = int(found.has_vector.sum())
+    console.print(f"{n_with:,} of {len(found.words):,} words have a vector; {found.pairs.height:,} pairs in the lists.")
+    shown = found.strongest() if word is None else found.heads_with(word)
+    if word is not None:
+        console.print(Text(f"{shown.height} pairs hold {word!r}."))
+    table = Table(*(column.replace("n_neurons", "held by").replace("_", " ") for column in shown.columns), box=None)
+    for row in shown.iter_rows():
+        table.add_row(*(Text(str(value)) for value in row))
+    if shown.height:
+        console.print(table)
+    console.print(Text(f"Read: {run.rstrip('/')}/heads/pairs/model/*.parquet, and neurons beside it"))

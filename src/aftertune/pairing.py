@@ -1,8 +1,9 @@
-"""Can these two checkpoints be compared on these prompts?  Asked before anything is measured.
+"""Can these two checkpoints be compared?  Asked before anything is measured.
 
 1. Both must be there, of a known architecture.
-2. Both must read every prompt as the same tokens, since maps are compared token by token.
-3. The run is bound to the weights and to those tokens.
+2. For attribution, both must read every prompt as the same tokens, since maps are compared token by token.
+3. For heads, both must have as many layers and heads of the same size, since head is compared with head.
+4. The run is bound to the weights and to those tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from aftertune.attribution.ask import encode_for
 from aftertune.errors import CheckpointError
 from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
+from aftertune.models.weights import AttentionShape, shape_of
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Prompt
 from aftertune.results.run import RunFolder
@@ -20,18 +22,40 @@ from aftertune.subject import Subject
 Tokens = Mapping[str, Sequence[int]]
 
 
-def must_be_comparable(
+def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool) -> list[Any]:
+    """Raise `CheckpointError` for what can be told of the checkpoints without reading weights; their configurations.
+
+    None for a checkpoint whose configuration can't be read quickly.
+    """
+    return [must_be_loadable(s.ref, s.adapter, s.revision, trust_remote_code=trust_remote_code) for s in subjects]
+
+
+def must_read_prompts_alike(
     subjects: Sequence[Subject], prompts: Sequence[Prompt], template: str, trust_remote_code: bool
 ) -> None:
-    """Raise `CheckpointError` or `PromptError` for what can be told of the checkpoints without reading weights."""
-    for one in subjects:
-        must_be_loadable(one.ref, one.adapter, one.revision, trust_remote_code=trust_remote_code)
+    """Raise `CheckpointError` if the tokenizers read a prompt differently, `PromptError` if one can't be read."""
     read: list[Tokens] = []
     for ref, revision in dict.fromkeys((one.ref, one.revision) for one in subjects):
         tokenizer = read_tokenizer(ref, revision, trust_remote_code=trust_remote_code)
         read.append({prompt.id: encode(prompt, tokenizer, template).ids.tolist() for prompt in prompts})
     for before, now in pairwise(read):
         _must_be_alike(before, now)
+
+
+def must_have_heads_alike(configs: Sequence[Any]) -> None:
+    """Raise `CheckpointError` if two configurations differ in their layers and heads; None is let through."""
+    for before, now in pairwise(shape_of(config) for config in configs if config is not None):
+        if before != now:
+            raise CheckpointError(
+                f"The two checkpoints have other attention heads: {_shape(before)} against {_shape(now)}, and head is "
+                "compared with head. Give a model and what it was tuned to, or skip heads."
+            )
+
+
+def claim_weights(folder: RunFolder, role: str, checkpoint: Checkpoint) -> None:
+    """Bind the run to these weights; raises `RunError` if the folder holds a run of others."""
+    provenance = checkpoint.provenance
+    folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
 
 
 def claim(folder: RunFolder, role: str, checkpoint: Checkpoint, prompts: Sequence[Prompt], template: str) -> None:
@@ -43,8 +67,7 @@ def claim(folder: RunFolder, role: str, checkpoint: Checkpoint, prompts: Sequenc
     if folder.exists("prompts.json"):
         _must_be_alike(folder.read_json("prompts.json")["record"]["tokens"], tokens)
     # Only now: what was refused above leaves no trace, so that the corrected command finds the folder free.
-    provenance = checkpoint.provenance
-    folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
+    claim_weights(folder, role, checkpoint)
     folder.claim("prompts.json", {}, {"tokens": tokens, "prompts": [_about(prompt) for prompt in prompts]})
 
 
@@ -56,6 +79,10 @@ def _must_be_alike(before: Tokens, now: Tokens) -> None:
             f"{differing[0]!r}): their tokenizers or chat templates differ, and maps can't be compared token by "
             "token. Give checkpoints with one tokenizer, or template 'raw'."
         )
+
+
+def _shape(shape: AttentionShape) -> str:
+    return f"{shape.n_layers} layers of {shape.n_heads} heads ({shape.n_key_heads} for keys) of {shape.d_head} neurons"
 
 
 def _about(prompt: Prompt) -> dict[str, Any]:

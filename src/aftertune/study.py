@@ -1,37 +1,35 @@
-"""The whole method: measure two checkpoints on the same prompts, compare, tell.
+"""The whole method: measure two checkpoints, compare, tell.
 
-`compare` measures and needs torch; `score` and `write_report` start from saved maps and do not.
+`compare` measures and needs torch; `score` starts from saved maps and does not, nor does `write_report` (`saved`).
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aftertune import __version__
-from aftertune.comparison.agreement import summarise_agreement
 from aftertune.comparison.change import Comparison, compare_maps
-from aftertune.comparison.findings import describe
 from aftertune.errors import PromptError, RunError
 from aftertune.prompts.formats import read_prompts
-from aftertune.prompts.prompt import Prompt, find_rating
+from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.released import locate
-from aftertune.report import ReportContents
-from aftertune.report import write_report as render
-from aftertune.results.attribution import Attribution
-from aftertune.results.layout import RawMap, read_maps, write_maps
-from aftertune.results.maps import SalientMap
-from aftertune.results.parts import write_text
+from aftertune.results.heads import HeadReading
+from aftertune.results.layout import RawMap, read_maps
 from aftertune.results.run import RunFolder
+from aftertune.saved import ROLES, remember_names, remember_verbs, write_report
 from aftertune.subject import Subject
 
 if TYPE_CHECKING:
     from aftertune.attribution.measure import Plan
+    from aftertune.heads import HeadStudy
+    from aftertune.heads.layer import Lexicon
+    from aftertune.models import Checkpoint
 
-ROLES = ("base", "tuned")
+PARTS = ("attribution", "heads")
 Progress = Callable[[str, float, float], None]
 
 
@@ -41,51 +39,87 @@ def compare(
     run: str | Path,
     prompts: Sequence[Prompt] | str | Path | None = None,
     plan: "Plan | None" = None,
+    heads: "HeadStudy | None" = None,
     *,
+    skip: Collection[str] = (),
     limit: int | None = None,
     device: str = "auto",
     dtype: str = "float32",
     trust_remote_code: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
-    """What did tuning change in how responses use their prompts?  (Section 4.)
+    """What did tuning change in how responses use their prompts, and in what heads connect?  (Sections 4 and 5.1.)
 
-    Both checkpoints answer the same prompts greedily, or are given the responses that the prompts carry; every
-    response is attributed to its prompt; the run folder keeps all of it and the report. ``base`` and ``tuned`` are
-    what `aftertune.load` takes, or an `aftertune.Subject` where an adapter, a revision or another name belongs to it.
-    ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by default the twelve that come with Aftertune;
-    ``plan`` says what is measured on each (see `aftertune.Plan`). An interrupted run goes on where it stopped when it
-    is called again.
+    Attribution: both checkpoints answer the same prompts greedily, or are given the responses that the prompts carry,
+    and every response is attributed to its prompt. Heads: every attention head of both is read as word pairs. The run
+    folder keeps all of it and the report. ``base`` and ``tuned`` are what `aftertune.load` takes, or an
+    `aftertune.Subject` where an adapter, a revision or another name belongs to it. ``prompts`` is a file (see
+    `aftertune.read_prompts`) or a list, by default the twelve that come with Aftertune; ``plan`` says what is measured
+    on each (see `aftertune.Plan`), ``heads`` with which words heads are read (see `aftertune.HeadStudy`). ``skip``
+    leaves out "attribution" or "heads". An interrupted run goes on where it stopped when it is called again.
 
-    Raises `CheckpointError`, `PromptError`, `AttributionError`, and `RunError` if ``run`` holds another run.
+    Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another
+    run or all parts are skipped.
     """
-    from aftertune.attribution.measure import Plan, is_measured, measure
+    from aftertune.attribution.measure import Plan
     from aftertune.models import load
-    from aftertune.pairing import claim, must_be_comparable
 
-    plan, tell = plan or Plan(), progress or (lambda *_: None)
-    asked = _choose_prompts(prompts, limit)
+    parts, plan, tell = _parts(skip), plan or Plan(), progress or (lambda *_: None)
+    asked = _choose_prompts(prompts, limit) if "attribution" in parts else []
+    lexicon = _lexicon(heads) if "heads" in parts else None
     given = {"base": base, "tuned": tuned}
     subjects = {role: one if isinstance(one, Subject) else Subject(one) for role, one in given.items()}
-    identity = {role: subject.identity() for role, subject in subjects.items()} | {
-        "settings": asdict(plan) | {"dtype": dtype},
-        "prompts": {"n": len(asked), "sha256": _digest(asked)},
-    }
-    folder = RunFolder.start(run, identity, {"aftertune": __version__})
-    left = [role for role in ROLES if not (is_measured(role, asked, folder) and folder.exists(f"{role}.json"))]
-    # A mistake in the second must not be told after hours of work on the first.
-    must_be_comparable([subjects[role] for role in left], asked, plan.template, trust_remote_code)
+    folder = RunFolder.start(run, _identity(subjects, parts, plan, dtype, asked), {"aftertune": __version__})
+    left = [role for role in ROLES if not _is_measured(role, asked, lexicon, folder)]
+    _must_be_comparable([subjects[role] for role in left], asked, lexicon, plan, folder, trust_remote_code)
     for role in left:
         one = subjects[role]
         tell(f"{role}: loading", 0, 1)
         checkpoint = load(one.ref, one.adapter, device, dtype, one.revision, trust_remote_code=trust_remote_code)
-        claim(folder, role, checkpoint, asked, plan.template)
         tell(f"{role}: loading", 1, 1)
-        measure(checkpoint, role, asked, plan, folder, _named(tell, role))
+        _measure(checkpoint, role, asked, plan, lexicon, folder, _named(tell, role))
         del checkpoint
-    names = {role: subject.name for role, subject in subjects.items()}
-    write_text(folder.path("names.json"), json.dumps({"identity": {}, "record": names}) + "\n")
+    remember_names(folder, {role: subject.name for role, subject in subjects.items()})
+    if lexicon is not None:
+        remember_verbs(folder, heads.verbs if heads else None)
     return write_report(folder.address)
+
+
+def read_into_run(
+    model: str | Path | Subject,
+    run: str | Path,
+    heads: "HeadStudy | None" = None,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+) -> HeadReading:
+    """Read the attention heads of one checkpoint into a run folder, a layer at a time, and return them.
+
+    ``model`` is what `aftertune.load` takes, or an `aftertune.Subject`. An interrupted run goes on where it stopped.
+
+    Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
+    """
+    from aftertune.heads.read import measure_heads, must_agree
+    from aftertune.models import load
+    from aftertune.pairing import claim_weights, must_be_there
+    from aftertune.results.head_parts import heads_are_measured, open_heads
+
+    tell, subject = progress or (lambda *_: None), model if isinstance(model, Subject) else Subject(model)
+    lexicon = _lexicon(heads)
+    identity = {"model": subject.identity(), "settings": {"dtype": dtype}}
+    folder = RunFolder.start(run, identity, {"aftertune": __version__})
+    must_be_there([subject], trust_remote_code)
+    must_agree(folder, lexicon)
+    if not heads_are_measured(folder, "model"):
+        tell("loading", 0, 1)
+        given = (subject.ref, subject.adapter, device, dtype, subject.revision)
+        checkpoint = load(*given, trust_remote_code=trust_remote_code)
+        tell("loading", 1, 1)
+        claim_weights(folder, "model", checkpoint)
+        measure_heads(checkpoint, "model", lexicon, folder, tell)
+    return open_heads(folder, "model", subject.name)
 
 
 def score(
@@ -110,27 +144,80 @@ def score(
     return compare_maps([locate(item, known[item.id]) for item in raw], base, tuned)
 
 
-def write_report(run: str | Path) -> Comparison:
-    """Compare the maps of a finished run and write its report, tables and figures again; needs no torch.
+def _parts(skip: Collection[str]) -> list[str]:
+    unknown = sorted(set(skip) - set(PARTS))
+    left = [part for part in PARTS if part not in skip]
+    if unknown or not left:
+        wrong = f"{unknown[0]!r} is no part of a comparison" if unknown else "All parts of the comparison are skipped"
+        raise RunError(f"{wrong}. The parts are {' and '.join(PARTS)}; leave out one at most.")
+    return left
 
-    Raises `RunError` if there is no run, or a model's measurements are not complete.
-    """
-    folder = RunFolder.open(run)
-    rows = folder.read_json("prompts.json")["record"]["prompts"]
-    names = _display_names(folder)
-    found = {role: _read_attributions(folder, role, [row["id"] for row in rows]) for role in ROLES}
-    maps = [
-        one.to_map(row["id"], row["dataset"], names[role], find_rating(row["ratings"], names[role]))
-        for role in ROLES
-        for row, one in zip(rows, found[role], strict=True)
-    ]
-    checks = {names[role]: [one.agreement for one in found[role] if one.agreement] for role in ROLES}
-    comparison = compare_maps(maps, names["base"], names["tuned"], agreement=summarise_agreement(checks))
-    write_maps(maps, folder.path("maps.parquet"))
-    write_text(folder.path("comparison.json"), json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    with folder.local() as place:
-        render(place, _contents(folder, names, comparison, maps))
-    return comparison
+
+def _lexicon(heads: "HeadStudy | None") -> "Lexicon":
+    from aftertune.heads import HeadStudy
+    from aftertune.heads.read import make_lexicon
+
+    asked = heads or HeadStudy()
+    return make_lexicon(asked.words, asked.vectors, asked.plan)
+
+
+def _identity(
+    subjects: Mapping[str, Subject], parts: Sequence[str], plan: "Plan", dtype: str, prompts: Sequence[Prompt]
+) -> dict[str, Any]:
+    identity: dict[str, Any] = {role: subject.identity() for role, subject in subjects.items()}
+    if "attribution" not in parts:
+        return identity | {"settings": {"dtype": dtype}}
+    about = {"n": len(prompts), "sha256": _digest(prompts)}
+    return identity | {"settings": asdict(plan) | {"dtype": dtype}, "prompts": about}
+
+
+def _is_measured(role: str, prompts: Sequence[Prompt], lexicon: "Lexicon | None", folder: RunFolder) -> bool:
+    from aftertune.attribution.measure import is_measured
+    from aftertune.results.head_parts import heads_are_measured
+
+    has_heads = lexicon is None or heads_are_measured(folder, role)
+    return folder.exists(f"{role}.json") and is_measured(role, prompts, folder) and has_heads
+
+
+def _must_be_comparable(
+    subjects: Sequence[Subject],
+    prompts: Sequence[Prompt],
+    lexicon: "Lexicon | None",
+    plan: "Plan",
+    folder: RunFolder,
+    trust_remote_code: bool,
+) -> None:
+    """A mistake in the second checkpoint must not be told after hours of work on the first."""
+    from aftertune.heads.read import must_agree
+    from aftertune.pairing import must_be_there, must_have_heads_alike, must_read_prompts_alike
+
+    configs = must_be_there(subjects, trust_remote_code)
+    must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
+    if lexicon is not None:
+        must_have_heads_alike(configs)
+        must_agree(folder, lexicon)
+
+
+def _measure(
+    checkpoint: "Checkpoint",
+    role: str,
+    prompts: Sequence[Prompt],
+    plan: "Plan",
+    lexicon: "Lexicon | None",
+    folder: RunFolder,
+    progress: Progress,
+) -> None:
+    from aftertune.attribution.measure import measure
+    from aftertune.heads.read import measure_heads
+    from aftertune.pairing import claim, claim_weights
+
+    if prompts:
+        claim(folder, role, checkpoint, prompts, plan.template)
+        measure(checkpoint, role, prompts, plan, folder, progress)
+    else:
+        claim_weights(folder, role, checkpoint)
+    if lexicon is not None:
+        measure_heads(checkpoint, role, lexicon, folder, progress)
 
 
 def _choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:
@@ -167,66 +254,3 @@ def _name_models(
             raise RunError(f"The maps are of {held}{wrong}. Name two of them: --base A --tuned B.")
     assert base is not None and tuned is not None
     return base, tuned
-
-
-def _display_names(folder: RunFolder) -> dict[str, str]:
-    given = folder.read_json("names.json")["record"] if folder.exists("names.json") else {}
-    names = {role: str(given.get(role) or folder.read_json(f"{role}.json")["record"]["name"]) for role in ROLES}
-    if names["base"] == names["tuned"]:
-        return {role: f"{name} ({role})" for role, name in names.items()}
-    return names
-
-
-def _read_attributions(folder: RunFolder, role: str, ids: Sequence[str]) -> list[Attribution]:
-    parts = [folder.part("attribution", role, id) for id in ids]
-    missing = sum(not folder.exists(*part) for part in parts)
-    if missing:
-        raise RunError(
-            f"{missing} of {len(parts)} prompts are not measured yet for {role} in {folder.address}. "
-            "Start the same comparison again; it goes on where it stopped."
-        )
-    return [Attribution.from_row(folder.read(part)) for part in parts]
-
-
-def _contents(
-    folder: RunFolder,
-    names: Mapping[str, str],
-    comparison: Comparison,
-    maps: list[SalientMap],
-) -> ReportContents:
-    record = folder.read_json("run.json")
-    settings = record["identity"]["settings"]
-    return ReportContents(
-        title=f"What tuning changed: {names['base']} and {names['tuned']}",
-        base=names["base"],
-        tuned=names["tuned"],
-        findings=[asdict(finding) for finding in describe(comparison)],
-        comparison=comparison.to_dict(),
-        maps=maps,
-        check=comparison.agreement,
-        removal=settings["removal"] if settings["route"] == "removal" else None,
-        settings={
-            "run": record["identity"],
-            "aftertune": record["record"]["aftertune"],
-            "checkpoints": {role: folder.read_json(f"{role}.json")["record"] for role in ROLES},
-        },
-        notes=_notes(folder, maps),
-    )
-
-
-def _notes(folder: RunFolder, maps: Sequence[SalientMap]) -> list[str]:
-    notes = []
-    prompts = folder.read_json("prompts.json")["record"]["prompts"]
-    unmarked = sum(not row["marked"] for row in prompts)
-    if unmarked:
-        notes.append(
-            f"In {unmarked} of {len(prompts)} prompts no instruction was marked: all that the user wrote, less the "
-            "context where one was given, counts as instruction."
-        )
-    for model in dict.fromkeys(one.model for one in maps):
-        empty = sum(one.model == model and one.n_response == 0 for one in maps)
-        if empty:
-            notes.append(f"{model} ended {empty} of {len(prompts)} responses at once; such a response scores 0.")
-    if len({folder.read_json(f"{role}.json")["identity"]["fingerprint"] for role in ROLES}) == 1:
-        notes.append("Both checkpoints have the same weights, so every difference here is noise of the computation.")
-    return notes

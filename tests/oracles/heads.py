@@ -20,7 +20,10 @@ def array(tensor: torch.Tensor) -> Array:
 def head_weights(model: PreTrainedModel, layer: int) -> tuple[Array, Array]:
     """W_q and W_k (n_heads, d_head, d_model), a shared key head repeated; family by family, as each is written."""
     kind, config = model.config.model_type, model.config
-    n, d = config.num_attention_heads, getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    n, d = (
+        config.num_attention_heads,
+        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+    )
     n_key = getattr(config, "num_key_value_heads", None) or n
     if kind == "gpt2":
         block = model.transformer.h[layer]

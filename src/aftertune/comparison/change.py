@@ -6,9 +6,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.position import figure6
 from aftertune.comparison.rows import Figure6Row, InstanceRow, Table1Row, Table2Row
 from aftertune.comparison.tables import table1, table2
@@ -28,7 +29,8 @@ class Comparison:
 
     ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
     where that is all of them, or none. ``agreement`` is a summary of `summarise_agreement`, None where nothing was
-    held against removal.
+    held against removal. ``heads`` is what changed in the attention heads, None where they were not read; where only
+    they were, the tables have no rows.
     """
 
     base: str
@@ -39,11 +41,17 @@ class Comparison:
     figure6: tuple[Figure6Row, ...]
     instances: tuple[InstanceRow, ...]
     agreement: dict[str, Any] | None = None
+    heads: HeadChange | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain JSON data: rows are dictionaries, what is not defined is None."""
-        found: dict[str, Any] = _plain(asdict(self))
-        return found
+        found: dict[str, Any] = _plain(asdict(replace(self, heads=None)))
+        return found | {"heads": self.heads.to_dict() if self.heads else None}
+
+
+def without_maps(base: str, tuned: str) -> Comparison:
+    """The comparison of two models no prompt of which was measured."""
+    return Comparison(base, tuned, table1=(), table2=(), table2_answered=(), figure6=(), instances=())
 
 
 def compare_maps(

@@ -6,7 +6,7 @@
 3. Its energy: the sum over all words of the activation's square.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -44,8 +44,10 @@ def top_words(weights: Tensor, chunks: Chunks, k: int) -> TopWords:
     return TopWords(words, activations.gather(1, order), energy)
 
 
-def _blocks(weights: Tensor, n_words: int) -> Iterable[Tensor]:
-    return weights.split(max(1, ACTIVATION_BYTES // (n_words * weights.element_size())))
+def _blocks(weights: Tensor, n_words: int) -> Iterator[Tensor]:
+    size = max(1, ACTIVATION_BYTES // (n_words * weights.element_size()))
+    for start in range(0, len(weights), size):
+        yield weights[start : start + size]
 
 
 def _of_block(weights: Tensor, embeddings: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -80,7 +80,8 @@ def thresholds(unit: npt.NDArray[np.float32], frequent: npt.NDArray[np.float32])
     mean = rows @ others.mean(axis=0)
     square = ((rows @ (others.T @ others / len(others))) * rows).sum(axis=1)
     deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
-    return (mean + DEVIATIONS * deviation).astype(np.float32)
+    found: npt.NDArray[np.float32] = (mean + DEVIATIONS * deviation).astype(np.float32)
+    return found
 
 
 def _with_rows(found: CoOccurrence, rows: Ids) -> CoOccurrence:

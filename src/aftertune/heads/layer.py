@@ -5,7 +5,7 @@
 3. Word pairs by co-occurrence, the lists of neuron pairs and of heads; the same for each control.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,7 +92,7 @@ def read_layer(checkpoint: Checkpoint, layer: int, lexicon: Lexicon, embeddings:
     controls, neurons = [_no_pairs("controls")], [_no_pairs("control_neurons")]
     for kind, draw, words in lexicon.controls:
         found = word_pairs(query, key, words.on(device))
-        marks = {"control": kind, "draw": draw}
+        marks: dict[str, str | int] = {"control": kind, "draw": draw}
         controls.append(_marked(_pairs(layer, _lists(found, lexicon, shape), lexicon.lowered), marks, "controls"))
         neurons.append(_marked(_ids(layer, shortened(found, n), shape.d_head), marks, "control_neurons"))
     return frames | {"controls": pl.concat(controls), "control_neurons": pl.concat(neurons)}
@@ -139,14 +139,14 @@ def _pairs(layer: int, lists: HeadLists, lowered: pl.Series) -> pl.DataFrame:
     return _frame("pairs", pl.DataFrame(columns | words).with_columns(layer=layer))
 
 
-def _marked(frame: pl.DataFrame, marks: dict[str, str | int], name: str) -> pl.DataFrame:
+def _marked(frame: pl.DataFrame, marks: Mapping[str, str | int], name: str) -> pl.DataFrame:
     return _frame(name, frame.with_columns(**{mark: pl.lit(value) for mark, value in marks.items()}))
 
 
 def _frame(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    schema = results.FRAMES[name]
-    return frame.select(list(schema)).cast(dict(schema))
+    schema = pl.Schema(results.FRAMES[name])
+    return frame.select(schema.names()).cast(schema)
 
 
 def _no_pairs(name: str) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict(results.FRAMES[name]))
+    return pl.DataFrame(schema=pl.Schema(results.FRAMES[name]))

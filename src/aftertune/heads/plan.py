@@ -55,8 +55,8 @@ class HeadPlan:
 class HeadStudy:
     """How the heads of two models are compared.
 
-    ``words`` and ``vectors`` are those of `aftertune.read_heads`. ``verbs`` are the words asked about (table 3): a list,
-    a file, or by default the instruction verbs.
+    ``words`` and ``vectors`` are those of `aftertune.read_heads`. ``verbs`` are the words asked about (table 3): a
+    list, a file, or by default the instruction verbs. ``plan`` says what is read.
     """
 
     words: WordSource = None

@@ -101,18 +101,19 @@ def must_be_loadable(
     revision: str | None = None,
     *,
     trust_remote_code: bool = False,
-) -> None:
+) -> Any:
     """Raise the `CheckpointError` that `load` would raise for what can be told without reading any weight.
 
-    That the checkpoint and its adapter are there, and that the architecture is known (of a GGUF file, which takes
-    seconds to parse, only that it is there).
+    That the checkpoint and its adapter are there, and that the architecture is known; then its configuration is
+    returned. Of a GGUF file, which takes seconds to parse, only that it is there, and None.
     """
     source = find_checkpoint(str(ref), revision)
     if adapter is not None:
         find_adapter(str(adapter))
-    if "gguf_file" not in source.arguments:
-        with quiet():
-            _read_config(ref, source, {"trust_remote_code": trust_remote_code, "revision": revision})
+    if "gguf_file" in source.arguments:
+        return None
+    with quiet():
+        return _read_config(ref, source, {"trust_remote_code": trust_remote_code, "revision": revision})
 
 
 def read_tokenizer(

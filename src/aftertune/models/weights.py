@@ -36,7 +36,11 @@ class AttentionShape:
 
 def attention_shape(checkpoint: Checkpoint) -> AttentionShape:
     """The shape of a checkpoint's attention."""
-    config = checkpoint.model.config
+    return shape_of(checkpoint.model.config)
+
+
+def shape_of(config: Any) -> AttentionShape:
+    """The shape of the attention that a Hugging Face configuration describes."""
     n_heads = config.num_attention_heads
     d_head = getattr(config, "head_dim", None) or config.hidden_size // n_heads
     n_key_heads = getattr(config, "num_key_value_heads", None) or n_heads

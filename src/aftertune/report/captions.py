@@ -6,6 +6,9 @@ TITLES = {
     "figure6": "Figure 6. Which part of a sentence matters most",
     "scores": "Scores of each prompt under both models",
     "instances": "All prompts",
+    "figure2": "Figure 2. How far the heads' word pairs lie apart, by depth",
+    "table3": "Table 3. Do heads take up pairs with the words asked about more often than with other verbs?",
+    "heads": "Every head",
 }
 
 CAPTIONS = {
@@ -34,6 +37,25 @@ CAPTIONS = {
         "One mark for each prompt. Marks above the dashed line are prompts whose instruction the tuned model uses "
         "more densely than the base model; marks below it, less densely."
     ),
+    "figure2": (
+        "The distance of two lists is 0 where both models have the same pairs and 1 where they share none (1 − M, the "
+        "share of pairs that only one model has). A mark is the mean over the heads of neighbouring layers, counted "
+        "from 0; the line through it is its 95% interval. On the left a head's list of its top pairs, on the right the "
+        "mean over the head's neuron pairs. Pale, hollow marks are controls: the same distance after word vectors were "
+        "given to other words (permuted: to any; frequency-matched: to words about as frequent), so that the pairs "
+        "mean nothing. What a control reaches as well does not come from words that belong together."
+    ),
+    "table3": (
+        "For a verb and a group of layers, counted from 0: of the heads in which the number of pairs with that verb "
+        "changed, the share in which it grew. 50% is no preference. Each row has the mean share over the verbs ± its "
+        "standard deviation, in per cent, with the number of verbs that changed anywhere in brackets; the CSV has "
+        "shares from 0 to 1. p is two-sided, by Welch's test as in the paper and by a permutation test; Holm's "
+        "correction allows for asking of several groups and leaves out the row of all layers. Matched words are random "
+        "words as frequent as those asked about, and p (matched) is the share of such sets that lie as far from the "
+        "general verbs. The rows below each group are controls: the same from word vectors given to other words "
+        "(permuted: to any; frequency-matched: to words about as frequent). A difference counts only where the "
+        "controls do not show it too."
+    ),
 }
 
 EMPTY = {
@@ -44,4 +66,6 @@ EMPTY = {
     "table2": "There is no table 2: no data set has responses of both models.",
     "figure6": "There is no figure 6: no data set has a prompt with densities.",
     "scores": "There is no figure of scores: no prompt has a score under both models.",
+    "figure2": "There is no figure 2: no head has a word pair in either model.",
+    "table3": "There is no table 3: no head changed its number of pairs with any of the verbs.",
 }

@@ -1,8 +1,9 @@
 """What does a report show?
 
-Everything in it was computed before: findings, the comparison's tables, the salient maps, the honesty check and the
-settings. They arrive as plain dictionaries, so that a saved run can be shown again without the code that made it.
-A key that a table needs and that is missing is refused; keys that the report does not know are let through.
+Everything in it was computed before: findings, the comparison's tables, the salient maps, the honesty check, the
+attention heads and the settings. They arrive as plain dictionaries, so that a saved run can be shown again without the
+code that made it. A key that a table needs and that is missing is refused; keys that the report does not know are let
+through. Prompts (``comparison``) and heads are two methods, and a report shows one of them or both.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,29 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     ),
 }
 FINDING = ("headline", "sentence", "significant", "evidence")
+HEAD_REQUIRED: dict[str, tuple[str, ...]] = {
+    "table3": (
+        *("layers", "instruction", "general", "difference", "difference_interval", "p_value", "p_value_holm"),
+        *("p_value_permutation", "p_value_permutation_holm", "matched", "p_value_matched", "effect_size_g", "controls"),
+    ),
+    "figure2": ("level", "layers", "distance", "interval", "controls"),
+    "heads": (
+        *("layer", "head", "distance", "neuron_distance", "n_base", "n_tuned", "n_gained", "n_lost"),
+        *("verbs_gained", "verbs_lost"),
+    ),
+}
+HEAD_FRAMES: dict[str, tuple[str, ...]] = {
+    "pairs": (
+        *("layer", "head", "word_a", "word_b", "change"),
+        *("rank_base", "rank_tuned", "n_neurons_base", "n_neurons_tuned"),
+    ),
+    "neurons": ("layer", "head", "neuron", "distance", "query_word", "key_word", "change", "cosine"),
+}
+HEAD_FACTS = (
+    *("asked", "verbs_missing", "depth", "n_words", "n_with_vector", "words_source", "vectors_source"),
+    *("layers", "n_heads", "settings"),
+)
+DEPTH = ("n_heads", "correlation", "p_value", "controls")
 SPREAD = ("n", "mean", "std")
 PAIRED = ("n_pairs", "difference", "difference_interval", "p_value", "p_value_holm")
 CHECK = ("n_instances", "spearman_mean", "spearman_std", "top1_agreement", "removal")
@@ -40,32 +64,50 @@ class ReportContents:
     """All that one report shows; ``maps`` are of both models, each map's ``model`` is ``base`` or ``tuned``.
 
     ``removal`` is "zeroed" or "deleted" where the maps are of removal itself, None where they are of the first order.
+    ``comparison`` is None where prompts were not measured (there are no maps then), ``heads`` where attention heads
+    were not read. ``heads`` has the tables of `HEAD_REQUIRED` as rows, those of `HEAD_FRAMES` as polars frames, and
+    the `HEAD_FACTS`.
 
-    Raises `RunError` if a table, a row or a key is missing, or if a map belongs to neither model.
+    Raises `RunError` if a table, a row or a key is missing, if there is nothing to show, or if a map belongs to
+    neither model.
     """
 
     title: str
     base: str
     tuned: str
     findings: list[dict[str, Any]]
-    comparison: dict[str, Any]
+    comparison: dict[str, Any] | None
     maps: list[SalientMap]
     check: dict[str, Any] | None = None
     removal: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    heads: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        _need("the report's comparison", self.comparison, REQUIRED)
-        for name, keys in REQUIRED.items():
-            for number, row in enumerate(self.comparison[name], start=1):
-                _need(f"{name}, row {number},", row, keys)
-        _check_nested(self.comparison)
+        if self.comparison is not None:
+            _check_tables("the report's comparison", self.comparison, REQUIRED)
+            _check_nested(self.comparison)
+        if self.heads is not None:
+            _check_tables("the report's heads", self.heads, HEAD_REQUIRED)
+            _check_heads(self.heads)
         for number, finding in enumerate(self.findings, start=1):
             _need(f"finding {number}", finding, FINDING)
         if self.check is not None:
             _need("the honesty check", self.check, CHECK)
+        self._check_parts()
         self._check_models()
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a table by its name; none where what it shows was not run."""
+        held = self.heads if name in HEAD_REQUIRED else self.comparison
+        return list(held[name]) if held is not None else []
+
+    def _check_parts(self) -> None:
+        if self.comparison is None and self.heads is None:
+            raise RunError("There is nothing to report. Give the comparison of prompts, that of heads, or both.")
+        if self.comparison is None and self.maps:
+            raise RunError(f"{len(self.maps)} maps came without their comparison. Give both, or neither of them.")
 
     def _check_models(self) -> None:
         if self.base == self.tuned:
@@ -76,6 +118,26 @@ class ReportContents:
                     f"The map of {salient.id!r} is of model {salient.model!r}; the report compares {self.base!r} "
                     f"with {self.tuned!r}. Name the two models as the maps do."
                 )
+
+
+def _check_tables(what: str, given: Mapping[str, Any], tables: Mapping[str, Iterable[str]]) -> None:
+    _need(what, given, tables)
+    for name, keys in tables.items():
+        for number, row in enumerate(given[name], start=1):
+            _need(f"{name}, row {number},", row, keys)
+
+
+def _check_heads(heads: Mapping[str, Any]) -> None:
+    _need("the report's heads", heads, [*HEAD_FACTS, *HEAD_FRAMES])
+    for name, columns in HEAD_FRAMES.items():
+        _need(f"the frame of {name}", {column: None for column in heads[name].columns}, columns)
+    if heads["depth"] is not None:
+        _need("the trend over depth", heads["depth"], DEPTH)
+    for row in heads["table3"]:
+        _need("table3, instruction,", row["instruction"], SPREAD)
+        _need("table3, general,", row["general"], SPREAD)
+    for row in heads["figure2"]:
+        _need("figure2, distance,", row["distance"], SPREAD)
 
 
 def _check_nested(comparison: Mapping[str, Any]) -> None:

@@ -1,9 +1,9 @@
-"""Plain values in words: a finding's evidence, the settings, and the honesty check."""
+"""Plain values in words: a finding's evidence, the settings, the honesty check, and the trend over depth."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aftertune.report.formats import DASH, is_number, p_value
+from aftertune.report.formats import DASH, is_number, number, p_value
 
 REMOVALS = {
     "zeroed": "with the token's input embedding set to zero",
@@ -52,3 +52,20 @@ def check_sentence(check: Mapping[str, Any]) -> str:
         if is_number(top)
         else "."
     )
+
+
+def depth_sentence(depth: Mapping[str, Any]) -> str:
+    """Whether the lists of deeper heads lie further apart, and whether those of the controls do."""
+    if not is_number(depth["correlation"]):
+        return "Whether deeper heads change more cannot be said: there are too few layers, or all lists changed alike."
+    sentence = (
+        f"Over {depth['n_heads']} heads, layer and distance of the head's list have a rank correlation of "
+        f"{_correlation(depth)} (1: deeper lists always lie further apart, 0: no trend; two-sided, by permuting layers)"
+    )
+    controls = [f"{_correlation(control)} under the control {control['control']}" for control in depth["controls"]]
+    return f"{sentence}{', against ' if controls else ''}{' and '.join(controls)}."
+
+
+def _correlation(trend: Mapping[str, Any]) -> str:
+    value, p = trend["correlation"], trend["p_value"]
+    return f"{number(value, 2, signed=True)}, p {p_value(p)}" if is_number(value) else "one that is not defined"

@@ -50,7 +50,7 @@ def quarters_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
     even = plain.mark_rule(strokeDash=[2, 3], color=GREY).encode(y=alt.datum(EVEN_SHARE))
     panels = alt.layer(even, line, chart.mark_point(size=60, filled=True, opacity=1)).properties(width=210, height=180)
     columns = min(3, len({row["dataset"] for row in rows}))
-    return _styled(panels.facet(facet=alt.Facet("dataset:N", title=None), columns=columns), {"quarters": values})
+    return styled(panels.facet(facet=alt.Facet("dataset:N", title=None), columns=columns), {"quarters": values})
 
 
 def scores_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
@@ -73,18 +73,18 @@ def scores_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
     )
     line = alt.Chart(alt.NamedData(name="equal")).mark_line(strokeDash=[4, 3], color=GREY, strokeWidth=1)
     layers = alt.layer(line.encode(x="at:Q", y="at:Q"), points).properties(width=330, height=330)
-    return _styled(layers, {"scores": values, "equal": [{"at": 0}, {"at": top}]})
+    return styled(layers, {"scores": values, "equal": [{"at": 0}, {"at": top}]})
 
 
 def map_chart(salient: SalientMap) -> Spec:
     """Figure 1: prompt tokens down, response tokens across, deeper for a higher level; level 0 is left blank."""
-    return _styled(_map_layer(salient, "levels"), {"levels": _cells(salient)})
+    return styled(_map_layer(salient, "levels"), {"levels": _cells(salient)})
 
 
 def pair_chart(base: SalientMap, tuned: SalientMap) -> Spec:
     """Figure 1 for both models, base above tuned, on the same scale of levels."""
     layers = alt.vconcat(_map_layer(base, "base"), _map_layer(tuned, "tuned"), spacing=24)
-    return _styled(layers, {"base": _cells(base), "tuned": _cells(tuned)})
+    return styled(layers, {"base": _cells(base), "tuned": _cells(tuned)})
 
 
 def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
@@ -134,7 +134,7 @@ def _token_axis(channel: Any, title: str, names: Sequence[str]) -> Any:
     return channel(f"{title}:N", title=f"{title} tokens", scale=alt.Scale(domain=list(names)), axis=alt.Axis(**options))
 
 
-def _styled(chart: Any, datasets: Mapping[str, list[dict[str, Any]]]) -> Spec:
+def styled(chart: Any, datasets: Mapping[str, list[dict[str, Any]]]) -> Spec:
     """The look of all figures: nothing but data in full colour, text that a page's own colours can replace."""
     styled = (
         chart.configure(font=FONT, background="transparent", aria=False)

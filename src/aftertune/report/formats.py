@@ -1,7 +1,8 @@
 """How is each kind of number written: in plain text, in LaTeX and in HTML?
 
 Means stand with their standard deviation as in the paper (1.1302±0.54), p-values below 0.001 in scientific form;
-a number that could not be computed is a dash. One table of formats per medium, with the same kinds in each.
+a number that could not be computed is a dash. Shares from 0 to 1 are written in per cent, without the sign, which
+stands in the heading. One table of formats per medium, with the same kinds in each.
 """
 
 import math
@@ -47,11 +48,31 @@ def spread(value: Mapping[str, Any] | None) -> str:
     return f"{number(value['mean'], 4)}±{number(value['std'], 2)}"
 
 
-def interval(value: Any) -> str:
-    """An interval, [0.10, 0.25]."""
+def interval(value: Any, digits: int = 3) -> str:
+    """An interval, [0.100, 0.250]."""
     if value is None or not all(is_number(end) for end in value):
         return DASH
-    return f"[{number(value[0])}, {number(value[1])}]"
+    return f"[{number(value[0], digits)}, {number(value[1], digits)}]"
+
+
+def percent(value: Any, signed: bool = False) -> str:
+    """A share in per cent, 65.96."""
+    return number(100 * value, 2, signed) if is_number(value) else DASH
+
+
+def percent_spread(value: Mapping[str, Any] | None) -> str:
+    """Mean share and standard deviation in per cent, and the number behind them where known, 65.96±26.96 (21)."""
+    if value is None or not is_number(value["mean"]):
+        return DASH
+    deviation = f"±{percent(value['std'])}" if is_number(value["std"]) else ""
+    size = f" ({value['n']})" if value["n"] is not None else ""
+    return f"{percent(value['mean'])}{deviation}{size}"
+
+
+def percent_interval(value: Any) -> str:
+    """An interval of shares in per cent, [1.25, 31.40]."""
+    known = value is not None and all(is_number(end) for end in value)
+    return interval([100 * end for end in value], 2) if known else DASH
 
 
 def p_value(value: Any) -> str:
@@ -90,6 +111,10 @@ PLAIN: dict[str, Format] = {
     "spread": spread,
     "interval": interval,
     "p": p_value,
+    "percent": percent,
+    "percent_change": lambda value: percent(value, signed=True),
+    "percent_spread": percent_spread,
+    "percent_interval": percent_interval,
 }
 
 
@@ -107,21 +132,22 @@ def latex_p(value: Any) -> str:
     return f"${'<' if plain.startswith('<') else ''}{mantissa}\\times10^{{{exponent}}}$"
 
 
-def latex_spread(value: Any) -> str:
-    """Mean and standard deviation with LaTeX's sign."""
-    return latex_text(spread(value)).replace("±", r"$\pm$")
+def latex_spread(plain: str) -> str:
+    """A written mean and standard deviation with LaTeX's sign."""
+    return latex_text(plain).replace("±", r"$\pm$")
 
 
-def latex_change(value: Any) -> str:
-    """A signed number with a true minus."""
-    plain = number(value, signed=True)
-    return f"${plain}$" if is_number(value) else latex_text(plain)
+def latex_change(plain: str) -> str:
+    """A written signed number with a true minus."""
+    return latex_text(plain) if plain == DASH else f"${plain}$"
 
 
 LATEX: dict[str, Format] = {kind: (lambda value, f=f: latex_text(f(value))) for kind, f in PLAIN.items()} | {
-    "spread": latex_spread,
+    "spread": lambda value: latex_spread(spread(value)),
+    "percent_spread": lambda value: latex_spread(percent_spread(value)),
     "p": latex_p,
-    "change": latex_change,
+    "change": lambda value: latex_change(PLAIN["change"](value)),
+    "percent_change": lambda value: latex_change(PLAIN["percent_change"](value)),
 }
 
 
@@ -148,4 +174,7 @@ HTML: dict[str, Format] = PLAIN | {
     "spread": lambda value: spread(value).replace("±", " ± "),
     "change": lambda value: number(value, signed=True).replace("-", "−"),
     "interval": lambda value: interval(value).replace("-", "−"),
+    "percent_change": lambda value: PLAIN["percent_change"](value).replace("-", "−"),
+    "percent_spread": lambda value: percent_spread(value).replace("±", " ± "),
+    "percent_interval": lambda value: percent_interval(value).replace("-", "−"),
 }

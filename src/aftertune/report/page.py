@@ -1,9 +1,12 @@
 """From results to a report: the page, the tables and the figures in one folder.
 
-1. Tables 1, 2, figure 6's numbers and the list of prompts, each as CSV, LaTeX and Markdown.
+1. Tables 1 to 3, the numbers of figures 2 and 6 and the list of prompts, each as CSV, LaTeX and Markdown; the list of
+   heads as CSV.
 2. Figures as SVG and PNG, and the salient maps of the first prompts as SVG.
 3. The page: one file that fetches nothing (its content security policy forbids it), with the same tables and
-   figures in it, and the maps as compressed data that are drawn when a prompt is opened.
+   figures in it, and the maps and the heads' word pairs as compressed data that are drawn when they are asked for.
+
+What was not run has no section: a page is of prompts, of heads, or of both.
 """
 
 import hashlib
@@ -19,12 +22,15 @@ from markupsafe import Markup
 from aftertune.report import colours
 from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
 from aftertune.report.contents import ReportContents
-from aftertune.report.evidence import REMOVALS, check_sentence, describe, flatten
+from aftertune.report.evidence import REMOVALS, check_sentence, depth_sentence, describe, flatten
 from aftertune.report.figures import Spec, map_chart, pair_chart, quarters_chart, scores_chart, shorten
 from aftertune.report.formats import HTML, PLAIN
+from aftertune.report.head_figures import heads_chart, layers_chart
+from aftertune.report.head_tables import AS_READ
+from aftertune.report.heads import heads_view
 from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_json
 from aftertune.report.render import to_svg, write_picture
-from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, to_csv, to_latex, to_markdown
+from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, columns_of, table_rows, table_texts
 from aftertune.results.parts import write_text
 from aftertune.results.readable import visible
 
@@ -32,6 +38,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 N_MAPS_DRAWN = 12
 LONGEST_FILE_ID = 80
 SNIPPET = 150
+DRAWN = ("figure6", "scores", "figure2")
 
 
 def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_MAPS_DRAWN) -> Path:
@@ -54,25 +61,17 @@ def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_M
     return page
 
 
-def table_texts(contents: ReportContents) -> dict[str, dict[str, str]]:
-    """Each table's text by file suffix: csv, tex and md."""
-    return {
-        name: {
-            "csv": to_csv(contents.comparison[name]),
-            "tex": to_latex(contents.comparison[name], columns, TITLES[name]),
-            "md": to_markdown(contents.comparison[name], columns),
-        }
-        for name, columns in COLUMNS.items()
-    }
-
-
 def charts_of(contents: ReportContents) -> dict[str, Spec]:
-    """The figures that the results allow: figure 6 and the scores."""
-    comparison, charts = contents.comparison, {}
-    if comparison["figure6"]:
-        charts["figure6"] = quarters_chart(comparison["figure6"], contents.base, contents.tuned)
-    if any(row["score_base"] is not None and row["score_tuned"] is not None for row in comparison["instances"]):
-        charts["scores"] = scores_chart(comparison["instances"], contents.base, contents.tuned)
+    """The figures that the results allow: figures 6 and 2, the scores, and the heads."""
+    charts = {}
+    if contents.rows("figure6"):
+        charts["figure6"] = quarters_chart(contents.rows("figure6"), contents.base, contents.tuned)
+    if any(row["score_base"] is not None and row["score_tuned"] is not None for row in contents.rows("instances")):
+        charts["scores"] = scores_chart(contents.rows("instances"), contents.base, contents.tuned)
+    if any(row["distance"]["mean"] is not None for row in contents.rows("figure2")):
+        charts["figure2"] = layers_chart(contents.rows("figure2"))
+    if contents.heads is not None and contents.heads["heads"]:
+        charts["heads"] = heads_chart(contents.heads["heads"], contents.heads["layers"], contents.heads["n_heads"])
     return charts
 
 
@@ -89,15 +88,16 @@ def render_page(
         .get_template("report.html")
         .render(
             contents=contents,
-            tables={name: _html_table(contents, name) for name in ("table2", "table1")},
-            figures={name: Markup(to_svg(chart)) for name, chart in charts.items()},
+            tables={name: _html_table(contents, name) for name in ("table1", "table2", "table3")},
+            figures={name: Markup(to_svg(charts[name])) for name in DRAWN if name in charts},
+            heads=_heads(contents),
             rows=rows,
             widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
             datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
             payloads=[_payload(pair) for pair in pairs],
             index=[visible(f"{pair.id} {pair.text}".lower()) for pair in pairs],
             texts=texts,
-            settings=list(flatten(contents.settings)),
+            settings=list(flatten(_settings(contents))),
             check=check_sentence(contents.check) if contents.check else None,
             captions=CAPTIONS,
             titles=TITLES,
@@ -117,6 +117,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {
+        "depth_sentence": depth_sentence,
         "describe": describe,
         "how_removed": lambda removal: REMOVALS.get(removal, removal),
         "flatten": lambda value: list(flatten(value)),
@@ -147,11 +148,21 @@ def _map_of(pair: PromptPair) -> Spec:
     return map_chart(only)
 
 
+def _heads(contents: ReportContents) -> dict[str, Any] | None:
+    return heads_view(contents.heads, contents.base, contents.tuned) if contents.heads is not None else None
+
+
+def _settings(contents: ReportContents) -> dict[str, Any]:
+    own = contents.heads["settings"] if contents.heads is not None else None
+    return contents.settings | ({"heads": own} if own else {})
+
+
 def _html_table(contents: ReportContents, name: str) -> dict[str, Any]:
-    columns = COLUMNS[name]
+    columns, rows = columns_of(contents, name), table_rows(contents, name)
     return {
         "heads": [(title, kind in TEXT_KINDS) for title, kind, _ in columns],
-        "rows": cells_of(contents.comparison[name], columns, HTML),
+        "rows": cells_of(rows, columns, HTML),
+        "quiet": [row.get("lists", AS_READ) != AS_READ for row in rows],
     }
 
 

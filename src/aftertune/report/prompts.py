@@ -53,7 +53,7 @@ def pair_maps(contents: ReportContents) -> list[PromptPair]:
                 "Give each prompt of a data set its own id."
             )
         models[salient.model] = salient
-    rows = {(row["dataset"], row["id"]): row for row in contents.comparison["instances"]}
+    rows = {(row["dataset"], row["id"]): row for row in contents.rows("instances")}
     return [
         PromptPair(key[1], key[0], models.get(contents.base), models.get(contents.tuned), rows.get(key))
         for key, models in found.items()

@@ -2,7 +2,8 @@
 
 CSV carries every number in full, one column each, nested keys joined by an underscore; LaTeX and Markdown carry the
 columns a paper shows. `COLUMNS` says for each table which they are: heading, kind of number, and where it stands in
-a row ("paired.p_value" is the p-value inside "paired").
+a row ("paired.p_value" is the p-value inside "paired"). "{asked}" in a heading is the name of the words asked about.
+A table without an entry there, one row for each of a thousand heads, becomes CSV alone.
 """
 
 import csv
@@ -10,7 +11,10 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aftertune.report.captions import TITLES
+from aftertune.report.contents import HEAD_REQUIRED, REQUIRED, ReportContents
 from aftertune.report.formats import LATEX, MARKDOWN, Format, latex_text, markdown_text
+from aftertune.report.head_tables import figure2_rows, table3_rows
 
 Row = Mapping[str, Any]
 Column = tuple[str, str, str]
@@ -66,9 +70,65 @@ COLUMNS: dict[str, list[Column]] = {
         ("Repetitive, base", "flag", "repetitive_base"),
         ("Repetitive, tuned", "flag", "repetitive_tuned"),
     ],
+    "table3": [
+        ("Layers", "text", "layers"),
+        ("Lists", "text", "lists"),
+        ("{asked}, % (n)", "percent_spread", "instruction"),
+        ("General verbs, % (n)", "percent_spread", "general"),
+        ("Difference, points", "percent_change", "difference"),
+        ("95% interval", "percent_interval", "difference_interval"),
+        ("p", "p", "p_value"),
+        ("p (Holm)", "p", "p_value_holm"),
+        ("Permutation p", "p", "p_value_permutation"),
+        ("Permutation p (Holm)", "p", "p_value_permutation_holm"),
+        ("g", "number", "effect_size_g"),
+        ("Matched words, %", "percent", "matched"),
+        ("p (matched)", "p", "p_value_matched"),
+    ],
+    "figure2": [
+        ("Level", "text", "level"),
+        ("Layers", "text", "layers"),
+        ("Lists", "text", "lists"),
+        ("Heads", "count", "distance.n"),
+        ("Distance", "number", "distance.mean"),
+        ("Standard deviation", "number", "distance.std"),
+        ("95% interval", "interval", "interval"),
+        ("As read minus control", "change", "excess"),
+        ("95% interval", "interval", "excess_interval"),
+    ],
 }
 TEXT_KINDS = ("text", "flag")
 NESTED = ("followed", "unfollowed", "base", "tuned", "paired")
+LONG_ROWS = {"figure2": figure2_rows, "table3": table3_rows}
+
+
+def table_texts(contents: ReportContents) -> dict[str, dict[str, str]]:
+    """The text of each table that the results allow, by file suffix: csv, and tex and md where it has columns."""
+    found = {name: {"csv": to_csv(table_rows(contents, name))} for name in table_names(contents)}
+    for name in found.keys() & COLUMNS.keys():
+        rows, columns = table_rows(contents, name), columns_of(contents, name)
+        found[name] |= {"tex": to_latex(rows, columns, TITLES[name]), "md": to_markdown(rows, columns)}
+    return found
+
+
+def table_names(contents: ReportContents) -> list[str]:
+    """The tables of what was run."""
+    return [
+        *(REQUIRED if contents.comparison is not None else ()),
+        *(HEAD_REQUIRED if contents.heads is not None else ()),
+    ]
+
+
+def table_rows(contents: ReportContents, name: str) -> list[dict[str, Any]]:
+    """The rows of a table as it is shown: a control below what it controls."""
+    rows = contents.rows(name)
+    return LONG_ROWS[name](rows) if name in LONG_ROWS else rows
+
+
+def columns_of(contents: ReportContents, name: str) -> list[Column]:
+    """The columns of a table, with the words asked about by name."""
+    asked = str(contents.heads["asked"]) if contents.heads is not None else ""
+    return [(title.replace("{asked}", asked[:1].upper() + asked[1:]), kind, key) for title, kind, key in COLUMNS[name]]
 
 
 def to_csv(rows: Sequence[Row]) -> str:

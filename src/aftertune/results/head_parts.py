@@ -1,6 +1,7 @@
 """The heads of a model in a run folder: four Parquet parts for each layer, and the vocabulary once."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -40,8 +41,8 @@ def open_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReadin
     """
     if not heads_are_measured(run, role):
         raise RunError(
-            f"The heads of {role} are not all read yet in {run.address}. "
-            "Start the same command again; it goes on where it stopped."
+            f"The heads of {role!r} are not there, or not all read yet, in {run.address}. "
+            "Start the command that reads them again; it goes on where it stopped."
         )
     about = run.read_json(f"heads-{role}.json")
     words = run.read_frame(WORDS)
@@ -57,7 +58,7 @@ def open_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReadin
     )
 
 
-def join_layers(layers: Sequence[Frames]) -> dict[str, pl.DataFrame]:
+def join_layers(layers: Sequence[Frames]) -> dict[str, Any]:
     """The frames of all layers, one below the other."""
     return {name: pl.concat([frames[name] for frames in layers]) for name in FRAMES}
 

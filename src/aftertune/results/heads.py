@@ -39,9 +39,9 @@ class HeadReading:
     ``neurons`` has a row for each word pair of a neuron pair, at most the ``n_pairs`` of highest cosine: ``layer,
     head, neuron, rank, energy, query_word, key_word, cosine``. ``rank`` is that of the neuron pair in its head by its
     ``energy``, the sum over all words of q^2 + k^2; a neuron pair without any word pair has no row. ``pairs`` has the
-    lists of the heads: ``layer, head, rank, word_a, word_b, n_neurons``, lower-cased, unordered (the more frequent word
-    is ``word_a``), with the number of the head's neuron pairs that hold the pair. Layers, heads and neurons count from 0,
-    ranks from 1.
+    lists of the heads: ``layer, head, rank, word_a, word_b, n_neurons``, lower-cased and unordered (the more frequent
+    word is ``word_a``), with the number of the head's neuron pairs that hold the pair. Layers, heads and neurons count
+    from 0, ranks from 1.
 
     ``controls`` and ``control_neurons`` are the same lists with word vectors that were given to other words:
     ``control`` is "permuted" (any other word) or "frequency-matched" (a word about as frequent), ``draw`` counts from
@@ -68,3 +68,18 @@ class HeadReading:
         """The rows of ``pairs`` that hold a word, by layer, head and rank; none if no head holds it."""
         asked = word.lower()
         return self.pairs.filter((pl.col("word_a") == asked) | (pl.col("word_b") == asked))
+
+    def strongest(self, n_heads: int = 15, n_pairs: int = 4) -> pl.DataFrame:
+        """The heads whose first pair is held by most neuron pairs: ``layer, head, n_neurons, pairs``, these as text."""
+        pair = pl.format("{}={}", "word_a", "word_b")
+        heads = self.pairs.group_by("layer", "head", maintain_order=True).agg(
+            pl.col("n_neurons").first(), pair.head(n_pairs).str.join(", ").alias("pairs")
+        )
+        return heads.sort("n_neurons", "layer", "head", descending=[True, False, False]).head(n_heads)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, how many words have a vector, and the lists of the heads, as plain JSON data."""
+        names = ("model", "layers", "n_layers", "n_heads", "d_head", "settings")
+        about = {name: getattr(self, name) for name in names}
+        counts = {"n_words": len(self.words), "n_with_vector": int(self.has_vector.sum())}
+        return about | counts | {"pairs": self.pairs.to_dicts()}

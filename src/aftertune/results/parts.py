@@ -1,9 +1,9 @@
 """Parquet files, written whole or not at all: what a run folder consists of.
 
 A part is a data frame, or one row. In a row arrays become lists (of lists), texts and lists of texts stay what they
-are, anything nested becomes JSON text, so that any Parquet reader can use a part. A part is written beside its place and renamed into it: it exists only when
-it is complete, and the same row gives the same bytes. What a killed process leaves beside it is called
-``.NAME.HOST.PROCESS.partial``; nobody reads it, and `remove_strays` takes it away.
+are, anything nested becomes JSON text, so that any Parquet reader can use a part. A part is written beside its place
+and renamed into it: it exists only when it is complete, and the same row gives the same bytes. What a killed process
+leaves beside it is called ``.NAME.HOST.PROCESS.partial``; nobody reads it, and `remove_strays` takes it away.
 """
 
 import json

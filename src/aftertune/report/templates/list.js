@@ -1,12 +1,9 @@
-/* The list of prompts: filter, sort, open; and the downloads of tables and figures. */
+/* The list of prompts: filter, sort, open. */
 
-const body = document.getElementById("list");
+const body = document.getElementById("list"), filters = document.querySelector("#prompts .filters");
 const items = [...body.querySelectorAll("tr.item")];
-const control = (id) => document.getElementById(id);
 let searchable = null;
 let order = { key: "number", down: false };
-
-function parsed(id) { return JSON.parse(control(id).textContent); }
 
 function fits(item) {
   const { dataset, difference, repetitive, number } = item.dataset;
@@ -70,7 +67,7 @@ function closeItem(item) {
 function toggle(item) { return detailOf(item) ? closeItem(item) : openItem(item); }
 
 async function reveal(item) {
-  if (item.hidden) { document.querySelector(".filters").reset(); filter(); }
+  if (item.hidden) { filters.reset(); filter(); }
   if (!detailOf(item)) await openItem(item);
   item.scrollIntoView({ block: "start" });
 }
@@ -81,37 +78,8 @@ function openMostChanged() {
   if (seen.length) reveal(seen.reduce((best, item) => (size(item) > size(best) ? item : best)));
 }
 
-/* A figure is saved on white with its own dark text, whatever the page's colours are. */
-function figureText(name) {
-  return new XMLSerializer().serializeToString(document.querySelector(`#${name} svg`));
-}
-
-function saveFigure(name, suffix) {
-  const text = figureText(name);
-  if (suffix === "svg") return saveText(text, `${name}.svg`, "image/svg+xml");
-  const image = new Image(), canvas = document.createElement("canvas");
-  image.onload = () => {
-    [canvas.width, canvas.height] = [3 * image.width, 3 * image.height];
-    const paint = canvas.getContext("2d");
-    paint.fillStyle = "white";
-    paint.fillRect(0, 0, canvas.width, canvas.height);
-    paint.drawImage(image, 0, 0, canvas.width, canvas.height);
-    canvas.toBlob((blob) => saveBlob(blob, `${name}.png`));
-  };
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
-}
-
-const TYPES = { csv: "text/csv", tex: "application/x-tex", md: "text/markdown" };
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-suffix]");
-  if (!button) return;
-  const { table, figure, suffix } = button.dataset;
-  if (figure) saveFigure(figure, suffix);
-  else saveText(parsed("texts")[table][suffix], `${table}.${suffix}`, TYPES[suffix]);
-});
-
-document.querySelector(".filters").addEventListener("input", filter);
-document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
+filters.addEventListener("input", filter);
+filters.addEventListener("submit", (event) => event.preventDefault());
 document.querySelectorAll("[data-sort]").forEach((button) => button.addEventListener("click", () => sortBy(button.dataset.sort)));
 body.addEventListener("click", (event) => {
   const item = event.target.closest("tr.item");

@@ -1,0 +1,119 @@
+"""How far apart are the word pairs of base and tuned, where, and would arbitrary words show the same?
+
+Figure 2 (paper 5.1), from the distances of `head_lists`.
+1. For each group of layers: the mean over heads, with the interval of resampled heads; then all layers, pooled.
+2. The same from lists with permuted word vectors, and what the observed distance has in excess of it, head by head.
+   Such lists change with the words that neurons take up, whatever the words mean: without an excess, the change is one
+   of which words are taken up, not of which of them belong together.
+3. Depth: the rank correlation of layer and distance, tested by permuting whole layers.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from scipy import stats
+
+from aftertune.comparison.head_rows import DepthControl, DepthTrend, Figure2Control, Figure2Row
+from aftertune.comparison.rows import POOLED, Spread
+from aftertune.comparison.statistics import N_PERMUTATIONS, Scores, mean_interval
+
+LEVELS = {"head": "distance", "neuron pair": "neuron_distance"}
+LEAST_LAYERS = 3
+Controls = Mapping[str, pl.DataFrame]
+
+
+def figure2(
+    heads: pl.DataFrame, controls: Controls, groups: Mapping[str, Sequence[int]], seed: int = 0
+) -> tuple[Figure2Row, ...]:
+    """Figure 2: for each level, a row for each group of layers.
+
+    ``heads`` has ``layer, head, distance, neuron_distance``, null where not defined, and so has each of ``controls``,
+    by name; ``groups`` has the layers of each group, by name.
+    """
+    rows: list[Figure2Row] = []
+    for level, column in LEVELS.items():
+        for name, layers in groups.items():
+            inside = pl.col("layer").is_in(list(layers))
+            own = {control: _of_level(frame.filter(inside), column) for control, frame in controls.items()}
+            rows.append(_row(level, name, _of_level(heads.filter(inside), column), own, seed))
+    return tuple(rows)
+
+
+def depth_trend(heads: pl.DataFrame, controls: Controls, seed: int = 0) -> DepthTrend:
+    """Whether head lists of deeper layers lie further apart; frames as for `figure2`."""
+    observed = _of_level(heads, LEVELS["head"])
+    own = {name: _of_level(frame, LEVELS["head"]) for name, frame in controls.items()}
+    return DepthTrend(
+        observed["layer"].n_unique(),
+        observed.height,
+        *_trend(observed, "distance", seed),
+        controls=tuple(_depth_control(name, _beside(observed, frame), seed) for name, frame in own.items()),
+    )
+
+
+def _of_level(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    return frame.select("layer", "head", distance=column).drop_nulls("distance")
+
+
+def _beside(observed: pl.DataFrame, control: pl.DataFrame) -> pl.DataFrame:
+    """The distances of each head under a control, as ``observed``, and the ``excess``; null where it has no other."""
+    renamed = observed.rename({"distance": "observed"})
+    found = control.join(renamed, on=["layer", "head"], how="left", maintain_order="left")
+    return found.with_columns(excess=pl.col("observed") - pl.col("distance"))
+
+
+def _row(level: str, name: str, observed: pl.DataFrame, controls: Controls, seed: int) -> Figure2Row:
+    distances = observed["distance"].to_numpy()
+    return Figure2Row(
+        level=level,
+        layers=name,
+        distance=Spread.of(distances),
+        interval=mean_interval(distances, seed),
+        controls=tuple(_control(control, _beside(observed, frame), seed) for control, frame in controls.items()),
+        pooled=name == POOLED,
+    )
+
+
+def _control(name: str, beside: pl.DataFrame, seed: int) -> Figure2Control:
+    excess = beside["excess"].drop_nulls().to_numpy()
+    return Figure2Control(
+        control=name,
+        distance=Spread.of(beside["distance"].to_numpy()).mean,
+        excess=Spread.of(excess).mean,
+        excess_interval=mean_interval(excess, seed),
+    )
+
+
+def _depth_control(name: str, beside: pl.DataFrame, seed: int) -> DepthControl:
+    paired = beside.drop_nulls("excess")
+    return DepthControl(name, *_trend(beside, "distance", seed), *_trend(paired, "excess", seed))
+
+
+def _trend(frame: pl.DataFrame, column: str, seed: int) -> tuple[float | None, float | None]:
+    """Spearman's correlation over heads of layer and column, and its p-value when whole layers change places.
+
+    Both are None with fewer than three layers, or where all values are the same.
+    """
+    layers, values = frame["layer"].to_numpy(), frame[column].to_numpy()
+    if len(np.unique(layers)) < LEAST_LAYERS or not np.ptp(values):
+        return None, None
+    return float(stats.spearmanr(layers, values).statistic), _layers_p_value(layers, values, seed)
+
+
+def _layers_p_value(layers: npt.NDArray[np.int16], values: Scores, seed: int) -> float:
+    own, which, counts = np.unique(layers, return_inverse=True, return_counts=True)
+    sums = np.bincount(which, weights=stats.rankdata(values) - (len(values) + 1) / 2)
+
+    def association(order: npt.NDArray[np.int64], axis: int) -> Scores:
+        """With layers in that order: the sum over heads of their layer's middle rank times their own rank."""
+        of_layer = counts[order]
+        depth = np.cumsum(of_layer, axis) - of_layer / 2
+        return np.asarray((depth * sums[order]).sum(axis))
+
+    places, generator = (np.arange(len(own)),), np.random.default_rng(seed)
+    found = stats.permutation_test(
+        places, association, permutation_type="pairings", vectorized=True, n_resamples=N_PERMUTATIONS, rng=generator
+    )
+    return float(found.pvalue)

@@ -1,0 +1,166 @@
+"""What does the comparison of heads show, in sentences?
+
+1. Figure 2, and the trend with depth: a change is claimed only where it exceeds that of lists with arbitrary word
+   vectors (every control). Where it does not, the neurons take up other words; whether other words belong together
+   is then not shown.
+2. Table 3: claims of `head_claims`.
+3. The heads that gained most pairs with the words asked about: described, not tested.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import polars as pl
+
+from aftertune.comparison.head_change import HeadChange
+from aftertune.comparison.head_claims import claim
+from aftertune.comparison.head_lists import holds
+from aftertune.comparison.head_rows import DepthControl, Figure2Control, Figure2Row
+from aftertune.comparison.rows import Finding
+from aftertune.comparison.statistics import ALPHA, Interval
+
+LISTED_HEADS, LISTED_PAIRS = 5, 3
+VECTORS = "with {} word vectors"
+
+
+def describe_heads(change: HeadChange) -> list[Finding]:
+    """The findings of a comparison of heads, how much changed first."""
+    head, neuron = (_rows(change, level)[-1] for level in ("head", "neuron pair"))
+    if head.distance.mean is None and neuron.distance.mean is None:
+        return [_without_pairs(change)]
+    if not head.distance.mean and not neuron.distance.mean:
+        return [_unchanged(change, head, neuron)]
+    tables = [row for row in change.table3 if row.pooled or len(change.table3) > 2]  # one group is the pooled row
+    return [_changed(change, head, neuron), *_depth(change), *(claim(row, change) for row in tables), _gaining(change)]
+
+
+def _rows(change: HeadChange, level: str) -> list[Figure2Row]:
+    """The rows of figure 2 of a level, the pooled one last."""
+    return [row for row in change.figure2 if row.level == level]
+
+
+def _without_pairs(change: HeadChange) -> Finding:
+    sentence = (
+        f"No head of {change.base} or {change.tuned} has a word pair, so nothing can be compared. The vocabulary has "
+        f"{change.n_words:,} words, {change.n_with_vector:,} of them with a word vector."
+    )
+    return Finding("Heads: no word pair in either model", sentence, None, {"n_words": change.n_words})
+
+
+def _unchanged(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Finding:
+    sentence = (
+        f"All word pairs of {change.base} and {change.tuned} are the same, in the {head.distance.n:,} heads and "
+        f"{change.neurons.height:,} neuron pairs that have any."
+    )
+    return Finding("Heads: nothing changed", sentence, None, {"head": asdict(head), "neuron_pair": asdict(neuron)})
+
+
+def _changed(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Finding:
+    """Figure 2: how far the lists lie apart, and whether arbitrary words would show the same."""
+    exceeds = _exceeds(head.controls)
+    groups = [f"{row.layers} {_percent(row.distance.mean)}" for row in _rows(change, "head") if not row.pooled]
+    sentence = (
+        f"Of the word pairs in a head's list under {change.base} or {change.tuned}, "
+        f"{_percent(head.distance.mean)}{_between(head.interval)} stand in one of the two lists only, on average over "
+        f"{head.distance.n:,} heads; of those of a neuron pair {_percent(neuron.distance.mean)}. By layers: "
+        f"{', '.join(groups)}. {''.join(map(_against, head.controls))}{_verdict(exceeds)}"
+    )
+    than = "" if exceeds is None else f", {'more' if exceeds else 'no more'} than in lists of arbitrary words"
+    headline = f"Heads: {_percent(head.distance.mean)} of word pairs changed{than}"
+    evidence = {"head": asdict(head), "neuron_pair": asdict(neuron), "exceeds_controls": exceeds}
+    return Finding(headline, sentence, exceeds, evidence | {"by_layers": [asdict(row) for row in change.figure2]})
+
+
+def _exceeds(controls: tuple[Figure2Control, ...]) -> bool | None:
+    """Whether the change exceeds that of every control; None without a control or its interval."""
+    intervals = [control.excess_interval for control in controls]
+    if not intervals or None in intervals:
+        return None
+    return all(interval is not None and interval[0] > 0 for interval in intervals)
+
+
+def _against(control: Figure2Control) -> str:
+    points = _points(control.excess, control.excess_interval)
+    excess = f", the excess head by head {points}" if points else ""
+    return f"{VECTORS.format(control.control).capitalize()} it is {_percent(control.distance)}{excess}. "
+
+
+def _verdict(exceeds: bool | None) -> str:
+    if exceeds is None:
+        return "There are too few control lists to say whether lists of arbitrary words would change less."
+    if exceeds:
+        return (
+            "The lists changed more than lists of arbitrary words: beyond the words that neurons take up, tuning "
+            "changed which of them belong together."
+        )
+    return (
+        "Lists of arbitrary words change as much, so this is a change of which words the neurons take up; that tuning "
+        "changed which of them belong together is not shown."
+    )
+
+
+def _depth(change: HeadChange) -> Iterator[Finding]:
+    """Do deeper heads change more, and more than their controls?"""
+    trend = change.depth
+    if trend.correlation is None or trend.p_value is None:
+        return
+    more = "more" if trend.correlation > 0 else "less"
+    beyond = bool(trend.controls) and all(_is_beyond(control, trend.correlation) for control in trend.controls)
+    shown = trend.p_value < ALPHA
+    headline = f"deeper heads change {more}{'' if beyond else ', which is not shown beyond the words they take up'}"
+    sentence = (
+        f"Over {trend.n_heads:,} heads in {trend.n_layers} layers, layer and distance have a rank correlation of "
+        f"{trend.correlation:+.2f} (p = {trend.p_value:.2g}, layers permuted). {''.join(map(_trend, trend.controls))}"
+    )
+    said = headline if shown else "no trend with depth shown"
+    yield Finding(f"Heads: {said}", sentence.strip(), shown and beyond, asdict(trend))
+
+
+def _is_beyond(control: DepthControl, correlation: float) -> bool:
+    """Whether the excess over the control goes with depth as the distance itself does."""
+    excess, p_value = control.excess_correlation, control.excess_p_value
+    return excess is not None and p_value is not None and p_value < ALPHA and excess * correlation > 0
+
+
+def _trend(control: DepthControl) -> str:
+    if control.correlation is None or control.excess_correlation is None:
+        return ""
+    vectors = VECTORS.format(control.control).capitalize()
+    return (
+        f"{vectors} it is {control.correlation:+.2f} (p = {control.p_value:.2g}), that of the excess "
+        f"{control.excess_correlation:+.2f} (p = {control.excess_p_value:.2g}). "
+    )
+
+
+def _gaining(change: HeadChange) -> Finding:
+    """The heads that gained most pairs with the words asked about."""
+    gaining = change.gaining_heads()
+    held = holds(change.verbs_present) & (pl.col("change") == "gained")
+    pairs, listed = change.pairs.filter(held), gaining.head(LISTED_HEADS).to_dicts()
+    parts = [_head(row, pairs) for row in listed]
+    sentence = f"{gaining.height} of {change.heads.height} heads gained a pair with {change.asked}"
+    most = f": most of all {'; '.join(parts)}" if parts else ""
+    evidence = {"n_gaining": gaining.height, "n_heads": change.heads.height, "heads": listed}
+    headline = f"{gaining.height} of {change.heads.height} heads gained pairs with {change.asked}"
+    return Finding(headline, f"{sentence}{most}. This is a description; no test was made.", None, evidence)
+
+
+def _head(row: dict[str, int], pairs: pl.DataFrame) -> str:
+    own = pairs.filter((pl.col("layer") == row["layer"]) & (pl.col("head") == row["head"])).head(LISTED_PAIRS)
+    some = ", ".join(f"{a} = {b}" for a, b in own.select("word_a", "word_b").iter_rows())
+    return f"layer {row['layer']}, head {row['head']}: {row['verbs_gained']} gained ({some}), {row['verbs_lost']} lost"
+
+
+def _percent(share: float | None) -> str:
+    return "not defined" if share is None else f"{share:.1%}"
+
+
+def _between(interval: Interval | None) -> str:
+    return f" [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else ""
+
+
+def _points(share: float | None, interval: Interval | None) -> str:
+    if share is None:
+        return ""
+    between = f" [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]" if interval else ""
+    return f"{100 * share:+.1f} points{between}"

@@ -1,0 +1,163 @@
+"""What did tuning change in the attention heads?  Two readings in, one comparison out.  (Paper 5.1.)
+
+1. The words asked about and the general ones, as far as they can form a pair.
+2. What each head's list and each neuron pair's list kept, gained and lost (`head_lists`).
+3. Figure 2: how far apart the lists are, by group of layers (`figure2`).
+4. Table 3: do heads take up pairs with the words asked about more than with others (`word_shares`, `table3`)?
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from aftertune.comparison.figure2 import depth_trend, figure2
+from aftertune.comparison.head_change import HeadChange
+from aftertune.comparison.head_lists import (
+    HEAD,
+    control_distances,
+    head_distances,
+    holds,
+    neuron_distances,
+    pair_changes,
+)
+from aftertune.comparison.rows import POOLED
+from aftertune.comparison.table3 import table3
+from aftertune.comparison.verbs import INSTRUCTION_VERBS, frequent_verbs
+from aftertune.comparison.word_shares import Groups, Words, matched_sets, shares_of, word_shares
+from aftertune.errors import RunError, WordError
+from aftertune.results.heads import HeadReading
+
+ALIKE = ("layers", "n_heads", "d_head")
+ASKED, OWN = "instruction verbs", "the words asked about"
+
+
+def compare_heads(
+    base: HeadReading,
+    tuned: HeadReading,
+    verbs: Sequence[str] | None = None,
+    general: Sequence[str] | None = None,
+    *,
+    asked: str | None = None,
+    n_groups: int = 4,
+    seed: int = 0,
+) -> HeadChange:
+    """Compare the word pairs of two models' heads (figure 2, table 3).
+
+    ``verbs`` are the words asked about, by default the instruction verbs, and ``asked`` is what texts call them;
+    ``general`` are those they are held against, by default 3,000 frequent verbs. ``n_groups`` is the number of groups
+    of neighbouring layers, ``seed`` that of intervals, permutations and random sets of words. Raises `RunError` if the
+    readings are of the same model or were not made alike, or ``n_groups`` is below 1, and `WordError` if none of the
+    words of a list can form a pair.
+    """
+    _check(base, tuned, n_groups)
+    able = _able(base)
+    chosen = _lowered(INSTRUCTION_VERBS if verbs is None else verbs)
+    others = [word for word in _lowered(frequent_verbs() if general is None else general) if word not in chosen]
+    present = _present(chosen, able, "asked-about"), _present(others, able, "general")
+    words = Words(*present, matched_sets(able, chosen, seed))
+    return HeadChange(
+        base=base.model,
+        tuned=tuned.model,
+        asked=asked or (ASKED if verbs is None else OWN),
+        layers=base.layers,
+        n_heads=base.n_heads,
+        d_head=base.d_head,
+        n_words=len(base.words),
+        n_with_vector=int(base.has_vector.sum()),
+        verbs_present=words.instruction,
+        verbs_missing=tuple(word for word in chosen if word not in words.instruction),
+        n_general_missing=len(others) - len(words.general),
+        neurons_base=base.neurons,
+        neurons_tuned=tuned.neurons,
+        **_measured(base, tuned, words, layer_groups(base.layers, n_groups), seed),
+    )
+
+
+def layer_groups(layers: Sequence[int], n_groups: int) -> dict[str, tuple[int, ...]]:
+    """Groups of neighbouring layers of about the same size, by name ("0-7"), and all layers as "all"."""
+    groups = [part.tolist() for part in np.array_split(np.array(layers), min(n_groups, len(layers)))]
+    names = [str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}" for group in groups]
+    return dict(zip(names, map(tuple, groups), strict=True)) | {POOLED: tuple(layers)}
+
+
+def _check(base: HeadReading, tuned: HeadReading, n_groups: int) -> None:
+    if n_groups < 1:
+        raise RunError(f"{n_groups} groups of layers were asked for. Ask for 1 or more.")
+    if base.model == tuned.model:
+        raise RunError(f"Both readings are of the model {base.model!r}. Give those of two models, base and tuned.")
+    differences = _differences(base, tuned)
+    if differences:
+        raise RunError(
+            f"{base.model!r} and {tuned.model!r} were not read alike: {'; '.join(differences)}. Read both with the "
+            "same layers, words and settings."
+        )
+
+
+def _differences(base: HeadReading, tuned: HeadReading) -> list[str]:
+    said = {name: (getattr(base, name), getattr(tuned, name)) for name in ALIKE}
+    said |= {name: (base.settings.get(name), tuned.settings.get(name)) for name in base.settings | tuned.settings}
+    found = [f"{name} is {first} against {second}" for name, (first, second) in said.items() if first != second]
+    if base.words != tuned.words:
+        found.append(f"the words differ ({len(base.words)} against {len(tuned.words)})")
+    elif not np.array_equal(base.has_vector, tuned.has_vector):
+        found.append("other words have a word vector")
+    return found
+
+
+def _able(reading: HeadReading) -> list[str]:
+    """The words that can form a pair, lower-cased, each once, most frequent first."""
+    return list(dict.fromkeys(word.lower() for word, has in zip(reading.words, reading.has_vector, strict=True) if has))
+
+
+def _lowered(words: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.lower() for word in words))
+
+
+def _present(words: Sequence[str], able: Sequence[str], name: str) -> tuple[str, ...]:
+    known = set(able)
+    found = tuple(word for word in words if word in known)
+    if not found:
+        some = f" ({', '.join(map(repr, words[:3]))}{', ...' if len(words) > 3 else ''})" if words else ""
+        raise WordError(
+            f"None of the {len(words)} {name} words{some} is among the {len(able)} words of the vocabulary that have a "
+            "vector, so no pair can hold one. Give words that are."
+        )
+    return found
+
+
+def _measured(base: HeadReading, tuned: HeadReading, words: Words, groups: Groups, seed: int) -> dict[str, Any]:
+    """The frames and rows of a `HeadChange`."""
+    neurons, pairs = neuron_distances(base, tuned), pair_changes(base.pairs, tuned.pairs)
+    heads, controls = head_distances(base, tuned, neurons), control_distances(base, tuned)
+    shares = word_shares(base.pairs, tuned.pairs, HEAD, groups)
+    control_shares = {name: _control_shares(name, base, tuned, groups) for name in controls}
+    return {
+        "heads": _with_verbs(heads, pairs, words.instruction),
+        "pairs": pairs,
+        "neurons": neurons,
+        "verbs": shares_of(words, shares),
+        "figure2": figure2(heads, controls, groups, seed),
+        "depth": depth_trend(heads, controls, seed),
+        "table3": table3(shares, control_shares, words, groups, seed),
+    }
+
+
+def _control_shares(name: str, base: HeadReading, tuned: HeadReading, groups: Groups) -> pl.DataFrame:
+    own = pl.col("control") == name
+    return word_shares(base.controls.filter(own), tuned.controls.filter(own), ("draw", *HEAD), groups)
+
+
+def _with_verbs(heads: pl.DataFrame, pairs: pl.DataFrame, verbs: Sequence[str]) -> pl.DataFrame:
+    """``heads`` with the number of pairs gained and lost that hold one of the ``verbs``."""
+    counts = (
+        pairs.filter(holds(verbs))
+        .group_by(HEAD)
+        .agg(
+            verbs_gained=(pl.col("change") == "gained").sum().cast(pl.Int64),
+            verbs_lost=(pl.col("change") == "lost").sum().cast(pl.Int64),
+        )
+    )
+    joined = heads.join(counts, on=HEAD, how="left", maintain_order="left")
+    return joined.with_columns(pl.col("verbs_gained", "verbs_lost").fill_null(0))

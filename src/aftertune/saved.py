@@ -1,0 +1,194 @@
+"""From a saved run to its comparison and report, without torch.
+
+1. What lies in the run: maps of every prompt, word pairs of every head, or both.
+2. The comparison and its findings.
+3. The report; ``maps.parquet`` and ``comparison.json`` beside it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from aftertune.comparison.agreement import summarise_agreement
+from aftertune.comparison.change import Comparison, compare_maps, without_maps
+from aftertune.comparison.findings import describe
+from aftertune.comparison.head_change import HeadChange
+from aftertune.comparison.head_examples import most_changed
+from aftertune.errors import RunError
+from aftertune.prompts.prompt import find_rating
+from aftertune.report import ReportContents
+from aftertune.report import write_report as render
+from aftertune.results import head_parts
+from aftertune.results.attribution import Attribution
+from aftertune.results.heads import HeadReading
+from aftertune.results.layout import write_maps
+from aftertune.results.maps import SalientMap
+from aftertune.results.parts import write_text
+from aftertune.results.run import RunFolder
+
+ROLES = ("base", "tuned")
+N_EXAMPLES = 3
+Verbs = Sequence[str] | str | Path | None
+
+
+def write_report(run: str | Path, verbs: Verbs = None) -> Comparison:
+    """Compare the measurements of a finished run and write its report, tables and figures again; needs no torch.
+
+    ``verbs`` are other words to ask about in the heads: a list, or a file; by default those of the last time.
+
+    Raises `RunError` if there is no run, or a model's measurements are not complete, and `WordError` for words that
+    can't be used.
+    """
+    folder = RunFolder.open(run)
+    names, identity = _display_names(folder), folder.read_json("run.json")["identity"]
+    maps, found = _maps(folder, names) if "prompts" in identity else ([], None)
+    if verbs is not None:
+        remember_verbs(folder, verbs)
+    heads = _head_change(folder, names)
+    if found is None and heads is None:
+        raise RunError(f"Nothing is measured yet in {run}. Start the comparison again; it goes on where it stopped.")
+    comparison = replace(found or without_maps(names["base"], names["tuned"]), heads=heads)
+    if maps:
+        write_maps(maps, folder.path("maps.parquet"))
+    write_text(folder.path("comparison.json"), json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    with folder.local() as place:
+        render(place, _contents(folder, names, comparison, maps))
+    return comparison
+
+
+def open_heads(run: str | Path, role: str = "model") -> HeadReading:
+    """The heads that lie in a run folder.
+
+    ``role`` is "model" after ``aftertune heads``, "base" or "tuned" after ``aftertune compare``.
+
+    Raises `RunError` if there is no run, or its heads are not read, not complete, or damaged.
+    """
+    return head_parts.open_heads(RunFolder.open(run), role)
+
+
+def remember_names(folder: RunFolder, names: Mapping[str, str | None]) -> None:
+    """Keep the names that the report shows; another call replaces them."""
+    _remember(folder, "names.json", dict(names))
+
+
+def remember_verbs(folder: RunFolder, verbs: Verbs) -> None:
+    """Keep the words that are asked about in heads, None for the instruction verbs; another call replaces them.
+
+    Raises `WordError` for a file that can't be used.
+    """
+    if verbs is None:
+        _remember(folder, "verbs.json", {"asked": None, "verbs": None})
+    elif isinstance(verbs, str | Path):
+        from aftertune.comparison.verbs import read_verbs
+
+        _remember(folder, "verbs.json", {"asked": f"the words of {Path(verbs).name}", "verbs": read_verbs(str(verbs))})
+    else:
+        _remember(folder, "verbs.json", {"asked": None, "verbs": list(verbs)})
+
+
+def _remember(folder: RunFolder, name: str, record: Mapping[str, Any]) -> None:
+    write_text(folder.path(name), json.dumps({"identity": {}, "record": record}, ensure_ascii=False) + "\n")
+
+
+def _maps(folder: RunFolder, names: Mapping[str, str]) -> tuple[list[SalientMap], Comparison]:
+    rows = folder.read_json("prompts.json")["record"]["prompts"]
+    found = {role: _read_attributions(folder, role, [row["id"] for row in rows]) for role in ROLES}
+    maps = [
+        one.to_map(row["id"], row["dataset"], names[role], find_rating(row["ratings"], names[role]))
+        for role in ROLES
+        for row, one in zip(rows, found[role], strict=True)
+    ]
+    checks = {names[role]: [one.agreement for one in found[role] if one.agreement] for role in ROLES}
+    return maps, compare_maps(maps, names["base"], names["tuned"], agreement=summarise_agreement(checks))
+
+
+def _head_change(folder: RunFolder, names: Mapping[str, str]) -> HeadChange | None:
+    if not folder.exists("heads.json"):
+        return None
+    from aftertune.comparison.heads import compare_heads
+
+    base, tuned = (head_parts.open_heads(folder, role, names[role]) for role in ROLES)
+    asked = folder.read_json("verbs.json")["record"] if folder.exists("verbs.json") else {"asked": None, "verbs": None}
+    return compare_heads(base, tuned, asked["verbs"], asked=asked["asked"])
+
+
+def _display_names(folder: RunFolder) -> dict[str, str]:
+    given = folder.read_json("names.json")["record"] if folder.exists("names.json") else {}
+    names = {role: str(given.get(role) or folder.read_json(f"{role}.json")["record"]["name"]) for role in ROLES}
+    if names["base"] == names["tuned"]:
+        return {role: f"{name} ({role})" for role, name in names.items()}
+    return names
+
+
+def _read_attributions(folder: RunFolder, role: str, ids: Sequence[str]) -> list[Attribution]:
+    parts = [folder.part("attribution", role, id) for id in ids]
+    missing = sum(not folder.exists(*part) for part in parts)
+    if missing:
+        raise RunError(
+            f"{missing} of {len(parts)} prompts are not measured yet for {role} in {folder.address}. "
+            "Start the same comparison again; it goes on where it stopped."
+        )
+    return [Attribution.from_row(folder.read(part)) for part in parts]
+
+
+def _contents(
+    folder: RunFolder,
+    names: Mapping[str, str],
+    comparison: Comparison,
+    maps: list[SalientMap],
+) -> ReportContents:
+    record = folder.read_json("run.json")
+    settings = record["identity"]["settings"]
+    heads = comparison.heads
+    return ReportContents(
+        title=f"What tuning changed: {names['base']} and {names['tuned']}",
+        base=names["base"],
+        tuned=names["tuned"],
+        findings=[asdict(finding) for finding in describe(comparison)],
+        comparison=comparison.to_dict() if maps else None,
+        maps=maps,
+        check=comparison.agreement,
+        removal=settings["removal"] if settings.get("route") == "removal" else None,
+        settings={
+            "run": record["identity"],
+            "aftertune": record["record"]["aftertune"],
+            "checkpoints": {role: folder.read_json(f"{role}.json")["record"] for role in ROLES},
+        },
+        notes=[*(_prompt_notes(folder, maps) if maps else []), *_weight_notes(folder)],
+        heads=None if heads is None else _head_contents(folder, heads),
+    )
+
+
+def _head_contents(folder: RunFolder, heads: HeadChange) -> dict[str, Any]:
+    settings = folder.read_json("heads.json")["identity"]
+    return heads.to_dict() | {
+        "pairs": heads.pairs,
+        "neurons": most_changed(heads, N_EXAMPLES),
+        "words_source": settings["words"]["source"],
+        "vectors_source": settings["vectors"]["source"],
+        "settings": settings,
+    }
+
+
+def _prompt_notes(folder: RunFolder, maps: Sequence[SalientMap]) -> list[str]:
+    notes = []
+    prompts = folder.read_json("prompts.json")["record"]["prompts"]
+    unmarked = sum(not row["marked"] for row in prompts)
+    if unmarked:
+        notes.append(
+            f"In {unmarked} of {len(prompts)} prompts no instruction was marked: all that the user wrote, less the "
+            "context where one was given, counts as instruction."
+        )
+    for model in dict.fromkeys(one.model for one in maps):
+        empty = sum(one.model == model and one.n_response == 0 for one in maps)
+        if empty:
+            notes.append(f"{model} ended {empty} of {len(prompts)} responses at once; such a response scores 0.")
+    return notes
+
+
+def _weight_notes(folder: RunFolder) -> list[str]:
+    if len({folder.read_json(f"{role}.json")["identity"]["fingerprint"] for role in ROLES}) == 1:
+        return ["Both checkpoints have the same weights, so every difference here is noise of the computation."]
+    return []

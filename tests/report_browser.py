@@ -1,0 +1,40 @@
+"""A real browser for the tests of pages: Chromium without a window and without a network of its own."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--window-size=1280,900"),
+]
+
+
+def chromium(profile: Path) -> Iterator[Any]:
+    """A browser 1280 by 900, closed when the test is done; skips where it is not installed."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    browser, service = shutil.which("chromium"), shutil.which("chromedriver")
+    if not browser or not service:
+        pytest.skip("chromium and chromedriver are not installed (on Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in [*FLAGS, f"--user-data-dir={profile}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(service))
+    set_width(found, 1280)
+    yield found
+    found.quit()
+
+
+def set_width(driver: Any, width: int) -> None:
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+
+def fits(driver: Any) -> bool:
+    """Whether the page is no wider than the window."""
+    return bool(driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"))

@@ -1,0 +1,211 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aftertune.comparison import DepthTrend, Finding, HeadChange, Table3Row, compare_heads, describe_heads
+from aftertune.comparison.head_claims import claim
+from aftertune.comparison.head_lists import HEAD
+from aftertune.comparison.head_rows import DepthControl, Figure2Control, Table3Control
+from aftertune.comparison.heads import layer_groups
+from aftertune.comparison.rows import Spread
+from aftertune.comparison.table3 import table3
+from aftertune.comparison.word_shares import Words, matched_sets, word_shares
+from aftertune.results.heads import HeadReading
+from head_samples import drawn_reading, make_reading
+
+VOCABULARY = [f"w{n}" for n in range(150)]
+FREQUENCY = [1 / (n + 5) for n in range(150)]
+ASKED = VOCABULARY[5:50:2]
+GENERAL = [word for word in VOCABULARY if word not in ASKED]
+MORE = [3 * weight if word in ASKED else weight for word, weight in zip(VOCABULARY, FREQUENCY, strict=True)]
+CONTROL = Table3Control("permuted", 0.5, 0.5, 0.0, 0.9)
+SHOWN = Table3Row(
+    layers="0-7",
+    instruction=Spread(26, 0.66, 0.27),
+    general=Spread(1900, 0.496, 0.319),
+    difference=0.164,
+    difference_interval=(0.05, 0.27),
+    p_value=0.005,
+    p_value_holm=0.02,
+    p_value_permutation=0.006,
+    p_value_permutation_holm=0.024,
+    matched=0.5,
+    p_value_matched=0.01,
+    effect_size_g=0.514,
+    controls=(CONTROL,),
+)
+
+
+def small_change() -> HeadChange:
+    base, tuned = (
+        make_reading("old", {(0, 0): [("write", "tree")]}),
+        make_reading("new", {(0, 0): [("write", "stone")]}),
+    )
+    return compare_heads(base, tuned, ["write"], ["tree", "stone"], asked="instruction verbs")
+
+
+def claimed(**known: Any) -> Finding:
+    return claim(replace(SHOWN, **known), small_change())
+
+
+def test_a_difference_is_claimed_with_its_numbers() -> None:
+    found = claimed()
+    assert found.significant is True
+    assert found.headline == (
+        "Layers 0-7: pairs with instruction verbs grew in more heads than pairs with general words"
+    )
+    for number in ("66.0% on average over 26 words", "49.6% over 1,900", "+16.4 points [+5.0, +27.0]", "g = 0.51"):
+        assert number in found.sentence
+    assert "p = 0.02, a permutation test p = 0.024, both with Holm's correction" in found.sentence
+    assert "as frequent average 50.0%" in found.sentence and "p = 0.01." in found.sentence
+    assert "With permuted word vectors the shares are 50.0% and 50.0%" in found.sentence
+    assert found.evidence["difference"] == 0.164 and found.evidence["controls"][0]["p_value"] == 0.9
+    assert "grew in fewer heads" in claimed(difference=-0.2).headline
+
+
+@pytest.mark.parametrize(
+    ("known", "doubt"),
+    [
+        ({"p_value_holm": 0.05}, "no difference shown"),
+        ({"p_value_permutation_holm": 0.06}, "no difference shown"),
+        ({"controls": ()}, "a difference, not claimed since no control was made"),
+        (
+            {"controls": (CONTROL, replace(CONTROL, difference=0.1, p_value=0.04))},
+            "a difference that arbitrary word vectors show too (permuted)",
+        ),
+        ({"p_value_matched": 0.05}, "a difference, not shown to be larger than that of other words as frequent"),
+        ({"p_value_matched": None}, "a difference, not shown to be larger than that of other words as frequent"),
+    ],
+)
+def test_no_difference_is_claimed_against_a_doubt(known: dict[str, Any], doubt: str) -> None:
+    found = claimed(**known)
+    assert found.significant is False and found.headline == f"Layers 0-7: {doubt}"
+
+
+def test_a_control_that_differs_the_other_way_or_by_chance_is_no_doubt() -> None:
+    for control in (
+        replace(CONTROL, difference=-0.1, p_value=0.001),
+        replace(CONTROL, difference=0.1, p_value=0.05),
+        Table3Control("permuted", None, 0.5, None, None),
+    ):
+        assert claimed(controls=(control,)).significant is True
+
+
+def test_the_pooled_row_counts_by_its_own_p_values() -> None:
+    pooled: dict[str, Any] = {"layers": "all", "pooled": True, "p_value_holm": None, "p_value_permutation_holm": None}
+    assert claimed(**pooled).significant is True and "Holm" not in claimed(**pooled).sentence
+    assert claimed(**pooled, p_value=0.06).significant is False
+
+
+def test_too_few_words_are_not_compared() -> None:
+    found = claimed(p_value_holm=None, instruction=Spread(1, 1.0, 0.0))
+    assert found.significant is None and found.headline == "Layers 0-7: too few heads changed to compare"
+    assert "here 1 and 1900 have one" in found.sentence
+
+
+def changed_lists(*controls: tuple[float, tuple[float, float] | None]) -> Finding:
+    change = small_change()
+    found = tuple(Figure2Control("permuted", 0.5, excess, interval) for excess, interval in controls)
+    rows = tuple(replace(row, controls=found) for row in change.figure2)
+    return describe_heads(replace(change, figure2=rows))[0]
+
+
+def test_a_change_is_more_than_one_of_words_only_beyond_every_control() -> None:
+    beyond = changed_lists((0.2, (0.1, 0.3)), (0.1, (0.05, 0.2)))
+    assert beyond.significant is True and beyond.headline.endswith(
+        "100.0% of word pairs changed, more than in lists of arbitrary words"
+    )
+    assert "which of them belong together" in beyond.sentence
+    for low in (0.0, -0.1):
+        words_only = changed_lists((0.2, (0.1, 0.3)), (0.1, (low, 0.2)))
+        assert words_only.significant is False and "no more than in lists" in words_only.headline
+        assert "a change of which words the neurons take up" in words_only.sentence
+    assert changed_lists((-0.2, (-0.3, -0.1))).significant is False
+    assert "the excess head by head -20.0 points [-30.0, -10.0]" in changed_lists((-0.2, (-0.3, -0.1))).sentence
+
+
+def test_without_a_control_nothing_is_said_beyond_the_number() -> None:
+    for found in (changed_lists(), changed_lists((0.2, None))):
+        assert found.significant is None and found.headline == "Heads: 100.0% of word pairs changed"
+        assert "too few control lists" in found.sentence
+
+
+def depth_of(correlation: float, p_value: float, *excess: tuple[float, float]) -> Finding:
+    controls = tuple(DepthControl("permuted", 0.3, 0.2, *one) for one in excess)
+    change = replace(small_change(), depth=DepthTrend(8, 64, correlation, p_value, controls))
+    (found,) = [one for one in describe_heads(change) if "n_layers" in one.evidence]
+    return found
+
+
+def test_a_trend_with_depth_is_claimed_beyond_its_controls() -> None:
+    found = depth_of(0.5, 0.001, (0.4, 0.01))
+    assert found.significant is True and found.headline == "Heads: deeper heads change more"
+    assert "correlation of +0.50 (p = 0.001" in found.sentence and "that of the excess +0.40" in found.sentence
+    assert depth_of(-0.5, 0.001, (-0.4, 0.01)).headline == "Heads: deeper heads change less"
+    for excess in ((0.4, 0.06), (-0.4, 0.01)):
+        doubted = depth_of(0.5, 0.001, excess)
+        assert doubted.significant is False and "not shown beyond the words they take up" in doubted.headline
+    assert depth_of(0.5, 0.001).significant is False
+    nothing = depth_of(0.5, 0.06, (0.4, 0.01))
+    assert nothing.significant is False and nothing.headline == "Heads: no trend with depth shown"
+
+
+def test_identical_readings_changed_nothing() -> None:
+    lists, neurons = {(0, 0): [("write", "tree")]}, {(0, 0, 0): [("write", "tree")]}
+    base, tuned = (make_reading(name, lists, neurons) for name in ("old", "new"))
+    (found,) = describe_heads(compare_heads(base, tuned, ["write"], ["tree"]))
+    assert found.headline == "Heads: nothing changed" and found.significant is None
+    assert "in the 1 heads and 1 neuron pairs" in found.sentence
+
+
+def test_readings_without_pairs_are_said_to_have_none() -> None:
+    base, tuned = make_reading("old", {}), make_reading("new", {})
+    (found,) = describe_heads(compare_heads(base, tuned, ["write"], ["tree"]))
+    assert found.headline == "Heads: no word pair in either model" and "10 words, 9 of them" in found.sentence
+
+
+def test_one_group_of_layers_is_told_once() -> None:
+    change = compare_heads(*two_readings(MORE, FREQUENCY, 0), ASKED, GENERAL, n_groups=1)
+    assert [row.layers for row in change.table3] == ["0-7", "all"]
+    assert len([one for one in describe_heads(change) if "p_value_matched" in one.evidence]) == 1
+
+
+def two_readings(tuned: list[float], control: list[float], seed: int) -> tuple[HeadReading, HeadReading]:
+    return (
+        drawn_reading("old", VOCABULARY, FREQUENCY, 2 * seed),
+        drawn_reading("new", VOCABULARY, tuned, 2 * seed + 1, control),
+    )
+
+
+def claims(change: HeadChange) -> list[Finding]:
+    return [one for one in describe_heads(change) if "p_value_matched" in one.evidence]
+
+
+def test_planted_growth_is_claimed_unless_the_control_grows_too() -> None:
+    planted = compare_heads(*two_readings(MORE, FREQUENCY, 0), ASKED, GENERAL, n_groups=2)
+    assert [one.significant for one in claims(planted)] == [True] * 3
+    explained = compare_heads(*two_readings(MORE, MORE, 0), ASKED, GENERAL, n_groups=2)
+    assert not any(one.significant for one in claims(explained))
+    assert "arbitrary word vectors show too" in claims(explained)[-1].headline
+
+
+def test_growth_of_all_frequent_words_is_not_claimed_of_those_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftertune.comparison.word_shares.N_NEIGHBOURS", 10)  # of so small a vocabulary
+    frequent = [3 * weight if n < 55 else weight for n, weight in enumerate(FREQUENCY)]
+    change = compare_heads(*two_readings(frequent, FREQUENCY, 0), ASKED, GENERAL, n_groups=1)
+    assert change.table3[-1].p_value < 0.05 and change.table3[-1].p_value_permutation < 0.05
+    assert not any(one.significant for one in claims(change))
+    assert "other words as frequent" in claims(change)[-1].headline
+
+
+def test_without_an_effect_one_comparison_in_twenty_claims_one_at_most() -> None:
+    words, groups = Words(tuple(ASKED), tuple(GENERAL), matched_sets(VOCABULARY, ASKED)), layer_groups(range(8), 2)
+    told, found = small_change(), 0
+    for seed in range(100):
+        base, tuned = two_readings(FREQUENCY, FREQUENCY, seed)
+        shares = word_shares(base.pairs, tuned.pairs, HEAD, groups)
+        controls = {"permuted": word_shares(base.controls, tuned.controls, HEAD, groups)}
+        rows = table3(shares, controls, words, groups, n_permutations=299)
+        found += any(claim(row, told).significant for row in rows)
+    assert found <= 5
