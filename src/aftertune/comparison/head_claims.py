@@ -1,4 +1,4 @@
-"""May table 3 be claimed?  One finding for each group of layers.
+"""May table 3 be claimed?  One finding for each group of layers that can be tested, one for all that can't.
 
 Claimed only where all of this holds, and otherwise the sentence says what fails:
 1. Welch's test and the permutation test both give p < 0.05, after Holm's correction over the groups of layers (the
@@ -7,30 +7,52 @@ Claimed only where all of this holds, and otherwise the sentence says what fails
 3. Random sets of words as frequent rarely lie as far from the general words (p < 0.05).
 """
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from typing import Any
 
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.head_rows import Table3Control, Table3Row
 from aftertune.comparison.rows import Finding
 from aftertune.comparison.statistics import ALPHA
+from aftertune.comparison.table3 import LEAST_WORDS
 
 LISTED = 10
 
 
-def claim(row: Table3Row, change: HeadChange) -> Finding:
-    """What a row of table 3 shows of the words asked about."""
-    where = "All layers" if row.pooled else f"Layers {row.layers}"
-    if None in _p_values(row):
-        sentence = (
-            f"{where}: {change.asked} and general words cannot be compared. A test needs two words of each, with "
-            f"shares that differ; here {row.instruction.n} and {row.general.n} have one. {_missing(row, change)}"
-        )
-        return Finding(f"{where}: too few heads changed to compare", sentence.strip(), None, asdict(row))
-    doubt = _doubt(row)
+def claims(rows: Sequence[Table3Row], change: HeadChange) -> list[Finding]:
+    """What the rows of table 3 show of the words asked about."""
+    can, cannot = ([row for row in rows if (None in _p_values(row)) is lacking] for lacking in (False, True))
+    return [*(_claim(row, change) for row in can), *([_too_few(cannot, change)] if cannot else [])]
+
+
+def _too_few(rows: Sequence[Table3Row], change: HeadChange) -> Finding:
+    counts = [f"{_where(row).lower()} {row.instruction.n} and {row.general.n}" for row in rows]
+    sentence = (
+        f"The number of pairs with {change.asked} and with general words changed in too few heads to compare. A test "
+        f"needs {LEAST_WORDS} words of each whose number changed in a head, with shares that differ; there are, in "
+        f"{', '.join(counts)}. {' '.join(_missing(row, change) for row in rows)}"
+    )
+    evidence = {_where(row).lower(): {"words": row.instruction.n, "general_words": row.general.n} for row in rows}
+    return Finding(f"Pairs with {change.asked}: too few heads changed to compare", sentence.strip(), None, evidence)
+
+
+def _where(row: Table3Row) -> str:
+    return "All layers" if row.pooled else f"Layers {row.layers}"
+
+
+def _claim(row: Table3Row, change: HeadChange) -> Finding:
+    where, doubt = _where(row), _doubt(row)
     number = "more" if (row.difference or 0.0) > 0 else "fewer"
     headline = doubt or f"pairs with {change.asked} grew in {number} heads than pairs with general words"
     parts = [_shares(row, change), _tests(row), _matched(row), *map(_control, row.controls), _missing(row, change)]
-    return Finding(f"{where}: {headline}", " ".join(part for part in parts if part), doubt is None, asdict(row))
+    return Finding(f"{where}: {headline}", " ".join(part for part in parts if part), doubt is None, _evidence(row))
+
+
+def _evidence(row: Table3Row) -> dict[str, Any]:
+    names = ("difference", "difference_interval", "effect_size_g", "p_value", "p_value_holm", "p_value_permutation")
+    return {"layers": row.layers, "words": row.instruction.n, "general_words": row.general.n} | {
+        name: getattr(row, name) for name in (*names, "p_value_permutation_holm", "p_value_matched")
+    }
 
 
 def _p_values(row: Table3Row) -> tuple[float | None, float | None]:

@@ -8,14 +8,14 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from typing import Any
 
 import polars as pl
 
 from aftertune.comparison.head_change import HeadChange
-from aftertune.comparison.head_claims import claim
+from aftertune.comparison.head_claims import claims
 from aftertune.comparison.head_lists import holds
-from aftertune.comparison.head_rows import DepthControl, Figure2Control, Figure2Row
+from aftertune.comparison.head_rows import DepthControl, DepthTrend, Figure2Control, Figure2Row
 from aftertune.comparison.rows import Finding
 from aftertune.comparison.statistics import ALPHA, Interval
 
@@ -31,7 +31,7 @@ def describe_heads(change: HeadChange) -> list[Finding]:
     if not head.distance.mean and not neuron.distance.mean:
         return [_unchanged(change, head, neuron)]
     tables = [row for row in change.table3 if row.pooled or len(change.table3) > 2]  # one group is the pooled row
-    return [_changed(change, head, neuron), *_depth(change), *(claim(row, change) for row in tables), _gaining(change)]
+    return [_changed(change, head, neuron), *_depth(change), *claims(tables, change), _gaining(change)]
 
 
 def _rows(change: HeadChange, level: str) -> list[Figure2Row]:
@@ -52,7 +52,9 @@ def _unchanged(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Find
         f"All word pairs of {change.base} and {change.tuned} are the same, in the {head.distance.n:,} heads and "
         f"{change.neurons.height:,} neuron pairs that have any."
     )
-    return Finding("Heads: nothing changed", sentence, None, {"head": asdict(head), "neuron_pair": asdict(neuron)})
+    return Finding(
+        "Heads: nothing changed", sentence, None, {"head": _evidence(head), "neuron_pair": _evidence(neuron)}
+    )
 
 
 def _changed(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Finding:
@@ -67,8 +69,12 @@ def _changed(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Findin
     )
     than = "" if exceeds is None else f", {'more' if exceeds else 'no more'} than in lists of arbitrary words"
     headline = f"Heads: {_percent(head.distance.mean)} of word pairs changed{than}"
-    evidence = {"head": asdict(head), "neuron_pair": asdict(neuron), "exceeds_controls": exceeds}
-    return Finding(headline, sentence, exceeds, evidence | {"by_layers": [asdict(row) for row in change.figure2]})
+    return Finding(headline, sentence, exceeds, {"head": _evidence(head), "neuron_pair": _evidence(neuron)})
+
+
+def _evidence(row: Figure2Row) -> dict[str, Any]:
+    found = {"n_heads": row.distance.n, "distance": row.distance.mean, "distance_interval": row.interval}
+    return found | {f"excess_interval_{control.control}": control.excess_interval for control in row.controls}
 
 
 def _exceeds(controls: tuple[Figure2Control, ...]) -> bool | None:
@@ -107,13 +113,18 @@ def _depth(change: HeadChange) -> Iterator[Finding]:
     more = "more" if trend.correlation > 0 else "less"
     beyond = bool(trend.controls) and all(_is_beyond(control, trend.correlation) for control in trend.controls)
     shown = trend.p_value < ALPHA
-    headline = f"deeper heads change {more}{'' if beyond else ', which is not shown beyond the words they take up'}"
+    headline = f"deeper heads change {more}{'' if beyond else ', as do lists of arbitrary words'}"
     sentence = (
         f"Over {trend.n_heads:,} heads in {trend.n_layers} layers, layer and distance have a rank correlation of "
         f"{trend.correlation:+.2f} (p = {trend.p_value:.2g}, layers permuted). {''.join(map(_trend, trend.controls))}"
     )
     said = headline if shown else "no trend with depth shown"
-    yield Finding(f"Heads: {said}", sentence.strip(), shown and beyond, asdict(trend))
+    yield Finding(f"Heads: {said}", sentence.strip(), shown and beyond, _trend_evidence(trend))
+
+
+def _trend_evidence(trend: DepthTrend) -> dict[str, Any]:
+    excess = {f"excess_p_value_{control.control}": control.excess_p_value for control in trend.controls}
+    return {"n_heads": trend.n_heads, "correlation": trend.correlation, "p_value": trend.p_value} | excess
 
 
 def _is_beyond(control: DepthControl, correlation: float) -> bool:
@@ -140,7 +151,7 @@ def _gaining(change: HeadChange) -> Finding:
     parts = [_head(row, pairs) for row in listed]
     sentence = f"{gaining.height} of {change.heads.height} heads gained a pair with {change.asked}"
     most = f": most of all {'; '.join(parts)}" if parts else ""
-    evidence = {"n_gaining": gaining.height, "n_heads": change.heads.height, "heads": listed}
+    evidence = {"n_gaining": gaining.height, "n_heads": change.heads.height}
     headline = f"{gaining.height} of {change.heads.height} heads gained pairs with {change.asked}"
     return Finding(headline, f"{sentence}{most}. This is a description; no test was made.", None, evidence)
 

@@ -3,7 +3,7 @@
 Table 3 (paper 5.1), from the shares of `word_shares`.
 1. The words asked about against the general ones, each word counting once: Welch's test as in the paper, and a
    permutation test, since the share of one or two heads is no normal score. Holm's correction is over the groups of
-   layers.
+   layers. Nothing is tested with fewer than five words of either kind.
 2. The words asked about are frequent, and frequent words may be alike: the same mean of random sets of words as
    frequent.
 3. The same from lists with permuted word vectors, every draw of every head counting as a head.
@@ -29,6 +29,7 @@ from aftertune.comparison.statistics import (
 )
 from aftertune.comparison.word_shares import Groups, Words
 
+LEAST_WORDS = 5  # the shares of fewer words are often all the same, and then Welch's test takes any other mean for sure
 Shares = dict[str, float]
 
 
@@ -62,18 +63,19 @@ def _row(name: str, shares: Shares, words: Words, seed: int, n_permutations: int
     instruction, general = _known(words.instruction, shares), _known(words.general, shares)
     difference = _difference(instruction, general)
     matched = _set_means(shares, words)
+    enough = _are_enough(instruction, general)
     return Table3Row(
         layers=name,
         instruction=Spread.of(instruction),
         general=Spread.of(general),
         difference=difference,
         difference_interval=mean_difference_interval(instruction, general, seed),
-        p_value=welch_p_value(instruction, general, two_sided=True),
+        p_value=welch_p_value(instruction, general, two_sided=True) if enough else None,
         p_value_holm=None,
-        p_value_permutation=permutation_p_value(instruction, general, seed, n_permutations),
+        p_value_permutation=permutation_p_value(instruction, general, seed, n_permutations) if enough else None,
         p_value_permutation_holm=None,
         matched=Spread.of(matched).mean,
-        p_value_matched=_matched_p_value(difference, matched, general),
+        p_value_matched=_matched_p_value(difference, matched, general) if enough else None,
         effect_size_g=hedges_g(instruction, general),
         controls=(),
         pooled=name == POOLED,
@@ -87,8 +89,12 @@ def _control(name: str, shares: Shares, words: Words) -> Table3Control:
         instruction=Spread.of(instruction).mean,
         general=Spread.of(general).mean,
         difference=_difference(instruction, general),
-        p_value=welch_p_value(instruction, general, two_sided=True),
+        p_value=welch_p_value(instruction, general, two_sided=True) if _are_enough(instruction, general) else None,
     )
+
+
+def _are_enough(instruction: Scores, general: Scores) -> bool:
+    return min(len(instruction), len(general)) >= LEAST_WORDS
 
 
 def _difference(instruction: Scores, general: Scores) -> float | None:

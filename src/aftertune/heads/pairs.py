@@ -44,12 +44,13 @@ def _of_block(query: TopWords, key: TopWords, words: CoOccurrence, block: slice)
     q, k = query.words[block], key.words[block]
     rows_q, rows_k = words.rows[q], words.rows[k]
     cosine = words.unit[rows_q] @ words.unit[rows_k].transpose(1, 2)
-    kept = cosine > words.thresholds[rows_q][:, :, None]
-    kept &= cosine > words.thresholds[rows_k][:, None, :]
-    kept &= (query.activations[block] > 0)[:, :, None] == (key.activations[block] > 0)[:, None, :]
-    kept &= words.lowered[q][:, :, None] != words.lowered[k][:, None, :]
-    neuron, i, j = kept.nonzero(as_tuple=True)
+    above = cosine > words.thresholds[rows_q][:, :, None]
+    above &= cosine > words.thresholds[rows_k][:, None, :]
+    neuron, i, j = above.nonzero(as_tuple=True)  # few are; the other two conditions are asked of these only
     q, k = q[neuron, i], k[neuron, j]
+    same_sign = (query.activations[block][neuron, i] > 0) == (key.activations[block][neuron, j] > 0)
+    kept = same_sign & (words.lowered[q] != words.lowered[k])
+    neuron, q, k = neuron[kept], q[kept], k[kept]
     # Once more in one order of summation: (a, b) and (b, a) must not differ in the last bit, or lists were arbitrary.
     exact = (words.unit[words.rows[q]] * words.unit[words.rows[k]]).sum(dim=1)
     return WordPairs(neuron + block.start, q, k, exact)
