@@ -224,7 +224,18 @@ def test_table3_tests_words_against_words() -> None:
         assert getattr(pooled, f"{name}_holm") is None
 
 
-def test_table3_controls_count_every_draw_of_a_head() -> None:
+def test_nothing_is_tested_with_fewer_than_five_words_of_a_kind() -> None:
+    words = [f"w{n}" for n in range(60)]
+    base, tuned = drawn_reading("base", words, [1.0] * 60, 1), drawn_reading("tuned", words, [1.0] * 60, 2)
+    for n_asked, is_tested in ((4, False), (5, True)):
+        row = compare_heads(base, tuned, words[:n_asked], words[12:], n_groups=1).table3[-1]
+        assert row.instruction.n == n_asked
+        found = [row.p_value, row.p_value_permutation, row.p_value_matched, row.controls[0].p_value]
+        assert [p is not None for p in found] == [is_tested] * 4
+
+
+def test_table3_controls_count_every_draw_of_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftertune.comparison.table3.LEAST_WORDS", 2)
     many = {
         ("permuted", 0): {(0, 0): [("write", "tree"), ("run", "stone")]},
         ("permuted", 1): {(0, 0): [("tree", "stone")]},
@@ -253,7 +264,8 @@ def test_matched_words_are_as_frequent_and_not_asked_about() -> None:
     assert matched_sets(["w0"], ["w0"]).shape == (N_SETS, 0)
 
 
-def test_the_matched_p_value_counts_sets_that_lie_as_far() -> None:
+def test_the_matched_p_value_counts_sets_that_lie_as_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftertune.comparison.table3.LEAST_WORDS", 2)
     change = changed()
     row = row_of(change, "table3", "all")
     shares = {"run": 0.5, "walk": 0.0, "tree": None, "stone": None}

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from aftertune.comparison import DepthTrend, Finding, HeadChange, Table3Row, compare_heads, describe_heads
-from aftertune.comparison.head_claims import claim
+from aftertune.comparison.head_claims import claims
 from aftertune.comparison.head_lists import HEAD
 from aftertune.comparison.head_rows import DepthControl, Figure2Control, Table3Control
 from aftertune.comparison.heads import layer_groups
@@ -46,7 +46,8 @@ def small_change() -> HeadChange:
 
 
 def claimed(**known: Any) -> Finding:
-    return claim(replace(SHOWN, **known), small_change())
+    (found,) = claims([replace(SHOWN, **known)], small_change())
+    return found
 
 
 def test_a_difference_is_claimed_with_its_numbers() -> None:
@@ -60,7 +61,7 @@ def test_a_difference_is_claimed_with_its_numbers() -> None:
     assert "p = 0.02, a permutation test p = 0.024, both with Holm's correction" in found.sentence
     assert "as frequent average 50.0%" in found.sentence and "p = 0.01." in found.sentence
     assert "With permuted word vectors the shares are 50.0% and 50.0%" in found.sentence
-    assert found.evidence["difference"] == 0.164 and found.evidence["controls"][0]["p_value"] == 0.9
+    assert found.evidence["difference"] == 0.164 and found.evidence["p_value_permutation_holm"] == 0.024
     assert "grew in fewer heads" in claimed(difference=-0.2).headline
 
 
@@ -99,9 +100,13 @@ def test_the_pooled_row_counts_by_its_own_p_values() -> None:
 
 
 def test_too_few_words_are_not_compared() -> None:
-    found = claimed(p_value_holm=None, instruction=Spread(1, 1.0, 0.0))
-    assert found.significant is None and found.headline == "Layers 0-7: too few heads changed to compare"
-    assert "here 1 and 1900 have one" in found.sentence
+    few = replace(SHOWN, p_value_holm=None, instruction=Spread(1, 1.0, 0.0))
+    tested, found = claims([few, replace(SHOWN, layers="8-15"), replace(few, layers="16-23")], small_change())
+    assert tested.significant is True and tested.headline.startswith("Layers 8-15")
+    assert found.significant is None
+    assert found.headline == "Pairs with instruction verbs: too few heads changed to compare"
+    assert "layers 0-7 1 and 1900, layers 16-23 1 and 1900." in found.sentence
+    assert found.evidence["layers 16-23"] == {"words": 1, "general_words": 1900}
 
 
 def changed_lists(*controls: tuple[float, tuple[float, float] | None]) -> Finding:
@@ -134,7 +139,7 @@ def test_without_a_control_nothing_is_said_beyond_the_number() -> None:
 def depth_of(correlation: float, p_value: float, *excess: tuple[float, float]) -> Finding:
     controls = tuple(DepthControl("permuted", 0.3, 0.2, *one) for one in excess)
     change = replace(small_change(), depth=DepthTrend(8, 64, correlation, p_value, controls))
-    (found,) = [one for one in describe_heads(change) if "n_layers" in one.evidence]
+    (found,) = [one for one in describe_heads(change) if "correlation" in one.evidence]
     return found
 
 
@@ -145,7 +150,7 @@ def test_a_trend_with_depth_is_claimed_beyond_its_controls() -> None:
     assert depth_of(-0.5, 0.001, (-0.4, 0.01)).headline == "Heads: deeper heads change less"
     for excess in ((0.4, 0.06), (-0.4, 0.01)):
         doubted = depth_of(0.5, 0.001, excess)
-        assert doubted.significant is False and "not shown beyond the words they take up" in doubted.headline
+        assert doubted.significant is False and doubted.headline.endswith("more, as do lists of arbitrary words")
     assert depth_of(0.5, 0.001).significant is False
     nothing = depth_of(0.5, 0.06, (0.4, 0.01))
     assert nothing.significant is False and nothing.headline == "Heads: no trend with depth shown"
@@ -178,16 +183,16 @@ def two_readings(tuned: list[float], control: list[float], seed: int) -> tuple[H
     )
 
 
-def claims(change: HeadChange) -> list[Finding]:
+def told(change: HeadChange) -> list[Finding]:
     return [one for one in describe_heads(change) if "p_value_matched" in one.evidence]
 
 
 def test_planted_growth_is_claimed_unless_the_control_grows_too() -> None:
     planted = compare_heads(*two_readings(MORE, FREQUENCY, 0), ASKED, GENERAL, n_groups=2)
-    assert [one.significant for one in claims(planted)] == [True] * 3
+    assert [one.significant for one in told(planted)] == [True] * 3
     explained = compare_heads(*two_readings(MORE, MORE, 0), ASKED, GENERAL, n_groups=2)
-    assert not any(one.significant for one in claims(explained))
-    assert "arbitrary word vectors show too" in claims(explained)[-1].headline
+    assert not any(one.significant for one in told(explained))
+    assert "arbitrary word vectors show too" in told(explained)[-1].headline
 
 
 def test_growth_of_all_frequent_words_is_not_claimed_of_those_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,17 +200,17 @@ def test_growth_of_all_frequent_words_is_not_claimed_of_those_asked_about(monkey
     frequent = [3 * weight if n < 55 else weight for n, weight in enumerate(FREQUENCY)]
     change = compare_heads(*two_readings(frequent, FREQUENCY, 0), ASKED, GENERAL, n_groups=1)
     assert change.table3[-1].p_value < 0.05 and change.table3[-1].p_value_permutation < 0.05
-    assert not any(one.significant for one in claims(change))
-    assert "other words as frequent" in claims(change)[-1].headline
+    assert not any(one.significant for one in told(change))
+    assert "other words as frequent" in told(change)[-1].headline
 
 
 def test_without_an_effect_one_comparison_in_twenty_claims_one_at_most() -> None:
     words, groups = Words(tuple(ASKED), tuple(GENERAL), matched_sets(VOCABULARY, ASKED)), layer_groups(range(8), 2)
-    told, found = small_change(), 0
+    change, found = small_change(), 0
     for seed in range(100):
         base, tuned = two_readings(FREQUENCY, FREQUENCY, seed)
         shares = word_shares(base.pairs, tuned.pairs, HEAD, groups)
         controls = {"permuted": word_shares(base.controls, tuned.controls, HEAD, groups)}
         rows = table3(shares, controls, words, groups, n_permutations=299)
-        found += any(claim(row, told).significant for row in rows)
+        found += any(one.significant for one in claims(rows, change))
     assert found <= 5

@@ -115,6 +115,8 @@ def test_a_run_can_lie_at_any_address(pair: Path) -> None:
     import fsspec
 
     plan = aftertune.Plan(max_new_tokens=4)
-    found = aftertune.compare(pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", plan, skip=["heads"])
+    found = aftertune.compare(
+        pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", plan, skip=["heads"]
+    )
     assert found.agreement is not None and found.agreement["n_instances"] > 1
     assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")

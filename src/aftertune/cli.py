@@ -53,6 +53,7 @@ Vectors = Annotated[
     typer.Option(help="Word vectors: GloVe, word2vec, fastText, .npz, .safetensors, hub id; by default spaCy's."),
 ]
 Layers = Annotated[str | None, typer.Option(help="Layers whose heads are read, as 0-7 or 0,4,8-11; by default all.")]
+Coverage = Annotated[float, typer.Option(min=0, max=1, help="Least share of the words that must have a vector.")]
 Verbs = Annotated[
     str | None, typer.Option(help="File of words to ask about in heads (table 3), instead of the instruction verbs.")
 ]
@@ -96,6 +97,7 @@ def compare(
     words: Words = None,
     vectors: Vectors = None,
     layers: Layers = None,
+    min_coverage: Coverage = 0.5,
     verbs: Verbs = None,
     skip: Skip = None,
     device: Device = "auto",
@@ -114,7 +116,7 @@ def compare(
             run,
             prompts,
             aftertune.Plan(template, max_new_tokens, route, removal, check=check),
-            aftertune.HeadStudy(words, vectors, verbs, aftertune.HeadPlan(layers=layers)),
+            aftertune.HeadStudy(words, vectors, verbs, aftertune.HeadPlan(layers=layers, min_coverage=min_coverage)),
             skip=skip or (),
             limit=limit,
             device=device,
@@ -174,6 +176,7 @@ def heads(
     words: Words = None,
     vectors: Vectors = None,
     layers: Layers = None,
+    min_coverage: Coverage = 0.5,
     find: Annotated[str | None, typer.Option(help="Show the heads whose list holds this word.")] = None,
     adapter: Annotated[str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the model.")] = None,
     device: Device = "auto",
@@ -192,7 +195,7 @@ def heads(
         found = read_into_run(
             aftertune.Subject(model, adapter, revision),
             run,
-            aftertune.HeadStudy(words, vectors, plan=aftertune.HeadPlan(layers=layers)),
+            aftertune.HeadStudy(words, vectors, plan=aftertune.HeadPlan(layers=layers, min_coverage=min_coverage)),
             device=device,
             dtype=dtype,
             trust_remote_code=trust_remote_code,

@@ -12,6 +12,7 @@ from typing import Any
 
 from aftertune.attribution.ask import encode_for
 from aftertune.errors import CheckpointError
+from aftertune.heads import HeadPlan
 from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
 from aftertune.models.weights import AttentionShape, shape_of
 from aftertune.prompts.encoding import encode
@@ -40,6 +41,13 @@ def must_read_prompts_alike(
         read.append({prompt.id: encode(prompt, tokenizer, template).ids.tolist() for prompt in prompts})
     for before, now in pairwise(read):
         _must_be_alike(before, now)
+
+
+def must_have_layers(configs: Sequence[Any], plan: HeadPlan) -> None:
+    """Raise `AttributionError` if a configuration lacks a layer that is to be read; None is let through."""
+    for config in configs:
+        if config is not None:
+            plan.chosen_layers(shape_of(config).n_layers)
 
 
 def must_have_heads_alike(configs: Sequence[Any]) -> None:

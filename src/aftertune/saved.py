@@ -16,7 +16,7 @@ from aftertune.comparison.change import Comparison, compare_maps, without_maps
 from aftertune.comparison.findings import describe
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.head_examples import most_changed
-from aftertune.errors import RunError
+from aftertune.errors import RunError, WordError
 from aftertune.prompts.prompt import find_rating
 from aftertune.report import ReportContents
 from aftertune.report import write_report as render
@@ -31,6 +31,7 @@ from aftertune.results.run import RunFolder
 ROLES = ("base", "tuned")
 N_EXAMPLES = 3
 Verbs = Sequence[str] | str | Path | None
+Asked = Mapping[str, Any]
 
 
 def write_report(run: str | Path, verbs: Verbs = None) -> Comparison:
@@ -42,13 +43,25 @@ def write_report(run: str | Path, verbs: Verbs = None) -> Comparison:
     can't be used.
     """
     folder = RunFolder.open(run)
+    if "base" not in folder.read_json("run.json")["identity"]:
+        raise RunError(f"{run} holds the heads of one model. A report is of two: give the folder of a comparison.")
+    if verbs is not None and not folder.exists("heads.json"):
+        raise RunError(f"No heads are read in {run}, so no words can be asked about in them. Leave the verbs out.")
+    return make_report(folder, None if verbs is None else read_asked(verbs))
+
+
+def make_report(folder: RunFolder, asked: Asked | None) -> Comparison:
+    """What `write_report` does, with words to ask about that are read already; None for those of the last time."""
     names, identity = _display_names(folder), folder.read_json("run.json")["identity"]
     maps, found = _maps(folder, names) if "prompts" in identity else ([], None)
-    if verbs is not None:
-        remember_verbs(folder, verbs)
-    heads = _head_change(folder, names)
+    asked = asked or _last_asked(folder)
+    heads = _head_change(folder, names, asked)
     if found is None and heads is None:
-        raise RunError(f"Nothing is measured yet in {run}. Start the comparison again; it goes on where it stopped.")
+        raise RunError(
+            f"Nothing is measured yet in {folder.address}. Start the comparison again; it goes on where it stopped."
+        )
+    if heads:
+        folder.remember("verbs.json", asked)  # only now: words that can't be used are not asked about again
     comparison = replace(found or without_maps(names["base"], names["tuned"]), heads=heads)
     if maps:
         write_maps(maps, folder.path("maps.parquet"))
@@ -70,26 +83,23 @@ def open_heads(run: str | Path, role: str = "model") -> HeadReading:
 
 def remember_names(folder: RunFolder, names: Mapping[str, str | None]) -> None:
     """Keep the names that the report shows; another call replaces them."""
-    _remember(folder, "names.json", dict(names))
+    folder.remember("names.json", dict(names))
 
 
-def remember_verbs(folder: RunFolder, verbs: Verbs) -> None:
-    """Keep the words that are asked about in heads, None for the instruction verbs; another call replaces them.
+def read_asked(verbs: Verbs) -> Asked:
+    """The ``verbs`` that are asked about in heads, and what texts call them; both None for the instruction verbs.
 
-    Raises `WordError` for a file that can't be used.
+    Raises `WordError` for a file or a list that can't be used.
     """
     if verbs is None:
-        _remember(folder, "verbs.json", {"asked": None, "verbs": None})
-    elif isinstance(verbs, str | Path):
+        return {"asked": None, "verbs": None}
+    if isinstance(verbs, str | Path):
         from aftertune.comparison.verbs import read_verbs
 
-        _remember(folder, "verbs.json", {"asked": f"the words of {Path(verbs).name}", "verbs": read_verbs(str(verbs))})
-    else:
-        _remember(folder, "verbs.json", {"asked": None, "verbs": list(verbs)})
-
-
-def _remember(folder: RunFolder, name: str, record: Mapping[str, Any]) -> None:
-    write_text(folder.path(name), json.dumps({"identity": {}, "record": record}, ensure_ascii=False) + "\n")
+        return {"asked": f"the words of {Path(verbs).name}", "verbs": read_verbs(str(verbs))}
+    if not verbs or not all(isinstance(verb, str) for verb in verbs):
+        raise WordError(f"The verbs are given as {repr(verbs)[:60]}. Give a list of words, or a file of them.")
+    return {"asked": None, "verbs": list(verbs)}
 
 
 def _maps(folder: RunFolder, names: Mapping[str, str]) -> tuple[list[SalientMap], Comparison]:
@@ -104,13 +114,16 @@ def _maps(folder: RunFolder, names: Mapping[str, str]) -> tuple[list[SalientMap]
     return maps, compare_maps(maps, names["base"], names["tuned"], agreement=summarise_agreement(checks))
 
 
-def _head_change(folder: RunFolder, names: Mapping[str, str]) -> HeadChange | None:
+def _last_asked(folder: RunFolder) -> Asked:
+    return folder.read_json("verbs.json")["record"] if folder.exists("verbs.json") else read_asked(None)
+
+
+def _head_change(folder: RunFolder, names: Mapping[str, str], asked: Asked) -> HeadChange | None:
     if not folder.exists("heads.json"):
         return None
     from aftertune.comparison.heads import compare_heads
 
     base, tuned = (head_parts.open_heads(folder, role, names[role]) for role in ROLES)
-    asked = folder.read_json("verbs.json")["record"] if folder.exists("verbs.json") else {"asked": None, "verbs": None}
     return compare_heads(base, tuned, asked["verbs"], asked=asked["asked"])
 
 

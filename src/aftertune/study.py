@@ -20,7 +20,7 @@ from aftertune.prompts.released import locate
 from aftertune.results.heads import HeadReading
 from aftertune.results.layout import RawMap, read_maps
 from aftertune.results.run import RunFolder
-from aftertune.saved import ROLES, remember_names, remember_verbs, write_report
+from aftertune.saved import ROLES, make_report, read_asked, remember_names
 from aftertune.subject import Subject
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def compare(
     parts, plan, tell = _parts(skip), plan or Plan(), progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit) if "attribution" in parts else []
     lexicon = _lexicon(heads) if "heads" in parts else None
+    asked_words = read_asked(heads.verbs if heads else None) if lexicon else None
     given = {"base": base, "tuned": tuned}
     subjects = {role: one if isinstance(one, Subject) else Subject(one) for role, one in given.items()}
     folder = RunFolder.start(run, _identity(subjects, parts, plan, dtype, asked), {"aftertune": __version__})
@@ -80,9 +81,7 @@ def compare(
         _measure(checkpoint, role, asked, plan, lexicon, folder, _named(tell, role))
         del checkpoint
     remember_names(folder, {role: subject.name for role, subject in subjects.items()})
-    if lexicon is not None:
-        remember_verbs(folder, heads.verbs if heads else None)
-    return write_report(folder.address)
+    return make_report(folder, asked_words)
 
 
 def read_into_run(
@@ -101,18 +100,18 @@ def read_into_run(
 
     Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
     """
-    from aftertune.heads.read import measure_heads, must_agree
+    from aftertune.heads.read import heads_are_measured, measure_heads, must_agree
     from aftertune.models import load
-    from aftertune.pairing import claim_weights, must_be_there
-    from aftertune.results.head_parts import heads_are_measured, open_heads
+    from aftertune.pairing import claim_weights, must_be_there, must_have_layers
+    from aftertune.results.head_parts import open_heads
 
     tell, subject = progress or (lambda *_: None), model if isinstance(model, Subject) else Subject(model)
     lexicon = _lexicon(heads)
     identity = {"model": subject.identity(), "settings": {"dtype": dtype}}
     folder = RunFolder.start(run, identity, {"aftertune": __version__})
-    must_be_there([subject], trust_remote_code)
+    must_have_layers(must_be_there([subject], trust_remote_code), lexicon.plan)
     must_agree(folder, lexicon)
-    if not heads_are_measured(folder, "model"):
+    if not heads_are_measured(folder, "model", lexicon.plan):
         tell("loading", 0, 1)
         given = (subject.ref, subject.adapter, device, dtype, subject.revision)
         checkpoint = load(*given, trust_remote_code=trust_remote_code)
@@ -173,9 +172,9 @@ def _identity(
 
 def _is_measured(role: str, prompts: Sequence[Prompt], lexicon: "Lexicon | None", folder: RunFolder) -> bool:
     from aftertune.attribution.measure import is_measured
-    from aftertune.results.head_parts import heads_are_measured
+    from aftertune.heads.read import heads_are_measured
 
-    has_heads = lexicon is None or heads_are_measured(folder, role)
+    has_heads = lexicon is None or heads_are_measured(folder, role, lexicon.plan)
     return folder.exists(f"{role}.json") and is_measured(role, prompts, folder) and has_heads
 
 
@@ -189,12 +188,13 @@ def _must_be_comparable(
 ) -> None:
     """A mistake in the second checkpoint must not be told after hours of work on the first."""
     from aftertune.heads.read import must_agree
-    from aftertune.pairing import must_be_there, must_have_heads_alike, must_read_prompts_alike
+    from aftertune.pairing import must_be_there, must_have_heads_alike, must_have_layers, must_read_prompts_alike
 
     configs = must_be_there(subjects, trust_remote_code)
     must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
     if lexicon is not None:
         must_have_heads_alike(configs)
+        must_have_layers(configs, lexicon.plan)
         must_agree(folder, lexicon)
 
 

@@ -19,7 +19,8 @@ class HeadPlan:
 
     ``n_top`` words are taken for each neuron (K), ``n_pairs`` word pairs kept for each neuron pair and head, and
     ``n_frequent`` frequent words give a word's threshold. ``n_draws`` is the number of draws of each control, 0 for
-    none, from ``seed``. ``layers`` is "0-7" or "0,4,8-11", by default all. Raises `AttributionError` for numbers that
+    none, from ``seed``. ``layers`` is "0-7" or "0,4,8-11", by default all. ``min_coverage`` is the share of words that
+    must have a vector for anything to be read. Raises `AttributionError` for numbers that
     are too small and for layers that can't be read.
     """
 
@@ -29,26 +30,30 @@ class HeadPlan:
     n_draws: int = 1
     seed: int = 0
     layers: str | None = None
+    min_coverage: float = 0.5
 
     def __post_init__(self) -> None:
         for name, least in (("n_top", 2), ("n_pairs", 1), ("n_frequent", 2), ("n_draws", 0)):
             if getattr(self, name) < least:
                 raise AttributionError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        if self.layers is not None and not RANGE.fullmatch(self.layers):
+        if self.layers is not None and not (RANGE.fullmatch(self.layers) and all(a <= b for a, b in self._ends())):
             raise AttributionError(f"The layers {self.layers!r} can't be read. Give them as 0-7 or 0,4,8-11.")
 
     def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
         """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
         if self.layers is None:
             return tuple(range(n_layers))
-        ends = [[int(end) for end in part.split("-")] for part in self.layers.split(",")]
-        found = sorted({layer for first, *last in ends for layer in range(first, (last or [first])[0] + 1)})
-        if not found or found[-1] >= n_layers:
+        if max(last for _, last in self._ends()) >= n_layers:
             raise AttributionError(
                 f"The layers {self.layers!r} are not all there: the model has {n_layers}, 0 to {n_layers - 1}. "
                 "Give them as 0-7 or 0,4,8-11."
             )
-        return tuple(found)
+        return tuple(sorted({layer for first, last in self._ends() for layer in range(first, last + 1)}))
+
+    def _ends(self) -> list[tuple[int, int]]:
+        """The first and last layer of each range."""
+        parts = [part.split("-") for part in (self.layers or "").split(",")]
+        return [(int(part[0]), int(part[-1])) for part in parts]
 
 
 @dataclass(frozen=True)

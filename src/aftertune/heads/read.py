@@ -4,21 +4,30 @@
 where it was interrupted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
-from aftertune.heads.layer import Frames, Lexicon, WordEmbeddings, read_layer
+from aftertune.errors import WordError
+from aftertune.heads.layer import Lexicon, WordEmbeddings, read_layer
 from aftertune.heads.plan import HeadPlan, WordSource
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.weights import attention_shape
-from aftertune.results.head_parts import WORDS, join_layers, layer_is_written, write_layer
+from aftertune.results.head_parts import (
+    WORDS,
+    join_layers,
+    layer_is_written,
+    recall_heads,
+    remember_heads,
+    write_layer,
+)
 from aftertune.results.heads import HeadReading
 from aftertune.results.run import RunFolder
 from aftertune.words import load_vectors, load_words
 
+LEAST_WORDS = 2
 Progress = Callable[[str, float, float], None]
 
 
@@ -45,13 +54,34 @@ def read_heads(
         tell("heads", done, len(layers))
         found.append(read_layer(model, layer, lexicon, embeddings))
     tell("heads", len(layers), len(layers))
-    return _reading(_about(model, layers), model.provenance.name, lexicon, found)
+    return HeadReading(
+        words=lexicon.words.words,
+        has_vector=lexicon.co_occurrence.has_vector,
+        settings=settings_of(lexicon),
+        **_about(model, layers),
+        **join_layers(found),
+    )
 
 
 def make_lexicon(words: WordSource, vectors: Any, plan: HeadPlan | None) -> Lexicon:
     """Words, vectors and plan made ready for any number of models; raises what `read_heads` raises for them."""
     loaded = load_words(words)
-    return Lexicon(loaded, load_vectors(vectors, loaded), plan or HeadPlan())
+    lexicon = Lexicon(loaded, load_vectors(vectors, loaded), plan or HeadPlan())
+    _must_cover(lexicon)
+    return lexicon
+
+
+def _must_cover(lexicon: Lexicon) -> None:
+    """Raise `WordError` if too few words have a vector: a word without one forms no pair."""
+    words, vectors, least = lexicon.words, lexicon.vectors, lexicon.plan.min_coverage
+    n_with = int(lexicon.co_occurrence.has_vector.sum())
+    n_types = len(lexicon.co_occurrence.lowered[lexicon.co_occurrence.has_vector].unique())
+    if n_types < LEAST_WORDS or n_with < least * len(words):
+        needed = f"{least:.0%} of them" if n_types >= LEAST_WORDS else f"{LEAST_WORDS} that differ"
+        raise WordError(
+            f"Of the {len(words):,} words of {words.source} {n_with:,} have a vector in {vectors.source}; {needed} must. "
+            "Give vectors of more of the words, other words, or a lower minimal coverage (--min-coverage)."
+        )
 
 
 def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunFolder, progress: Progress) -> None:
@@ -65,7 +95,7 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
     if not run.exists(*WORDS):
         has_vector = lexicon.co_occurrence.has_vector
         run.write_frame(WORDS, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
-    run.claim(f"heads-{role}.json", _about(checkpoint, layers), {"name": checkpoint.provenance.name})
+    remember_heads(run, role, _about(checkpoint, layers))
     embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
     for done, layer in enumerate(layers):
         progress("heads", done, len(layers))
@@ -80,27 +110,30 @@ def must_agree(run: RunFolder, lexicon: Lexicon) -> None:
         run.claim("heads.json", settings_of(lexicon), {})
 
 
+def heads_are_measured(run: RunFolder, role: str, plan: HeadPlan) -> bool:
+    """Whether all layers of the plan lie in the run; if so, they are those that the run shows from now on."""
+    about = recall_heads(run, role)
+    if about is None:
+        return False
+    layers = plan.chosen_layers(about["n_layers"])
+    is_complete = all(layer_is_written(run, role, layer) for layer in layers)
+    if is_complete and layers != about["layers"]:
+        remember_heads(run, role, about | {"layers": layers})
+    return is_complete
+
+
 def settings_of(lexicon: Lexicon) -> dict[str, Any]:
     """What must be the same for two readings to be compared, and for a run to go on."""
-    words, vectors = lexicon.words, lexicon.vectors
+    words, vectors, plan = lexicon.words, lexicon.vectors, asdict(lexicon.plan)
+    del plan["layers"], plan["min_coverage"]  # a run may go on with more layers; coverage is asked before
     return {
         "words": {"source": words.source, "n": len(words), "sha256": words.digest},
         "vectors": {"source": vectors.source, "sha256": vectors.digest},
-        "plan": asdict(lexicon.plan),
+        "plan": plan,
     }
-
-
-def _reading(about: Mapping[str, Any], model: str, lexicon: Lexicon, found: Sequence[Frames]) -> HeadReading:
-    return HeadReading(
-        model=model,
-        words=lexicon.words.words,
-        has_vector=lexicon.co_occurrence.has_vector,
-        settings=settings_of(lexicon),
-        **about,
-        **join_layers(found),
-    )
 
 
 def _about(checkpoint: Checkpoint, layers: tuple[int, ...]) -> dict[str, Any]:
     shape = attention_shape(checkpoint)
-    return {"layers": layers, "n_layers": shape.n_layers, "n_heads": shape.n_heads, "d_head": shape.d_head}
+    about = {"model": checkpoint.provenance.name, "layers": layers, "n_layers": shape.n_layers}
+    return about | {"n_heads": shape.n_heads, "d_head": shape.d_head}

@@ -9,7 +9,6 @@ from aftertune.errors import RunError
 from aftertune.results.heads import FRAMES, HeadReading
 from aftertune.results.run import RunFolder
 
-LAST = "pairs"  # the part that is written last: a layer is done when it is there
 WORDS = ("heads", "words", "words.parquet")
 
 Frames = Mapping[str, pl.DataFrame]
@@ -17,21 +16,27 @@ Frames = Mapping[str, pl.DataFrame]
 
 def write_layer(run: RunFolder, role: str, layer: int, frames: Frames) -> None:
     """Write the frames of one layer; raises `RunError` if that fails."""
-    for name in sorted(frames, key=lambda name: name == LAST):
+    for name in FRAMES:
         run.write_frame(_part(name, role, layer), frames[name])
 
 
 def layer_is_written(run: RunFolder, role: str, layer: int) -> bool:
     """Whether all frames of a layer lie in the run."""
-    return run.exists(*_part(LAST, role, layer))
+    return all(run.exists(*_part(name, role, layer)) for name in FRAMES)
 
 
-def heads_are_measured(run: RunFolder, role: str) -> bool:
-    """Whether all layers of ``role`` lie in the run."""
+def remember_heads(run: RunFolder, role: str, about: Mapping[str, Any]) -> None:
+    """Keep what `HeadReading` says of a model (``model, layers, n_layers, n_heads, d_head``) beside its layers."""
+    run.remember(f"heads-{role}.json", dict(about))
+
+
+def recall_heads(run: RunFolder, role: str) -> dict[str, Any] | None:
+    """What `remember_heads` kept; None if nothing was."""
     name = f"heads-{role}.json"
     if not run.exists(name):
-        return False
-    return all(layer_is_written(run, role, layer) for layer in run.read_json(name)["identity"]["layers"])
+        return None
+    about: dict[str, Any] = run.read_json(name)["record"]
+    return about | {"layers": tuple(about["layers"])}
 
 
 def open_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReading:
@@ -39,21 +44,19 @@ def open_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReadin
 
     Raises `RunError` if they are not there, not complete, or damaged.
     """
-    if not heads_are_measured(run, role):
+    about = recall_heads(run, role)
+    if about is None or not all(layer_is_written(run, role, layer) for layer in about["layers"]):
         raise RunError(
             f"The heads of {role!r} are not there, or not all read yet, in {run.address}. "
             "Start the command that reads them again; it goes on where it stopped."
         )
-    about = run.read_json(f"heads-{role}.json")
     words = run.read_frame(WORDS)
-    shape = about["identity"] | {"layers": tuple(about["identity"]["layers"])}
-    found = [{part: run.read_frame(_part(part, role, layer)) for part in FRAMES} for layer in shape["layers"]]
+    found = [{part: run.read_frame(_part(part, role, layer)) for part in FRAMES} for layer in about["layers"]]
     return HeadReading(
-        model=name or about["record"]["name"],
         words=tuple(words["word"]),
         has_vector=words["has_vector"].to_numpy(),
         settings=run.read_json("heads.json")["identity"],
-        **shape,
+        **about | ({"model": name} if name else {}),
         **join_layers(found),
     )
 

@@ -75,6 +75,11 @@ class RunFolder:
             self._begin()
             write_text(self.path(name), _as_text(identity, record))
 
+    def remember(self, name: str, record: Mapping[str, Any]) -> None:
+        """Keep ``record`` as a JSON file in place of one that is there: what may change from call to call."""
+        self._begin()
+        write_text(self.path(name), json.dumps({"identity": {}, "record": record}, ensure_ascii=False) + "\n")
+
     @classmethod
     def open(cls, address: str | Path) -> "RunFolder":
         """An existing run; raises `RunError` if there is none."""
