@@ -75,11 +75,13 @@ def _must_cover(lexicon: Lexicon) -> None:
     """Raise `WordError` if too few words have a vector: a word without one forms no pair."""
     words, vectors, least = lexicon.words, lexicon.vectors, lexicon.plan.min_coverage
     n_with = int(lexicon.co_occurrence.has_vector.sum())
-    n_types = len(lexicon.co_occurrence.lowered[lexicon.co_occurrence.has_vector].unique())
+    n_types = len(
+        {word.lower() for word, has in zip(words.words, lexicon.co_occurrence.has_vector, strict=True) if has}
+    )
     if n_types < LEAST_WORDS or n_with < least * len(words):
         needed = f"{least:.0%} of them" if n_types >= LEAST_WORDS else f"{LEAST_WORDS} that differ"
         raise WordError(
-            f"Of the {len(words):,} words of {words.source} {n_with:,} have a vector in {vectors.source}; {needed} must. "
+            f"{n_with:,} of the {len(words):,} words of {words.source} have a vector in {vectors.source}; {needed} must. "
             "Give vectors of more of the words, other words, or a lower minimal coverage (--min-coverage)."
         )
 
