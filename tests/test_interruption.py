@@ -1,7 +1,8 @@
-"""Is a comparison that was killed, started again and ended the same, byte for byte, as one that ran through?
+"""Is a run that was killed, started again and ended the same, byte for byte, as one that ran through?
 
 1. A process of its own is interrupted by Ctrl-C, started again, killed (SIGKILL), started again, and ends.
-2. Processes are killed just before they put a finished file in its place, at one file after another, until one ends.
+2. Processes are killed just before they put a finished file in its place, at one file after another, until one ends; of
+   a comparison of responses, of ``aftertune heads``, and of a comparison of heads.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from command_line import QUICK, snapshot
+from head_files import save_head_files
 
 pytest_plugins = ("cli_fixtures",)
 
@@ -23,11 +25,15 @@ PATIENCE_SECONDS = 120.0
 # In run.json, at the first responses, between responses and attributions of the base, amid both of the tuned, twice in
 # the report; 28 files are settings and parts.
 DEATHS = (1, 4, 2, 5, 9, 8, 6, 12)
+# Of heads: in the settings, at the last part of layer 0, at the third of layer 1, and at the first of layer 2.
+HEAD_DEATHS = (2, 8, 7, 3)
+# Of a comparison of heads: at a part of the base's layer 1, of the tuned's layer 0, and in the report.
+COMPARED_DEATHS = (11, 13, 14)
 # Imports once and forks for each line (number of the file at which to die, then arguments), so that many deaths are
 # cheap; prints how each child ended. A file is put in its place by one rename.
 FORKING = """
 import os, signal, sys
-import aftertune.attribution.measure, aftertune.cli, aftertune.models, aftertune.study
+import aftertune.attribution.measure, aftertune.cli, aftertune.heads.read, aftertune.models, aftertune.study
 import torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
 from fsspec.implementations.local import LocalFileSystem
 
@@ -167,3 +173,51 @@ def test_ctrl_c_and_kill_from_outside(
     assert forking.run(arguments(base, tuned, run, prompts)) == 0
     assert after_second.items() <= parts(run).items()
     assert snapshot(run) == snapshot(whole)
+
+
+@pytest.fixture(scope="module")
+def with_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that both commands of heads take."""
+    return [*save_head_files(tmp_path_factory.mktemp("words")).options, "--device", "cpu"]
+
+
+def layers(run: Path) -> dict[str, tuple[tuple[int, int], ...]]:
+    """The layers of either model whose four parts are there, each with their inodes and times of writing."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name, written in parts(run).items():
+        kind, _, place = name.removeprefix("heads/").partition("/")
+        if kind != "words":
+            found.setdefault(place, []).append(written)
+    return {place: tuple(sorted(written)) for place, written in found.items() if len(written) == 4}
+
+
+def test_heads_killed_at_one_file_after_another(
+    forking: Forking, base: Path, with_words: list[str], tmp_path: Path
+) -> None:
+    command = ["heads", str(base), *with_words, "--run"]
+    assert forking.run([*command, str(tmp_path / "whole")]) == 0
+    run, n_layers = tmp_path / "run", []
+    for number in HEAD_DEATHS:
+        done = layers(run)
+        assert forking.run([*command, str(run)], die_at=number) == -signal.SIGKILL
+        assert done.items() <= layers(run).items(), "a finished layer was read again"
+        assert len(strays(run)) == 1
+        n_layers.append(len(layers(run)))
+    assert n_layers == [0, 0, 1, 2], "only the layer in flight was lost"
+    assert forking.run([*command, str(run)]) == 0
+    assert snapshot(run) == snapshot(tmp_path / "whole") and len(layers(run)) == 3
+
+
+def test_a_comparison_of_heads_killed_at_one_file_after_another(
+    forking: Forking, base: Path, tuned: Path, with_words: list[str], tmp_path: Path
+) -> None:
+    command = ["compare", str(base), str(tuned), *with_words, "--skip", "attribution", "--run"]
+    assert forking.run([*command, str(tmp_path / "whole")]) == 0
+    run, done = tmp_path / "run", dict[str, tuple[tuple[int, int], ...]]()
+    for number in COMPARED_DEATHS:
+        assert forking.run([*command, str(run)], die_at=number) == -signal.SIGKILL
+        assert done.items() <= layers(run).items() and len(strays(run)) == 1
+        done = layers(run)
+    assert len(done) == 6, "the last death was in the report"
+    assert forking.run([*command, str(run)]) == 0
+    assert done == layers(run) and snapshot(run) == snapshot(tmp_path / "whole")

@@ -81,6 +81,8 @@ def compare(
         _measure(checkpoint, role, asked, plan, lexicon, folder, _named(tell, role))
         del checkpoint
     remember_names(folder, {role: subject.name for role, subject in subjects.items()})
+    if lexicon is not None:
+        _show_layers(folder, lexicon)
     return make_report(folder, asked_words)
 
 
@@ -100,7 +102,7 @@ def read_into_run(
 
     Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
     """
-    from aftertune.heads.read import heads_are_measured, measure_heads, must_agree
+    from aftertune.heads.read import heads_are_measured, measure_heads, must_agree, show_layers
     from aftertune.models import load
     from aftertune.pairing import claim_weights, must_be_there, must_have_layers
     from aftertune.results.head_parts import open_heads
@@ -118,6 +120,7 @@ def read_into_run(
         tell("loading", 1, 1)
         claim_weights(folder, "model", checkpoint)
         measure_heads(checkpoint, "model", lexicon, folder, tell)
+    show_layers(folder, "model", lexicon.plan)
     return open_heads(folder, "model", subject.name)
 
 
@@ -144,8 +147,8 @@ def score(
 
 
 def _parts(skip: Collection[str]) -> list[str]:
-    unknown = sorted(set(skip) - set(PARTS))
-    left = [part for part in PARTS if part not in skip]
+    skipped = {skip} if isinstance(skip, str) else set(skip)
+    unknown, left = sorted(skipped - set(PARTS)), [part for part in PARTS if part not in skipped]
     if unknown or not left:
         wrong = f"{unknown[0]!r} is no part of a comparison" if unknown else "All parts of the comparison are skipped"
         raise RunError(f"{wrong}. The parts are {' and '.join(PARTS)}; leave out one at most.")
@@ -218,6 +221,13 @@ def _measure(
         claim_weights(folder, role, checkpoint)
     if lexicon is not None:
         measure_heads(checkpoint, role, lexicon, folder, progress)
+
+
+def _show_layers(folder: RunFolder, lexicon: "Lexicon") -> None:
+    from aftertune.heads.read import show_layers
+
+    for role in ROLES:
+        show_layers(folder, role, lexicon.plan)
 
 
 def _choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:

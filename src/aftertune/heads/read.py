@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.errors import WordError
+from aftertune.errors import RunError, WordError
 from aftertune.heads.layer import Lexicon, WordEmbeddings, read_layer
 from aftertune.heads.plan import HeadPlan, WordSource
 from aftertune.models.checkpoint import Checkpoint
@@ -74,15 +74,13 @@ def make_lexicon(words: WordSource, vectors: Any, plan: HeadPlan | None) -> Lexi
 def _must_cover(lexicon: Lexicon) -> None:
     """Raise `WordError` if too few words have a vector: a word without one forms no pair."""
     words, vectors, least = lexicon.words, lexicon.vectors, lexicon.plan.min_coverage
-    n_with = int(lexicon.co_occurrence.has_vector.sum())
-    n_types = len(
-        {word.lower() for word, has in zip(words.words, lexicon.co_occurrence.has_vector, strict=True) if has}
-    )
+    able = [word for word, row in zip(words.words, vectors.rows_of(words.words), strict=True) if row >= 0]
+    n_with, n_types = len(able), len({word.lower() for word in able})
     if n_types < LEAST_WORDS or n_with < least * len(words):
         needed = f"{least:.0%} of them" if n_types >= LEAST_WORDS else f"{LEAST_WORDS} that differ"
         raise WordError(
-            f"{n_with:,} of the {len(words):,} words of {words.source} have a vector in {vectors.source}; {needed} must. "
-            "Give vectors of more of the words, other words, or a lower minimal coverage (--min-coverage)."
+            f"{n_with:,} of the {len(words):,} words of {words.source} have a vector in {vectors.source}; {needed} "
+            "must. Give vectors of more of the words, other words, or a lower minimal coverage (--min-coverage)."
         )
 
 
@@ -113,15 +111,21 @@ def must_agree(run: RunFolder, lexicon: Lexicon) -> None:
 
 
 def heads_are_measured(run: RunFolder, role: str, plan: HeadPlan) -> bool:
-    """Whether all layers of the plan lie in the run; if so, they are those that the run shows from now on."""
+    """Whether the words and all layers of the plan lie in the run."""
+    about = recall_heads(run, role)
+    if about is None or not run.exists(*WORDS):
+        return False
+    return all(layer_is_written(run, role, layer) for layer in plan.chosen_layers(about["n_layers"]))
+
+
+def show_layers(run: RunFolder, role: str, plan: HeadPlan) -> None:
+    """Let the run show the layers of the plan from now on; raises `RunError` if the run has no heads of ``role``."""
     about = recall_heads(run, role)
     if about is None:
-        return False
+        raise RunError(f"There are no heads of {role!r} in {run.address}. Start the command that reads them again.")
     layers = plan.chosen_layers(about["n_layers"])
-    is_complete = all(layer_is_written(run, role, layer) for layer in layers)
-    if is_complete and layers != about["layers"]:
+    if layers != about["layers"]:
         remember_heads(run, role, about | {"layers": layers})
-    return is_complete
 
 
 def settings_of(lexicon: Lexicon) -> dict[str, Any]:

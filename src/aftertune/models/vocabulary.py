@@ -83,7 +83,7 @@ def embeddings_in_chunks(matrix: Tensor, tokens: WordTokens, size: int) -> Itera
 
 def _adds_boundary(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the tokenizer puts a boundary before the first word by itself, so that a space would be a second one."""
-    return bool(tokenizer.tokenize("x")[0].startswith(BOUNDARIES))
+    return any(token.startswith(BOUNDARIES) for token in tokenizer.tokenize("x")[:1])
 
 
 def _without(ids: list[int], boundaries: set[int], unknown: int | None) -> list[int]:

@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,10 @@ def read_row(address: str | Path) -> dict[str, Any]:
 
 def write_frame(address: str | Path, frame: "pl.DataFrame") -> None:
     """Write a data frame to a Parquet file at any fsspec address; raises `RunError` if that fails."""
+    whole = BytesIO()  # polars hides behind errors of its own what goes wrong with a file
+    frame.write_parquet(whole)
     with replacing(address) as temporary:
-        frame.write_parquet(temporary)
+        temporary.write(whole.getvalue())
 
 
 def read_frame(address: str | Path) -> "pl.DataFrame":

@@ -25,7 +25,7 @@ from aftertune.errors import WordError
 from aftertune.words.corpus import count_words
 from aftertune.words.lines import address_of, decode_line, ending, file_name, read_lines
 
-ENGLISH_WORDS = 25_000
+ENGLISH_WORDS = 10_000
 CORPUS_WORDS = 30_000
 LEAST_WORDS = 2
 FIRST_LINES = 100
@@ -62,7 +62,7 @@ def load_words(source: Source = None, limit: int | None = None) -> Words:
 
     ``source`` is the path or address of a word list or of a text (see the top of this module; .gz, .bz2, .xz and .zip
     are unpacked), an iterable of words, the most frequent first, or None: the most frequent English words by wordfreq.
-    ``limit`` is 25,000 for English, 30,000 for a text, and none for a list, unless given.
+    ``limit`` is 10,000 for English, 30,000 for a text, and none for a list, unless given.
 
     Raises `WordError` if a file cannot be read or is not UTF-8, for a word that is empty or has white space in it, for
     a line of a list that is unlike the others, a limit below 2, and fewer than two words.
