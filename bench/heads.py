@@ -140,8 +140,8 @@ def memory_of(n_words: int) -> dict:
 def peak_memory(n_words: int) -> dict:
     """Peak memory of reading three layers, beyond what lay there before, in MiB."""
     checkpoint = aftertune.load(find_demo_base(), device="cpu")
-    words = load_words([f"{word}{turn or ''}" for turn in range(5) for word in load_words().words][:n_words])
-    lexicon = make_lexicon(words, load_vectors(), aftertune.HeadPlan())
+    words = load_words(limit=n_words)
+    lexicon = make_lexicon(words, load_vectors(), aftertune.HeadPlan(min_coverage=0))
     assert lexicon.controls
     before = psutil.Process().memory_info().rss
     with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123

@@ -203,6 +203,19 @@ def test_verbs_of_a_report(cli: CommandLine, changed: Path, maps: Path, tmp_path
     )
 
 
+def test_verbs_that_no_pair_can_hold_do_not_spoil_a_comparison(
+    cli: CommandLine, base: Path, tuned: Path, files: HeadFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = files.verbs.with_name("unknown.txt")
+    unknown.write_text("aaa, bbb")
+    given = ("compare", base, tuned, "--run", "run", *files.options, *QUICK, "--skip", "attribution")
+    ended = cli.run(*given, "--verbs", unknown)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("aftertune: None of the 2 asked-about words ('aaa', 'bbb') is among the 298 words of ")
+    refuse_to_load(monkeypatch)  # what was read before is there still
+    assert "the words of verbs.txt" in cli.succeeds(*given, "--verbs", files.verbs)
+
+
 def test_report_of_heads_that_are_not_whole(cli: CommandLine, changed: Path, one: Path, tmp_path: Path) -> None:
     assert cli.refuses("report", one) == (
         f"{one} holds the heads of one model. A report is of two: give the folder of a comparison."

@@ -10,10 +10,19 @@ from pathlib import Path
 import pytest
 
 import aftertune
+from aftertune.results.heads import FRAMES
 
 SOURCE = Path(aftertune.__file__)
 FUNCTIONS = sorted(name for name in aftertune.__all__ if inspect.isfunction(getattr(aftertune, name)))
-ERRORS = ["AftertuneError", "AttributionError", "CheckpointError", "PromptError", "RunError"]
+ERRORS = ["AftertuneError", "AttributionError", "CheckpointError", "PromptError", "RunError", "WordError"]
+TYPES = [
+    *("Attribution", "Checkpoint", "HeadChange", "HeadPlan", "HeadReading", "HeadStudy", "Message", "Plan", "Prompt"),
+    *("SalientMap", "Subject", "Vectors", "Words"),
+]
+WITHOUT_TORCH = [
+    *("score", "write_report", "read_prompts", "Attribution", "SalientMap"),
+    *("compare_heads", "open_heads", "load_words", "load_vectors", "HeadReading", "HeadChange"),
+]
 HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "scipy", "pyarrow", "polars", "altair", "vl_convert")
 
 
@@ -46,10 +55,10 @@ def test_all_is_what_type_checkers_see_and_what_is_served() -> None:
 
 
 def test_all_is_what_this_version_promises() -> None:
-    functions = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score", "write_report"]
-    types = ["Attribution", "Checkpoint", "Message", "Plan", "Prompt", "SalientMap", "Subject"]
-    assert sorted([*functions, *types, *ERRORS]) == aftertune.__all__
-    assert functions == FUNCTIONS
+    of_responses = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score", "write_report"]
+    of_heads = ["compare_heads", "load_vectors", "load_words", "open_heads", "read_heads"]
+    assert sorted([*of_responses, *of_heads, *TYPES, *ERRORS]) == aftertune.__all__
+    assert sorted([*of_responses, *of_heads]) == FUNCTIONS
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -72,6 +81,15 @@ def test_every_public_function_says_what_it_raises(name: str) -> None:
     assert any(f"`{error}`" in documented for error in ERRORS)
 
 
+def test_columns_of_frames_are_in_the_docstring() -> None:
+    plain = " ".join(aftertune.HeadReading.__doc__.split())
+    for frame in ("neurons", "pairs"):
+        assert f"``{', '.join(FRAMES[frame])}``" in plain
+    assert "``control``" in plain and "``draw``" in plain and "``query`` and ``key``" in plain
+    changed = " ".join(aftertune.HeadChange.__doc__.split())
+    assert "``layer, head, distance, neuron_distance, n_base, n_tuned, n_gained, n_lost, verbs_gained" in changed
+
+
 def test_arrays_of_public_results_have_their_shapes_in_the_docstring() -> None:
     for shape in (
         "``importance`` (n_prompt, n_response)",
@@ -83,9 +101,12 @@ def test_arrays_of_public_results_have_their_shapes_in_the_docstring() -> None:
         assert shape in aftertune.SalientMap.__doc__
     for result in (aftertune.Attribution, aftertune.SalientMap):
         assert "(n_prompt,)" in result.density.__doc__
+    assert "``has_vector`` (n_words,)" in aftertune.HeadReading.__doc__
+    assert "``frequency`` (n_words,)" in aftertune.Words.__doc__
+    assert "``vectors`` (n_words, d_vector)" in aftertune.Vectors.__doc__
 
 
-@pytest.mark.parametrize("name", ["Attribution", "Checkpoint", "Message", "Plan", "Prompt", "SalientMap", "Subject"])
+@pytest.mark.parametrize("name", TYPES)
 def test_public_members_of_types_are_documented(name: str) -> None:
     kind = getattr(aftertune, name)
     own = {member: value for member, value in vars(kind).items() if not member.startswith("_")}
@@ -104,10 +125,17 @@ def test_the_errors_are_one_tree(name: str) -> None:
     [
         ("load", ["ref", "adapter", "device", "dtype", "revision"]),
         ("attribute", ["checkpoint", "prompt", "response", "route", "unit"]),
-        ("compare", ["base", "tuned", "run", "prompts", "plan"]),
+        ("compare", ["base", "tuned", "run", "prompts", "plan", "heads"]),
+        ("read_heads", ["model", "words", "vectors", "plan"]),
+        ("compare_heads", ["base", "tuned", "verbs", "general"]),
+        ("open_heads", ["run", "role"]),
+        ("load_words", ["source", "limit"]),
+        ("load_vectors", ["source", "words", "trust"]),
+        ("HeadStudy", ["words", "vectors", "verbs", "plan"]),
+        ("HeadPlan", ["n_top", "n_pairs", "n_frequent", "n_draws", "seed", "layers", "min_coverage"]),
         ("score", ["maps", "prompts", "base", "tuned"]),
         ("read_prompts", ["source", "limit"]),
-        ("write_report", ["run"]),
+        ("write_report", ["run", "verbs"]),
     ],
 )
 def test_what_may_be_given_by_position(name: str, parameters: list[str]) -> None:
@@ -123,7 +151,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert loaded_by("import aftertune.cli") == set()
 
 
-@pytest.mark.parametrize("name", ["score", "write_report", "read_prompts", "Attribution", "SalientMap"])
+@pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_what_reads_saved_files_needs_no_torch(name: str) -> None:
     assert not loaded_by(f"import aftertune; aftertune.{name}") & {"torch", "transformers", "peft"}
 

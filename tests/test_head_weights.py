@@ -26,7 +26,7 @@ def run_through(model: PreTrainedModel, inputs: torch.Tensor) -> list[tuple[torc
     """
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def attend(module, query, key, value, *_, **__):  # type: ignore[no-untyped-def]
+    def attend(_, query, key, value, *__, **___):  # type: ignore[no-untyped-def]
         seen.append((query[:, :, 0], key[:, :, 0]))
         shared = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
         return shared.transpose(1, 2).contiguous(), None

@@ -18,24 +18,27 @@ BASE: Pairs = {
     (1, 1): [("write", "poem"), ("horse", "sheep")],
     (2, 2): [("dog", "horse")],
     (3, 1): [("cat", "sheep")],
-    (3, 3): [("iron", "copper")],
+    (3, 3): [("iron", "copper"), ("silver", "copper")],
 }
+ALONE = ("explain", "proof")
 TUNED: Pairs = {
     (0, 0): [("write", "poem"), ("iron", "gold")],
     (1, 1): [("horse", "sheep")],
     (2, 0): [("list", "table"), ("horse", "sheep")],
     (2, 2): [("dog", "horse"), ("explain", "theory")],
     (3, 1): [("cat", "sheep")],
-    (3, 3): [("iron", "silver")],
+    (3, 3): [("silver", "copper")],
 }
 
 
 def model_of(name: str, pairs: Pairs) -> aftertune.Checkpoint:
-    """Each pair in the first two neuron pairs of its head; the third neuron pair holds only the head's last."""
+    """Each pair in the first two neuron pairs of its head, the last also in the third, one that is no other's in the
+    fourth: it belongs to that neuron pair only, not to the head's list.
+    """
     model = planted.blank_model()
     for (layer, head), own in pairs.items():
-        for neuron in range(3):
-            for query, key in own if neuron < 2 else own[-1:]:
+        for neuron, planned in enumerate((own, own, own[-1:], [ALONE])):
+            for query, key in planned:
                 planted.plant(model, layer, head, neuron, query, key)
     return planted.checkpoint(model, name)
 
@@ -71,7 +74,7 @@ def test_every_head_kept_gained_and_lost_what_was_written(change: HeadChange) ->
         (2, 0, 1.0, 2, 0),
         (2, 2, pytest.approx(1 / 2), 1, 0),
         (3, 1, 0.0, 0, 0),
-        (3, 3, 1.0, 1, 1),
+        (3, 3, pytest.approx(1 / 2), 0, 1),
     ]
     lists = change.pairs.filter(change.pairs["layer"] == 2).select("head", "word_a", "word_b", "change").rows()
     assert sorted(lists) == [
@@ -83,13 +86,12 @@ def test_every_head_kept_gained_and_lost_what_was_written(change: HeadChange) ->
 
 
 def test_figure2_by_hand(change: HeadChange) -> None:
-    # Of head 1.1 the third neuron pair kept its pair, the first two lost one of two; of head 2.2 it holds another now.
+    # Every neuron pair of head 0.0 but the last two changed; the third of head 2.2 holds another pair now.
+    neurons = [(2 / 3 + 2 / 3 + 0 + 0) / 4, (1 / 2 + 1 / 2 + 0 + 0) / 4]
+    deeper = [1, (1 / 2 + 1 / 2 + 1 + 0) / 4, 0, (1 / 2 + 1 / 2 + 0 + 0) / 4]
     expected = {
-        "head": {"0-1": [2 / 3, 1 / 2], "2-3": [1, 1 / 2, 0, 1]},
-        "neuron pair": {
-            "0-1": [(2 / 3 + 2 / 3 + 0) / 3, (1 / 2 + 1 / 2 + 0) / 3],
-            "2-3": [1, (1 / 2 + 1 / 2 + 1) / 3, 0, 1],
-        },
+        "head": {"0-1": [2 / 3, 1 / 2], "2-3": [1, 1 / 2, 0, 1 / 2]},
+        "neuron pair": {"0-1": neurons, "2-3": deeper},
     }
     for level, groups in expected.items():
         every = [distance for own in groups.values() for distance in own]
@@ -104,9 +106,12 @@ def test_table3_by_hand(change: HeadChange) -> None:
     shares = {layers: {row[1]: row[2:] for row in verbs if row[0] == layers} for layers in ("0-1", "2-3", "all")}
     grew, shrank, both = (1, 0, 1.0), (0, 1, 0.0), (1, 1, 0.5)
     assert shares["0-1"] == {"write": both, "dog": shrank, "cat": shrank, "poem": both}
-    assert shares["2-3"] == dict.fromkeys(("explain", "list", "silver", "theory", "table"), grew) | {"copper": shrank}
+    assert shares["2-3"] == {
+        **dict.fromkeys(("explain", "list", "theory", "table"), grew),
+        **dict.fromkeys(("iron", "copper"), shrank),
+    }
     assert shares["all"] == shares["0-1"] | shares["2-3"]
-    expected = {"0-1": (0.5, 1, 0.5 / 3, 3), "2-3": (1.0, 2, 3 / 4, 4), "all": (2.5 / 3, 3, 3.5 / 7, 7)}
+    expected = {"0-1": (0.5, 1, 0.5 / 3, 3), "2-3": (1.0, 2, 2 / 4, 4), "all": (2.5 / 3, 3, 2.5 / 7, 7)}
     for layers, (instruction, n, general, n_general) in expected.items():
         row = row_of(change.table3, layers=layers)
         assert (row.instruction.n, row.general.n) == (n, n_general)
@@ -124,4 +129,5 @@ def test_a_neuron_pair_shows_what_it_kept_gained_and_lost(change: HeadChange) ->
     ]
     assert change.neuron(0, 0, 2).select(columns).rows() == [("iron", "gold", "kept")]
     assert change.neuron(2, 2, 2).select(columns).rows() == [("explain", "theory", "gained"), ("dog", "horse", "lost")]
-    assert change.neuron(0, 0, 3).is_empty()
+    assert change.neuron(0, 0, 3).select(columns).rows() == [(*ALONE, "kept")]
+    assert change.neuron(1, 0, 0).is_empty()

@@ -216,7 +216,7 @@ def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: P
     lexicon = make_lexicon(planted.words(), planted.vectors(), plan)
     run = RunFolder.start(tmp_path / "run", {}, {})
 
-    def stop(what: str, done: float, _: float) -> None:
+    def stop(_: str, done: float, __: float) -> None:
         if done == 2:
             raise KeyboardInterrupt
 

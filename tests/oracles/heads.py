@@ -67,7 +67,7 @@ def word_embedding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, w
     names = tokenizer.convert_ids_to_tokens(ids)
     if names[0] in ("Ġ", "▁") and len(ids) > 1:
         ids = ids[1:]
-    return array(model.get_input_embeddings().weight)[ids].mean(axis=0)
+    return array(model.get_input_embeddings().weight[ids]).mean(axis=0)
 
 
 def vector_of(word: str, vectors: dict[str, Array]) -> Array | None:

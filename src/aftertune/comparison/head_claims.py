@@ -26,14 +26,16 @@ def claims(rows: Sequence[Table3Row], change: HeadChange) -> list[Finding]:
 
 
 def _too_few(rows: Sequence[Table3Row], change: HeadChange) -> Finding:
-    counts = [f"{_where(row).lower()} {row.instruction.n} and {row.general.n}" for row in rows]
-    sentence = (
-        f"The number of pairs with {change.asked} and with general words changed in too few heads to compare. A test "
-        f"needs {LEAST_WORDS} words of each whose number changed in a head, with shares that differ; there are, in "
-        f"{', '.join(counts)}. {' '.join(_missing(row, change) for row in rows)}"
-    )
+    counts = "; ".join(f"{_where(row).lower()}: {row.instruction.n} and {row.general.n}" for row in rows)
+    parts = [
+        f"The number of pairs with {change.asked} and with general words changed in too few heads to compare.",
+        f"A test needs {LEAST_WORDS} words of each whose number changed in a head, with shares that differ. There are, "
+        f"{counts}.",
+        *(_missing(row, change) for row in rows),
+    ]
     evidence = {_where(row).lower(): {"words": row.instruction.n, "general_words": row.general.n} for row in rows}
-    return Finding(f"Pairs with {change.asked}: too few heads changed to compare", sentence.strip(), None, evidence)
+    headline = f"Pairs with {change.asked}: too few heads changed to compare"
+    return Finding(headline, " ".join(part for part in parts if part), None, evidence)
 
 
 def _where(row: Table3Row) -> str:

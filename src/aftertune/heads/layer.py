@@ -24,7 +24,7 @@ from aftertune.models.weights import AttentionShape, attention_shape, query_key_
 from aftertune.results import heads as results
 from aftertune.words import Vectors, Words
 
-EMBEDDING_BYTES = 256 * 2**20
+EMBEDDING_BYTES = 128 * 2**20
 
 Frames = dict[str, pl.DataFrame]
 

@@ -69,10 +69,11 @@ def embedding_matrix(checkpoint: Checkpoint, side: str) -> Tensor:
 
 def mean_embeddings(matrix: Tensor, tokens: WordTokens) -> Tensor:
     """The mean embedding (n_words, d_model) of each word's tokens; zero for a word without tokens."""
-    rows = matrix[tokens.ids.to(matrix.device)]  # in this precision each sum is exact enough, bfloat16's is not
-    rows = rows if rows.dtype == torch.float64 else rows.float()
-    places = torch.arange(len(rows), device=rows.device)
-    return embedding_bag(places, rows, tokens.starts[:-1].to(rows.device), mode="mean")
+    ids, starts = tokens.ids.to(matrix.device), tokens.starts[:-1].to(matrix.device)
+    if matrix.dtype not in (torch.float32, torch.float64):
+        # Half precision is too coarse to add up in, so the rows that are used are made float32 first.
+        matrix, ids = matrix[ids].float(), torch.arange(len(ids), device=matrix.device)
+    return embedding_bag(ids, matrix, starts, mode="mean")
 
 
 def embeddings_in_chunks(matrix: Tensor, tokens: WordTokens, size: int) -> Iterator[tuple[int, Tensor]]:
