@@ -57,13 +57,13 @@ def test_the_strongest_heads_are_shown(read: str, base: Path, files: HeadFiles, 
 def test_find_shows_the_heads_that_hold_a_word(cli: CommandLine, base: Path, files: HeadFiles) -> None:
     expected = aftertune.open_heads("run").heads_with("write")
     printed = cli.succeeds("heads", base, "--run", "run", *files.options, *PLAIN, "--find", "Write")
-    assert expected.height > 1 and f"\n{expected.height} pairs hold 'Write'.\n" in printed
+    assert expected.height > 1 and f"\nPairs that hold 'Write': {expected.height}\n" in printed
     assert rows(printed) == [
         ["layer", "head", "rank", "word a", "word b", "held by"],
         *(list(map(str, row)) for row in expected.iter_rows()),
     ]
     nothing = cli.succeeds("heads", base, "--run", "run", *files.options, *PLAIN, "--find", "qqq")
-    assert "0 pairs hold 'qqq'." in nothing and rows(nothing) == []
+    assert "Pairs that hold 'qqq': 0" in nothing and rows(nothing) == []
 
 
 @pytest.mark.usefixtures("read")

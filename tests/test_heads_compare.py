@@ -372,3 +372,13 @@ def test_the_change_is_plain_json() -> None:
 def test_the_numbers_come_from_the_seed() -> None:
     assert changed().to_dict() == changed().to_dict()
     assert changed().to_dict() != changed(seed=1).to_dict()
+
+
+def test_a_vocabulary_without_any_of_our_verbs_is_compared_all_the_same() -> None:
+    words = [f"wort{n}" for n in range(60)]
+    base, tuned = drawn_reading("base", words, [1.0] * 60, 1), drawn_reading("tuned", words, [1.0] * 60, 2)
+    change = compare_heads(base, tuned)
+    assert change.verbs_present == () and len(change.verbs_missing) == len(INSTRUCTION_VERBS)
+    assert row_of(change, "figure2", "all").distance.n > 0
+    assert {(row.instruction.n, row.p_value, row.p_value_matched) for row in change.table3} == {(0, None, None)}
+    assert any("too few heads changed" in found.headline for found in describe_heads(change))

@@ -159,7 +159,7 @@ def test_ctrl_c_and_kill_from_outside(
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=PATIENCE_SECONDS)
     assert (first.returncode, out) == (130, ""), err
-    assert err == "aftertune: interrupted. A comparison goes on where it stopped when it is started again.\n"
+    assert err == "aftertune: interrupted. Started again, the same command goes on where it stopped.\n"
     assert not strays(run)
     after_first = parts(run)
 

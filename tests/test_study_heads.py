@@ -160,8 +160,8 @@ def test_attribution_goes_on_with_heads_and_heads_alone_say_what_differs(
 ) -> None:
     both = {"prompts": save_prompts(tmp_path / "prompts.jsonl", PROMPTS[:2]), "plan": aftertune.Plan("raw", 3, check=0)}
     message = refused_with_attribution(tmp_path, base, tuned, run, files, both)
-    assert f"{run} holds a run with other settings: prompts was null, is now " in message
-    assert "settings.max_new_tokens was null, is now 3" in message
+    assert f"{run} holds a run with other settings: prompts was not set, is now " in message
+    assert "settings.max_new_tokens was not set, is now 3" in message
     aftertune.compare(base, tuned, tmp_path / "both", skip=["heads"], device="cpu", **both)
     before, seen = snapshot(tmp_path / "both" / "attribution"), list[str]()
     study = aftertune.HeadStudy(files.words, files.vectors, plan=LAYER)

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -202,7 +203,8 @@ def heads(
             progress=progress,
         )
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        shown = replace(found, pairs=found.heads_with(find)) if find else found
+        typer.echo(json.dumps(shown.to_dict(), ensure_ascii=False))
     else:
         _show_heads(found, run, find)
 
@@ -259,7 +261,7 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, SystemExit) as ended:
         if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:  # what typer makes of Ctrl-C
             raise
-        typer.echo("aftertune: interrupted. A comparison goes on where it stopped when it is started again.", err=True)
+        typer.echo("aftertune: interrupted. Started again, the same command goes on where it stopped.", err=True)
         sys.exit(INTERRUPTED)
     sys.exit(0)
 
@@ -366,7 +368,7 @@ def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
     console.print(f"{n_with:,} of {len(found.words):,} words have a vector; {found.pairs.height:,} pairs in the lists.")
     shown = found.strongest() if word is None else found.heads_with(word)
     if word is not None:
-        console.print(Text(f"{shown.height} pairs hold {word!r}."))
+        console.print(Text(f"Pairs that hold {word!r}: {shown.height}"))
     table = Table(*(column.replace("n_neurons", "held by").replace("_", " ") for column in shown.columns), box=None)
     for row in shown.iter_rows():
         table.add_row(*(Text(str(value)) for value in row))

@@ -5,7 +5,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from aftertune import __version__
 from aftertune.comparison.change import Comparison, compare_maps
-from aftertune.errors import PromptError, RunError
+from aftertune.errors import PromptError, RunError, WordError
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.released import locate
 from aftertune.results.heads import HeadReading
 from aftertune.results.layout import RawMap, read_maps
 from aftertune.results.run import RunFolder
-from aftertune.saved import ROLES, make_report, read_asked, remember_names
+from aftertune.saved import ROLES, Asked, make_report, read_asked, remember_names
 from aftertune.subject import Subject
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def compare(
 
     parts, plan, tell = _parts(skip), plan or Plan(), progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit) if "attribution" in parts else []
-    lexicon = _lexicon(heads) if "heads" in parts else None
-    asked_words = read_asked(heads.verbs if heads else None) if lexicon else None
+    with _may_be_skipped(heads):
+        lexicon = _lexicon(heads) if "heads" in parts else None
+    asked_words = _asked(heads, lexicon) if lexicon else None
     given = {"base": base, "tuned": tuned}
     subjects = {role: one if isinstance(one, Subject) else Subject(one) for role, one in given.items()}
     folder = RunFolder.start(run, _identity(subjects, parts, plan, dtype, asked), {"aftertune": __version__})
@@ -161,6 +163,26 @@ def _lexicon(heads: "HeadStudy | None") -> "Lexicon":
 
     asked = heads or HeadStudy()
     return make_lexicon(asked.words, asked.vectors, asked.plan)
+
+
+@contextmanager
+def _may_be_skipped(heads: "HeadStudy | None") -> Iterator[None]:
+    """Who gave no words or vectors may not have asked for heads at all."""
+    try:
+        yield
+    except WordError as error:
+        if heads is not None and (heads.words is not None or heads.vectors is not None):
+            raise
+        raise WordError(f"{error} Or leave the heads out: --skip heads.") from error
+
+
+def _asked(heads: "HeadStudy | None", lexicon: "Lexicon") -> Asked:
+    """The words to ask about, refused before anything is measured if no pair can hold one of them."""
+    from aftertune.comparison.heads import must_form_pairs
+
+    asked = read_asked(heads.verbs if heads else None)
+    must_form_pairs(asked["verbs"], lexicon.words.words, lexicon.co_occurrence.has_vector)
+    return asked
 
 
 def _identity(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from aftertune.comparison.figure2 import depth_trend, figure2
@@ -49,14 +50,15 @@ def compare_heads(
     ``general`` are those they are held against, by default 3,000 frequent verbs. ``n_groups`` is the number of groups
     of neighbouring layers, ``seed`` that of intervals, permutations and random sets of words. Raises `RunError` if the
     readings are of the same model or were not made alike, or ``n_groups`` is below 1, and `WordError` if none of the
-    words of a list can form a pair.
+    words of a list that is given can form a pair.
     """
     _check(base, tuned, n_groups)
-    able = _able(base)
+    must_form_pairs(verbs, base.words, base.has_vector)
+    must_form_pairs(general, base.words, base.has_vector, "general")
+    able = _able(base.words, base.has_vector)
     chosen = _lowered(INSTRUCTION_VERBS if verbs is None else verbs)
     others = [word for word in _lowered(frequent_verbs() if general is None else general) if word not in chosen]
-    present = _present(chosen, able, "asked-about"), _present(others, able, "general")
-    words = Words(*present, matched_sets(able, chosen, seed))
+    words = Words(_present(chosen, able), _present(others, able), matched_sets(able, chosen, seed))
     return HeadChange(
         base=base.model,
         tuned=tuned.model,
@@ -73,6 +75,22 @@ def compare_heads(
         neurons_tuned=tuned.neurons,
         **_measured(base, tuned, words, layer_groups(base.layers, n_groups), seed),
     )
+
+
+def must_form_pairs(
+    asked: Sequence[str] | None, words: Sequence[str], has_vector: npt.NDArray[np.bool_], name: str = "asked-about"
+) -> None:
+    """Raise `WordError` if words are given and none of them is among the ``words`` (n_words,) that have a vector.
+
+    The lists of ours, None, are let through: a vocabulary may well be of another language.
+    """
+    able = _able(words, has_vector)
+    if asked is not None and not _present(_lowered(asked), able):
+        some = f" ({', '.join(map(repr, asked[:3]))}{', ...' if len(asked) > 3 else ''})" if asked else ""
+        raise WordError(
+            f"None of the {len(asked)} {name} words{some} is among the {len(able)} words of the vocabulary that have a "
+            "vector, so no pair can hold one. Give words that are."
+        )
 
 
 def layer_groups(layers: Sequence[int], n_groups: int) -> dict[str, tuple[int, ...]]:
@@ -106,25 +124,18 @@ def _differences(base: HeadReading, tuned: HeadReading) -> list[str]:
     return found
 
 
-def _able(reading: HeadReading) -> list[str]:
+def _able(words: Sequence[str], has_vector: npt.NDArray[np.bool_]) -> list[str]:
     """The words that can form a pair, lower-cased, each once, most frequent first."""
-    return list(dict.fromkeys(word.lower() for word, has in zip(reading.words, reading.has_vector, strict=True) if has))
+    return list(dict.fromkeys(word.lower() for word, has in zip(words, has_vector, strict=True) if has))
 
 
 def _lowered(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.lower() for word in words))
 
 
-def _present(words: Sequence[str], able: Sequence[str], name: str) -> tuple[str, ...]:
+def _present(words: Sequence[str], able: Sequence[str]) -> tuple[str, ...]:
     known = set(able)
-    found = tuple(word for word in words if word in known)
-    if not found:
-        some = f" ({', '.join(map(repr, words[:3]))}{', ...' if len(words) > 3 else ''})" if words else ""
-        raise WordError(
-            f"None of the {len(words)} {name} words{some} is among the {len(able)} words of the vocabulary that have a "
-            "vector, so no pair can hold one. Give words that are."
-        )
-    return found
+    return tuple(word for word in words if word in known)
 
 
 def _measured(base: HeadReading, tuned: HeadReading, words: Words, groups: Groups, seed: int) -> dict[str, Any]:

@@ -185,5 +185,7 @@ def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
 
 
 def _show(value: Any) -> str:
+    if value is None:
+        return "not set"
     # The first twelve digits of a fingerprint tell it from any other.
     return HEXADECIMAL.sub(lambda digits: f"{digits[0][:12]}...", json.dumps(value, ensure_ascii=False))
