@@ -20,8 +20,9 @@ check: .venv/check ## Style, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/bench ## Ours beside Inseq and Captum, in one run
+bench: .venv/bench ## Ours beside Inseq, Captum and plain loops, in one run
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.heads
 
 docs: .venv/docs ## The documentation as a site
 	$(BIN)/mkdocs build --strict --site-dir site

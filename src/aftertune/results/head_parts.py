@@ -10,6 +10,7 @@ from aftertune.results.heads import FRAMES, HeadReading
 from aftertune.results.run import RunFolder
 
 WORDS = ("heads", "words", "words.parquet")
+ABOUT = {"model", "layers", "n_layers", "n_heads", "d_head"}
 
 Frames = Mapping[str, pl.DataFrame]
 
@@ -35,8 +36,10 @@ def recall_heads(run: RunFolder, role: str) -> dict[str, Any] | None:
     name = f"heads-{role}.json"
     if not run.exists(name):
         return None
-    about: dict[str, Any] = run.read_json(name)["record"]
-    return about | {"layers": tuple(about["layers"])}
+    about = run.read_json(name)["record"]
+    if set(about) != ABOUT:
+        raise RunError(f"{run.path(name)} is of another version of Aftertune, or damaged. Start again in a new folder.")
+    return {**about, "layers": tuple(about["layers"])}
 
 
 def open_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReading:
