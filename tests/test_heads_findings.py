@@ -105,7 +105,7 @@ def test_too_few_words_are_not_compared() -> None:
     assert tested.significant is True and tested.headline.startswith("Layers 8-15")
     assert found.significant is None
     assert found.headline == "Pairs with instruction verbs: too few heads changed to compare"
-    assert found.sentence.endswith("There are, layers 0-7: 1 and 1900; layers 16-23: 1 and 1900.")
+    assert found.sentence.endswith("There are 1 and 1900 in layers 0-7, 1 and 1900 in layers 16-23.")
     assert found.evidence["layers 16-23"] == {"words": 1, "general_words": 1900}
 
 

@@ -1,4 +1,4 @@
-"""Photograph the demo's report for the README: the findings, and one prompt with a response token pointed at.
+"""Photograph the demo's report for the README: the findings, one prompt with a response token pointed at, one head.
 
     make demo && python studies/demo_pair/screenshot.py runs/demo/report.html docs/images
 
@@ -17,6 +17,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
+
+HEAD = "head-24-4"
 
 
 def main() -> None:
@@ -38,6 +40,11 @@ def main() -> None:
         token = driver.find_elements(By.CSS_SELECTOR, "#detail-10 .side.tuned .response .t")[1]
         ActionChains(driver).move_to_element(token).perform()
         driver.save_screenshot(str(folder / "report.png"))
+        driver.execute_script("document.getElementById(arguments[0]).click()", HEAD)
+        WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#head-detail[data-drawn]"))
+        driver.set_window_size(1280, 1500)
+        driver.execute_script("document.getElementById('every-head').scrollIntoView()")
+        driver.save_screenshot(str(folder / "heads.png"))
     finally:
         driver.quit()
 

@@ -26,11 +26,11 @@ def claims(rows: Sequence[Table3Row], change: HeadChange) -> list[Finding]:
 
 
 def _too_few(rows: Sequence[Table3Row], change: HeadChange) -> Finding:
-    counts = "; ".join(f"{_where(row).lower()}: {row.instruction.n} and {row.general.n}" for row in rows)
+    counts = ", ".join(f"{row.instruction.n} and {row.general.n} in {_where(row).lower()}" for row in rows)
     parts = [
         f"The number of pairs with {change.asked} and with general words changed in too few heads to compare.",
-        f"A test needs {LEAST_WORDS} words of each whose number changed in a head, with shares that differ. There are, "
-        f"{counts}.",
+        f"A test needs {LEAST_WORDS} words of each whose number changed in a head, with shares that differ. There "
+        f"are {counts}.",
         *(_missing(row, change) for row in rows),
     ]
     evidence = {_where(row).lower(): {"words": row.instruction.n, "general_words": row.general.n} for row in rows}
