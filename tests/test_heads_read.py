@@ -12,6 +12,7 @@ import aftertune
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError
 from aftertune.heads import HeadPlan, read_heads
+from aftertune.heads import activation as activation_module
 from aftertune.heads import layer as layer_module
 from aftertune.heads.cooccurrence import co_occurrence, thresholds
 from aftertune.heads.read import make_lexicon, measure_heads
@@ -245,3 +246,22 @@ def test_a_run_of_other_words_is_refused(tmp_path: Path) -> None:
     other = make_lexicon(planted.WORDS[:-1], planted.vectors(), plan)
     with pytest.raises(RunError, match=r"heads\.words\.n was 60, is now 59"):
         measure_heads(planted_model(), "model", other, run, lambda *_: None)
+
+
+def test_blocks_keep_to_their_budget_whatever_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_module, "EMBEDDING_BYTES", 4 * 32 * 16)
+    monkeypatch.setattr("aftertune.heads.activation.ACTIVATION_BYTES", 4 * 16 * 8)
+    blocks = []
+
+    def recorded(weights: torch.Tensor, embeddings: torch.Tensor, k: int) -> tuple[torch.Tensor, ...]:
+        blocks.append((embeddings.nbytes, 4 * len(weights) * len(embeddings)))
+        return of_block(weights, embeddings, k)
+
+    of_block = activation_module._of_block
+    monkeypatch.setattr(activation_module, "_of_block", recorded)
+    checkpoint = aftertune.load(make_model(), tokenizer=make_tokenizer())
+    for n in (60, 240):
+        blocks.clear()
+        words = some_words(n)
+        read_heads(checkpoint, words, some_vectors(words), HeadPlan(n_top=5, n_draws=0, layers="0"))
+        assert max(size for size, _ in blocks) == 4 * 32 * 16 and max(size for _, size in blocks) == 4 * 16 * 8
