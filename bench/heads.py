@@ -30,8 +30,9 @@ from rich.table import Table
 
 import aftertune
 from aftertune.demo import find_demo_base
-from aftertune.heads.layer import WordEmbeddings, read_layer
+from aftertune.heads.layer import read_layer
 from aftertune.heads.read import make_lexicon
+from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape, query_key_weights
 from aftertune.words import load_vectors, load_words
 

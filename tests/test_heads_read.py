@@ -12,10 +12,9 @@ import aftertune
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError
 from aftertune.heads import HeadPlan, read_heads
-from aftertune.heads import activation as activation_module
-from aftertune.heads import layer as layer_module
 from aftertune.heads.cooccurrence import co_occurrence, thresholds
 from aftertune.heads.read import make_lexicon, measure_heads
+from aftertune.models import top_words as top_words_module
 from aftertune.results.head_parts import open_heads
 from aftertune.results.run import RunFolder
 from aftertune.words import load_vectors, load_words
@@ -68,8 +67,8 @@ def test_reading_in_small_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch
     checkpoint = aftertune.load(make_model("qwen3", torch.float64), tokenizer=make_tokenizer())
     plan = HeadPlan(n_top=25, n_pairs=12, n_frequent=60)
     whole = read_heads(checkpoint, words, some_vectors(words), plan)
-    monkeypatch.setattr(layer_module, "EMBEDDING_BYTES", 4 * 32 * 17)
-    monkeypatch.setattr("aftertune.heads.activation.ACTIVATION_BYTES", 8 * 17 * 5)
+    monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * 17)
+    monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES", 8 * 17 * 5)
     monkeypatch.setattr("aftertune.heads.pairs.PAIR_BYTES", 16 * 25**2 * 3)
     parts = read_heads(checkpoint, words, some_vectors(words), plan)
     for name in ("neurons", "pairs", "controls", "control_neurons"):
@@ -249,16 +248,16 @@ def test_a_run_of_other_words_is_refused(tmp_path: Path) -> None:
 
 
 def test_blocks_keep_to_their_budget_whatever_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_module, "EMBEDDING_BYTES", 4 * 32 * 16)
-    monkeypatch.setattr("aftertune.heads.activation.ACTIVATION_BYTES", 4 * 16 * 8)
+    monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * 16)
+    monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES", 4 * 16 * 8)
     blocks = []
 
     def recorded(weights: torch.Tensor, embeddings: torch.Tensor, k: int) -> tuple[torch.Tensor, ...]:
         blocks.append((embeddings.nbytes, 4 * len(weights) * len(embeddings)))
         return of_block(weights, embeddings, k)
 
-    of_block = activation_module._of_block
-    monkeypatch.setattr(activation_module, "_of_block", recorded)
+    of_block = top_words_module._of_block
+    monkeypatch.setattr(top_words_module, "_of_block", recorded)
     checkpoint = aftertune.load(make_model(), tokenizer=make_tokenizer())
     for n in (60, 240):
         blocks.clear()

@@ -5,7 +5,7 @@
 3. Word pairs by co-occurrence, the lists of neuron pairs and of heads; the same for each control.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,18 +13,16 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from aftertune.heads.activation import TopWords, top_words
 from aftertune.heads.cooccurrence import CONTROLS, CoOccurrence, co_occurrence
 from aftertune.heads.lists import HeadLists, head_lists, shortened
 from aftertune.heads.pairs import WordPairs, word_pairs
 from aftertune.heads.plan import HeadPlan
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.vocabulary import embedding_matrix, embeddings_in_chunks, tokenize_words
+from aftertune.models.top_words import TopWords, top_words
+from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import AttentionShape, attention_shape, query_key_weights
 from aftertune.results import heads as results
 from aftertune.words import Vectors, Words
-
-EMBEDDING_BYTES = 128 * 2**20
 
 Frames = dict[str, pl.DataFrame]
 
@@ -57,24 +55,6 @@ class Lexicon:
     def lowered(self) -> pl.Series:
         """The distinct lower-cased words."""
         return pl.Series(self.co_occurrence.types, dtype=pl.String)
-
-
-class WordEmbeddings:
-    """Input embeddings of a vocabulary, block by block; kept between layers where they are a single block."""
-
-    def __init__(self, checkpoint: Checkpoint, words: Sequence[str]) -> None:
-        self._matrix = embedding_matrix(checkpoint, "input")
-        self._tokens = tokenize_words(checkpoint.tokenizer, words)
-        self._kept: list[tuple[int, Tensor]] = []
-
-    def __call__(self) -> Iterator[tuple[int, Tensor]]:
-        """The blocks (n_chunk, d_model), each with the place of its first word."""
-        size = max(1, EMBEDDING_BYTES // (4 * self._matrix.shape[1]))
-        if self._kept or len(self._tokens) <= size:
-            self._kept = self._kept or list(embeddings_in_chunks(self._matrix, self._tokens, size))
-            yield from self._kept
-        else:
-            yield from embeddings_in_chunks(self._matrix, self._tokens, size)
 
 
 @torch.inference_mode()

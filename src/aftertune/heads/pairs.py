@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aftertune.heads.activation import TopWords
 from aftertune.heads.cooccurrence import CoOccurrence
+from aftertune.models.top_words import TopWords
 
 PAIR_BYTES = 64 * 2**20
 BYTES_PER_PAIR = 16

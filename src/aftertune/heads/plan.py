@@ -1,16 +1,15 @@
 """What is read of every attention head, in which layers, with which words."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aftertune.errors import AttributionError
+from aftertune.models.layers import chosen_layers, must_be_layers
 from aftertune.words import Words
 
 WordSource = Words | Sequence[str] | str | Path | None
-RANGE = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class HeadPlan:
     ``n_top`` words are taken for each neuron (K), ``n_pairs`` word pairs kept for each neuron pair and head, and
     ``n_frequent`` frequent words give a word's threshold. ``n_draws`` is the number of draws of each control, 0 for
     none, from ``seed``. ``layers`` is "0-7" or "0,4,8-11", by default all. ``min_coverage`` is the share of words that
-    must have a vector for anything to be read. Raises `AttributionError` for numbers that
-    are too small and for layers that can't be read.
+    must have a vector for anything to be read. Raises `AttributionError` for numbers that are too small and for layers
+    that can't be read.
     """
 
     n_top: int = 100
@@ -36,24 +35,11 @@ class HeadPlan:
         for name, least in (("n_top", 2), ("n_pairs", 1), ("n_frequent", 2), ("n_draws", 0)):
             if getattr(self, name) < least:
                 raise AttributionError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        if self.layers is not None and not (RANGE.fullmatch(self.layers) and all(a <= b for a, b in self._ends())):
-            raise AttributionError(f"The layers {self.layers!r} can't be read. Give them as 0-7 or 0,4,8-11.")
+        must_be_layers(self.layers)
 
     def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
         """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
-        if self.layers is None:
-            return tuple(range(n_layers))
-        if max(last for _, last in self._ends()) >= n_layers:
-            raise AttributionError(
-                f"The layers {self.layers!r} are not all there: the model has {n_layers}, 0 to {n_layers - 1}. "
-                "Give them as 0-7 or 0,4,8-11."
-            )
-        return tuple(sorted({layer for first, last in self._ends() for layer in range(first, last + 1)}))
-
-    def _ends(self) -> list[tuple[int, int]]:
-        """The first and last layer of each range."""
-        parts = [part.split("-") for part in (self.layers or "").split(",")]
-        return [(int(part[0]), int(part[-1])) for part in parts]
+        return chosen_layers(self.layers, n_layers)
 
 
 @dataclass(frozen=True)

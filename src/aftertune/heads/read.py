@@ -11,9 +11,10 @@ from typing import Any
 import polars as pl
 
 from aftertune.errors import RunError, WordError
-from aftertune.heads.layer import Lexicon, WordEmbeddings, read_layer
+from aftertune.heads.layer import Lexicon, read_layer
 from aftertune.heads.plan import HeadPlan, WordSource
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape
 from aftertune.results.head_parts import (
     WORDS,

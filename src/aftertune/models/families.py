@@ -14,8 +14,11 @@ class Family:
     ``layers`` its list of layers. In a layer, ``attention`` is the attention module and ``norm`` the one that
     normalises its input, None where there is none. ``projections`` names the attention's query and key projections;
     a single name is a fused one, laid out as ``fused`` says: "blocks" (all queries, all keys, all values) or "heads"
-    (query, key and value of the first head, of the second, ...). ``transposed`` weights are (in, out) instead of
-    (out, in). ``head_norms`` normalise queries and keys once more. A norm scales by ``norm_offset`` + its weight.
+    (query, key and value of the first head, of the second, ...). ``head_norms`` normalise queries and keys once more.
+
+    ``down`` is the path from a layer to the down projection of its feed-forward network, ``written_norm`` the norm of
+    what that network writes, None where there is none. ``transposed`` weights are (in, out) instead of (out, in). A
+    norm scales by ``norm_offset`` + its weight.
     """
 
     name: str
@@ -27,19 +30,22 @@ class Family:
     fused: str | None = None
     transposed: bool = False
     head_norms: tuple[str, str] | None = None
+    down: str = "mlp.down_proj"
+    written_norm: str | None = None
     norm_offset: float = 0.0
 
 
 NORMS = ("q_norm", "k_norm")
+WRITTEN = "post_feedforward_layernorm"
 FAMILIES = {
     "llama": Family("Llama"),
     "mistral": Family("Mistral"),
     "qwen2": Family("Qwen2"),
     "qwen3": Family("Qwen3", head_norms=NORMS),
-    "gemma2": Family("Gemma 2", norm_offset=1.0),
-    "gemma3_text": Family("Gemma 3", norm_offset=1.0, head_norms=NORMS),
+    "gemma2": Family("Gemma 2", written_norm=WRITTEN, norm_offset=1.0),
+    "gemma3_text": Family("Gemma 3", head_norms=NORMS, written_norm=WRITTEN, norm_offset=1.0),
     "phi3": Family("Phi-3", projections=("qkv_proj",), fused="blocks"),
-    "olmo2": Family("OLMo 2", norm=None, head_norms=NORMS),
+    "olmo2": Family("OLMo 2", norm=None, head_norms=NORMS, written_norm=WRITTEN),
     "gpt2": Family(
         name="GPT-2",
         backbone="transformer",
@@ -49,6 +55,7 @@ FAMILIES = {
         projections=("c_attn",),
         fused="blocks",
         transposed=True,
+        down="mlp.c_proj",
     ),
     "gpt_neox": Family(
         name="GPT-NeoX",
@@ -56,6 +63,7 @@ FAMILIES = {
         attention="attention",
         projections=("query_key_value",),
         fused="heads",
+        down="mlp.dense_4h_to_h",
     ),
 }
 

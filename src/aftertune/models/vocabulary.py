@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, normalize
 from transformers import PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
@@ -18,6 +18,7 @@ from aftertune.models.checkpoint import Checkpoint
 
 BOUNDARIES = ("▁", "Ġ")
 SIDES = ("input", "output")
+EMBEDDING_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +77,33 @@ def mean_embeddings(matrix: Tensor, tokens: WordTokens) -> Tensor:
     return embedding_bag(ids, matrix, starts, mode="mean")
 
 
-def embeddings_in_chunks(matrix: Tensor, tokens: WordTokens, size: int) -> Iterator[tuple[int, Tensor]]:
-    """The mean embeddings of ``size`` words at a time, each with the place of its first word."""
-    for start in range(0, len(tokens), size):
-        yield start, mean_embeddings(matrix, tokens.cut(start, min(start + size, len(tokens))))
+class WordEmbeddings:
+    """Embeddings of a vocabulary, block by block; kept where they are a single block.
+
+    ``side`` is "input" or "output"; ``unit`` divides each by its length.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, words: Sequence[str], side: str = "input", *, unit: bool = False
+    ) -> None:
+        self._matrix = embedding_matrix(checkpoint, side)
+        self._tokens = tokenize_words(checkpoint.tokenizer, words)
+        self._unit = unit
+        self._kept: list[tuple[int, Tensor]] = []
+
+    def __call__(self) -> Iterator[tuple[int, Tensor]]:
+        """The blocks (n_chunk, d_model), each with the place of its first word."""
+        size = max(1, EMBEDDING_BYTES // (4 * self._matrix.shape[1]))
+        if self._kept or len(self._tokens) <= size:
+            self._kept = self._kept or list(self._blocks(size))
+            yield from self._kept
+        else:
+            yield from self._blocks(size)
+
+    def _blocks(self, size: int) -> Iterator[tuple[int, Tensor]]:
+        for start in range(0, len(self._tokens), size):
+            found = mean_embeddings(self._matrix, self._tokens.cut(start, min(start + size, len(self._tokens))))
+            yield start, normalize(found, dim=1) if self._unit else found
 
 
 def _adds_boundary(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -1,14 +1,20 @@
-"""What does each attention head read out of its layer's input?  (Paper 3 and 5.1.)
+"""What does each attention head read out of its layer's input, and what does each feed-forward network write?
 
+Heads (paper 3 and 5.1):
 1. Take the query and key projections of a layer out of the model, split into heads.
 2. Fold in what the layer does to its input before: the gain of its norm and, for LayerNorm, the centring.
 3. Fold in the gain of a norm of queries and keys, where the architecture has one.
+
+Feed-forward networks (paper 3 and 5.2):
+1. Take the down projection, one row for each neuron.
+2. Fold in the gain of the norm of what the network writes, where the architecture has one.
 
 Biases are left out: they are the same for every word, so they say nothing about which words a head connects. So are
 what norms divide by, which depends on the input, and rotary position.
 """
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -64,6 +70,18 @@ def query_key_weights(checkpoint: Checkpoint, layer: int) -> tuple[Tensor, Tenso
     norm = getattr(block, family.norm) if family.norm else None
     query, key = (_fold(weight, norm, family) for weight in found)
     return query, key
+
+
+def down_weights(checkpoint: Checkpoint, layer: int) -> list[Tensor]:
+    """W_p (n_neurons, d_model) of each feed-forward network of a layer, one row for each neuron; METHOD 3.
+
+    In float32, or float64 for a model in float64. A layer without experts has one network.
+    """
+    family, block = checkpoint.family, _layer(checkpoint, layer)
+    weight = _weight(attrgetter(family.down)(block), not family.transposed)  # neurons first, as an input weight is not
+    if family.written_norm:
+        weight = weight * _gain(getattr(block, family.written_norm), family)
+    return [weight]
 
 
 def _layer(checkpoint: Checkpoint, layer: int) -> Any:

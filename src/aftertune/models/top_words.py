@@ -1,7 +1,7 @@
-"""Which words activate each neuron most?  (Paper 5.1; METHOD 2.)
+"""Which words activate a neuron, or lie along a direction, most?  (Paper 5.1 and 5.2; METHOD 2 and 3.)
 
-1. Activations of all words: their embeddings times the neurons' weights, in blocks of words and of neurons, so that
-   memory does not grow with the vocabulary.
+1. Activations of all words: their embeddings times the weights, in blocks of words and of neurons, so that memory does
+   not grow with the vocabulary.
 2. Of each neuron the K words of largest |activation|; block by block, the best so far against the next block's.
 3. Its energy: the sum over all words of the activation's square.
 """

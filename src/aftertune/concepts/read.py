@@ -1,0 +1,121 @@
+"""Which concepts do the feed-forward layers write?  (Paper 5.2, appendices D and E; METHOD 3.)
+
+`read_concepts` reads a model into memory; `measure_concepts` reads it into a run folder, a layer at a time, and goes
+on where it was interrupted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from aftertune.concepts.layer import read_layer
+from aftertune.concepts.plan import ConceptPlan
+from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.vocabulary import WordEmbeddings
+from aftertune.models.weights import attention_shape
+from aftertune.results.concept_parts import (
+    WORDS,
+    layer_is_written,
+    reading_of,
+    recall_concepts,
+    remember_concepts,
+    write_layer,
+)
+from aftertune.results.concepts import ConceptReading
+from aftertune.results.run import RunFolder
+from aftertune.words import Words, load_words
+
+Progress = Callable[[str, float, float], None]
+WordSource = Words | Sequence[str] | str | Path | None
+
+
+def read_concepts(
+    model: Checkpoint,
+    words: WordSource = None,
+    n_components: int = 300,
+    n_words: int = 15,
+    *,
+    layers: str | None = None,
+    progress: Progress | None = None,
+) -> ConceptReading:
+    """Read every feed-forward layer of a model as directions with words (section 5.2, METHOD 3).
+
+    The directions are the ``n_components`` first principal components of the down projection's rows; each gets the
+    ``n_words`` words whose output embeddings have the largest |cosine| with it. ``words`` is what
+    `aftertune.load_words` returns or takes, by default the most frequent English words; ``layers`` is "0-7" or
+    "0,4,8-11", by default all. ``progress(what, done, total)`` is called after each layer. The model is left as it was.
+
+    Raises `WordError` for words that can't be used, `AttributionError` for numbers and layers that can't be.
+    """
+    plan, vocabulary = ConceptPlan(n_components, n_words, layers), load_words(words)
+    chosen = plan.chosen_layers(attention_shape(model).n_layers)
+    read, tell = _reader(model, vocabulary, plan), progress or (lambda *_: None)
+    found = []
+    for done, layer in enumerate(chosen):
+        tell("concepts", done, len(chosen))
+        found.append(read(layer))
+    tell("concepts", len(chosen), len(chosen))
+    return reading_of(found, words=vocabulary.words, settings=settings_of(vocabulary, plan), **_about(model, chosen))
+
+
+def measure_concepts(
+    checkpoint: Checkpoint, role: str, words: Words, plan: ConceptPlan, run: RunFolder, progress: Progress
+) -> None:
+    """Read a model's concepts into a run folder under ``role``, the layers that are not there yet.
+
+    Raises `AttributionError` for layers that are not there, and `RunError` if the folder holds concepts that were read
+    otherwise, or a part can't be written.
+    """
+    layers = plan.chosen_layers(attention_shape(checkpoint).n_layers)
+    run.claim("concepts.json", settings_of(words, plan), {})
+    if not run.exists(*WORDS):
+        run.write_frame(WORDS, pl.DataFrame({"word": words.words}))
+    remember_concepts(run, role, _about(checkpoint, layers))
+    read = _reader(checkpoint, words, plan)
+    for done, layer in enumerate(layers):
+        progress("concepts", done, len(layers))
+        if not layer_is_written(run, role, layer):
+            write_layer(run, role, layer, read(layer))
+    progress("concepts", len(layers), len(layers))
+
+
+def concepts_must_agree(run: RunFolder, words: Words, plan: ConceptPlan) -> None:
+    """Raise `RunError` if the run holds concepts that were read with other words or another plan."""
+    if run.exists("concepts.json"):
+        run.claim("concepts.json", settings_of(words, plan), {})
+
+
+def concepts_are_measured(run: RunFolder, role: str, plan: ConceptPlan) -> bool:
+    """Whether all layers of the plan lie in the run."""
+    about = recall_concepts(run, role)
+    if about is None or not run.exists(*WORDS):
+        return False
+    return all(layer_is_written(run, role, layer) for layer in plan.chosen_layers(about["n_layers"]))
+
+
+def show_concept_layers(run: RunFolder, role: str, plan: ConceptPlan) -> None:
+    """Let the run show the layers of the plan, all of which lie in it."""
+    about = recall_concepts(run, role)
+    if about is not None:
+        remember_concepts(run, role, about | {"layers": plan.chosen_layers(about["n_layers"])})
+
+
+def settings_of(words: Words, plan: ConceptPlan) -> dict[str, Any]:
+    """What must be the same for two readings to be compared, and for a run to go on."""
+    numbers = asdict(plan)
+    del numbers["layers"]  # a run may go on with more layers
+    return {"words": {"source": words.source, "n": len(words), "sha256": words.digest}, "plan": numbers}
+
+
+def _reader(checkpoint: Checkpoint, words: Words, plan: ConceptPlan) -> Callable[[int], dict[str, pl.DataFrame]]:
+    embeddings = WordEmbeddings(checkpoint, words.words, "output", unit=True)
+    spelled = pl.Series(words.words, dtype=pl.String)
+    return lambda layer: read_layer(checkpoint, layer, plan, spelled, embeddings)
+
+
+def _about(checkpoint: Checkpoint, layers: tuple[int, ...]) -> dict[str, Any]:
+    n_layers, d_model = attention_shape(checkpoint).n_layers, checkpoint.model.config.hidden_size
+    return {"model": checkpoint.provenance.name, "layers": layers, "n_layers": n_layers, "d_model": d_model}

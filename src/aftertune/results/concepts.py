@@ -1,0 +1,58 @@
+"""What reading a model's feed-forward layers found: directions, the words that lie along them (paper 5.2)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+NETWORK: dict[str, Any] = {"layer": pl.Int16, "expert": pl.Int16}
+COMPONENTS: dict[str, Any] = {
+    **NETWORK,
+    "rank": pl.Int32,
+    "variance_share": pl.Float64,
+    "words": pl.List(pl.String),
+    "cosines": pl.List(pl.Float32),
+}
+SPECTRA: dict[str, Any] = {**NETWORK, "rank": pl.Int32, "variance": pl.Float64}
+
+Network = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptReading:
+    """The principal components of the down projections of ``model``, in the layers that were read.
+
+    ``components`` has a row for each of the first components of a network, at most ``n_components``: ``layer, expert,
+    rank, variance_share, words, cosines``. ``words`` are those whose output embedding has the largest |cosine| with
+    the component, first the largest; a negative cosine stands for a word on the other side. Layers and experts count
+    from 0 (a layer without experts is expert 0), ranks from 1. ``spectra`` has the variance along every component of
+    every network, ``layer, expert, rank, variance``, also of those without words.
+
+    ``directions`` has the components themselves, by (layer, expert): unit rows (n_components, d_model), the sign such
+    that the first word's cosine is positive.
+
+    ``settings`` is what must be the same for two readings to be compared; ``words`` the vocabulary.
+    """
+
+    model: str
+    layers: tuple[int, ...]
+    n_layers: int
+    d_model: int
+    words: tuple[str, ...]
+    settings: dict[str, Any]
+    components: pl.DataFrame
+    spectra: pl.DataFrame
+    directions: dict[Network, npt.NDArray[np.floating[Any]]]
+
+    def to_polars(self) -> pl.DataFrame:
+        """``components`` with their ``direction`` (d_model) in a column of its own."""
+        found = [row for network in sorted(self.directions) for row in self.directions[network]]
+        kind = pl.Float64 if any(one.dtype == np.float64 for one in self.directions.values()) else pl.Float32
+        return self.components.with_columns(direction=pl.Series(found, dtype=pl.Array(kind, self.d_model)))
+
+    def concepts_with(self, word: str) -> pl.DataFrame:
+        """The rows of ``components`` among whose words a word is, however it is capitalised."""
+        lowered = pl.col("words").list.eval(pl.element().str.to_lowercase())
+        return self.components.filter(lowered.list.contains(word.lower()))

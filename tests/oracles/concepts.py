@@ -1,0 +1,36 @@
+"""METHOD 3 once more, by a plain SVD in float64: what each feed-forward network's components and words must be."""
+
+import numpy as np
+import numpy.typing as npt
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from oracles.heads import NORM_OFFSET, array
+
+Array = npt.NDArray[np.float64]
+DOWN = {"gpt2": "transformer.h.{}.mlp.c_proj", "gpt_neox": "gpt_neox.layers.{}.mlp.dense_4h_to_h"}
+
+
+def down_projection(model: PreTrainedModel, layer: int) -> Array:
+    """W_p (n_neurons, d_model): what each neuron writes, the gain of the norm after the network included."""
+    kind = model.config.model_type
+    weight = array(model.get_submodule(DOWN.get(kind, "model.layers.{}.mlp.down_proj").format(layer)).weight)
+    rows = weight if kind == "gpt2" else weight.T
+    if kind in ("gemma2", "gemma3_text", "olmo2"):
+        gain = model.get_submodule(f"model.layers.{layer}.post_feedforward_layernorm").weight
+        rows = rows * (array(gain) + NORM_OFFSET.get(kind, 0.0))
+    return rows
+
+
+def components(rows: Array) -> tuple[Array, Array]:
+    """Right singular vectors of the centred rows, and the variance along each."""
+    _, values, vectors = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    return vectors, values**2 / len(rows)
+
+
+def output_embedding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, word: str) -> Array:
+    ids = tokenizer(" " + word, add_special_tokens=False)["input_ids"]
+    names = tokenizer.convert_ids_to_tokens(ids)
+    if names[0] in ("Ġ", "▁") and len(ids) > 1:
+        ids = ids[1:]
+    mean = array(model.get_output_embeddings().weight[ids]).mean(axis=0)
+    return mean / np.linalg.norm(mean)
