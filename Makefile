@@ -23,6 +23,7 @@ check: .venv/check ## Style, types, import rules
 bench: .venv/bench ## Ours beside Inseq, Captum and plain loops, in one run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.heads
+	$(BIN)/python -m bench.concepts
 
 docs: .venv/docs ## The documentation as a site
 	$(BIN)/mkdocs build --strict --site-dir site

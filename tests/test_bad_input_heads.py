@@ -54,7 +54,8 @@ def refusal(cli: CommandLine, model: str | Path, files: HeadFiles, *more: str | 
 
 
 def compared(cli: CommandLine, base: str | Path, tuned: str | Path, files: HeadFiles, *more: str | Path) -> str:
-    return cli.refuses("compare", base, tuned, "--run", "run", *files.options, *QUICK, "--skip", "attribution", *more)
+    skipped = ("--skip", "attribution", "--skip", "concepts")
+    return cli.refuses("compare", base, tuned, "--run", "run", *files.options, *QUICK, *skipped, *more)
 
 
 def test_missing_files(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
@@ -174,7 +175,7 @@ def test_verbs_that_can_not_be_read(cli: CommandLine, base: Path, tuned: Path, f
 
 def test_skipping(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
     assert compared(cli, base, tuned, files, "--skip", "heads") == (
-        "All parts of the comparison are skipped. The parts are attribution and heads; leave out one at most."
+        "All parts of the comparison are skipped. The parts are attribution, heads, concepts; leave out two at most."
     )
     assert compared(cli, base, tuned, files, "--skip", "prompts").startswith("'prompts' is no part of a comparison. ")
 
@@ -187,7 +188,7 @@ def changed(base: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("changed")
     files = save_head_files(folder)
     study = aftertune.HeadStudy(files.words, files.vectors, plan=aftertune.HeadPlan(layers="0", n_draws=0))
-    aftertune.compare(base, tuned, folder / "run", heads=study, skip=["attribution"], device="cpu")
+    aftertune.compare(base, tuned, folder / "run", heads=study, skip=["attribution", "concepts"], device="cpu")
     return folder / "run"
 
 

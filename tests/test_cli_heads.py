@@ -111,7 +111,21 @@ def test_coverage_can_be_lowered(cli: CommandLine, base: Path, files: HeadFiles)
 def test_compare_and_report_take_words_layers_and_verbs(
     cli: CommandLine, base: Path, tuned: Path, files: HeadFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = ("compare", base, tuned, "--run", "run", *files.options, "--layers", "0-1", "--skip", "attribution", *PLAIN)
+    given = (
+        "compare",
+        base,
+        tuned,
+        "--run",
+        "run",
+        *files.options,
+        "--layers",
+        "0-1",
+        "--skip",
+        "attribution",
+        "--skip",
+        "concepts",
+        *PLAIN,
+    )
     told = cli.succeeds(*given, "--verbs", files.verbs)
     assert "the words of verbs.txt" in told and told.endswith("\nReport: run/report.html\n")
     first = json.loads((tmp_path / "run/comparison.json").read_text())
@@ -133,7 +147,7 @@ def test_heads_can_be_skipped_or_not(
     cli: CommandLine, base: Path, tuned: Path, files: HeadFiles, prompts: Path
 ) -> None:
     given = ("compare", base, tuned, "--run", "run", "--prompts", prompts, "--limit", "1", "--max-new-tokens", "2")
-    given = (*given, "--check", "0", "--device", "cpu", "--json")
+    given = (*given, "--check", "0", "--skip", "concepts", "--device", "cpu", "--json")
     alone = json.loads(cli.succeeds(*given, "--skip", "heads"))
     assert alone["heads"] is None and alone["table2"]
     both = json.loads(cli.succeeds(*given, *files.options, "--layers", "2"))

@@ -37,7 +37,9 @@ def compared(pair: Path) -> Comparison:
 def run(pair: Path, name: str, names: tuple[str, str] | tuple[None, None] = (None, None), progress=None, **settings):
     base, tuned = (aftertune.Subject(pair / role, name=shown) for role, shown in zip(ROLES, names, strict=True))
     plan = aftertune.Plan(max_new_tokens=8, check=1, **settings)
-    return aftertune.compare(base, tuned, pair / name, pair / "prompts.jsonl", plan, skip=["heads"], progress=progress)
+    return aftertune.compare(
+        base, tuned, pair / name, pair / "prompts.jsonl", plan, skip=["heads", "concepts"], progress=progress
+    )
 
 
 def test_scores_are_those_of_single_attributions(pair: Path, compared) -> None:
@@ -105,7 +107,9 @@ def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
 
 def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
     plan = aftertune.Plan(max_new_tokens=4, check=0)
-    aftertune.compare(pair / "base", pair / "base", pair / "same", pair / "prompts.jsonl", plan, skip=["heads"])
+    aftertune.compare(
+        pair / "base", pair / "base", pair / "same", pair / "prompts.jsonl", plan, skip=["heads", "concepts"]
+    )
     page = (pair / "same" / "report.html").read_text(encoding="utf-8")
     assert "same weights" in page and "base (tuned)" in page
     assert "no instruction was marked" in page
@@ -116,7 +120,7 @@ def test_a_run_can_lie_at_any_address(pair: Path) -> None:
 
     plan = aftertune.Plan(max_new_tokens=4)
     found = aftertune.compare(
-        pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", plan, skip=["heads"]
+        pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", plan, skip=["heads", "concepts"]
     )
     assert found.agreement is not None and found.agreement["n_instances"] > 1
     assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")

@@ -49,7 +49,7 @@ def compare(
     files: HeadFiles,
     plan: aftertune.HeadPlan = LAYER,
     verbs: Any = None,
-    skip: Sequence[str] = ("attribution",),
+    skip: Sequence[str] = ("attribution", "concepts"),
     **settings: Any,
 ) -> Comparison:
     study = aftertune.HeadStudy(files.words, files.vectors, verbs, plan)
@@ -144,8 +144,8 @@ def test_verbs_that_can_not_be_used_are_not_remembered(run: Path) -> None:
 @pytest.mark.parametrize(
     ("skip", "text"),
     [
-        (["attribution", "heads"], "All parts of the comparison are skipped. The parts are attribution and heads; "),
-        (["head"], "'head' is no part of a comparison. The parts are attribution and heads; leave out one at most."),
+        (["attribution", "heads", "concepts"], "All parts of the comparison are skipped. The parts are attribution, "),
+        (["head"], "'head' is no part of a comparison. The parts are attribution, heads, concepts; leave out two"),
         ("head", "'head' is no part"),
     ],
 )
@@ -162,11 +162,13 @@ def test_attribution_goes_on_with_heads_and_heads_alone_say_what_differs(
     message = refused_with_attribution(tmp_path, base, tuned, run, files, both)
     assert f"{run} holds a run with other settings: prompts was not set, is now " in message
     assert "settings.max_new_tokens was not set, is now 3" in message
-    aftertune.compare(base, tuned, tmp_path / "both", skip=["heads"], device="cpu", **both)
+    aftertune.compare(base, tuned, tmp_path / "both", skip=["heads", "concepts"], device="cpu", **both)
     before, seen = snapshot(tmp_path / "both" / "attribution"), list[str]()
     study = aftertune.HeadStudy(files.words, files.vectors, plan=LAYER)
     told = lambda what, *_: seen.append(what)  # noqa: E731
-    found = aftertune.compare(base, tuned, tmp_path / "both", heads=study, device="cpu", progress=told, **both)
+    found = aftertune.compare(
+        base, tuned, tmp_path / "both", heads=study, skip=["concepts"], device="cpu", progress=told, **both
+    )
     assert snapshot(tmp_path / "both" / "attribution") == before
     assert heads_of(found).layers == (0,) and len(found.instances) == 2
     assert found.to_dict()["heads"]["figure2"] and found.to_dict()["table2"]
@@ -180,7 +182,7 @@ def refused_with_attribution(
 ) -> str:
     before, study = snapshot(place), aftertune.HeadStudy(files.words, files.vectors)
     with pytest.raises(aftertune.RunError) as caught:
-        aftertune.compare(base, tuned, run, heads=study, device="cpu", **both)
+        aftertune.compare(base, tuned, run, heads=study, skip=["concepts"], device="cpu", **both)
     assert snapshot(place) == before
     return str(caught.value)
 
@@ -193,8 +195,8 @@ def test_other_numbers_of_heads_are_refused_before_anything_is_read(
     make_tokenizer().save_pretrained(tmp_path / "other")
     assert refused(tmp_path, base, tmp_path / "other", tmp_path / "run", files) == (
         "The two checkpoints have other attention heads: 3 layers of 4 heads (2 for keys) of 8 neurons against 3 "
-        "layers of 2 heads (2 for keys) of 16 neurons, and head is compared with head. Give a model and what it was "
-        "tuned to, or skip heads."
+        "layers of 2 heads (2 for keys) of 16 neurons, and head is compared with head, layer with layer. Give a model "
+        "and its tune, or skip heads and concepts."
     )
 
 

@@ -9,10 +9,10 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 import aftertune
 from aftertune.errors import CheckpointError
 from aftertune.models.vocabulary import (
+    WordEmbeddings,
     WordTokens,
     embed_words,
     embedding_matrix,
-    embeddings_in_chunks,
     mean_embeddings,
     tokenize_words,
 )
@@ -129,8 +129,16 @@ def test_another_side_is_refused(side: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
-def test_chunks_give_the_same(size: int) -> None:
-    matrix = torch.randn(10, 4, generator=torch.Generator().manual_seed(0))
-    chunks = list(embeddings_in_chunks(matrix, some_tokens(), size))
-    assert [start for start, _ in chunks] == list(range(0, len(TOKENS), size))
-    assert torch.equal(torch.cat([rows for _, rows in chunks]), mean_embeddings(matrix, some_tokens()))
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_blocks_give_the_same(size: int, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * size)
+    checkpoint = aftertune.load(make_model("qwen2"), tokenizer=make_tokenizer())
+    words = ["cat", "the", "rewrite", "mat", "answer", "sat", "on"]
+    expected = embed_words(checkpoint, words, side)
+    for unit in (False, True):
+        embeddings = WordEmbeddings(checkpoint, words, side, unit=unit)
+        for _ in range(2):
+            blocks = list(embeddings())
+            assert [start for start, _ in blocks] == list(range(0, len(words), size))
+            own = torch.cat([rows for _, rows in blocks])
+            torch.testing.assert_close(own, torch.nn.functional.normalize(expected) if unit else expected)

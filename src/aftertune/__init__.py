@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aftertune.attribution import Plan, attribute, attribute_all
+    from aftertune.comparison.concept_change import ConceptChange
+    from aftertune.comparison.concepts import compare_concepts
     from aftertune.comparison.head_change import HeadChange
     from aftertune.comparison.heads import compare_heads
+    from aftertune.concepts import ConceptPlan, ConceptStudy, read_concepts
     from aftertune.errors import AftertuneError, AttributionError, CheckpointError, PromptError, RunError, WordError
     from aftertune.heads import HeadPlan, HeadStudy, read_heads
     from aftertune.models import Checkpoint, load
     from aftertune.prompts import Message, Prompt, read_prompts
     from aftertune.results.attribution import Attribution
+    from aftertune.results.concepts import ConceptReading
     from aftertune.results.heads import HeadReading
     from aftertune.results.maps import SalientMap
-    from aftertune.saved import open_heads, write_report
+    from aftertune.saved import open_concepts, open_heads, write_report
     from aftertune.study import compare, score
     from aftertune.subject import Subject
     from aftertune.words import Vectors, Words, load_vectors, load_words
@@ -26,6 +30,10 @@ __all__ = [
     "AttributionError",
     "Checkpoint",
     "CheckpointError",
+    "ConceptChange",
+    "ConceptPlan",
+    "ConceptReading",
+    "ConceptStudy",
     "HeadChange",
     "HeadPlan",
     "HeadReading",
@@ -43,11 +51,14 @@ __all__ = [
     "attribute",
     "attribute_all",
     "compare",
+    "compare_concepts",
     "compare_heads",
     "load",
     "load_vectors",
     "load_words",
+    "open_concepts",
     "open_heads",
+    "read_concepts",
     "read_heads",
     "read_prompts",
     "score",
@@ -57,8 +68,11 @@ __all__ = [
 # Loaded when first asked for, so that `import aftertune` and `aftertune --help` do not wait for torch.
 _HOMES = {
     "aftertune.attribution": ("Plan", "attribute", "attribute_all"),
+    "aftertune.comparison.concept_change": ("ConceptChange",),
+    "aftertune.comparison.concepts": ("compare_concepts",),
     "aftertune.comparison.head_change": ("HeadChange",),
     "aftertune.comparison.heads": ("compare_heads",),
+    "aftertune.concepts": ("ConceptPlan", "ConceptStudy", "read_concepts"),
     "aftertune.errors": (
         *("AftertuneError", "AttributionError", "CheckpointError"),
         *("PromptError", "RunError", "WordError"),
@@ -67,9 +81,10 @@ _HOMES = {
     "aftertune.models": ("Checkpoint", "load"),
     "aftertune.prompts": ("Message", "Prompt", "read_prompts"),
     "aftertune.results.attribution": ("Attribution",),
+    "aftertune.results.concepts": ("ConceptReading",),
     "aftertune.results.heads": ("HeadReading",),
     "aftertune.results.maps": ("SalientMap",),
-    "aftertune.saved": ("open_heads", "write_report"),
+    "aftertune.saved": ("open_concepts", "open_heads", "write_report"),
     "aftertune.study": ("compare", "score"),
     "aftertune.subject": ("Subject",),
     "aftertune.words": ("Vectors", "Words", "load_vectors", "load_words"),

@@ -14,6 +14,8 @@ import aftertune
 from aftertune.errors import AftertuneError, RunError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from aftertune.comparison.change import Comparison
     from aftertune.results.attribution import Attribution
     from aftertune.results.heads import HeadReading
@@ -47,18 +49,19 @@ Removal = Annotated[
 ]
 MaxNew = Annotated[int, typer.Option(min=1, help="Most tokens of a generated response.")]
 Words = Annotated[
-    str | None, typer.Option(help="Words to read heads with: list, list with frequencies, or text; by default English.")
+    str | None, typer.Option(help="Words to read weights with: list, list with frequencies, text; by default English.")
 ]
 Vectors = Annotated[
     str | None,
     typer.Option(help="Word vectors: GloVe, word2vec, fastText, .npz, .safetensors, hub id; by default spaCy's."),
 ]
-Layers = Annotated[str | None, typer.Option(help="Layers whose heads are read, as 0-7 or 0,4,8-11; by default all.")]
+Layers = Annotated[str | None, typer.Option(help="Layers that are read, as 0-7 or 0,4,8-11; by default all.")]
+Components = Annotated[int, typer.Option(min=1, help="Principal components of each feed-forward layer.")]
 Coverage = Annotated[float, typer.Option(min=0, max=1, help="Least share of the words that must have a vector.")]
 Verbs = Annotated[
     str | None, typer.Option(help="File of words to ask about in heads (table 3), instead of the instruction verbs.")
 ]
-Skip = Annotated[list[str] | None, typer.Option(help="Leave out attribution, or heads.")]
+Skip = Annotated[list[str] | None, typer.Option(help="Leave out attribution, heads, or concepts.")]
 
 
 @app.callback()
@@ -100,13 +103,14 @@ def compare(
     layers: Layers = None,
     min_coverage: Coverage = 0.5,
     verbs: Verbs = None,
+    components: Components = 300,
     skip: Skip = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     trust_remote_code: Remote = False,
     as_json: Json = False,
 ) -> None:
-    """Compare a BASE and a TUNED checkpoint: responses to the same prompts, and attention heads. Write the report.
+    """Compare a BASE and a TUNED checkpoint: responses to the same prompts, attention heads, feed-forward layers.
 
     An interrupted comparison goes on where it stopped when the same command is given again.
     """
@@ -118,6 +122,7 @@ def compare(
             prompts,
             aftertune.Plan(template, max_new_tokens, route, removal, check=check),
             aftertune.HeadStudy(words, vectors, verbs, aftertune.HeadPlan(layers=layers, min_coverage=min_coverage)),
+            aftertune.ConceptStudy(words, aftertune.ConceptPlan(components, layers=layers)),
             skip=skip or (),
             limit=limit,
             device=device,
@@ -190,23 +195,67 @@ def heads(
 
     An interrupted reading goes on where it stopped when the same command is given again.
     """
+    from aftertune.layerwise import make_lexicon_of, read_heads_of
     from aftertune.study import read_into_run
 
+    plan = aftertune.HeadPlan(layers=layers, min_coverage=min_coverage)
     with _progress() as progress:
-        found = read_into_run(
+        read_into_run(
             aftertune.Subject(model, adapter, revision),
             run,
-            aftertune.HeadStudy(words, vectors, plan=aftertune.HeadPlan(layers=layers, min_coverage=min_coverage)),
+            read_heads_of(make_lexicon_of(aftertune.HeadStudy(words, vectors, plan=plan))),
             device=device,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             progress=progress,
         )
+    found = aftertune.open_heads(run)
     if as_json:
         shown = replace(found, pairs=found.heads_with(find)) if find else found
         typer.echo(json.dumps(shown.to_dict(), ensure_ascii=False))
     else:
         _show_heads(found, run, find)
+
+
+@app.command()
+def concepts(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{CHECKPOINT}.")],
+    run: Annotated[str, typer.Option(help="Folder that keeps what is read, a layer at a time.")],
+    words: Words = None,
+    components: Components = 300,
+    n_words: Annotated[int, typer.Option(min=1, help="Words of each component.")] = 15,
+    layers: Layers = None,
+    find: Annotated[str | None, typer.Option(help="Show the components among whose words this one is.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the model.")] = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    trust_remote_code: Remote = False,
+    as_json: Json = False,
+) -> None:
+    """Read every feed-forward layer of MODEL as directions with words: what does it write?
+
+    An interrupted reading goes on where it stopped when the same command is given again.
+    """
+    from aftertune.layerwise import read_concepts_of
+    from aftertune.study import read_into_run
+
+    with _progress() as progress:
+        read_into_run(
+            aftertune.Subject(model, adapter, revision),
+            run,
+            read_concepts_of(aftertune.ConceptStudy(words, aftertune.ConceptPlan(components, n_words, layers))),
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+        )
+    found = aftertune.open_concepts(run)
+    rows = found.components if find is None else found.concepts_with(find)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict() | {"components": rows.to_dicts()}, ensure_ascii=False))
+    else:
+        _show_concepts(rows, run, find)
 
 
 @app.command()
@@ -375,3 +424,24 @@ def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
     if shown.height:
         console.print(table)
     console.print(Text(f"Read: {run.rstrip('/')}/heads/pairs/model/*.parquet, and neurons beside it"))
+
+
+def _show_concepts(rows: "pl.DataFrame", run: str, word: str | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if word is None:
+        rows = rows.filter(rows["rank"] == 1)
+        console.print("The first component of every layer:")
+    else:
+        console.print(Text(f"Components with {word!r}: {rows.height}"))
+    table = Table("layer", "rank", "variance", "words", box=None)
+    for row in rows.iter_rows(named=True):
+        table.add_row(
+            str(row["layer"]), str(row["rank"]), f"{row['variance_share']:.1%}", Text(", ".join(row["words"]))
+        )
+    if rows.height:
+        console.print(table)
+    console.print(Text(f"Read: {run.rstrip('/')}/concepts/components/model/*.parquet, and spectra beside it"))

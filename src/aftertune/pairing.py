@@ -12,7 +12,7 @@ from typing import Any
 
 from aftertune.attribution.ask import encode_for
 from aftertune.errors import CheckpointError
-from aftertune.heads import HeadPlan
+from aftertune.layerwise import LayerPlan
 from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
 from aftertune.models.weights import AttentionShape, shape_of
 from aftertune.prompts.encoding import encode
@@ -43,20 +43,20 @@ def must_read_prompts_alike(
         _must_be_alike(before, now)
 
 
-def must_have_layers(configs: Sequence[Any], plan: HeadPlan) -> None:
+def must_have_layers(configs: Sequence[Any], plan: LayerPlan) -> None:
     """Raise `AttributionError` if a configuration lacks a layer that is to be read; None is let through."""
     for config in configs:
         if config is not None:
             plan.chosen_layers(shape_of(config).n_layers)
 
 
-def must_have_heads_alike(configs: Sequence[Any]) -> None:
+def must_be_alike_inside(configs: Sequence[Any]) -> None:
     """Raise `CheckpointError` if two configurations differ in their layers and heads; None is let through."""
     for before, now in pairwise(shape_of(config) for config in configs if config is not None):
         if before != now:
             raise CheckpointError(
                 f"The two checkpoints have other attention heads: {_shape(before)} against {_shape(now)}, and head is "
-                "compared with head. Give a model and what it was tuned to, or skip heads."
+                "compared with head, layer with layer. Give a model and its tune, or skip heads and concepts."
             )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from aftertune.comparison.agreement import summarise_agreement
 from aftertune.comparison.change import Comparison, compare_maps, without_maps
+from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.findings import describe
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.head_examples import most_changed
@@ -20,8 +21,9 @@ from aftertune.errors import RunError, WordError
 from aftertune.prompts.prompt import find_rating
 from aftertune.report import ReportContents
 from aftertune.report import write_report as render
-from aftertune.results import head_parts
+from aftertune.results import concept_parts, head_parts
 from aftertune.results.attribution import Attribution
+from aftertune.results.concepts import ConceptReading
 from aftertune.results.heads import HeadReading
 from aftertune.results.layout import write_maps
 from aftertune.results.maps import SalientMap
@@ -56,13 +58,14 @@ def make_report(folder: RunFolder, asked: Asked | None) -> Comparison:
     maps, found = _maps(folder, names) if "prompts" in identity else ([], None)
     asked = asked or _last_asked(folder)
     heads = _head_change(folder, names, asked)
-    if found is None and heads is None:
+    concepts = _concept_change(folder, names)
+    if found is None and heads is None and concepts is None:
         raise RunError(
             f"Nothing is measured yet in {folder.address}. Start the comparison again; it goes on where it stopped."
         )
     if heads:
         folder.remember("verbs.json", asked)  # only now: words that can't be used are not asked about again
-    comparison = replace(found or without_maps(names["base"], names["tuned"]), heads=heads)
+    comparison = replace(found or without_maps(names["base"], names["tuned"]), heads=heads, concepts=concepts)
     if maps:
         write_maps(maps, folder.path("maps.parquet"))
     write_text(folder.path("comparison.json"), json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -83,6 +86,16 @@ def open_heads(run: str | Path, role: str = "model") -> HeadReading:
     if held and role not in held:
         raise RunError(f"{run} holds the heads of {' and '.join(held)}, not of {role!r}. Ask for a role that it holds.")
     return head_parts.open_heads(folder, role)
+
+
+def open_concepts(run: str | Path, role: str = "model") -> ConceptReading:
+    """The concepts that lie in a run folder.
+
+    ``role`` is "model" after ``aftertune concepts``, "base" or "tuned" after ``aftertune compare``.
+
+    Raises `RunError` if there is no run, or its concepts are not read, not complete, or damaged.
+    """
+    return concept_parts.open_concepts(RunFolder.open(run), role)
 
 
 def remember_names(folder: RunFolder, names: Mapping[str, str | None]) -> None:
@@ -122,6 +135,15 @@ def _last_asked(folder: RunFolder) -> Asked:
     return folder.read_json("verbs.json")["record"] if folder.exists("verbs.json") else read_asked(None)
 
 
+def _concept_change(folder: RunFolder, names: Mapping[str, str]) -> ConceptChange | None:
+    if not folder.exists("concepts.json"):
+        return None
+    from aftertune.comparison.concepts import compare_concepts
+
+    base, tuned = (concept_parts.open_concepts(folder, role, names[role]) for role in ROLES)
+    return compare_concepts(base, tuned)
+
+
 def _head_change(folder: RunFolder, names: Mapping[str, str], asked: Asked) -> HeadChange | None:
     if not folder.exists("heads.json"):
         return None
@@ -158,7 +180,7 @@ def _contents(
 ) -> ReportContents:
     record = folder.read_json("run.json")
     settings = record["identity"]["settings"]
-    heads = comparison.heads
+    heads, concepts = comparison.heads, comparison.concepts
     return ReportContents(
         title=f"What tuning changed: {names['base']} and {names['tuned']}",
         base=names["base"],
@@ -175,7 +197,19 @@ def _contents(
         },
         notes=[*(_prompt_notes(folder, maps) if maps else []), *_weight_notes(folder)],
         heads=None if heads is None else _head_contents(folder, heads),
+        concepts=None if concepts is None else _concept_contents(folder, concepts),
     )
+
+
+def _concept_contents(folder: RunFolder, concepts: ConceptChange) -> dict[str, Any]:
+    settings = folder.read_json("concepts.json")["identity"]
+    return concepts.to_dict() | {
+        "networks": concepts.networks.to_dicts(),
+        "components": concepts.components,
+        "words_source": settings["words"]["source"],
+        "n_components": settings["plan"]["n_components"],
+        "settings": settings,
+    }
 
 
 def _head_contents(folder: RunFolder, heads: HeadChange) -> dict[str, Any]:

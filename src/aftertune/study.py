@@ -18,7 +18,6 @@ from aftertune.errors import PromptError, RunError, WordError
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.released import locate
-from aftertune.results.heads import HeadReading
 from aftertune.results.layout import RawMap, read_maps
 from aftertune.results.run import RunFolder
 from aftertune.saved import ROLES, Asked, make_report, read_asked, remember_names
@@ -26,11 +25,13 @@ from aftertune.subject import Subject
 
 if TYPE_CHECKING:
     from aftertune.attribution.measure import Plan
+    from aftertune.concepts import ConceptStudy
     from aftertune.heads import HeadStudy
     from aftertune.heads.layer import Lexicon
+    from aftertune.layerwise import Layerwise
     from aftertune.models import Checkpoint
 
-PARTS = ("attribution", "heads")
+PARTS = ("attribution", "heads", "concepts")
 Progress = Callable[[str, float, float], None]
 
 
@@ -41,6 +42,7 @@ def compare(
     prompts: Sequence[Prompt] | str | Path | None = None,
     plan: "Plan | None" = None,
     heads: "HeadStudy | None" = None,
+    concepts: "ConceptStudy | None" = None,
     *,
     skip: Collection[str] = (),
     limit: int | None = None,
@@ -49,81 +51,83 @@ def compare(
     trust_remote_code: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
-    """What did tuning change in how responses use their prompts, and in what heads connect?  (Sections 4 and 5.1.)
+    """What did tuning change in how responses use prompts, in heads, and in feed-forward layers?  (Sections 4 and 5.)
 
     Attribution: both checkpoints answer the same prompts greedily, or are given the responses that the prompts carry,
-    and every response is attributed to its prompt. Heads: every attention head of both is read as word pairs. The run
-    folder keeps all of it and the report. ``base`` and ``tuned`` are what `aftertune.load` takes, or an
-    `aftertune.Subject` where an adapter, a revision or another name belongs to it. ``prompts`` is a file (see
-    `aftertune.read_prompts`) or a list, by default the twelve that come with Aftertune; ``plan`` says what is measured
-    on each (see `aftertune.Plan`), ``heads`` with which words heads are read (see `aftertune.HeadStudy`). ``skip``
-    leaves out "attribution" or "heads". An interrupted run goes on where it stopped when it is called again.
+    and every response is attributed to its prompt. Heads: every attention head of both is read as word pairs. Concepts:
+    every feed-forward layer is read as directions with words. The run folder keeps all of it and the report. ``base``
+    and ``tuned`` are what `aftertune.load` takes, or an `aftertune.Subject` where an adapter, a revision or another
+    name belongs to it. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by default the twelve that come
+    with Aftertune; ``plan`` says what is measured on each (see `aftertune.Plan`), ``heads`` and ``concepts`` with which
+    words weights are read (see `aftertune.HeadStudy`, `aftertune.ConceptStudy`). ``skip`` leaves out "attribution",
+    "heads" or "concepts". An interrupted run goes on where it stopped when it is called again.
 
     Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another
     run or all parts are skipped.
     """
     from aftertune.attribution.measure import Plan
+    from aftertune.layerwise import make_lexicon_of, read_concepts_of, read_heads_of
     from aftertune.models import load
 
     parts, plan, tell = _parts(skip), plan or Plan(), progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit) if "attribution" in parts else []
     with _may_be_skipped(heads):
-        lexicon = _lexicon(heads) if "heads" in parts else None
+        lexicon = make_lexicon_of(heads) if "heads" in parts else None
     asked_words = _asked(heads, lexicon) if lexicon else None
+    readers = [read_heads_of(lexicon)] if lexicon else []
+    readers += [read_concepts_of(concepts)] if "concepts" in parts else []
     given = {"base": base, "tuned": tuned}
     subjects = {role: one if isinstance(one, Subject) else Subject(one) for role, one in given.items()}
     folder = RunFolder.start(run, _identity(subjects, parts, plan, dtype, asked), {"aftertune": __version__})
-    left = [role for role in ROLES if not _is_measured(role, asked, lexicon, folder)]
-    _must_be_comparable([subjects[role] for role in left], asked, lexicon, plan, folder, trust_remote_code)
+    left = [role for role in ROLES if not _is_measured(role, asked, readers, folder)]
+    _must_be_comparable([subjects[role] for role in left], asked, readers, plan, folder, trust_remote_code)
     for role in left:
         one = subjects[role]
         tell(f"{role}: loading", 0, 1)
         checkpoint = load(one.ref, one.adapter, device, dtype, one.revision, trust_remote_code=trust_remote_code)
         tell(f"{role}: loading", 1, 1)
-        _measure(checkpoint, role, asked, plan, lexicon, folder, _named(tell, role))
+        _measure(checkpoint, role, asked, plan, readers, folder, _named(tell, role))
         del checkpoint
     remember_names(folder, {role: subject.name for role, subject in subjects.items()})
-    if lexicon is not None:
-        _show_layers(folder, lexicon)
+    for reader in readers:
+        for role in ROLES:
+            reader.show_layers(folder, role)
     return make_report(folder, asked_words)
 
 
 def read_into_run(
     model: str | Path | Subject,
     run: str | Path,
-    heads: "HeadStudy | None" = None,
+    reader: "Layerwise",
     *,
     device: str = "auto",
     dtype: str = "float32",
     trust_remote_code: bool = False,
     progress: Progress | None = None,
-) -> HeadReading:
-    """Read the attention heads of one checkpoint into a run folder, a layer at a time, and return them.
+) -> RunFolder:
+    """Read the weights of one checkpoint into a run folder, a layer at a time, under the role "model".
 
     ``model`` is what `aftertune.load` takes, or an `aftertune.Subject`. An interrupted run goes on where it stopped.
 
     Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
     """
-    from aftertune.heads.read import heads_are_measured, measure_heads, must_agree, show_layers
     from aftertune.models import load
     from aftertune.pairing import claim_weights, must_be_there, must_have_layers
-    from aftertune.results.head_parts import open_heads
 
     tell, subject = progress or (lambda *_: None), model if isinstance(model, Subject) else Subject(model)
-    lexicon = _lexicon(heads)
     identity = {"model": subject.identity(), "settings": {"dtype": dtype}}
     folder = RunFolder.start(run, identity, {"aftertune": __version__})
-    must_have_layers(must_be_there([subject], trust_remote_code), lexicon.plan)
-    must_agree(folder, lexicon)
-    if not heads_are_measured(folder, "model", lexicon.plan):
+    must_have_layers(must_be_there([subject], trust_remote_code), reader.plan)
+    reader.must_agree(folder)
+    if not reader.is_measured(folder, "model"):
         tell("loading", 0, 1)
         given = (subject.ref, subject.adapter, device, dtype, subject.revision)
         checkpoint = load(*given, trust_remote_code=trust_remote_code)
         tell("loading", 1, 1)
         claim_weights(folder, "model", checkpoint)
-        measure_heads(checkpoint, "model", lexicon, folder, tell)
-    show_layers(folder, "model", lexicon.plan)
-    return open_heads(folder, "model", subject.name)
+        reader.measure(checkpoint, "model", folder, tell)
+    reader.show_layers(folder, "model")
+    return folder
 
 
 def score(
@@ -153,16 +157,8 @@ def _parts(skip: Collection[str]) -> list[str]:
     unknown, left = sorted(skipped - set(PARTS)), [part for part in PARTS if part not in skipped]
     if unknown or not left:
         wrong = f"{unknown[0]!r} is no part of a comparison" if unknown else "All parts of the comparison are skipped"
-        raise RunError(f"{wrong}. The parts are {' and '.join(PARTS)}; leave out one at most.")
+        raise RunError(f"{wrong}. The parts are {', '.join(PARTS)}; leave out two at most.")
     return left
-
-
-def _lexicon(heads: "HeadStudy | None") -> "Lexicon":
-    from aftertune.heads import HeadStudy
-    from aftertune.heads.read import make_lexicon
-
-    asked = heads or HeadStudy()
-    return make_lexicon(asked.words, asked.vectors, asked.plan)
 
 
 @contextmanager
@@ -195,32 +191,31 @@ def _identity(
     return identity | {"settings": asdict(plan) | {"dtype": dtype}, "prompts": about}
 
 
-def _is_measured(role: str, prompts: Sequence[Prompt], lexicon: "Lexicon | None", folder: RunFolder) -> bool:
+def _is_measured(role: str, prompts: Sequence[Prompt], readers: Sequence["Layerwise"], folder: RunFolder) -> bool:
     from aftertune.attribution.measure import is_measured
-    from aftertune.heads.read import heads_are_measured
 
-    has_heads = lexicon is None or heads_are_measured(folder, role, lexicon.plan)
-    return folder.exists(f"{role}.json") and is_measured(role, prompts, folder) and has_heads
+    are_read = all(reader.is_measured(folder, role) for reader in readers)
+    return folder.exists(f"{role}.json") and is_measured(role, prompts, folder) and are_read
 
 
 def _must_be_comparable(
     subjects: Sequence[Subject],
     prompts: Sequence[Prompt],
-    lexicon: "Lexicon | None",
+    readers: Sequence["Layerwise"],
     plan: "Plan",
     folder: RunFolder,
     trust_remote_code: bool,
 ) -> None:
     """A mistake in the second checkpoint must not be told after hours of work on the first."""
-    from aftertune.heads.read import must_agree
-    from aftertune.pairing import must_be_there, must_have_heads_alike, must_have_layers, must_read_prompts_alike
+    from aftertune.pairing import must_be_alike_inside, must_be_there, must_have_layers, must_read_prompts_alike
 
     configs = must_be_there(subjects, trust_remote_code)
     must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
-    if lexicon is not None:
-        must_have_heads_alike(configs)
-        must_have_layers(configs, lexicon.plan)
-        must_agree(folder, lexicon)
+    if readers:
+        must_be_alike_inside(configs)
+    for reader in readers:
+        must_have_layers(configs, reader.plan)
+        reader.must_agree(folder)
 
 
 def _measure(
@@ -228,12 +223,11 @@ def _measure(
     role: str,
     prompts: Sequence[Prompt],
     plan: "Plan",
-    lexicon: "Lexicon | None",
+    readers: Sequence["Layerwise"],
     folder: RunFolder,
     progress: Progress,
 ) -> None:
     from aftertune.attribution.measure import measure
-    from aftertune.heads.read import measure_heads
     from aftertune.pairing import claim, claim_weights
 
     if prompts:
@@ -241,15 +235,8 @@ def _measure(
         measure(checkpoint, role, prompts, plan, folder, progress)
     else:
         claim_weights(folder, role, checkpoint)
-    if lexicon is not None:
-        measure_heads(checkpoint, role, lexicon, folder, progress)
-
-
-def _show_layers(folder: RunFolder, lexicon: "Lexicon") -> None:
-    from aftertune.heads.read import show_layers
-
-    for role in ROLES:
-        show_layers(folder, role, lexicon.plan)
+    for reader in readers:
+        reader.measure(checkpoint, role, folder, progress)
 
 
 def _choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:

@@ -1,6 +1,10 @@
-"""WHAT TUNING CHANGED: maps or head readings of two models in; tests, intervals, effect sizes and findings out."""
+"""WHAT TUNING CHANGED: maps or readings of two models in; tests, intervals, effect sizes and findings out."""
 
 from aftertune.comparison.change import Comparison, compare_maps
+from aftertune.comparison.concept_change import ConceptChange
+from aftertune.comparison.concept_findings import describe_concepts
+from aftertune.comparison.concept_rows import Figure8Row, RotationRow, RotationTrend
+from aftertune.comparison.concepts import compare_concepts
 from aftertune.comparison.findings import describe
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.head_findings import describe_heads
@@ -14,18 +18,24 @@ from aftertune.comparison.verbs import INSTRUCTION_VERBS, frequent_verbs, read_v
 __all__ = [
     "INSTRUCTION_VERBS",
     "Comparison",
+    "ConceptChange",
     "DepthTrend",
     "Figure2Row",
     "Figure6Row",
+    "Figure8Row",
     "Finding",
     "HeadChange",
     "InstanceRow",
+    "RotationRow",
+    "RotationTrend",
     "Table1Row",
     "Table2Row",
     "Table3Row",
+    "compare_concepts",
     "compare_heads",
     "compare_maps",
     "describe",
+    "describe_concepts",
     "describe_heads",
     "figure6",
     "frequent_verbs",

@@ -10,17 +10,14 @@ Figure 2 (paper 5.1), from the distances of `head_lists`.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-from scipy import stats
 
 from aftertune.comparison.head_rows import DepthControl, DepthTrend, Figure2Control, Figure2Row
+from aftertune.comparison.layers import layer_trend
 from aftertune.comparison.rows import POOLED, Spread
-from aftertune.comparison.statistics import N_PERMUTATIONS, Scores, mean_interval
+from aftertune.comparison.statistics import mean_interval
 
 LEVELS = {"head": "distance", "neuron pair": "neuron_distance"}
-LEAST_LAYERS = 3
 Controls = Mapping[str, pl.DataFrame]
 
 
@@ -48,7 +45,7 @@ def depth_trend(heads: pl.DataFrame, controls: Controls, seed: int = 0) -> Depth
     return DepthTrend(
         observed["layer"].n_unique(),
         observed.height,
-        *_trend(observed, "distance", seed),
+        *layer_trend(observed, "distance", seed),
         controls=tuple(_depth_control(name, _beside(observed, frame), seed) for name, frame in own.items()),
     )
 
@@ -88,32 +85,4 @@ def _control(name: str, beside: pl.DataFrame, seed: int) -> Figure2Control:
 
 def _depth_control(name: str, beside: pl.DataFrame, seed: int) -> DepthControl:
     paired = beside.drop_nulls("excess")
-    return DepthControl(name, *_trend(beside, "distance", seed), *_trend(paired, "excess", seed))
-
-
-def _trend(frame: pl.DataFrame, column: str, seed: int) -> tuple[float | None, float | None]:
-    """Spearman's correlation over heads of layer and column, and its p-value when whole layers change places.
-
-    Both are None with fewer than three layers, or where all values are the same.
-    """
-    layers, values = frame["layer"].to_numpy(), frame[column].to_numpy()
-    if len(np.unique(layers)) < LEAST_LAYERS or not np.ptp(values):
-        return None, None
-    return float(stats.spearmanr(layers, values).statistic), _layers_p_value(layers, values, seed)
-
-
-def _layers_p_value(layers: npt.NDArray[np.int16], values: Scores, seed: int) -> float:
-    own, which, counts = np.unique(layers, return_inverse=True, return_counts=True)
-    sums = np.bincount(which, weights=stats.rankdata(values) - (len(values) + 1) / 2)
-
-    def association(order: npt.NDArray[np.int64], axis: int) -> Scores:
-        """With layers in that order: the sum over heads of their layer's middle rank times their own rank."""
-        of_layer = counts[order]
-        depth = np.cumsum(of_layer, axis) - of_layer / 2
-        return np.asarray((depth * sums[order]).sum(axis))
-
-    places, generator = (np.arange(len(own)),), np.random.default_rng(seed)
-    found = stats.permutation_test(
-        places, association, permutation_type="pairings", vectorized=True, n_resamples=N_PERMUTATIONS, rng=generator
-    )
-    return float(found.pvalue)
+    return DepthControl(name, *layer_trend(beside, "distance", seed), *layer_trend(paired, "excess", seed))

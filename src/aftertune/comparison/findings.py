@@ -4,7 +4,7 @@
    paper's one-sided Welch test is below 0.05 (the pooled row has a single test, so its own p-value counts).
    Everywhere else the sentence says that none is shown, and in a small sample which one could have been found.
 2. Figure 6, repetition, and responses that only seem to follow: described, not tested (`observations`).
-3. What changed in attention heads (`head_findings`).
+3. What changed in attention heads (`head_findings`) and in feed-forward layers (`concept_findings`).
 """
 
 from dataclasses import asdict
@@ -12,6 +12,7 @@ from typing import Any
 
 from aftertune.comparison.agreement import describe_agreement
 from aftertune.comparison.change import Comparison
+from aftertune.comparison.concept_findings import describe_concepts
 from aftertune.comparison.head_findings import describe_heads
 from aftertune.comparison.observations import observe
 from aftertune.comparison.rows import Finding, Table1Row, Table2Row
@@ -26,7 +27,8 @@ def describe(comparison: Comparison) -> list[Finding]:
     ratings = [_ratings(row) for row in comparison.table1]
     trust = [describe_agreement(comparison.agreement)] if comparison.agreement else []
     heads = describe_heads(comparison.heads) if comparison.heads else []
-    return [*use, *trust, *ratings, *observe(comparison), *heads]
+    concepts = describe_concepts(comparison.concepts) if comparison.concepts else []
+    return [*use, *trust, *ratings, *observe(comparison), *heads, *concepts]
 
 
 def _use(row: Table2Row, base: str, tuned: str) -> Finding:

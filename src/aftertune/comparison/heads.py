@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aftertune.comparison.alike import must_be_alike
 from aftertune.comparison.figure2 import depth_trend, figure2
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.head_lists import (
@@ -23,11 +24,11 @@ from aftertune.comparison.head_lists import (
     neuron_distances,
     pair_changes,
 )
-from aftertune.comparison.rows import POOLED
+from aftertune.comparison.layers import layer_groups
 from aftertune.comparison.table3 import table3
 from aftertune.comparison.verbs import INSTRUCTION_VERBS, frequent_verbs
 from aftertune.comparison.word_shares import Groups, Words, matched_sets, shares_of, word_shares
-from aftertune.errors import RunError, WordError
+from aftertune.errors import WordError
 from aftertune.results.heads import HeadReading
 
 ALIKE = ("layers", "n_heads", "d_head")
@@ -52,7 +53,8 @@ def compare_heads(
     readings are of the same model or were not made alike, or ``n_groups`` is below 1, and `WordError` if none of the
     words of a list that is given can form a pair.
     """
-    _check(base, tuned, n_groups)
+    groups = layer_groups(base.layers, n_groups)
+    must_be_alike(base, tuned, ALIKE, _vector_differences(base, tuned))
     must_form_pairs(verbs, base.words, base.has_vector)
     must_form_pairs(general, base.words, base.has_vector, "general")
     able = _able(base.words, base.has_vector)
@@ -73,7 +75,7 @@ def compare_heads(
         n_general_missing=len(others) - len(words.general),
         neurons_base=base.neurons,
         neurons_tuned=tuned.neurons,
-        **_measured(base, tuned, words, layer_groups(base.layers, n_groups), seed),
+        **_measured(base, tuned, words, groups, seed),
     )
 
 
@@ -93,35 +95,9 @@ def must_form_pairs(
         )
 
 
-def layer_groups(layers: Sequence[int], n_groups: int) -> dict[str, tuple[int, ...]]:
-    """Groups of neighbouring layers of about the same size, by name ("0-7"), and all layers as "all"."""
-    groups = [part.tolist() for part in np.array_split(np.array(layers), min(n_groups, len(layers)))]
-    names = [str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}" for group in groups]
-    return dict(zip(names, map(tuple, groups), strict=True)) | {POOLED: tuple(layers)}
-
-
-def _check(base: HeadReading, tuned: HeadReading, n_groups: int) -> None:
-    if n_groups < 1:
-        raise RunError(f"{n_groups} groups of layers were asked for. Ask for 1 or more.")
-    if base.model == tuned.model:
-        raise RunError(f"Both readings are of the model {base.model!r}. Give those of two models, base and tuned.")
-    differences = _differences(base, tuned)
-    if differences:
-        raise RunError(
-            f"{base.model!r} and {tuned.model!r} were not read alike: {'; '.join(differences)}. Read both with the "
-            "same layers, words and settings."
-        )
-
-
-def _differences(base: HeadReading, tuned: HeadReading) -> list[str]:
-    said = {name: (getattr(base, name), getattr(tuned, name)) for name in ALIKE}
-    said |= {name: (base.settings.get(name), tuned.settings.get(name)) for name in base.settings | tuned.settings}
-    found = [f"{name} is {first} against {second}" for name, (first, second) in said.items() if first != second]
-    if base.words != tuned.words:
-        found.append(f"the words differ ({len(base.words)} against {len(tuned.words)})")
-    elif not np.array_equal(base.has_vector, tuned.has_vector):
-        found.append("other words have a word vector")
-    return found
+def _vector_differences(base: HeadReading, tuned: HeadReading) -> list[str]:
+    alike = base.words != tuned.words or np.array_equal(base.has_vector, tuned.has_vector)
+    return [] if alike else ["other words have a word vector"]
 
 
 def _able(words: Sequence[str], has_vector: npt.NDArray[np.bool_]) -> list[str]:

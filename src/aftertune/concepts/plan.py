@@ -1,9 +1,14 @@
 """What is read of every feed-forward network, and in which layers."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from aftertune.errors import AttributionError
 from aftertune.models.layers import chosen_layers, must_be_layers
+from aftertune.words import Words
+
+WordSource = Words | Sequence[str] | str | Path | None
 
 
 @dataclass(frozen=True)
@@ -27,3 +32,14 @@ class ConceptPlan:
     def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
         """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
         return chosen_layers(self.layers, n_layers)
+
+
+@dataclass(frozen=True)
+class ConceptStudy:
+    """How the feed-forward layers of two models are compared.
+
+    ``words`` are those of `aftertune.read_concepts`; ``plan`` says what is read.
+    """
+
+    words: WordSource = None
+    plan: ConceptPlan = field(default_factory=ConceptPlan)

@@ -4,15 +4,14 @@
 on where it was interrupted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from aftertune.concepts.layer import read_layer
-from aftertune.concepts.plan import ConceptPlan
+from aftertune.concepts.plan import ConceptPlan, WordSource
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape
@@ -29,7 +28,6 @@ from aftertune.results.run import RunFolder
 from aftertune.words import Words, load_words
 
 Progress = Callable[[str, float, float], None]
-WordSource = Words | Sequence[str] | str | Path | None
 
 
 def read_concepts(

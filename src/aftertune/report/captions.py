@@ -9,6 +9,10 @@ TITLES = {
     "figure2": "Figure 2. How far the heads' word pairs lie apart, by depth",
     "table3": "Table 3. Do heads take up pairs with the words asked about more often than with other verbs?",
     "heads": "Every head",
+    "rotation": "How far the directions of the feed-forward layers turned, by depth",
+    "figure8": "Figure 8. How much of the variance the first components explain",
+    "angles": "How far the directions turned, layer by layer",
+    "concepts": "Every component",
 }
 
 CAPTIONS = {
@@ -56,6 +60,31 @@ CAPTIONS = {
         "(permuted: to any; frequency-matched: to words about as frequent). A difference counts only where the "
         "controls do not show it too."
     ),
+    "rotation": (
+        "A network is the feed-forward network of one layer, or of one expert of it; a row is the mean over the "
+        "networks of neighbouring layers, counted from 0, ± its standard deviation over them. An angle of 0° is the "
+        "same direction, 90° one that has nothing in common with it. Angle of spaces: between the two spaces that all "
+        "components read span together; it stays at 0° where components only mixed among themselves. Largest is the "
+        "angle of the direction that turned most. Angle of components: between a component of the base and the tuned "
+        "component closest to it, its best match. Components of about equal variance mix at the least change, so the "
+        "well separated ones, n of them, whose variance lies at least 1% from any other's, are the surer sign. Same "
+        "rank: of the base components, the share whose best match has the same rank. Variance kept: the share of the "
+        "tuned components' variance that lies in the space of the base components. Words kept: the share of a "
+        "component's words that its best match has too. A 95% interval is the range that would hold the mean 19 times "
+        "out of 20 if other networks of the same kind were drawn. None of this is a test: any change turns them."
+    ),
+    "figure8": (
+        "The share of the variance of a network's neurons that its first components explain together: mean over "
+        "networks, and a band of one standard deviation to either side. A line that rises slowly says that the "
+        "neurons write in many directions. The dotted line marks how many components of each network were read for "
+        "words. The CSV has the numbers of the lines."
+    ),
+    "angles": (
+        "One mark for each network and kind of angle, a line through the mean of each layer, counted from 0. Spaces: "
+        "what all components read span together. All components: a component and its best match; this angle is also "
+        "large where components of about equal variance mixed. Well separated ones cannot mix so easily. Where only "
+        "the angle of all components is large, directions were mixed rather than replaced."
+    ),
 }
 
 EMPTY = {
@@ -68,4 +97,7 @@ EMPTY = {
     "scores": "There is no figure of scores: no prompt has a score under both models.",
     "figure2": "There is no figure 2: no head has a word pair in either model.",
     "table3": "There is no table 3: no head changed its number of pairs with any of the verbs.",
+    "rotation": "There is no table of rotation: no network has components in both models.",
+    "figure8": "There is no figure 8: no network has a variance to share out.",
+    "angles": "There is no figure of angles: no network has components in both models.",
 }

@@ -1,9 +1,9 @@
 """What does a report show?
 
 Everything in it was computed before: findings, the comparison's tables, the salient maps, the honesty check, the
-attention heads and the settings. They arrive as plain dictionaries, so that a saved run can be shown again without the
-code that made it. A key that a table needs and that is missing is refused; keys that the report does not know are let
-through. Prompts (``comparison``) and heads are two methods, and a report shows one of them or both.
+attention heads, the concepts and the settings. They arrive as plain dictionaries, so that a saved run can be shown
+again without the code that made it. A key that a table needs and that is missing is refused; keys that the report does
+not know are let through. Prompts (``comparison``), heads and concepts are three methods; a report shows any of them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,6 +53,31 @@ HEAD_FACTS = (
     *("asked", "verbs_missing", "depth", "n_words", "n_with_vector", "words_source", "vectors_source"),
     *("layers", "n_heads", "settings"),
 )
+CONCEPT_REQUIRED: dict[str, tuple[str, ...]] = {
+    "rotation": (
+        *("layers", "subspace_angle", "largest_angle", "component_angle", "component_angle_interval"),
+        *("separated_angle", "n_separated", "kept_in_order", "variance_kept", "words_kept", "words_kept_interval"),
+    ),
+    "figure8": ("model", "rank", "accumulated"),
+    "networks": (
+        *("layer", "expert", "mean_principal_angle", "largest_principal_angle", "mean_component_angle"),
+        *("mean_separated_angle", "kept_in_order", "variance_kept", "variance_lost"),
+        *("share_base", "share_tuned", "words_kept"),
+    ),
+}
+COMPONENTS = (
+    *("layer", "expert", "rank", "match_rank", "angle", "gap", "variance_share_base", "variance_share_tuned"),
+    *("words_kept", "words_base", "words_tuned"),
+)
+CONCEPT_FACTS = ("n_words", "words_source", "layers", "n_components", "settings")
+ROTATION_SPREADS = (
+    "subspace_angle",
+    "largest_angle",
+    "component_angle",
+    "kept_in_order",
+    "variance_kept",
+    "words_kept",
+)
 DEPTH = ("n_heads", "correlation", "p_value", "controls")
 SPREAD = ("n", "mean", "std")
 PAIRED = ("n_pairs", "difference", "difference_interval", "p_value", "p_value_holm")
@@ -65,8 +90,10 @@ class ReportContents:
 
     ``removal`` is "zeroed" or "deleted" where the maps are of removal itself, None where they are of the first order.
     ``comparison`` is None where prompts were not measured (there are no maps then), ``heads`` where attention heads
-    were not read. ``heads`` has the tables of `HEAD_REQUIRED` as rows, those of `HEAD_FRAMES` as polars frames, and
-    the `HEAD_FACTS`.
+    were not read, ``concepts`` where feed-forward layers were not. ``heads`` has the tables of `HEAD_REQUIRED` as
+    rows, those of `HEAD_FRAMES` as polars frames, and the `HEAD_FACTS`; ``concepts`` has the tables of
+    `CONCEPT_REQUIRED` as rows, ``components`` as a polars frame with the columns of `COMPONENTS`, and the
+    `CONCEPT_FACTS`.
 
     Raises `RunError` if a table, a row or a key is missing, if there is nothing to show, or if a map belongs to
     neither model.
@@ -83,6 +110,7 @@ class ReportContents:
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     heads: dict[str, Any] | None = None
+    concepts: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.comparison is not None:
@@ -91,6 +119,9 @@ class ReportContents:
         if self.heads is not None:
             _check_tables("the report's heads", self.heads, HEAD_REQUIRED)
             _check_heads(self.heads)
+        if self.concepts is not None:
+            _check_tables("the report's concepts", self.concepts, CONCEPT_REQUIRED)
+            _check_concepts(self.concepts)
         for number, finding in enumerate(self.findings, start=1):
             _need(f"finding {number}", finding, FINDING)
         if self.check is not None:
@@ -100,12 +131,16 @@ class ReportContents:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table by its name; none where what it shows was not run."""
-        held = self.heads if name in HEAD_REQUIRED else self.comparison
+        held = self.comparison
+        if name in HEAD_REQUIRED:
+            held = self.heads
+        elif name in CONCEPT_REQUIRED:
+            held = self.concepts
         return list(held[name]) if held is not None else []
 
     def _check_parts(self) -> None:
-        if self.comparison is None and self.heads is None:
-            raise RunError("There is nothing to report. Give the comparison of prompts, that of heads, or both.")
+        if self.comparison is None and self.heads is None and self.concepts is None:
+            raise RunError("There is nothing to report. Give the comparison of prompts, of heads or of concepts.")
         if self.comparison is None and self.maps:
             raise RunError(f"{len(self.maps)} maps came without their comparison. Give both, or neither of them.")
 
@@ -138,6 +173,16 @@ def _check_heads(heads: Mapping[str, Any]) -> None:
         _need("table3, general,", row["general"], SPREAD)
     for row in heads["figure2"]:
         _need("figure2, distance,", row["distance"], SPREAD)
+
+
+def _check_concepts(concepts: Mapping[str, Any]) -> None:
+    _need("the report's concepts", concepts, [*CONCEPT_FACTS, "components"])
+    _need("the frame of components", {column: None for column in concepts["components"].columns}, COMPONENTS)
+    for row in concepts["rotation"]:
+        for name in ROTATION_SPREADS:
+            _need(f"rotation, {name},", row[name], SPREAD)
+    for row in concepts["figure8"]:
+        _need("figure8, accumulated,", row["accumulated"], SPREAD)
 
 
 def _check_nested(comparison: Mapping[str, Any]) -> None:

@@ -1,14 +1,23 @@
-"""Plain values in words: a finding's evidence, the settings, the honesty check, and the trend over depth."""
+"""Plain values in words: a finding's evidence, the settings, the honesty check, the trend over depth, what was run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aftertune.report.contents import ReportContents
 from aftertune.report.formats import DASH, is_number, number, p_value
 
 REMOVALS = {
     "zeroed": "with the token's input embedding set to zero",
     "deleted": "with the token left out of the sequence",
 }
+
+
+NO_PROMPTS = (
+    "How responses depend on their prompts was not measured: there are no tables 1 and 2, no figure 6 and no prompts "
+    "to look at."
+)
+NO_HEADS = "Attention heads were not read: there are no figure 2 and no table 3."
+NO_CONCEPTS = "Feed-forward layers were not read: there are no figure 8 and no components to look at."
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -52,6 +61,26 @@ def check_sentence(check: Mapping[str, Any]) -> str:
         if is_number(top)
         else "."
     )
+
+
+def not_run(contents: ReportContents) -> list[str]:
+    """What this report leaves out, a sentence each."""
+    has_prompts = contents.comparison is not None
+    missing = {
+        NO_PROMPTS: not has_prompts,
+        "The honesty check.": has_prompts and not contents.check,
+        "Table 1, since the prompts carry no ratings.": has_prompts and not contents.rows("table1"),
+        NO_HEADS: contents.heads is None,
+        NO_CONCEPTS: contents.concepts is None,
+    }
+    return [sentence for sentence, is_missing in missing.items() if is_missing]
+
+
+def to_look_at(contents: ReportContents) -> str:
+    """What a reader can open in the page, joined by commas and "and"."""
+    parts = {"prompt": contents.comparison, "attention head": contents.heads, "feed-forward layer": contents.concepts}
+    names = [f"every {name}" for name, part in parts.items() if part is not None]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[:-1] else names)
 
 
 def depth_sentence(depth: Mapping[str, Any]) -> str:

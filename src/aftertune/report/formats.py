@@ -1,8 +1,8 @@
 """How is each kind of number written: in plain text, in LaTeX and in HTML?
 
 Means stand with their standard deviation as in the paper (1.1302±0.54), p-values below 0.001 in scientific form;
-a number that could not be computed is a dash. Shares from 0 to 1 are written in per cent, without the sign, which
-stands in the heading. One table of formats per medium, with the same kinds in each.
+a number that could not be computed is a dash. Angles are written in degrees and shares from 0 to 1 in per cent, without
+the sign, which stands in the heading. One table of formats per medium, with the same kinds in each.
 """
 
 import math
@@ -53,6 +53,19 @@ def interval(value: Any, digits: int = 3) -> str:
     if value is None or not all(is_number(end) for end in value):
         return DASH
     return f"[{number(value[0], digits)}, {number(value[1], digits)}]"
+
+
+def degrees_spread(value: Mapping[str, Any] | None) -> str:
+    """Mean angle and standard deviation in degrees, 12.34±3.21."""
+    if value is None or not is_number(value["mean"]):
+        return DASH
+    deviation = f"±{number(value['std'], 2)}" if is_number(value["std"]) else ""
+    return f"{number(value['mean'], 2)}{deviation}"
+
+
+def share_spread(value: Mapping[str, Any] | None) -> str:
+    """Mean share and standard deviation in per cent, 65.96±26.96, without the number behind them."""
+    return percent_spread(None if value is None else {**value, "n": None})
 
 
 def percent(value: Any, signed: bool = False) -> str:
@@ -111,11 +124,15 @@ PLAIN: dict[str, Format] = {
     "spread": spread,
     "interval": interval,
     "p": p_value,
+    "degrees_spread": degrees_spread,
+    "degrees_interval": lambda value: interval(value, 2),
+    "share_spread": share_spread,
     "percent": percent,
     "percent_change": lambda value: percent(value, signed=True),
     "percent_spread": percent_spread,
     "percent_interval": percent_interval,
 }
+SPREADS = [kind for kind in PLAIN if kind.endswith("spread")]
 
 
 def latex_text(value: Any) -> str:
@@ -143,8 +160,7 @@ def latex_change(plain: str) -> str:
 
 
 LATEX: dict[str, Format] = {kind: (lambda value, f=f: latex_text(f(value))) for kind, f in PLAIN.items()} | {
-    "spread": lambda value: latex_spread(spread(value)),
-    "percent_spread": lambda value: latex_spread(percent_spread(value)),
+    **{kind: (lambda value, f=PLAIN[kind]: latex_spread(f(value))) for kind in SPREADS},
     "p": latex_p,
     "change": lambda value: latex_change(PLAIN["change"](value)),
     "percent_change": lambda value: latex_change(PLAIN["percent_change"](value)),
@@ -171,10 +187,9 @@ def html_p(value: Any) -> Markup:
 
 HTML: dict[str, Format] = PLAIN | {
     "p": html_p,
-    "spread": lambda value: spread(value).replace("±", " ± "),
+    **{kind: (lambda value, f=PLAIN[kind]: f(value).replace("±", " ± ")) for kind in SPREADS},
     "change": lambda value: number(value, signed=True).replace("-", "−"),
     "interval": lambda value: interval(value).replace("-", "−"),
     "percent_change": lambda value: PLAIN["percent_change"](value).replace("-", "−"),
-    "percent_spread": lambda value: percent_spread(value).replace("±", " ± "),
     "percent_interval": lambda value: percent_interval(value).replace("-", "−"),
 }

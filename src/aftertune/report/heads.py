@@ -4,20 +4,15 @@
 2. `word_list`: every word of every list once, sorted; all else names a word by its place there.
 3. `layer_payloads`: for each layer its heads' pairs, and the examples of neuron pairs, each layer compressed on its
    own, so that a page opens the layer of one head when it is asked for. A search opens all of them.
-
-Words are shown as text whatever they hold: control characters and direction marks become signs.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from aftertune.report.colours import ramp
-from aftertune.report.prompts import encode_bytes
-from aftertune.results.readable import visible
+from aftertune.report.packing import packed, packed_words, rounded
 
 Heads = Mapping[str, Any]
 
@@ -32,7 +27,7 @@ def heads_view(heads: Heads, base: str, tuned: str) -> dict[str, Any]:
     words = word_list(heads)
     return {
         "grid": grid_of(heads) | {"models": {"base": base, "tuned": tuned}, "ramp": ramp()},
-        "words": packed([visible(word) for word in words]),
+        "words": packed_words(words),
         "layers": {layer: packed(payload) for layer, payload in layer_payloads(heads, words).items()},
     }
 
@@ -40,7 +35,7 @@ def heads_view(heads: Heads, base: str, tuned: str) -> dict[str, Any]:
 def grid_of(heads: Heads) -> dict[str, Any]:
     """Layers, number of heads, and for each head its numbers in the order of ``columns``."""
     columns = ["layer", "head", *MEASURES, *COUNTS]
-    rows = [[_rounded(row[name]) for name in columns] for row in heads["heads"]]
+    rows = [[rounded(row[name]) for name in columns] for row in heads["heads"]]
     return {"asked": heads["asked"], "layers": list(heads["layers"]), "n_heads": heads["n_heads"]} | {
         "columns": columns,
         "rows": rows,
@@ -63,12 +58,6 @@ def layer_payloads(heads: Heads, words: Sequence[str]) -> dict[int, dict[str, An
         }
         for layer in heads["layers"]
     }
-
-
-def packed(data: Any) -> str:
-    """Data as JSON, compressed and in base64."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    return encode_bytes(np.frombuffer(text, np.uint8))
 
 
 def _numbered(frame: pl.DataFrame, columns: Sequence[str], words: Sequence[str]) -> pl.DataFrame:
@@ -94,13 +83,9 @@ def _neurons(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _neuron(frame: pl.DataFrame) -> dict[str, Any]:
-    found = {"neuron": frame["neuron"][0], "distance": _rounded(frame["distance"][0])}
+    found = {"neuron": frame["neuron"][0], "distance": rounded(frame["distance"][0])}
     for change in ("gained", "lost"):
         own = frame.filter(pl.col("change") == change).sort("cosine", descending=True, maintain_order=True)
         shown = own.head(N_EXAMPLES).select("query_word", "key_word", pl.col("cosine").cast(pl.Float64).round(2))
         found |= {change: [list(row) for row in shown.iter_rows()], f"n_{change}": own.height}
     return found
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value

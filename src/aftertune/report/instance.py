@@ -9,8 +9,9 @@ import numpy.typing as npt
 from aftertune.errors import RunError
 from aftertune.report.figures import map_chart
 from aftertune.report.formats import number
+from aftertune.report.packing import encode_bytes
 from aftertune.report.page import environment
-from aftertune.report.prompts import encode_bytes, side_of
+from aftertune.report.prompts import side_of
 from aftertune.report.render import write_picture
 from aftertune.results.maps import SalientMap
 from aftertune.results.parts import write_text

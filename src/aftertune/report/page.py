@@ -1,12 +1,13 @@
 """From results to a report: the page, the tables and the figures in one folder.
 
-1. Tables 1 to 3, the numbers of figures 2 and 6 and the list of prompts, each as CSV, LaTeX and Markdown; the list of
-   heads as CSV.
+1. Tables 1 to 3, the numbers of figures 2 and 6, the list of prompts and the table of rotation, each as CSV, LaTeX and
+   Markdown; the lists of heads and of feed-forward networks, and the numbers of figure 8, as CSV.
 2. Figures as SVG and PNG, and the salient maps of the first prompts as SVG.
 3. The page: one file that fetches nothing (its content security policy forbids it), with the same tables and
-   figures in it, and the maps and the heads' word pairs as compressed data that are drawn when they are asked for.
+   figures in it, and the maps, the heads' word pairs and the networks' components as compressed data that are drawn
+   when they are asked for.
 
-What was not run has no section: a page is of prompts, of heads, or of both.
+What was not run has no section: a page is of prompts, of heads, of concepts, or of any of them.
 """
 
 import hashlib
@@ -21,11 +22,12 @@ from markupsafe import Markup
 
 from aftertune.report import colours
 from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
+from aftertune.report.charts import charts_of
+from aftertune.report.concepts import concepts_view
 from aftertune.report.contents import ReportContents
-from aftertune.report.evidence import REMOVALS, check_sentence, depth_sentence, describe, flatten
-from aftertune.report.figures import Spec, map_chart, pair_chart, quarters_chart, scores_chart, shorten
+from aftertune.report.evidence import REMOVALS, check_sentence, depth_sentence, describe, flatten, not_run, to_look_at
+from aftertune.report.figures import Spec, map_chart, pair_chart, shorten
 from aftertune.report.formats import HTML, PLAIN
-from aftertune.report.head_figures import heads_chart, layers_chart
 from aftertune.report.head_tables import AS_READ
 from aftertune.report.heads import heads_view
 from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_json
@@ -38,7 +40,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 N_MAPS_DRAWN = 12
 LONGEST_FILE_ID = 80
 SNIPPET = 150
-DRAWN = ("figure6", "scores", "figure2")
+DRAWN = ("figure6", "scores", "figure2", "figure8", "angles")
+IN_PAGE = ("table1", "table2", "table3", "rotation")
 
 
 def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_MAPS_DRAWN) -> Path:
@@ -61,20 +64,6 @@ def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_M
     return page
 
 
-def charts_of(contents: ReportContents) -> dict[str, Spec]:
-    """The figures that the results allow: figures 6 and 2, the scores, and the heads."""
-    charts = {}
-    if contents.rows("figure6"):
-        charts["figure6"] = quarters_chart(contents.rows("figure6"), contents.base, contents.tuned)
-    if any(row["score_base"] is not None and row["score_tuned"] is not None for row in contents.rows("instances")):
-        charts["scores"] = scores_chart(contents.rows("instances"), contents.base, contents.tuned)
-    if any(row["distance"]["mean"] is not None for row in contents.rows("figure2")):
-        charts["figure2"] = layers_chart(contents.rows("figure2"))
-    if contents.heads is not None and contents.heads["heads"]:
-        charts["heads"] = heads_chart(contents.heads["heads"], contents.heads["layers"], contents.heads["n_heads"])
-    return charts
-
-
 def render_page(
     contents: ReportContents,
     pairs: Sequence[PromptPair],
@@ -88,9 +77,10 @@ def render_page(
         .get_template("report.html")
         .render(
             contents=contents,
-            tables={name: _html_table(contents, name) for name in ("table1", "table2", "table3")},
+            tables={name: _html_table(contents, name) for name in IN_PAGE},
             figures={name: Markup(to_svg(charts[name])) for name in DRAWN if name in charts},
             heads=_heads(contents),
+            concepts=_concepts(contents),
             rows=rows,
             widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
             datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
@@ -99,6 +89,8 @@ def render_page(
             texts=texts,
             settings=list(flatten(_settings(contents))),
             check=check_sentence(contents.check) if contents.check else None,
+            not_run=not_run(contents),
+            to_look_at=to_look_at(contents),
             captions=CAPTIONS,
             titles=TITLES,
             empty=EMPTY,
@@ -152,9 +144,14 @@ def _heads(contents: ReportContents) -> dict[str, Any] | None:
     return heads_view(contents.heads, contents.base, contents.tuned) if contents.heads is not None else None
 
 
+def _concepts(contents: ReportContents) -> dict[str, Any] | None:
+    return concepts_view(contents.concepts, contents.base, contents.tuned) if contents.concepts is not None else None
+
+
 def _settings(contents: ReportContents) -> dict[str, Any]:
-    own = contents.heads["settings"] if contents.heads is not None else None
-    return contents.settings | ({"heads": own} if own else {})
+    parts = {"heads": contents.heads, "concepts": contents.concepts}
+    own = {name: part["settings"] for name, part in parts.items() if part is not None and part["settings"]}
+    return contents.settings | own
 
 
 def _html_table(contents: ReportContents, name: str) -> dict[str, Any]:

@@ -6,9 +6,7 @@
 3. `to_script_json` writes such data so that nothing in it can end a script element.
 """
 
-import base64
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +16,7 @@ import numpy.typing as npt
 
 from aftertune.errors import RunError
 from aftertune.report.contents import ReportContents
+from aftertune.report.packing import encode_bytes
 from aftertune.results.maps import SalientMap
 from aftertune.results.readable import readable, visible
 
@@ -106,11 +105,6 @@ def side_of(salient: SalientMap) -> dict[str, Any]:
         "density": [round(value, 2) for value in salient.density().tolist()],
         "levels": encode_bytes(salient.levels),
     }
-
-
-def encode_bytes(array: npt.NDArray[np.generic]) -> str:
-    """An array's bytes, row by row, compressed and in base64."""
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 6)).decode("ascii")
 
 
 def to_script_json(data: Any) -> str:

@@ -3,7 +3,7 @@
 CSV carries every number in full, one column each, nested keys joined by an underscore; LaTeX and Markdown carry the
 columns a paper shows. `COLUMNS` says for each table which they are: heading, kind of number, and where it stands in
 a row ("paired.p_value" is the p-value inside "paired"). "{asked}" in a heading is the name of the words asked about.
-A table without an entry there, one row for each of a thousand heads, becomes CSV alone.
+A table without an entry there, as that with one row for each of a thousand heads, becomes CSV alone.
 """
 
 import csv
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aftertune.report.captions import TITLES
-from aftertune.report.contents import HEAD_REQUIRED, REQUIRED, ReportContents
+from aftertune.report.contents import CONCEPT_REQUIRED, HEAD_REQUIRED, REQUIRED, ReportContents
 from aftertune.report.formats import LATEX, MARKDOWN, Format, latex_text, markdown_text
 from aftertune.report.head_tables import figure2_rows, table3_rows
 
@@ -96,6 +96,20 @@ COLUMNS: dict[str, list[Column]] = {
         ("As read minus control", "change", "excess"),
         ("95% interval", "interval", "excess_interval"),
     ],
+    "rotation": [
+        ("Layers", "text", "layers"),
+        ("Networks", "count", "component_angle.n"),
+        ("Angle of spaces, °", "degrees_spread", "subspace_angle"),
+        ("Largest, °", "degrees_spread", "largest_angle"),
+        ("Angle of components, °", "degrees_spread", "component_angle"),
+        ("95% interval", "degrees_interval", "component_angle_interval"),
+        ("Well separated ones, °", "degrees_spread", "separated_angle"),
+        ("n", "count", "n_separated"),
+        ("Same rank, %", "share_spread", "kept_in_order"),
+        ("Variance kept, %", "share_spread", "variance_kept"),
+        ("Words kept, %", "share_spread", "words_kept"),
+        ("95% interval", "percent_interval", "words_kept_interval"),
+    ],
 }
 TEXT_KINDS = ("text", "flag")
 NESTED = ("followed", "unfollowed", "base", "tuned", "paired")
@@ -116,6 +130,7 @@ def table_names(contents: ReportContents) -> list[str]:
     return [
         *(REQUIRED if contents.comparison is not None else ()),
         *(HEAD_REQUIRED if contents.heads is not None else ()),
+        *(CONCEPT_REQUIRED if contents.concepts is not None else ()),
     ]
 
 

@@ -46,6 +46,11 @@ class ConceptReading:
     spectra: pl.DataFrame
     directions: dict[Network, npt.NDArray[np.floating[Any]]]
 
+    def to_dict(self) -> dict[str, Any]:
+        """What was read and how, and the components without their directions, as plain JSON data."""
+        names = ("model", "layers", "n_layers", "d_model", "settings")
+        return {name: getattr(self, name) for name in names} | {"components": self.components.to_dicts()}
+
     def to_polars(self) -> pl.DataFrame:
         """``components`` with their ``direction`` (d_model) in a column of its own."""
         found = [row for network in sorted(self.directions) for row in self.directions[network]]

@@ -1,35 +1,9 @@
 /* One opened head: the lists of both models side by side, and the neuron pairs that changed most. */
 
-const CHANGES = { gained: "+ gained", lost: "− lost" };
-const ROLES = ["base", "tuned"];
-
-/* A word in isolation, so that one written from right to left leaves its line as it is. */
-function wordElement(text) { return element("bdi", "word", text || "◦"); }
-
-class HeadDetail {
-  constructor(root, models, onClose) {
-    Object.assign(this, { root, models, onClose, wanted: null, fits: null });
-    root.addEventListener("keydown", (event) => { if (event.key === "Escape") this.onClose(); });
-  }
-
-  async open(head) {
-    this.wanted = head;
-    this.root.hidden = false;
+class HeadDetail extends OpenedCell {
+  async parts(head) {
     const [words, layer] = await Promise.all([unpacked("head-words"), unpacked(`head-layer-${head.layer}`)]);
-    if (this.wanted !== head) return;
-    const pairs = this.pairs(layer.pairs[head.head], words);
-    this.root.replaceChildren(this.title(head), this.facts(head), this.onlyChanged(), this.lists(pairs), ...this.examples(layer.neurons[head.head], words));
-    this.root.dataset.drawn = keyOf(head);
-    this.highlight(this.fits);
-    this.root.querySelector("h4").focus({ preventScroll: true });
-    this.root.scrollIntoView({ block: "nearest" });
-  }
-
-  close() {
-    this.wanted = null;
-    this.root.hidden = true;
-    this.root.replaceChildren();
-    delete this.root.dataset.drawn;
+    return [this.lists(this.pairs(layer.pairs[head.head], words)), ...this.examples(layer.neurons[head.head], words)];
   }
 
   pairs(columns, words) {
@@ -39,27 +13,6 @@ class HeadDetail {
       base: { rank: columns.rank_base[i], neurons: columns.n_neurons_base[i] },
       tuned: { rank: columns.rank_tuned[i], neurons: columns.n_neurons_tuned[i] },
     }));
-  }
-
-  title(head) {
-    const line = element("div", "card-head"), name = element("h4", "", nameOf(head));
-    const close = element("button", "close", "Close");
-    Object.assign(name, { id: "head-detail-title", tabIndex: -1 });
-    close.type = "button";
-    close.addEventListener("click", this.onClose);
-    line.append(name, close);
-    return line;
-  }
-
-  facts(head) { return element("p", "facts", headLines(head).slice(1).join(" · ")); }
-
-  onlyChanged() {
-    const label = element("label", "tick"), tick = element("input");
-    tick.type = "checkbox";
-    tick.checked = this.root.classList.contains("changed-only");
-    tick.addEventListener("change", () => this.root.classList.toggle("changed-only", tick.checked));
-    label.append(tick, " only what changed");
-    return label;
   }
 
   lists(pairs) {
@@ -125,10 +78,6 @@ class HeadDetail {
     if (more) line.append(` and ${more} more`);
     return line;
   }
-
-  /* Words that are searched for stand out; null lets all of them rest. */
-  highlight(fits) {
-    this.fits = fits;
-    for (const word of this.root.querySelectorAll(".word")) word.classList.toggle("found", Boolean(fits && fits(word.textContent.toLowerCase())));
-  }
 }
+
+new HeadDetail(headGrid, headData.models);

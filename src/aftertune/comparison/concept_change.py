@@ -1,0 +1,60 @@
+"""What was found between two readings of feed-forward layers, and what can be asked of it."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from aftertune.comparison.concept_matches import PLACE
+from aftertune.comparison.concept_rows import Figure8Row, RotationRow, RotationTrend
+
+PLAIN = ("base", "tuned", "layers", "n_networks", "n_components", "d_model", "n_words")
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptChange:
+    """How the components of feed-forward networks differ between the models named ``base`` and ``tuned``.
+
+    ``networks`` has a row for every network: ``layer, expert, mean_principal_angle, largest_principal_angle,
+    mean_component_angle, kept_in_order, variance_kept, variance_lost, share_base, share_tuned, words_kept,
+    mean_separated_angle, n_separated``. ``variance_kept`` is the share of the tuned components' variance within the
+    space of the base components, ``variance_lost`` that of the base components outside that of the tuned ones;
+    ``share_base`` and ``share_tuned`` are the shares of a network's variance that its components have together. Other
+    columns are as in `RotationRow`.
+
+    ``components`` has a row for every base component: ``layer, expert, rank, match_rank, angle, gap,
+    variance_share_base, variance_share_tuned, words_kept, words_base, words_tuned, words_gained, words_lost``, of
+    itself and of its best match. ``angle`` is in degrees; ``gap`` is how far its variance lies from the nearest other
+    of the same network, as a share of itself: with a small one, an angle tells little. ``tuned_components`` is the
+    mirror: ``rank``, ``gap`` and ``words_kept`` are those of the tuned component, ``match_rank`` is that of base.
+
+    At most ``n_components`` were read of a network, in ``d_model`` dimensions, with a vocabulary of ``n_words``.
+    """
+
+    base: str
+    tuned: str
+    layers: tuple[int, ...]
+    n_networks: int
+    n_components: int
+    d_model: int
+    n_words: int
+    networks: pl.DataFrame
+    components: pl.DataFrame
+    tuned_components: pl.DataFrame
+    rotation: tuple[RotationRow, ...]
+    figure8: tuple[Figure8Row, ...]
+    trend: RotationTrend
+
+    def new_components(self) -> pl.DataFrame:
+        """The rows of ``tuned_components`` that are the best match of no base component, by layer and rank."""
+        matches = self.components.select(*PLACE, rank="match_rank")
+        return self.tuned_components.join(matches, on=[*PLACE, "rank"], how="anti", maintain_order="left")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rotation, figure 8, the trend and the rows of ``networks`` as plain JSON data, without components."""
+        data = {name: getattr(self, name) for name in PLAIN}
+        rows = {name: [asdict(row) for row in getattr(self, name)] for name in ("rotation", "figure8")}
+        data |= rows | {"trend": asdict(self.trend), "networks": self.networks.to_dicts()}
+        found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
+        return found

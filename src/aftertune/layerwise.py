@@ -1,0 +1,77 @@
+"""Analyses of weights alone, read layer by layer into a run: attention heads, and concepts of feed-forward layers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from aftertune.concepts.plan import ConceptStudy
+from aftertune.concepts.read import (
+    concepts_are_measured,
+    concepts_must_agree,
+    measure_concepts,
+    show_concept_layers,
+)
+from aftertune.heads.layer import Lexicon
+from aftertune.heads.plan import HeadStudy
+from aftertune.heads.read import heads_are_measured, make_lexicon, measure_heads, must_agree, show_layers
+from aftertune.models.checkpoint import Checkpoint
+from aftertune.results.run import RunFolder
+from aftertune.words import load_words
+
+Progress = Callable[[str, float, float], None]
+
+
+class LayerPlan(Protocol):
+    """Says which layers are read."""
+
+    def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
+        """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Layerwise:
+    """One such analysis, made ready for any number of models.
+
+    ``must_agree(run)`` raises `RunError` if the run holds the same analysis made otherwise; ``is_measured(run, role)``
+    says whether all of it lies there; ``measure(checkpoint, role, run, progress)`` adds what does not;
+    ``show_layers(run, role)`` lets the run show the layers that were asked for.
+    """
+
+    plan: LayerPlan
+    must_agree: Callable[[RunFolder], None]
+    is_measured: Callable[[RunFolder, str], bool]
+    measure: Callable[[Checkpoint, str, RunFolder, Progress], None]
+    show_layers: Callable[[RunFolder, str], None]
+
+
+def make_lexicon_of(study: HeadStudy | None) -> Lexicon:
+    """Words, vectors and plan of a study; raises `WordError` if they can't be used."""
+    asked = study or HeadStudy()
+    return make_lexicon(asked.words, asked.vectors, asked.plan)
+
+
+def read_heads_of(lexicon: Lexicon) -> Layerwise:
+    """Attention heads as word pairs (section 5.1)."""
+    plan = lexicon.plan
+    return Layerwise(
+        plan=plan,
+        must_agree=partial(must_agree, lexicon=lexicon),
+        is_measured=partial(heads_are_measured, plan=plan),
+        measure=lambda checkpoint, role, run, progress: measure_heads(checkpoint, role, lexicon, run, progress),
+        show_layers=partial(show_layers, plan=plan),
+    )
+
+
+def read_concepts_of(study: ConceptStudy | None) -> Layerwise:
+    """Feed-forward layers as directions with words (section 5.2); raises `WordError` if the words can't be used."""
+    asked = study or ConceptStudy()
+    words, plan = load_words(asked.words), asked.plan
+    return Layerwise(
+        plan=plan,
+        must_agree=partial(concepts_must_agree, words=words, plan=plan),
+        is_measured=partial(concepts_are_measured, plan=plan),
+        measure=lambda checkpoint, role, run, progress: measure_concepts(checkpoint, role, words, plan, run, progress),
+        show_layers=partial(show_concept_layers, plan=plan),
+    )

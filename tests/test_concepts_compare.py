@@ -1,0 +1,385 @@
+import json
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from aftertune.comparison import ConceptChange, Finding, RotationTrend, compare_concepts, describe_concepts
+from aftertune.comparison.concept_findings import is_unchanged
+from aftertune.comparison.figure8 import figure8
+from aftertune.comparison.rotation import best_matches, gaps, principal_angles, share_within
+from aftertune.errors import RunError
+from concept_samples import VOCABULARY, make_concepts, orthonormal, turned
+
+UNIT = np.eye(6)
+ANGLES = (0.0, 1e-3, 0.5, 30.0, 45.0, 89.9, 90.0)
+
+
+@pytest.mark.parametrize("degrees", ANGLES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_planted_angle_is_found(degrees: float, dtype: Any) -> None:
+    basis = orthonormal(21, 40)
+    base, outside = basis[:20], basis[20]
+    tuned = turned(base, 0, outside, degrees).astype(dtype)
+    angles = principal_angles(base.astype(dtype), tuned)
+    assert angles.shape == (20,) and (np.diff(angles) >= 0).all()
+    assert angles[-1] == pytest.approx(degrees, abs=1e-4) and angles[:-1] == pytest.approx(np.zeros(19), abs=1e-4)
+    places, found = best_matches(base.astype(dtype), tuned)
+    assert places[1:].tolist() == list(range(1, 20)) and found[1:] == pytest.approx(np.zeros(19), abs=1e-4)
+    if degrees < 90:
+        assert places[0] == 0 and found[0] == pytest.approx(degrees, abs=1e-4)
+
+
+def test_identical_directions_did_not_turn_and_orthogonal_ones_turned_by_90_degrees() -> None:
+    base = orthonormal(10, 30)
+    assert best_matches(base, base)[1].tolist() == [0.0] * 10
+    assert principal_angles(base, base).max() < 1e-9
+    assert principal_angles(UNIT[:2], UNIT[2:5]) == pytest.approx([90, 90])
+    assert best_matches(UNIT[:2], UNIT[2:5])[1] == pytest.approx([90, 90])
+
+
+def test_a_turn_within_the_space_turns_components_but_not_the_space() -> None:
+    tuned = turned(turned(UNIT[:3], 0, UNIT[1], 20), 1, UNIT[0], -20)
+    assert principal_angles(UNIT[:3], tuned) == pytest.approx([0, 0, 0], abs=1e-9)
+    assert best_matches(UNIT[:3], tuned)[1] == pytest.approx([20, 20, 0])
+
+
+def test_the_opposite_direction_is_the_same_component() -> None:
+    places, angles = best_matches(UNIT[:3], -UNIT[[1, 0, 2]])
+    assert places.tolist() == [1, 0, 2] and angles.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_variance_within_a_space_is_weighted() -> None:
+    tuned = turned(UNIT[:2], 1, UNIT[3], 60)
+    assert share_within(tuned, np.array([3.0, 1.0]), UNIT[:2]) == pytest.approx((3 + 0.25) / 4)
+    assert share_within(tuned, np.array([0.0, 0.0]), UNIT[:2]) is None
+
+
+def test_random_spaces_keep_the_share_that_the_yardstick_says() -> None:
+    kept = [share_within(orthonormal(30, 120, seed), np.ones(30), np.eye(120)[:30]) or 0.0 for seed in range(20)]
+    assert np.mean(kept) == pytest.approx(30 / 120, abs=0.01)
+
+
+def test_gaps_are_to_the_nearest_variance() -> None:
+    assert gaps(np.array([10.0, 8.0, 7.9, 4.0])) == pytest.approx([0.2, 0.1 / 8, 0.1 / 7.9, 3.9 / 4])
+    assert np.isnan(gaps(np.array([1.0]))).all()
+    assert gaps(np.array([2.0, 0.0]))[0] == 1 and np.isnan(gaps(np.array([2.0, 0.0]))[1])
+
+
+def test_a_change_turns_a_component_no_further_than_its_gap_allows() -> None:
+    generator = np.random.default_rng(3)
+    basis = orthonormal(12, 12)
+    variances = np.array([10, 9.9, 7, 6.99, 5, 4, 3.5, 3.4, 2, 1.5, 1, 0.5])
+    noise = generator.standard_normal((12, 12)) * 0.01
+    change = noise + noise.T
+    _, vectors = np.linalg.eigh((basis.T * variances) @ basis + change)
+    overlap = np.abs((basis * vectors[:, ::-1].T).sum(axis=1))
+    sines = np.sqrt(1 - np.minimum(overlap, 1) ** 2)
+    limits = 2 * np.linalg.norm(change, 2) / (gaps(variances) * variances)
+    assert (sines <= limits).all() and sines[3] > 10 * sines[4]
+
+
+BASE_WORDS = {(0, 0): [["Tree", "tree", "stone"], ["river", "write"], ["Run", "walk"]]}
+TUNED_WORDS = {(0, 0): [["river", "Write"], ["stone", "TREE", "seven"], ["tell"]]}
+SPECTRUM = {(0, 0): [4.0, 2.0, 1.99, 1.01, 0.0, 0.0]}
+TUNED_SPECTRUM = {(0, 0): [5.0, 3.0, 1.0, 1.0, 0.0, 0.0]}
+
+
+def swapped(degrees: float = 30.0, **known: Any) -> ConceptChange:
+    """Components 1 and 2 change places, the one also its sign; the third turns out of the space."""
+    tuned = turned(np.stack([UNIT[1], -UNIT[0], UNIT[2]]), 2, UNIT[4], degrees)
+    return compare_concepts(
+        make_concepts("old", {(0, 0): UNIT[:3]}, SPECTRUM, BASE_WORDS),
+        make_concepts("new", {(0, 0): tuned}, TUNED_SPECTRUM, TUNED_WORDS),
+        **known,
+    )
+
+
+def test_each_component_stands_beside_its_best_match() -> None:
+    frame = swapped().components
+    assert frame.columns == [
+        *("layer", "expert", "rank", "match_rank", "angle", "gap", "variance_share_base", "variance_share_tuned"),
+        *("words_kept", "words_base", "words_tuned", "words_gained", "words_lost"),
+    ]
+    assert frame.select("layer", "expert", "rank", "match_rank").rows() == [(0, 0, 1, 2), (0, 0, 2, 1), (0, 0, 3, 3)]
+    assert frame["angle"].to_list() == pytest.approx([0, 0, 30])
+    assert frame["gap"].to_list() == pytest.approx([0.5, 0.005, 0.01 / 1.99])
+    assert frame["variance_share_base"].to_list() == pytest.approx([4 / 9, 2 / 9, 1.99 / 9])
+    assert frame["variance_share_tuned"].to_list() == pytest.approx([0.3, 0.5, 0.1])
+
+
+def test_words_are_kept_gained_and_lost_however_they_are_capitalised() -> None:
+    frame = swapped().components
+    assert frame["words_kept"].to_list() == [1.0, 1.0, 0.0]
+    assert frame["words_gained"].to_list() == [["seven"], [], ["tell"]]
+    assert frame["words_lost"].to_list() == [[], [], ["Run", "walk"]]
+    assert frame["words_base"][0].to_list() == ["Tree", "tree", "stone"]
+    assert frame["words_tuned"][0].to_list() == ["stone", "TREE", "seven"]
+    mirror = swapped().tuned_components
+    assert mirror["words_kept"].to_list() == pytest.approx([1, 2 / 3, 0])
+    assert mirror["words_gained"].to_list() == [[], ["seven"], ["tell"]]
+    assert mirror["words_base"][1].to_list() == ["Tree", "tree", "stone"]
+
+
+def test_words_that_differ_in_capitals_count_once() -> None:
+    base = make_concepts("old", {(0, 0): UNIT[:2]}, words={(0, 0): [["Tree", "tree", "stone"], []]})
+    tuned = make_concepts("new", {(0, 0): UNIT[:2]}, words={(0, 0): [["stone", "river"], ["run"]]})
+    assert compare_concepts(base, tuned).components["words_kept"].to_list() == [1 / 2, None]
+
+
+def test_a_network_says_how_far_it_turned_and_what_it_keeps() -> None:
+    (row,) = swapped().networks.to_dicts()
+    assert (row["layer"], row["expert"], row["n_separated"]) == (0, 0, 1)
+    assert row["mean_principal_angle"] == pytest.approx(10) and row["largest_principal_angle"] == pytest.approx(30)
+    assert row["mean_component_angle"] == pytest.approx(10) and row["mean_separated_angle"] == pytest.approx(0)
+    assert row["kept_in_order"] == pytest.approx(1 / 3) and row["words_kept"] == pytest.approx(2 / 3)
+    cosine = np.cos(np.deg2rad(30)) ** 2
+    assert row["variance_kept"] == pytest.approx((5 + 3 + cosine) / 9)
+    assert row["variance_lost"] == pytest.approx(1 - (4 + 2 + 1.99 * cosine) / 7.99)
+    assert row["share_base"] == pytest.approx(7.99 / 9) and row["share_tuned"] == pytest.approx(0.9)
+
+
+def test_new_components_are_no_best_match() -> None:
+    base = make_concepts("old", {(0, 0): np.stack([UNIT[0], UNIT[1]]), (1, 0): UNIT[:2]})
+    diagonal = np.stack([(UNIT[0] + UNIT[1]) / np.sqrt(2), UNIT[3]])
+    change = compare_concepts(base, make_concepts("new", {(0, 0): diagonal, (1, 0): UNIT[:2]}))
+    assert change.components["match_rank"].to_list() == [1, 1, 1, 2]
+    assert change.new_components().select("layer", "rank", "angle").rows() == [(0, 2, pytest.approx(90))]
+    assert swapped().new_components().height == 0
+
+
+def by_layer(degrees: list[float], outside: int = 4, **known: Any) -> ConceptChange:
+    """The second of three components turns by so much in each layer; ``outside`` is the axis that it turns to."""
+    base = {(layer, 0): UNIT[:3] for layer in range(len(degrees))}
+    tuned = {(layer, 0): turned(UNIT[:3], 1, UNIT[outside], angle) for layer, angle in enumerate(degrees)}
+    settings = {"n_groups": 2, **known}
+    return compare_concepts(make_concepts("old", base), make_concepts("new", tuned), **settings)
+
+
+def test_rotation_averages_networks_in_groups_of_layers() -> None:
+    rows = by_layer([3.0, 9.0, 30.0, 6.0]).rotation
+    assert [(row.layers, row.pooled) for row in rows] == [("0-1", False), ("2-3", False), ("all", True)]
+    assert [row.component_angle.mean for row in rows] == pytest.approx([2, 6, 4])
+    assert rows[2].component_angle.std == pytest.approx(np.std([1, 3, 10, 2]))
+    assert [row.subspace_angle.mean for row in rows] == pytest.approx([2, 6, 4])
+    assert [row.largest_angle.mean for row in rows] == pytest.approx([6, 18, 12])
+    assert rows[0].component_angle_interval == pytest.approx((1, 3))
+    assert rows[0].words_kept_interval == (1.0, 1.0) and rows[2].kept_in_order.mean == 1
+    assert (rows[2].component_angle.n, rows[2].n_separated, rows[2].separated_angle.n) == (4, 12, 4)
+    weights, kept = np.array([1, 1 / 2, 1 / 3]), np.cos(np.deg2rad([3, 9])) ** 2
+    assert rows[0].variance_kept.mean == pytest.approx(
+        ((weights.sum() - weights[1] * (1 - kept)) / weights.sum()).mean()
+    )
+
+
+def test_experts_are_networks_of_their_own() -> None:
+    base = {(0, 0): UNIT[:2], (0, 1): UNIT[2:4], (2, 0): UNIT[:2]}
+    tuned = base | {(0, 1): UNIT[[3, 2]]}
+    change = compare_concepts(make_concepts("old", base), make_concepts("new", tuned))
+    assert change.networks.select("layer", "expert", "kept_in_order").rows() == [(0, 0, 1.0), (0, 1, 0.0), (2, 0, 1.0)]
+    assert (change.n_networks, change.layers, change.rotation[0].component_angle.n) == (3, (0, 2), 2)
+
+
+def test_only_well_separated_components_count_as_such() -> None:
+    spectra = {(0, 0): [4.0, 3.961, 3.0, 2.968], (1, 0): [1.0, 1.0, 1.0, 0.999]}
+    base = {(layer, 0): UNIT[:3] for layer in (0, 1)}
+    tuned = {(layer, 0): turned(UNIT[:3], 2, UNIT[4], 40) for layer in (0, 1)}
+    change = compare_concepts(make_concepts("old", base, spectra), make_concepts("new", tuned, spectra), n_groups=1)
+    assert change.networks["mean_separated_angle"].to_list() == [pytest.approx(40), None]
+    row = change.rotation[-1]
+    assert (row.n_separated, row.separated_angle.n) == (1, 1) and row.separated_angle.mean == pytest.approx(40)
+    assert row.component_angle.mean == pytest.approx(40 / 3)
+
+
+def test_figure8_accumulates_shares_of_variance() -> None:
+    rows = figure8({"old": {(0, 0): np.array([3.0, 1.0]), (1, 0): np.array([2.0, 1.0, 1.0])}}, 2)
+    assert [(row.model, row.rank, row.accumulated.n) for row in rows] == [("old", 1, 2), ("old", 2, 2), ("old", 3, 2)]
+    assert [row.accumulated.mean for row in rows] == pytest.approx([0.625, 0.875, 1])
+    assert [row.accumulated.std for row in rows] == pytest.approx([0.125, 0.125, 0])
+    assert figure8({"old": {(0, 0): np.zeros(3)}}, 2) == ()
+
+
+def test_figure8_shows_some_of_many_ranks() -> None:
+    flat = {"old": {(0, 0): np.ones(4096)}, "new": {(0, 0): np.ones(4096)}}
+    rows = [row for row in figure8(flat, 300) if row.model == "new"]
+    assert len(rows) <= 200 and {1, 300, 4096} <= {row.rank for row in rows}
+    assert [row.accumulated.mean for row in rows] == pytest.approx([row.rank / 4096 for row in rows])
+    assert len(figure8({"old": {(0, 0): np.ones(200)}}, 300)) == 200
+
+
+def test_depth_is_tested_by_permuting_layers() -> None:
+    angles = [1.0, 4.0, 2.0, 8.0, 16.0]
+    trend = by_layer(angles).trend
+    assert (trend.n_layers, trend.n_networks) == (5, 5)
+    assert trend.correlation == pytest.approx(stats.spearmanr(range(5), angles).statistic)
+    as_far = [
+        abs(stats.spearmanr(order, angles).statistic) >= trend.correlation - 1e-9 for order in permutations(range(5))
+    ]
+    assert trend.p_value == pytest.approx(np.mean(as_far))
+    assert (trend.subspace_correlation, trend.subspace_p_value) == (trend.correlation, trend.p_value)
+    assert by_layer([1.0, 2.0]).trend == RotationTrend(2, 2, None, None, None, None)
+
+
+def test_spaces_that_did_not_turn_have_no_trend() -> None:
+    base = {(layer, 0): orthonormal(4, 9, layer) for layer in range(5)}
+    tuned = {
+        (layer, 0): turned(turned(rows, 0, rows[1], 4.0 * layer), 1, rows[0], -4.0 * layer)
+        for (layer, _), rows in base.items()
+    }
+    trend = compare_concepts(make_concepts("old", base), make_concepts("new", tuned)).trend
+    assert trend.correlation == pytest.approx(1) and trend.p_value == pytest.approx(2 / 120)
+    assert (trend.subspace_correlation, trend.subspace_p_value) == (None, None)
+
+
+def test_angles_in_float32_are_those_in_float64() -> None:
+    base = orthonormal(30, 64)
+    tuned = np.linalg.qr((base + 0.01 * orthonormal(30, 64, 1)).T)[0].T
+    pairs = [
+        compare_concepts(
+            *(make_concepts(name, {(0, 0): rows}, dtype=dtype) for name, rows in (("a", base), ("b", tuned)))
+        )
+        for dtype in (np.float64, np.float32)
+    ]
+    double, single = (change.components["angle"].to_numpy() for change in pairs)
+    assert single == pytest.approx(double, abs=1e-4) and double.max() < 5
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        ({"directions": {(0, 0): UNIT[:2]}}, r"layers is \(0, 1\) against \(0,\)"),
+        ({"directions": {(0, 0): np.eye(7)[:2], (1, 0): np.eye(7)[:2]}}, "d_model is 6 against 7"),
+        ({"vocabulary": [*VOCABULARY, "more"]}, r"the words differ \(8 against 9\)"),
+        ({"settings": {"n_components": 200, "n_words": 2}}, "n_components is 300 against 200"),
+        (
+            {"directions": {(0, 0): UNIT[:2], (1, 0): UNIT[:2], (1, 1): UNIT[:2]}},
+            r"the components that were read are not of the same networks \(4 of 2 networks against 6 of 3 networks\)",
+        ),
+    ],
+)
+def test_readings_that_were_not_made_alike_are_refused(other: dict[str, Any], text: str) -> None:
+    directions = {(0, 0): UNIT[:2], (1, 0): UNIT[:2]}
+    with pytest.raises(RunError, match=f"not read alike: {text}"):
+        compare_concepts(make_concepts("old", directions), make_concepts("new", **{"directions": directions, **other}))
+
+
+def test_one_model_and_no_groups_are_refused() -> None:
+    reading = make_concepts("old", {(0, 0): UNIT[:2]})
+    with pytest.raises(RunError, match="Both readings are of the model 'old'"):
+        compare_concepts(reading, reading)
+    with pytest.raises(RunError, match="0 groups of layers"):
+        swapped(n_groups=0)
+
+
+def test_the_change_is_plain_json() -> None:
+    change = swapped()
+    data = change.to_dict()
+    assert data == json.loads(json.dumps(data, allow_nan=False))
+    assert (data["n_components"], data["n_words"], data["d_model"], data["layers"]) == (3, 8, 6, [0])
+    assert data["rotation"][-1]["component_angle"]["mean"] == pytest.approx(10)
+    assert data["networks"][0]["words_kept"] == pytest.approx(2 / 3) and data["trend"]["n_networks"] == 1
+    assert data["figure8"][0] == {
+        **{"model": "old", "rank": 1, "accumulated": {"n": 1, "mean": pytest.approx(4 / 9), "std": 0.0}}
+    }
+    assert not {"components", "tuned_components"} & set(data)
+
+
+def test_the_numbers_come_from_the_seed() -> None:
+    angles = [3.0, 9.0, 30.0, 6.0, 7.0, 40.0, 11.0, 2.0, 31.0, 8.0]
+    assert by_layer(angles).to_dict() == by_layer(angles).to_dict() != by_layer(angles, seed=1).to_dict()
+
+
+def test_a_network_without_variance_is_not_defined() -> None:
+    nothing = {(0, 0): [0.0, 0.0]}
+    base, tuned = (make_concepts(name, {(0, 0): UNIT[:2]}, nothing) for name in ("old", "new"))
+    change = compare_concepts(base, tuned)
+    (row,) = change.networks.to_dicts()
+    assert (row["variance_kept"], row["variance_lost"], row["mean_separated_angle"]) == (None, None, None)
+    assert change.rotation[-1].variance_kept.n == 0 and change.figure8 == ()
+    describe_concepts(change)
+
+
+def sentences(change: ConceptChange) -> list[str]:
+    return [found.sentence for found in describe_concepts(change)]
+
+
+def test_identical_readings_did_not_change() -> None:
+    change = by_layer([0.0] * 4)
+    (found,) = describe_concepts(change)
+    assert is_unchanged(change) and found.headline == "Concepts: nothing changed" and found.significant is None
+    assert "The 12 components of 4 feed-forward networks" in found.sentence
+    assert found.evidence == {"n_networks": 4, "n_components": 12}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"directions": {(0, 0): turned(UNIT[:2], 1, UNIT[3], 0.01)}},
+        {"directions": {(0, 0): UNIT[[1, 0]]}},
+        {"variances": {(0, 0): [2.0, 1.01]}},
+        {"words": {(0, 0): [["Tree", "stone"], ["river", "tell"]]}},
+    ],
+)
+def test_any_difference_is_a_change(other: dict[str, Any]) -> None:
+    known = {"directions": {(0, 0): UNIT[:2]}, "variances": {(0, 0): [2.0, 1.0]}}
+    assert not is_unchanged(compare_concepts(make_concepts("old", **known), make_concepts("new", **{**known, **other})))
+    assert is_unchanged(compare_concepts(make_concepts("old", **known), make_concepts("new", **known)))
+
+
+def test_findings_say_how_far_spaces_and_components_turned() -> None:
+    spaces, components, words = describe_concepts(swapped())
+    assert spaces.headline == "Concepts: spaces turned by 10.0° on average and keep 97.2% of the variance"
+    assert "lie 10.0° apart" in spaces.sentence and "the largest angle of a network is 30.0°" in spaces.sentence
+    assert "A space that has nothing to do with them would hold 50.0% on average." in spaces.sentence
+    assert components.headline == "Concepts: a component turned by 10.0° on average, a well-separated one by 0.0°"
+    assert "33.3% have a best match of the same rank" in components.sentence
+    assert "The 1 of 3 whose variance differs from all others of their network by 1% or more" in components.sentence
+    assert words.headline == "Concepts: components keep 66.7% of their words"
+    assert "0 of the 3 components of new are the best match of none of old." in words.sentence
+    for found in (spaces, components, words):
+        assert found.significant is None and found.sentence.endswith("This is a description; no test was made.")
+        assert "  " not in found.sentence and "By layers" not in found.sentence
+        assert all(value is None or isinstance(value, int | float) for value in found.evidence.values())
+
+
+def test_findings_name_groups_of_layers_and_intervals() -> None:
+    spaces, components, words, _ = describe_concepts(by_layer([3.0, 9.0, 30.0, 6.0]))
+    assert "By layers: 0-1 2.0°, 2-3 6.0°." in spaces.sentence and "By layers: 0-1 2.0°" in components.sentence
+    assert "lie 4.0° [" in components.sentence and "100.0% [100.0%, 100.0%]" in words.sentence
+    assert "By layers: 0-1 100.0%, 2-3 100.0%." in words.sentence
+
+
+def test_components_that_fill_the_space_say_so() -> None:
+    base, tuned = (make_concepts(name, {(0, 0): rows}) for name, rows in (("old", UNIT), ("new", UNIT[::-1])))
+    assert "span the whole of the model's space" in sentences(compare_concepts(base, tuned))[0]
+
+
+def test_without_well_separated_components_nothing_is_said_of_them() -> None:
+    flat = {(0, 0): [1.0, 1.0, 1.0, 1.0]}
+    tuned = turned(UNIT[:3], 0, UNIT[4], 5)
+    change = compare_concepts(
+        make_concepts("old", {(0, 0): UNIT[:3]}, flat), make_concepts("new", {(0, 0): tuned}, flat)
+    )
+    found = describe_concepts(change)[1]
+    assert found.headline == "Concepts: a component turned by 1.7° on average"
+    assert "None of the 3 has a variance that differs" in found.sentence and found.evidence["separated_angle"] is None
+
+
+def trend_finding(**known: Any) -> Finding:
+    change = by_layer([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    return describe_concepts(replace(change, trend=replace(change.trend, **known)))[-1]
+
+
+def test_a_trend_with_depth_is_claimed_where_spaces_show_it_too() -> None:
+    found = trend_finding()
+    assert found.headline == "Concepts: components of deeper layers turned more" and found.significant is True
+    assert "rank correlation of +1.00 (p = 0.0028), layers permuted" in found.sentence
+    assert "turned less" in trend_finding(correlation=-0.9, subspace_correlation=-0.9).headline
+    for doubt in ({"subspace_correlation": -0.9}, {"subspace_p_value": 0.05}, {"subspace_correlation": None}):
+        doubted = trend_finding(**doubt)
+        assert doubted.significant is False and doubted.headline.endswith("more, their spaces not shown to")
+    none = trend_finding(p_value=0.05)
+    assert none.significant is False and none.headline == "Concepts: no trend with depth shown"

@@ -1,0 +1,102 @@
+"""``aftertune concepts`` and the concepts part of a comparison: run folder, report, and the same numbers by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import aftertune
+from aftertune.comparison import Comparison
+from command_line import CommandLine, save_checkpoint
+
+pytest_plugins = ("cli_fixtures",)
+WORDS = ["cat", "mat", "text", "answer", "question", "rewrite", "sat", "the", "on", "input"]
+STUDY = aftertune.ConceptStudy(WORDS, aftertune.ConceptPlan(6, 4))
+ALONE = ("attribution", "heads")
+
+
+@pytest.fixture(scope="module")
+def compared(base: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    run = tmp_path_factory.mktemp("concepts") / "run"
+    return run, aftertune.compare(base, tuned, run, concepts=STUDY, skip=ALONE, device="cpu")
+
+
+def test_a_comparison_is_that_of_both_readings(base: Path, tuned: Path, compared: tuple[Path, Comparison]) -> None:
+    run, found = compared
+    assert found.concepts is not None
+    readings = [aftertune.read_concepts(aftertune.load(place), WORDS, 6, 4) for place in (base, tuned)]
+    for role, reading in zip(("base", "tuned"), readings, strict=True):
+        saved = aftertune.open_concepts(run, role)
+        assert saved.components.equals(reading.components) and saved.settings == reading.settings
+    expected = aftertune.compare_concepts(*readings)
+    assert found.concepts.to_dict() == expected.to_dict()
+    assert found.concepts.components.equals(expected.components)
+
+
+def test_the_report_comes_again_from_the_saved_run(compared: tuple[Path, Comparison]) -> None:
+    run, found = compared
+    assert aftertune.write_report(run).to_dict() == found.to_dict()
+    page = (run / "report.html").read_text("utf-8")
+    assert "Concepts" in page and (run / "tables" / "rotation.csv").exists()
+    assert json.loads((run / "comparison.json").read_text("utf-8"))["heads"] is None
+
+
+def test_the_same_weights_are_not_turned(base: Path, tmp_path: Path) -> None:
+    pair = aftertune.Subject(base, name="one"), aftertune.Subject(base, name="other")
+    found = aftertune.compare(*pair, tmp_path / "run", concepts=STUDY, skip=ALONE, device="cpu")
+    assert found.concepts is not None
+    assert found.concepts.networks["largest_principal_angle"].max() < 1e-4
+    assert found.concepts.networks["words_kept"].min() == 1
+
+
+def test_a_finished_run_is_not_read_again(base: Path, tuned: Path, compared: tuple[Path, Comparison]) -> None:
+    seen: list[str] = []
+    run, found = compared
+    progress = lambda what, *_: seen.append(what)  # noqa: E731
+    again = aftertune.compare(base, tuned, run, concepts=STUDY, skip=ALONE, device="cpu", progress=progress)
+    assert again.to_dict() == found.to_dict() and seen == []
+    other = aftertune.ConceptStudy(WORDS[:-1], STUDY.plan)
+    with pytest.raises(aftertune.RunError, match=r"concepts\.words\.n was 10, is now 9"):
+        aftertune.compare(base, tuned, run, concepts=other, skip=ALONE, device="cpu")
+
+
+def test_the_command_reads_and_finds(cli: CommandLine, base: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(WORDS))
+    given = (
+        "concepts",
+        base,
+        "--run",
+        "run",
+        "--words",
+        words,
+        "--components",
+        "5",
+        "--n-words",
+        "3",
+        "--device",
+        "cpu",
+    )
+    assert "The first component of every layer" in cli.succeeds(*given, "--layers", "0")
+    told = json.loads(cli.succeeds(*given, "--json"))
+    reading = aftertune.open_concepts("run")
+    assert told["layers"] == [0, 1, 2] and told["components"] == json.loads(json.dumps(reading.components.to_dicts()))
+    expected = reading.concepts_with("Cat")
+    found = json.loads(cli.succeeds(*given, "--json", "--find", "Cat"))
+    assert len(found["components"]) == expected.height > 0
+    assert f"Components with 'Cat': {expected.height}" in cli.succeeds(*given, "--find", "Cat")
+
+
+def test_mistakes_are_told_in_one_message(cli: CommandLine, base: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(WORDS))
+    given = ("concepts", base, "--run", "run", "--words", words, "--device", "cpu")
+    assert cli.refuses(*given, "--layers", "7").startswith("The layers '7' are not all there: the model has 3, 0 to 2.")
+    assert "none.txt" in cli.refuses("concepts", base, "--run", "run", "--words", "none.txt")
+    assert "--components" in cli.refuses_usage(*given, "--components", "0")
+    cli.succeeds(*given, "--layers", "0", "--components", "4")
+    message = cli.refuses(*given, "--layers", "0", "--components", "5")
+    assert "concepts.plan.n_components was 4, is now 5" in message
+    other = save_checkpoint(tmp_path / "other", seed=3)
+    message = cli.refuses("concepts", other, "--run", "run", "--words", words, "--components", "4", "--device", "cpu")
+    assert "holds a run with other settings: model.checkpoint was " in message
