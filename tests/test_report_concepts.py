@@ -142,12 +142,13 @@ def test_files_are_all_there(written: Path) -> None:
 
 def test_the_chart_of_variance_has_means_and_bands() -> None:
     rows = [figure8_row("b", 64, 0.5), figure8_row("t", 64, 0.25) | {"accumulated": spread(0.25, None)}]
-    spec = variance_chart([*rows, {"model": "t", "rank": 65, "accumulated": spread(None, None)}], "b", "t", 300)
+    spec = variance_chart([*rows, {"model": "t", "rank": 65, "accumulated": spread(None, None)}], "b", "t", 63)
     assert spec["datasets"]["figure8"] == [
         {"model": "b", "rank": 64, "mean": 0.5, "low": 0.46875, "high": 0.53125},
         {"model": "t", "rank": 64, "mean": 0.25, "low": 0.25, "high": 0.25},
     ]
-    assert spec["datasets"]["read"] == [{"rank": 300}]
+    assert spec["datasets"]["read"] == [{"rank": 63}]
+    assert variance_chart(rows, "b", "t", 64)["datasets"]["read"] == []
 
 
 def test_the_chart_of_angles_has_every_network_and_leaves_the_undefined_out() -> None:

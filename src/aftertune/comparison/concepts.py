@@ -132,9 +132,7 @@ def _defined(networks: pl.DataFrame, column: str) -> Scores:
 
 def _trend(networks: pl.DataFrame, seed: int) -> RotationTrend:
     columns = ("mean_component_angle", "mean_principal_angle")
-    angles = networks.select("layer", pl.col(columns).round(ANGLE_DIGITS))  # ranks would take rounding for a trend
-    return RotationTrend(
-        networks["layer"].n_unique(),
-        networks.height,
-        *(number for c in columns for number in layer_trend(angles, c, seed)),
-    )
+    # Rounded, since ranks would take what rounding left of angles of 0 for a trend.
+    angles = networks.select("layer", pl.col(columns).round(ANGLE_DIGITS))
+    component, subspace = (layer_trend(angles, column, seed) for column in columns)
+    return RotationTrend(networks["layer"].n_unique(), networks.height, *component, *subspace)

@@ -10,7 +10,7 @@ TITLES = {
     "table3": "Table 3. Do heads take up pairs with the words asked about more often than with other verbs?",
     "heads": "Every head",
     "rotation": "How far the directions of the feed-forward layers turned, by depth",
-    "figure8": "Figure 8. How much of the variance the first components explain",
+    "figure8": "Figure 8. Accumulated variance",
     "angles": "How far the directions turned, layer by layer",
     "concepts": "Every component",
 }
@@ -76,8 +76,8 @@ CAPTIONS = {
     "figure8": (
         "The share of the variance of a network's neurons that its first components explain together: mean over "
         "networks, and a band of one standard deviation to either side. A line that rises slowly says that the "
-        "neurons write in many directions. The dotted line marks how many components of each network were read for "
-        "words. The CSV has the numbers of the lines."
+        "neurons write in many directions. A dotted line marks how many components of each network were read for "
+        "words, where it was not all of them. The CSV has the numbers of the lines."
     ),
     "angles": (
         "One mark for each network and kind of angle, a line through the mean of each layer, counted from 0. Spaces: "

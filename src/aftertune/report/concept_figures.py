@@ -22,27 +22,30 @@ ANGLES = {
 COLOURS = ["#7463d6", "#0f8a70", "#a58a4b"]
 DASHES = [[1, 0], [6, 3], [2, 2]]
 SHAPES = ["circle", "triangle-up", "square"]
-LONGEST_LABEL = 320
+# Without its own opacity and stroke the legend would show the pale band instead of the line.
+LEGEND: dict[str, Any] = {"labelLimit": 320, "symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 2}
+MOST_TICKS = 12
 
 
 def variance_chart(rows: Sequence[Row], base: str, tuned: str, n_components: int) -> Spec:
-    """Figure 8: mean over networks and a band of one standard deviation; dotted, how many components were read."""
+    """Figure 8: mean over networks and a band of one standard deviation; dotted, how many were read, if not all."""
     values = [_variance_point(row) for row in rows if row["accumulated"]["mean"] is not None]
     names = [base, tuned]
     colour = alt.Scale(domain=names, range=[BASE, TUNED])
     plain = alt.Chart(alt.NamedData(name="figure8")).encode(
         x=alt.X("rank:Q", title="number of components, largest first", scale=alt.Scale(nice=False)),
-        color=alt.Color("model:N", scale=colour, title=None, legend=alt.Legend(labelLimit=LONGEST_LABEL)),
+        color=alt.Color("model:N", scale=colour, title=None, legend=alt.Legend(**LEGEND)),
     )
     axis = alt.Axis(format=".0%")
-    band = plain.mark_area(opacity=0.16, strokeWidth=0).encode(
+    band = plain.mark_area(opacity=0.16, strokeWidth=0, clip=True).encode(
         y=alt.Y("low:Q", title="accumulated share of variance", axis=axis, scale=alt.Scale(domainMin=0)), y2="high:Q"
     )
     dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=names, range=DASHES[:2]), title=None)
     line = plain.mark_line(strokeWidth=2).encode(y="mean:Q", strokeDash=dash)
     read = alt.Chart(alt.NamedData(name="read")).mark_rule(strokeDash=[2, 3], color=GREY).encode(x="rank:Q")
     layers = alt.layer(read, band, line).properties(width=330, height=210)
-    return styled(layers, {"figure8": values, "read": [{"rank": n_components}]})
+    is_part = any(value["rank"] > n_components for value in values)
+    return styled(layers, {"figure8": values, "read": [{"rank": n_components}] if is_part else []})
 
 
 def angles_chart(networks: Sequence[Row]) -> Spec:
@@ -50,22 +53,22 @@ def angles_chart(networks: Sequence[Row]) -> Spec:
     values = list(_angle_points(networks))
     names = list(ANGLES.values())
     layers = sorted({row["layer"] for row in networks})
+    colour = alt.Scale(domain=names, range=COLOURS)
     plain = alt.Chart(alt.NamedData(name="angles")).encode(
-        x=alt.X("layer:Q", title="layer", axis=alt.Axis(tickMinStep=1, format="d"), scale=_around(layers)),
-        color=alt.Color(
-            "angle of:N",
-            scale=alt.Scale(domain=names, range=COLOURS),
-            title="angle of",
-            legend=alt.Legend(labelLimit=LONGEST_LABEL),
-        ),
+        x=alt.X("layer:Q", title="layer", axis=alt.Axis(values=_ticks(layers), format="d"), scale=_around(layers)),
+        color=alt.Color("angle of:N", scale=colour, title="angle of", legend=alt.Legend(symbolStrokeWidth=0)),
     )
-    dash = alt.StrokeDash("angle of:N", scale=alt.Scale(domain=names, range=DASHES), title="angle of")
+    dash = alt.StrokeDash("angle of:N", scale=alt.Scale(domain=names, range=DASHES), legend=None)
     shape = alt.Shape("angle of:N", scale=alt.Scale(domain=names, range=SHAPES), title="angle of")
     line = plain.mark_line(strokeWidth=2).encode(y=alt.Y("mean(degrees):Q"), strokeDash=dash)
     points = plain.mark_point(size=34, filled=True, opacity=0.9).encode(
         y=alt.Y("degrees:Q", title="mean angle, degrees", scale=alt.Scale(domainMin=0)), shape=shape
     )
     return styled(alt.layer(points, line).properties(width=330, height=210), {"angles": values})
+
+
+def _ticks(layers: Sequence[int]) -> list[int]:
+    return list(layers[:: -(-len(layers) // MOST_TICKS)])
 
 
 def _around(layers: Sequence[int]) -> alt.Scale:

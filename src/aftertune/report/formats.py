@@ -149,9 +149,9 @@ def latex_p(value: Any) -> str:
     return f"${'<' if plain.startswith('<') else ''}{mantissa}\\times10^{{{exponent}}}$"
 
 
-def latex_spread(plain: str) -> str:
-    """A written mean and standard deviation with LaTeX's sign."""
-    return latex_text(plain).replace("±", r"$\pm$")
+def latex_of(write: Format) -> Format:
+    """How a kind of value is written in LaTeX, with its own sign between a mean and a standard deviation."""
+    return lambda value: latex_text(write(value)).replace("±", r"$\pm$")
 
 
 def latex_change(plain: str) -> str:
@@ -159,8 +159,7 @@ def latex_change(plain: str) -> str:
     return latex_text(plain) if plain == DASH else f"${plain}$"
 
 
-LATEX: dict[str, Format] = {kind: (lambda value, f=f: latex_text(f(value))) for kind, f in PLAIN.items()} | {
-    **{kind: (lambda value, f=PLAIN[kind]: latex_spread(f(value))) for kind in SPREADS},
+LATEX: dict[str, Format] = {kind: latex_of(write) for kind, write in PLAIN.items()} | {
     "p": latex_p,
     "change": lambda value: latex_change(PLAIN["change"](value)),
     "percent_change": lambda value: latex_change(PLAIN["percent_change"](value)),
@@ -185,9 +184,14 @@ def html_p(value: Any) -> Markup:
     return Markup("{}{}&#8239;×&#8239;10<sup>{}</sup>").format(sign, mantissa, exponent.replace("-", "−"))
 
 
-HTML: dict[str, Format] = PLAIN | {
+def html_spread(write: Format) -> Format:
+    """How a mean and standard deviation are written, with room around the sign."""
+    return lambda value: write(value).replace("±", " ± ")
+
+
+HTML: dict[str, Format] = PLAIN | {kind: html_spread(PLAIN[kind]) for kind in SPREADS}
+HTML |= {
     "p": html_p,
-    **{kind: (lambda value, f=PLAIN[kind]: f(value).replace("±", " ± ")) for kind in SPREADS},
     "change": lambda value: number(value, signed=True).replace("-", "−"),
     "interval": lambda value: interval(value).replace("-", "−"),
     "percent_change": lambda value: PLAIN["percent_change"](value).replace("-", "−"),
