@@ -58,8 +58,9 @@ def finished(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS), "utf-8")
     run = folder / "runs" / "mine"
     plan = aftertune.Plan(max_new_tokens=6, check=1)
-    heads = aftertune.HeadStudy(aftertune.load_words(limit=3000))
-    aftertune.compare(checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", plan, heads)
+    words = aftertune.load_words(limit=3000)
+    weights = aftertune.HeadStudy(words), aftertune.ConceptStudy(words)
+    aftertune.compare(checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", plan, *weights)
     maps = pq.read_table(run / "maps.parquet")
     assert set(maps.column("model").to_pylist()) == {"base", TUNED}
     return folder
@@ -126,8 +127,8 @@ def test_every_file_of_a_run_is_documented(finished: Path) -> None:
 
 def as_documented(parts: tuple[str, ...]) -> str:
     """How the page names a file: by its folder, or with the prompt's id or the first layer and model of many."""
-    if parts[0] == "heads":
-        return "/".join(parts) if parts[1] == "words" else f"heads/{parts[1]}/base/layer-000.parquet"
+    if parts[0] in ("heads", "concepts"):
+        return "/".join(parts) if parts[1] == "words" else f"{parts[0]}/{parts[1]}/base/layer-000.parquet"
     if len(parts) == 3:
         return f"{parts[0]}/{parts[1]}/ID.parquet"
     return parts[0] if len(parts) == 1 else f"{parts[0]}/"
@@ -143,6 +144,9 @@ def as_documented(parts: tuple[str, ...]) -> str:
         ("heads/neurons", "heads/neurons/tuned/layer-000.parquet"),
         ("heads/controls", "heads/controls/tuned/layer-000.parquet"),
         ("heads/control_neurons", "heads/control_neurons/tuned/layer-000.parquet"),
+        ("concepts/words", "concepts/words/words.parquet"),
+        ("concepts/components", "concepts/components/tuned/layer-000.parquet"),
+        ("concepts/spectra", "concepts/spectra/tuned/layer-000.parquet"),
         ("maps.parquet", "maps.parquet"),
     ],
 )

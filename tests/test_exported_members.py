@@ -14,15 +14,18 @@ from aftertune.results.heads import FRAMES
 
 SOURCE = Path(aftertune.__file__)
 FUNCTIONS = sorted(name for name in aftertune.__all__ if inspect.isfunction(getattr(aftertune, name)))
-ERRORS = ["AftertuneError", "AttributionError", "CheckpointError", "PromptError", "RunError", "WordError"]
+ERRORS = [
+    *("AftertuneError", "AnnotationError", "AttributionError", "CheckpointError"),
+    *("PromptError", "RunError", "WordError"),
+]
 TYPES = [
-    *("ConceptChange", "ConceptPlan", "ConceptReading", "ConceptStudy"),
+    *("AnnotationPlan", "ConceptChange", "ConceptPlan", "ConceptReading", "ConceptStudy"),
     *("Attribution", "Checkpoint", "HeadChange", "HeadPlan", "HeadReading", "HeadStudy", "Message", "Plan", "Prompt"),
     *("SalientMap", "Subject", "Vectors", "Words"),
 ]
 WITHOUT_TORCH = [
     *("score", "write_report", "read_prompts", "Attribution", "SalientMap"),
-    *("compare_concepts", "open_concepts", "ConceptReading", "ConceptChange"),
+    *("compare_concepts", "open_annotations", "open_concepts", "ConceptReading", "ConceptChange"),
     *("compare_heads", "open_heads", "load_words", "load_vectors", "HeadReading", "HeadChange"),
 ]
 HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "scipy", "pyarrow", "polars", "altair", "vl_convert")
@@ -59,7 +62,7 @@ def test_all_is_what_type_checkers_see_and_what_is_served() -> None:
 def test_all_is_what_this_version_promises() -> None:
     of_responses = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score", "write_report"]
     of_heads = ["compare_heads", "load_vectors", "load_words", "open_heads", "read_heads"]
-    of_concepts = ["compare_concepts", "open_concepts", "read_concepts"]
+    of_concepts = ["annotate", "compare_concepts", "open_annotations", "open_concepts", "read_concepts"]
     assert sorted([*of_responses, *of_heads, *of_concepts, *TYPES, *ERRORS]) == aftertune.__all__
     assert sorted([*of_responses, *of_heads, *of_concepts]) == FUNCTIONS
 
@@ -135,6 +138,8 @@ def test_the_errors_are_one_tree(name: str) -> None:
         ("read_concepts", ["model", "words", "n_components", "n_words"]),
         ("compare_concepts", ["base", "tuned"]),
         ("open_concepts", ["run", "role"]),
+        ("annotate", ["run", "server", "model", "plan"]),
+        ("open_annotations", ["run", "annotator"]),
         ("load_words", ["source", "limit"]),
         ("load_vectors", ["source", "words", "trust"]),
         ("HeadStudy", ["words", "vectors", "verbs", "plan"]),

@@ -95,7 +95,7 @@ def is_in(name: str, package: str) -> bool:
 
 def test_torch_and_hugging_face_stay_where_models_are_read() -> None:
     known = {area(name) for name in MODULES if imports_of(name) & {"torch", "transformers", "peft"}}
-    assert known == {"models", "attribution", "heads", "concepts", "words"}
+    assert known == {"models", "attribution", "heads", "concepts", "annotation", "words"}
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:

@@ -4,13 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aftertune.annotation import AnnotationPlan, annotate
     from aftertune.attribution import Plan, attribute, attribute_all
     from aftertune.comparison.concept_change import ConceptChange
     from aftertune.comparison.concepts import compare_concepts
     from aftertune.comparison.head_change import HeadChange
     from aftertune.comparison.heads import compare_heads
     from aftertune.concepts import ConceptPlan, ConceptStudy, read_concepts
-    from aftertune.errors import AftertuneError, AttributionError, CheckpointError, PromptError, RunError, WordError
+    from aftertune.errors import (
+        AftertuneError,
+        AnnotationError,
+        AttributionError,
+        CheckpointError,
+        PromptError,
+        RunError,
+        WordError,
+    )
     from aftertune.heads import HeadPlan, HeadStudy, read_heads
     from aftertune.models import Checkpoint, load
     from aftertune.prompts import Message, Prompt, read_prompts
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from aftertune.results.concepts import ConceptReading
     from aftertune.results.heads import HeadReading
     from aftertune.results.maps import SalientMap
-    from aftertune.saved import open_concepts, open_heads, write_report
+    from aftertune.saved import open_annotations, open_concepts, open_heads, write_report
     from aftertune.study import compare, score
     from aftertune.subject import Subject
     from aftertune.words import Vectors, Words, load_vectors, load_words
@@ -26,6 +35,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AftertuneError",
+    "AnnotationError",
+    "AnnotationPlan",
     "Attribution",
     "AttributionError",
     "Checkpoint",
@@ -48,6 +59,7 @@ __all__ = [
     "Vectors",
     "WordError",
     "Words",
+    "annotate",
     "attribute",
     "attribute_all",
     "compare",
@@ -56,6 +68,7 @@ __all__ = [
     "load",
     "load_vectors",
     "load_words",
+    "open_annotations",
     "open_concepts",
     "open_heads",
     "read_concepts",
@@ -67,6 +80,7 @@ __all__ = [
 
 # Loaded when first asked for, so that `import aftertune` and `aftertune --help` do not wait for torch.
 _HOMES = {
+    "aftertune.annotation": ("AnnotationPlan", "annotate"),
     "aftertune.attribution": ("Plan", "attribute", "attribute_all"),
     "aftertune.comparison.concept_change": ("ConceptChange",),
     "aftertune.comparison.concepts": ("compare_concepts",),
@@ -74,7 +88,7 @@ _HOMES = {
     "aftertune.comparison.heads": ("compare_heads",),
     "aftertune.concepts": ("ConceptPlan", "ConceptStudy", "read_concepts"),
     "aftertune.errors": (
-        *("AftertuneError", "AttributionError", "CheckpointError"),
+        *("AftertuneError", "AnnotationError", "AttributionError", "CheckpointError"),
         *("PromptError", "RunError", "WordError"),
     ),
     "aftertune.heads": ("HeadPlan", "HeadStudy", "read_heads"),
@@ -84,7 +98,7 @@ _HOMES = {
     "aftertune.results.concepts": ("ConceptReading",),
     "aftertune.results.heads": ("HeadReading",),
     "aftertune.results.maps": ("SalientMap",),
-    "aftertune.saved": ("open_concepts", "open_heads", "write_report"),
+    "aftertune.saved": ("open_annotations", "open_concepts", "open_heads", "write_report"),
     "aftertune.study": ("compare", "score"),
     "aftertune.subject": ("Subject",),
     "aftertune.words": ("Vectors", "Words", "load_vectors", "load_words"),

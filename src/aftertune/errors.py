@@ -5,6 +5,7 @@ AftertuneError            what was given, what is allowed, what to do
 |-- PromptError           a prompt file, a prompt, a span or a response that cannot be used
 |-- WordError             a vocabulary, word vectors or a list of verbs that cannot be used
 |-- AttributionError      an attribution that was asked for and cannot be computed
+|-- AnnotationError       an annotator, its answers, or a file of annotations that cannot be used
 `-- RunError              a run folder or a saved result that cannot be written, read or continued
 """
 
@@ -27,6 +28,10 @@ class WordError(AftertuneError):
 
 class AttributionError(AftertuneError):
     """An attribution that was asked for and cannot be computed."""
+
+
+class AnnotationError(AftertuneError):
+    """An annotator, its answers, or a file of annotations that cannot be used."""
 
 
 class RunError(AftertuneError):

@@ -11,7 +11,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from aftertune.comparison.agreement import summarise_agreement
+from aftertune.comparison.annotation_change import AnnotationChange
 from aftertune.comparison.change import Comparison, compare_maps, without_maps
 from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.findings import describe
@@ -21,7 +24,7 @@ from aftertune.errors import RunError, WordError
 from aftertune.prompts.prompt import find_rating
 from aftertune.report import ReportContents
 from aftertune.report import write_report as render
-from aftertune.results import concept_parts, head_parts
+from aftertune.results import annotation_parts, concept_parts, head_parts
 from aftertune.results.attribution import Attribution
 from aftertune.results.concepts import ConceptReading
 from aftertune.results.heads import HeadReading
@@ -59,13 +62,16 @@ def make_report(folder: RunFolder, asked: Asked | None) -> Comparison:
     asked = asked or _last_asked(folder)
     heads = _head_change(folder, names, asked)
     concepts = _concept_change(folder, names)
+    annotations = _annotation_change(folder, names) if concepts else None
     if found is None and heads is None and concepts is None:
         raise RunError(
             f"Nothing is measured yet in {folder.address}. Start the comparison again; it goes on where it stopped."
         )
     if heads:
         folder.remember("verbs.json", asked)  # only now: words that can't be used are not asked about again
-    comparison = replace(found or without_maps(names["base"], names["tuned"]), heads=heads, concepts=concepts)
+    comparison = replace(
+        found or without_maps(names["base"], names["tuned"]), heads=heads, concepts=concepts, annotations=annotations
+    )
     if maps:
         write_maps(maps, folder.path("maps.parquet"))
     write_text(folder.path("comparison.json"), json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -86,6 +92,18 @@ def open_heads(run: str | Path, role: str = "model") -> HeadReading:
     if held and role not in held:
         raise RunError(f"{run} holds the heads of {' and '.join(held)}, not of {role!r}. Ask for a role that it holds.")
     return head_parts.open_heads(folder, role)
+
+
+def open_annotations(run: str | Path, annotator: str | None = None) -> pl.DataFrame:
+    """The annotations that lie in a run folder: those of ``annotator``, else the newest.
+
+    Columns ``role, layer, expert, rank, repeat, description, scenarios, level, unparsed``. Raises `RunError` if there
+    is no run, nobody annotated it, or they are damaged.
+    """
+    found = annotation_parts.open_annotations(RunFolder.open(run), annotator)
+    if found is None:
+        raise RunError(f"Nobody annotated the concepts of {run} yet. Do so first: aftertune annotate.")
+    return found
 
 
 def open_concepts(run: str | Path, role: str = "model") -> ConceptReading:
@@ -144,6 +162,17 @@ def _concept_change(folder: RunFolder, names: Mapping[str, str]) -> ConceptChang
     return compare_concepts(base, tuned)
 
 
+def _annotation_change(folder: RunFolder, names: Mapping[str, str]) -> AnnotationChange | None:
+    found = annotation_parts.open_annotations(folder)
+    if found is None:
+        return None
+    from aftertune.comparison.annotated import compare_annotations
+
+    readings = {role: concept_parts.open_concepts(folder, role) for role in ROLES}
+    components = {role: reading.components for role, reading in readings.items()}
+    return compare_annotations(found, names["base"], names["tuned"], readings["base"].layers, components=components)
+
+
 def _head_change(folder: RunFolder, names: Mapping[str, str], asked: Asked) -> HeadChange | None:
     if not folder.exists("heads.json"):
         return None
@@ -180,7 +209,7 @@ def _contents(
 ) -> ReportContents:
     record = folder.read_json("run.json")
     settings = record["identity"]["settings"]
-    heads, concepts = comparison.heads, comparison.concepts
+    heads, concepts, named = comparison.heads, comparison.concepts, comparison.annotations
     return ReportContents(
         title=f"What tuning changed: {names['base']} and {names['tuned']}",
         base=names["base"],
@@ -198,7 +227,19 @@ def _contents(
         notes=[*(_prompt_notes(folder, maps) if maps else []), *_weight_notes(folder)],
         heads=None if heads is None else _head_contents(folder, heads),
         concepts=None if concepts is None else _concept_contents(folder, concepts),
+        annotations=None if named is None else _annotation_contents(folder, named),
     )
+
+
+def _annotation_contents(folder: RunFolder, named: AnnotationChange) -> dict[str, Any]:
+    about, found = annotation_parts.recall_annotations(folder), annotation_parts.open_annotations(folder)
+    assert about is not None and found is not None, "they were compared"
+    columns = ("layer", "expert", "rank", "role", "description")
+    return named.to_dict() | {
+        "annotator": about["annotator"]["name"],
+        "is_weak": about["annotator"].get("weak", False),
+        "described": found.filter(repeat=0).select(columns),
+    }
 
 
 def _concept_contents(folder: RunFolder, concepts: ConceptChange) -> dict[str, Any]:

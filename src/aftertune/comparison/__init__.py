@@ -1,5 +1,9 @@
 """WHAT TUNING CHANGED: maps or readings of two models in; tests, intervals, effect sizes and findings out."""
 
+from aftertune.comparison.annotated import compare_annotations
+from aftertune.comparison.annotation_change import AnnotationChange
+from aftertune.comparison.annotation_findings import describe_annotations
+from aftertune.comparison.annotation_rows import AgreementRow, CategoryRow, Figure3Row, Figure7Row, UnparsedRow
 from aftertune.comparison.change import Comparison, compare_maps
 from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.concept_findings import describe_concepts
@@ -17,11 +21,16 @@ from aftertune.comparison.verbs import INSTRUCTION_VERBS, frequent_verbs, read_v
 
 __all__ = [
     "INSTRUCTION_VERBS",
+    "AgreementRow",
+    "AnnotationChange",
+    "CategoryRow",
     "Comparison",
     "ConceptChange",
     "DepthTrend",
     "Figure2Row",
+    "Figure3Row",
     "Figure6Row",
+    "Figure7Row",
     "Figure8Row",
     "Finding",
     "HeadChange",
@@ -31,10 +40,13 @@ __all__ = [
     "Table1Row",
     "Table2Row",
     "Table3Row",
+    "UnparsedRow",
+    "compare_annotations",
     "compare_concepts",
     "compare_heads",
     "compare_maps",
     "describe",
+    "describe_annotations",
     "describe_concepts",
     "describe_heads",
     "figure6",

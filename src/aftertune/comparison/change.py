@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from aftertune.comparison.annotation_change import AnnotationChange
 from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.position import figure6
@@ -31,7 +32,8 @@ class Comparison:
     ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
     where that is all of them, or none. ``agreement`` is a summary of `summarise_agreement`, None where nothing was
     held against removal. ``heads`` and ``concepts`` are what changed in the attention heads and in the feed-forward
-    layers, None where they were not read; where only they were, the tables have no rows.
+    layers, None where they were not read; where only they were, the tables have no rows. ``annotations`` is what an
+    annotator made of the concepts, None where nobody did.
     """
 
     base: str
@@ -44,11 +46,12 @@ class Comparison:
     agreement: dict[str, Any] | None = None
     heads: HeadChange | None = None
     concepts: ConceptChange | None = None
+    annotations: AnnotationChange | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain JSON data: rows are dictionaries, what is not defined is None."""
-        found: dict[str, Any] = _plain(asdict(replace(self, heads=None, concepts=None)))
-        inside = {"heads": self.heads, "concepts": self.concepts}
+        found: dict[str, Any] = _plain(asdict(replace(self, heads=None, concepts=None, annotations=None)))
+        inside = {"heads": self.heads, "concepts": self.concepts, "annotations": self.annotations}
         return found | {name: change.to_dict() if change else None for name, change in inside.items()}
 
 

@@ -4,13 +4,15 @@
    paper's one-sided Welch test is below 0.05 (the pooled row has a single test, so its own p-value counts).
    Everywhere else the sentence says that none is shown, and in a small sample which one could have been found.
 2. Figure 6, repetition, and responses that only seem to follow: described, not tested (`observations`).
-3. What changed in attention heads (`head_findings`) and in feed-forward layers (`concept_findings`).
+3. What changed in attention heads (`head_findings`) and in feed-forward layers (`concept_findings`), and what an
+   annotator made of the latter (`annotation_findings`).
 """
 
 from dataclasses import asdict
 from typing import Any
 
 from aftertune.comparison.agreement import describe_agreement
+from aftertune.comparison.annotation_findings import describe_annotations
 from aftertune.comparison.change import Comparison
 from aftertune.comparison.concept_findings import describe_concepts
 from aftertune.comparison.head_findings import describe_heads
@@ -28,7 +30,8 @@ def describe(comparison: Comparison) -> list[Finding]:
     trust = [describe_agreement(comparison.agreement)] if comparison.agreement else []
     heads = describe_heads(comparison.heads) if comparison.heads else []
     concepts = describe_concepts(comparison.concepts) if comparison.concepts else []
-    return [*use, *trust, *ratings, *observe(comparison), *heads, *concepts]
+    named = describe_annotations(comparison.annotations) if comparison.annotations else []
+    return [*use, *trust, *ratings, *observe(comparison), *heads, *concepts, *named]
 
 
 def _use(row: Table2Row, base: str, tuned: str) -> Finding:

@@ -13,6 +13,12 @@ TITLES = {
     "figure8": "Figure 8. Accumulated variance",
     "angles": "How far the directions turned, layer by layer",
     "concepts": "Every component",
+    "categories": "Tables 5 and 6. Which tasks the concepts serve, and of which linguistic level they are",
+    "figure3": "Figure 3. Linguistic levels by depth",
+    "figure7": "Figure 7. How many concepts could be described, by depth and rank",
+    "words": "Tables 7 to 10. Words that rose and fell in the descriptions, by depth",
+    "clearest": "Tables 4, 11 and 12. The concepts that are read most clearly",
+    "trust": "How far to trust the annotator",
 }
 
 CAPTIONS = {
@@ -85,6 +91,39 @@ CAPTIONS = {
         "large where components of about equal variance mixed. Well separated ones cannot mix so easily. Where only "
         "the angle of all components is large, directions were mixed rather than replaced."
     ),
+    "categories": (
+        "The share of the concepts that could be described which serve a task (a concept may serve several, or none) "
+        "or are of a linguistic level (each is of one), in per cent: mean ± standard deviation over the annotator's "
+        "repeats. The last row is the share of all concepts that could be described. The difference is tuned minus "
+        "base, in points. Two of the p-values, by Welch's test as in the paper and by a permutation test, compare the "
+        "repeats of both models, and so does g, the difference in standard deviations: they tell of the annotator's "
+        "noise on these very concepts, and a steady annotator makes them small for any two lots of concepts. The p of "
+        "concepts is the one to ask whether the models differ: how often a difference as large comes up if the models "
+        "change sides at random components. The 95% interval goes with it: the range that would hold the difference "
+        "19 times out of 20 if other concepts of the same kind were drawn. All are two-sided; Holm's correction allows "
+        "for asking about four tasks, and about four levels."
+    ),
+    "figure3": (
+        "For neighbouring layers, counted from 0: the share of their described concepts that are of each linguistic "
+        "level. A mark is the mean over the annotator's repeats, the line through it one standard deviation to either "
+        "side. Each level has a scale of its own. The CSV has the numbers."
+    ),
+    "figure7": (
+        "The share of concepts that could be described, over ranks: 1 is the component with the most variance. A panel "
+        "is a group of neighbouring layers, or all of them; marks are means over the annotator's repeats, the line "
+        "through each one standard deviation to either side. Where the curve falls, later components say less in words."
+    ),
+    "words": (
+        "For neighbouring layers, counted from 0: the words whose share of all words in the annotator's descriptions "
+        "grew or shrank most from base to tuned, most first, each with its rank among the words of the base and of the "
+        "tuned model (1 is the most frequent). Words of three letters or fewer and common ones such as with or that "
+        "are left out. No test was made. The files have shares in per cent, and every number in full in the CSV."
+    ),
+    "clearest": (
+        "Concepts that were described in every repeat, each time of the same level and for the same tasks, those "
+        "whose words lie closest along the component first. The description is that of the first repeat. They are "
+        "chosen for their clarity: most concepts are less plain than these."
+    ),
 }
 
 EMPTY = {
@@ -100,4 +139,9 @@ EMPTY = {
     "rotation": "There is no table of rotation: no network has components in both models.",
     "figure8": "There is no figure 8: no network has a variance to share out.",
     "angles": "There is no figure of angles: no network has components in both models.",
+    "categories": "There are no tables 5 and 6: no category was asked about.",
+    "figure3": "There is no figure 3: no concept has a linguistic level.",
+    "figure7": "There is no figure 7: no concept has a usable answer.",
+    "words": "There are no tables 7 to 10: no word of a description rose or fell.",
+    "clearest": "There are no tables 4, 11 and 12: no concept was read alike in every repeat.",
 }

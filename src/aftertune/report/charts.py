@@ -1,5 +1,6 @@
 """Which figures do the results allow? Each is a chart definition, by the name of its file."""
 
+from aftertune.report.annotation_figures import interpreted_chart, levels_chart
 from aftertune.report.concept_figures import angles_chart, variance_chart
 from aftertune.report.contents import ReportContents
 from aftertune.report.figures import Spec, quarters_chart, scores_chart
@@ -8,7 +9,7 @@ from aftertune.report.head_figures import heads_chart, layers_chart
 
 def charts_of(contents: ReportContents) -> dict[str, Spec]:
     """The figures on prompts, on heads and on concepts; what has no data has no figure."""
-    return _prompt_charts(contents) | _head_charts(contents) | _concept_charts(contents)
+    return _prompt_charts(contents) | _head_charts(contents) | _concept_charts(contents) | _annotation_charts(contents)
 
 
 def _prompt_charts(contents: ReportContents) -> dict[str, Spec]:
@@ -36,4 +37,12 @@ def _concept_charts(contents: ReportContents) -> dict[str, Spec]:
         charts["figure8"] = variance_chart(rows, contents.base, contents.tuned, n_components)
     if any(row["mean_component_angle"] is not None for row in contents.rows("networks")):
         charts["angles"] = angles_chart(contents.rows("networks"))
+    return charts
+
+
+def _annotation_charts(contents: ReportContents) -> dict[str, Spec]:
+    charts = {}
+    for name, chart in (("figure3", levels_chart), ("figure7", interpreted_chart)):
+        if any(row["share"]["mean"] is not None for row in contents.rows(name)):
+            charts[name] = chart(contents.rows(name), contents.base, contents.tuned)
     return charts

@@ -1,9 +1,10 @@
 """What does a report show?
 
 Everything in it was computed before: findings, the comparison's tables, the salient maps, the honesty check, the
-attention heads, the concepts and the settings. They arrive as plain dictionaries, so that a saved run can be shown
-again without the code that made it. A key that a table needs and that is missing is refused; keys that the report does
-not know are let through. Prompts (``comparison``), heads and concepts are three methods; a report shows any of them.
+attention heads, the concepts, what an annotator made of them and the settings. They arrive as plain dictionaries, so
+that a saved run can be shown again without the code that made it. A key that a table needs and that is missing is
+refused; keys that the report does not know are let through. Prompts (``comparison``), heads and concepts are three
+methods; a report shows any of them. Annotations come with concepts or not at all.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,77 +12,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aftertune.errors import RunError
+from aftertune.report.required import (
+    ANNOTATION_FACTS,
+    ANNOTATION_REQUIRED,
+    CATEGORY,
+    CHECK,
+    COMPONENTS,
+    CONCEPT_FACTS,
+    CONCEPT_REQUIRED,
+    DEPTH,
+    DESCRIBED,
+    FINDING,
+    HEAD_FACTS,
+    HEAD_FRAMES,
+    HEAD_REQUIRED,
+    PAIRED,
+    REQUIRED,
+    ROTATION_SPREADS,
+    SPREAD,
+)
 from aftertune.results.maps import SalientMap
 
 Row = Mapping[str, Any]
-
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "table1": (
-        *("dataset", "model", "followed", "unfollowed", "difference", "difference_interval"),
-        *("p_value", "p_value_holm", "effect_size_g", "auroc", "auroc_interval"),
-    ),
-    "table2": (
-        *("dataset", "base", "tuned", "difference", "difference_interval"),
-        *("p_value", "p_value_holm", "effect_size_g", "paired"),
-    ),
-    "figure6": ("dataset", "model", "quarters"),
-    "instances": (
-        *("id", "dataset", "score_base", "score_tuned", "difference"),
-        *("copied_share_base", "copied_share_tuned", "repetitive_base", "repetitive_tuned"),
-    ),
-}
-FINDING = ("headline", "sentence", "significant", "evidence")
-HEAD_REQUIRED: dict[str, tuple[str, ...]] = {
-    "table3": (
-        *("layers", "instruction", "general", "difference", "difference_interval", "p_value", "p_value_holm"),
-        *("p_value_permutation", "p_value_permutation_holm", "matched", "p_value_matched", "effect_size_g", "controls"),
-    ),
-    "figure2": ("level", "layers", "distance", "interval", "controls"),
-    "heads": (
-        *("layer", "head", "distance", "neuron_distance", "n_base", "n_tuned", "n_gained", "n_lost"),
-        *("verbs_gained", "verbs_lost"),
-    ),
-}
-HEAD_FRAMES: dict[str, tuple[str, ...]] = {
-    "pairs": (
-        *("layer", "head", "word_a", "word_b", "change"),
-        *("rank_base", "rank_tuned", "n_neurons_base", "n_neurons_tuned"),
-    ),
-    "neurons": ("layer", "head", "neuron", "distance", "query_word", "key_word", "change", "cosine"),
-}
-HEAD_FACTS = (
-    *("asked", "verbs_missing", "depth", "n_words", "n_with_vector", "words_source", "vectors_source"),
-    *("layers", "n_heads", "settings"),
-)
-CONCEPT_REQUIRED: dict[str, tuple[str, ...]] = {
-    "rotation": (
-        *("layers", "subspace_angle", "largest_angle", "component_angle", "component_angle_interval"),
-        *("separated_angle", "n_separated", "kept_in_order", "variance_kept", "words_kept", "words_kept_interval"),
-    ),
-    "figure8": ("model", "rank", "accumulated"),
-    "networks": (
-        *("layer", "expert", "mean_principal_angle", "largest_principal_angle", "mean_component_angle"),
-        *("mean_separated_angle", "kept_in_order", "variance_kept", "variance_lost"),
-        *("share_base", "share_tuned", "words_kept"),
-    ),
-}
-COMPONENTS = (
-    *("layer", "expert", "rank", "match_rank", "angle", "gap", "variance_share_base", "variance_share_tuned"),
-    *("words_kept", "words_base", "words_tuned"),
-)
-CONCEPT_FACTS = ("n_words", "words_source", "layers", "n_components", "settings")
-ROTATION_SPREADS = (
-    "subspace_angle",
-    "largest_angle",
-    "component_angle",
-    "kept_in_order",
-    "variance_kept",
-    "words_kept",
-)
-DEPTH = ("n_heads", "correlation", "p_value", "controls")
-SPREAD = ("n", "mean", "std")
-PAIRED = ("n_pairs", "difference", "difference_interval", "p_value", "p_value_holm")
-CHECK = ("n_instances", "spearman_mean", "spearman_std", "top1_agreement", "removal")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +45,13 @@ class ReportContents:
     were not read, ``concepts`` where feed-forward layers were not. ``heads`` has the tables of `HEAD_REQUIRED` as
     rows, those of `HEAD_FRAMES` as polars frames, and the `HEAD_FACTS`; ``concepts`` has the tables of
     `CONCEPT_REQUIRED` as rows, ``components`` as a polars frame with the columns of `COMPONENTS`, and the
-    `CONCEPT_FACTS`.
+    `CONCEPT_FACTS`. ``annotations``, None where nobody described the concepts, has the tables of
+    `ANNOTATION_REQUIRED` as rows and the `ANNOTATION_FACTS`: ``annotator`` by name, ``is_weak`` if it is to be read
+    with care, and ``described``, a polars frame with the columns of `DESCRIBED`: the description of each component of
+    a model (``role`` "base" or "tuned"), null where it could not be described.
 
-    Raises `RunError` if a table, a row or a key is missing, if there is nothing to show, or if a map belongs to
-    neither model.
+    Raises `RunError` if a table, a row or a key is missing, if there is nothing to show, if annotations come without
+    concepts, or if a map belongs to neither model.
     """
 
     title: str
@@ -111,6 +66,7 @@ class ReportContents:
     notes: list[str] = field(default_factory=list)
     heads: dict[str, Any] | None = None
     concepts: dict[str, Any] | None = None
+    annotations: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.comparison is not None:
@@ -122,6 +78,9 @@ class ReportContents:
         if self.concepts is not None:
             _check_tables("the report's concepts", self.concepts, CONCEPT_REQUIRED)
             _check_concepts(self.concepts)
+        if self.annotations is not None:
+            _check_tables("the report's annotations", self.annotations, ANNOTATION_REQUIRED)
+            _check_annotations(self.annotations)
         for number, finding in enumerate(self.findings, start=1):
             _need(f"finding {number}", finding, FINDING)
         if self.check is not None:
@@ -136,6 +95,8 @@ class ReportContents:
             held = self.heads
         elif name in CONCEPT_REQUIRED:
             held = self.concepts
+        elif name in ANNOTATION_REQUIRED:
+            held = self.annotations
         return list(held[name]) if held is not None else []
 
     def _check_parts(self) -> None:
@@ -143,6 +104,8 @@ class ReportContents:
             raise RunError("There is nothing to report. Give the comparison of prompts, of heads or of concepts.")
         if self.comparison is None and self.maps:
             raise RunError(f"{len(self.maps)} maps came without their comparison. Give both, or neither of them.")
+        if self.concepts is None and self.annotations is not None:
+            raise RunError("Annotations came without the concepts that they are of. Give both, or neither of them.")
 
     def _check_models(self) -> None:
         if self.base == self.tuned:
@@ -183,6 +146,19 @@ def _check_concepts(concepts: Mapping[str, Any]) -> None:
             _need(f"rotation, {name},", row[name], SPREAD)
     for row in concepts["figure8"]:
         _need("figure8, accumulated,", row["accumulated"], SPREAD)
+
+
+def _check_annotations(annotations: Mapping[str, Any]) -> None:
+    _need("the report's annotations", annotations, ANNOTATION_FACTS)
+    _need("the share interpreted", annotations["interpreted"], CATEGORY)
+    frame = annotations["described"]
+    _need("the frame of descriptions", {column: None for column in frame.columns}, DESCRIBED)
+    for row in (*annotations["scenarios"], *annotations["levels"], annotations["interpreted"]):
+        _need(f"{row['category']}, base,", row["base"], SPREAD)
+        _need(f"{row['category']}, tuned,", row["tuned"], SPREAD)
+    for name in ("figure3", "figure7"):
+        for row in annotations[name]:
+            _need(f"{name}, share,", row["share"], SPREAD)
 
 
 def _check_nested(comparison: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """From results to a report: the page, the tables and the figures in one folder.
 
-1. Tables 1 to 3, the numbers of figures 2 and 6, the list of prompts and the table of rotation, each as CSV, LaTeX and
-   Markdown; the lists of heads and of feed-forward networks, and the numbers of figure 8, as CSV.
+1. Tables 1 to 12, the numbers of figures 2 and 6, the list of prompts and the table of rotation, each as CSV, LaTeX and
+   Markdown; the lists of heads and of feed-forward networks, the numbers of figures 3, 7 and 8, and how far an
+   annotator's repeats agree, as CSV.
 2. Figures as SVG and PNG, and the salient maps of the first prompts as SVG.
 3. The page: one file that fetches nothing (its content security policy forbids it), with the same tables and
    figures in it, and the maps, the heads' word pairs and the networks' components as compressed data that are drawn
@@ -21,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aftertune.report import colours
+from aftertune.report.annotations import annotations_view
 from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
 from aftertune.report.charts import charts_of
 from aftertune.report.concepts import concepts_view
@@ -40,8 +42,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 N_MAPS_DRAWN = 12
 LONGEST_FILE_ID = 80
 SNIPPET = 150
-DRAWN = ("figure6", "scores", "figure2", "figure8", "angles")
-IN_PAGE = ("table1", "table2", "table3", "rotation")
+DRAWN = ("figure6", "scores", "figure2", "figure8", "angles", "figure3", "figure7")
+IN_PAGE = ("table1", "table2", "table3", "rotation", "categories", "clearest")
 
 
 def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_MAPS_DRAWN) -> Path:
@@ -81,6 +83,7 @@ def render_page(
             figures={name: Markup(to_svg(charts[name])) for name in DRAWN if name in charts},
             heads=_heads(contents),
             concepts=_concepts(contents),
+            annotations=annotations_view(contents.annotations) if contents.annotations is not None else None,
             rows=rows,
             widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
             datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
@@ -145,7 +148,10 @@ def _heads(contents: ReportContents) -> dict[str, Any] | None:
 
 
 def _concepts(contents: ReportContents) -> dict[str, Any] | None:
-    return concepts_view(contents.concepts, contents.base, contents.tuned) if contents.concepts is not None else None
+    if contents.concepts is None:
+        return None
+    described = contents.annotations["described"] if contents.annotations is not None else None
+    return concepts_view(contents.concepts, contents.base, contents.tuned, described)
 
 
 def _settings(contents: ReportContents) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aftertune.report.annotation_tables import ANNOTATION_COLUMNS, ANNOTATION_ROWS
 from aftertune.report.captions import TITLES
-from aftertune.report.contents import CONCEPT_REQUIRED, HEAD_REQUIRED, REQUIRED, ReportContents
+from aftertune.report.contents import ReportContents
 from aftertune.report.formats import LATEX, MARKDOWN, Format, latex_text, markdown_text
 from aftertune.report.head_tables import figure2_rows, table3_rows
+from aftertune.report.required import CONCEPT_REQUIRED, HEAD_REQUIRED, REQUIRED
 
 Row = Mapping[str, Any]
 Column = tuple[str, str, str]
@@ -110,6 +112,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("Words kept, %", "share_spread", "words_kept"),
         ("95% interval", "percent_interval", "words_kept_interval"),
     ],
+    **ANNOTATION_COLUMNS,
 }
 TEXT_KINDS = ("text", "flag")
 NESTED = ("followed", "unfollowed", "base", "tuned", "paired")
@@ -131,11 +134,14 @@ def table_names(contents: ReportContents) -> list[str]:
         *(REQUIRED if contents.comparison is not None else ()),
         *(HEAD_REQUIRED if contents.heads is not None else ()),
         *(CONCEPT_REQUIRED if contents.concepts is not None else ()),
+        *(ANNOTATION_ROWS if contents.annotations is not None else ()),
     ]
 
 
 def table_rows(contents: ReportContents, name: str) -> list[dict[str, Any]]:
-    """The rows of a table as it is shown: a control below what it controls."""
+    """The rows of a table as it is shown: a control below what it controls, categories of all kinds in one."""
+    if name in ANNOTATION_ROWS:
+        return ANNOTATION_ROWS[name](contents.annotations) if contents.annotations is not None else []
     rows = contents.rows(name)
     return LONG_ROWS[name](rows) if name in LONG_ROWS else rows
 

@@ -22,6 +22,7 @@ class ConceptDetail extends OpenedCell {
       rank, match: columns.match_rank[i], angle: columns.angle[i], gap: columns.gap[i],
       shares: [columns.variance_share_base[i], columns.variance_share_tuned[i]],
       base: named(columns.words_base[i]), tuned: named(columns.words_tuned[i]),
+      descriptions: { base: columns.description_base?.[i] ?? null, tuned: columns.description_tuned?.[i] ?? null },
     }));
   }
 
@@ -101,6 +102,7 @@ class ConceptDetail extends OpenedCell {
   /* A word is kept where the other list has it too, however it is capitalised. */
   words(component, role, change) {
     const cell = element("td", `words ${role}`), other = new Set(component[role === "base" ? "tuned" : "base"].map((word) => word.toLowerCase()));
+    cell.append(...this.description(component.descriptions[role]));
     for (const word of component[role]) {
       const isKept = other.has(word.toLowerCase()), box = element("span", isKept ? "kept" : change);
       if (!isKept) box.append(element("b", "what", CHANGES[change][0]));
@@ -109,6 +111,16 @@ class ConceptDetail extends OpenedCell {
     }
     if (!component[role].length) cell.append(element("span", "none", "no words"));
     return cell;
+  }
+
+  /* What an annotator wrote, its words apart so that a search can mark them; nothing where it was not asked. */
+  description(text) {
+    if (text === null) return [];
+    if (!text) return [element("p", "description none", "could not be described")];
+    const line = element("p", "description");
+    line.dir = "auto";
+    line.append(...text.split(LETTERS).map((part, i) => (i % 2 ? wordElement(part) : part)));
+    return [line];
   }
 
   turn({ rank, match, angle, base, tuned }) {

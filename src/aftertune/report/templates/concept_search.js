@@ -1,8 +1,19 @@
-/* Which components have a word, in the base model or in their best match? */
+/* Which components have a word in their list or description, in the base model or in their best match? */
 
 class ConceptSearch extends WordSearch {
   columns = ["component", "in base", "in tuned"];
   plural = "components";
+
+  show(word, words, fits, layers) {
+    this.isSaid = (text) => Boolean(text) && text.toLowerCase().split(LETTERS).some((part, i) => i % 2 && fits(part));
+    super.show(word, words, fits, layers);
+  }
+
+  nothing(word) { return conceptData.is_described ? super.nothing(word).replace("No list has", "No list and no description has") : super.nothing(word); }
+
+  summary(names, found) {
+    return names.length ? super.summary(names, found) : [`Only in descriptions: ${this.sum(found)}`];
+  }
 
   /* The components with a wanted word on either side, by layer and rank; `seen` takes up which words those are. */
   count(layers, wanted, seen) {
@@ -12,11 +23,18 @@ class ConceptSearch extends WordSearch {
         columns.rank.forEach((rank, i) => {
           const base = held(columns.words_base[i]), tuned = held(columns.words_tuned[i]);
           for (const id of [...base, ...tuned]) seen.add(id);
-          if (base.length || tuned.length) found.push({ key: `${expert}-${this.layers[at]}`, rank, base: base.length > 0, tuned: tuned.length > 0 });
+          const where = { base: this.where(base, columns.description_base?.[i]), tuned: this.where(tuned, columns.description_tuned?.[i]) };
+          if (where.base || where.tuned) found.push({ key: `${expert}-${this.layers[at]}`, rank, ...where });
         });
       }
     });
     return found;
+  }
+
+  /* In words what of a side has the word; "" if nothing. */
+  where(words, description) {
+    if (!this.isSaid(description)) return words.length ? "yes" : "";
+    return words.length ? "yes, and described" : "described";
   }
 
   sum(found) {
@@ -27,7 +45,7 @@ class ConceptSearch extends WordSearch {
 
   nameOf({ key, rank }) { return `${networkName(this.grid.byKey.get(key))}, component ${rank}`; }
 
-  values({ base, tuned }) { return [base, tuned].map((has) => (has ? "yes" : "–")); }
+  values({ base, tuned }) { return [base, tuned].map((where) => where || "–"); }
 
   target({ key, rank }) { return { key, rank }; }
 

@@ -3,6 +3,8 @@
 const conceptData = parsed("concept-strip");
 const conceptExperts = conceptData.experts.length > 1;
 const degrees = (value) => `${value.toFixed(2)}°`, percent = (value) => `${(100 * value).toFixed(1)}%`;
+/* Parts a description into its words, which come at odd places, and what stands between them. */
+const LETTERS = /([\p{L}\p{M}\p{N}]+)/u;
 const changed = (kept) => (kept === null ? null : 1 - kept);
 
 function networkName({ layer, expert }) { return `Layer ${layer}${conceptExperts ? `, expert ${expert}` : ""}`; }

@@ -1,0 +1,80 @@
+"""What was found between the annotations of two models' concepts, and what can be asked of it."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from aftertune.comparison.annotation_rows import AgreementRow, CategoryRow, Figure3Row, Figure7Row, UnparsedRow
+from aftertune.comparison.rows import POOLED
+from aftertune.errors import RunError
+
+PLAIN = ("base", "tuned", "layers", "n_repeats_base", "n_repeats_tuned", "n_concepts", "n_left_out")
+ROWS = ("scenarios", "levels", "figure3", "figure7", "agreement", "unparsed")
+LISTED = 10
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotationChange:
+    """How an annotator's marks differ between the concepts of the models named ``base`` and ``tuned``.
+
+    ``n_concepts`` places (layer, expert, rank) were annotated in every repeat of both models; ``n_left_out`` others
+    were not, and count nowhere. ``interpreted`` is the share of concepts that could be described; ``scenarios`` and
+    ``levels`` are the two halves of tables 5 and 6. ``words`` has the rows of `description_words` (tables 7 to 10),
+    ``clear`` those of `clear_concepts` (tables 4, 11 and 12).
+    """
+
+    base: str
+    tuned: str
+    layers: tuple[int, ...]
+    n_repeats_base: int
+    n_repeats_tuned: int
+    n_concepts: int
+    n_left_out: int
+    interpreted: CategoryRow
+    scenarios: tuple[CategoryRow, ...]
+    levels: tuple[CategoryRow, ...]
+    figure3: tuple[Figure3Row, ...]
+    figure7: tuple[Figure7Row, ...]
+    words: pl.DataFrame
+    clear: pl.DataFrame
+    agreement: tuple[AgreementRow, ...]
+    unparsed: tuple[UnparsedRow, ...]
+
+    def risen_words(self, layers: str = POOLED, n: int = LISTED) -> pl.DataFrame:
+        """The ``n`` rows of ``words`` that rose most in a group of layers, most first (tables 7 to 10).
+
+        Raises `RunError` if ``layers`` is none of the groups.
+        """
+        return self._words(layers).filter(pl.col("change") > 0).sort(-pl.col("change"), "word").head(n)
+
+    def fallen_words(self, layers: str = POOLED, n: int = LISTED) -> pl.DataFrame:
+        """The ``n`` rows of ``words`` that fell most; otherwise as `risen_words`."""
+        return self._words(layers).filter(pl.col("change") < 0).sort("change", "word").head(n)
+
+    def clearest(self, model: str, n: int = LISTED) -> pl.DataFrame:
+        """The first ``n`` rows of ``clear`` of a model; raises `RunError` if ``model`` is neither of the two."""
+        if model not in (self.base, self.tuned):
+            raise RunError(f"The model {model!r} was not compared. Ask for {self.base!r} or {self.tuned!r}.")
+        return self.clear.filter(model=model).head(n)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as plain JSON data; of words those that rose and fell most, of concepts the clearest."""
+        data = {name: getattr(self, name) for name in PLAIN} | {"interpreted": asdict(self.interpreted)}
+        data |= {name: [asdict(row) for row in getattr(self, name)] for name in ROWS}
+        data["words"] = [row for name in self._groups() for row in self._most_changed(name)]
+        data["clear"] = [row for model in (self.base, self.tuned) for row in self.clearest(model).to_dicts()]
+        found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
+        return found
+
+    def _most_changed(self, layers: str) -> list[dict[str, Any]]:
+        return [*self.risen_words(layers).to_dicts(), *self.fallen_words(layers).to_dicts()]
+
+    def _groups(self) -> list[str]:
+        return list(dict.fromkeys(row.layers for row in self.figure7))
+
+    def _words(self, layers: str) -> pl.DataFrame:
+        if layers not in self._groups():
+            raise RunError(f"{layers!r} is no group of layers. Ask for one of {', '.join(self._groups())}.")
+        return self.words.filter(pl.col("layers") == layers)

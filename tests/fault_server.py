@@ -1,0 +1,163 @@
+"""An OpenAI-compatible server that answers from a table and fails as it is told to, in a thread of this process."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Body = dict[str, Any]
+Answer = Callable[[str, str, Body], str]
+STEPS = {"responds to": "description", "The tasks are": "tasks", "You are a linguist": "level"}
+STALL_SECONDS = 2.0
+
+
+def step_of(body: Body) -> str:
+    """Which step a request belongs to, told by its system message."""
+    system = body["messages"][0]["content"]
+    return next(step for text, step in STEPS.items() if text in system)
+
+
+def about_of(body: Body) -> str:
+    """The words, or the description, that a request asks about."""
+    text = str(body["messages"][-1]["content"])
+    return text.removeprefix("Words: ").removeprefix("Concept: Words are ").removesuffix(".")
+
+
+def plain_answer(step: str, about: str, _: Body) -> str:
+    """The right JSON: a concept is called after its first word, and what begins with "odd" can't be told."""
+    if step == "description":
+        first = about.split(",")[0]
+        return json.dumps({"description": "Cannot Tell" if first.startswith("odd") else f"things like {first}"})
+    return json.dumps({"tasks": ["coding", "daily writing"]} if step == "tasks" else {"level": "syntax"})
+
+
+@dataclass
+class FaultServer:
+    """What the server does and did. Each different request meets ``faults`` one after another before it is answered.
+
+    ``seen`` has the body and header of every request with its time, ``answered`` the bodies of those answered.
+    """
+
+    address: str
+    answer: Answer = plain_answer
+    faults: Sequence[str] = ()
+    rejects_format: bool = False
+    delay_seconds: float = 0.0
+    seen: list[tuple[float, Body, dict[str, str]]] = field(default_factory=list)
+    answered: list[Body] = field(default_factory=list)
+    most_at_once: int = 0
+    _now: int = 0
+    _tries: dict[str, int] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def next_fault(self, body: Body, headers: dict[str, str]) -> str | None:
+        with self._lock:
+            self.seen.append((time.monotonic(), body, headers))
+            key = json.dumps(body["messages"]) + str(body["temperature"]) + str(len(self.faults))
+            number = self._tries.get(key, 0)
+            self._tries[key] = number + 1
+        return self.faults[number] if number < len(self.faults) else None
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        with self._lock:
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            time.sleep(self.delay_seconds)
+            yield
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def completion(self, body: Body) -> Body:
+        message: Body = {"role": "assistant", "content": self.answer(step_of(body), about_of(body), body)}
+        if message["content"] == "REFUSE":
+            message = {"role": "assistant", "content": None, "refusal": "I will not say."}
+        finish = "length" if str(message["content"]).startswith("CUT") else "stop"
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
+        base = {"id": "x", "object": "chat.completion", "created": 0, "model": body["model"]}
+        return base | {"choices": [choice], "usage": usage}
+
+
+@contextmanager
+def fault_server(**behaviour: Any) -> Iterator[FaultServer]:
+    """A server at an address of its own, while the block lasts."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    httpd.daemon_threads = True
+    httpd.fault = FaultServer(f"http://127.0.0.1:{httpd.server_port}/v1", **behaviour)  # type: ignore[attr-defined]
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield httpd.fault  # type: ignore[attr-defined]
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        fault: FaultServer = self.server.fault  # type: ignore[attr-defined]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if fault.rejects_format and "response_format" in body:
+            with fault._lock:
+                fault.seen.append(
+                    (time.monotonic(), body, {name.lower(): value for name, value in self.headers.items()})
+                )
+            return self._send(400, {"error": {"message": "response_format is not supported", "code": "bad"}})
+        kind = fault.next_fault(body, {name.lower(): value for name, value in self.headers.items()})
+        if kind is not None:
+            return self._fail(kind, body)
+        with fault.busy():
+            completion = fault.completion(body)
+        with fault._lock:
+            fault.answered.append(body)
+        return self._send(200, completion)
+
+    def _fail(self, kind: str, body: Body) -> None:
+        if kind == "429":
+            self._send(429, {"error": {"message": "too many"}}, {"Retry-After": "1"})
+        elif kind in ("401", "500", "503"):
+            self._send(int(kind), {"error": {"message": f"no, {self.headers['Authorization']}"}})
+        elif kind == "400":
+            self._send(400, {"error": {"message": f"bad, {self.headers['Authorization']}"}})
+        elif kind == "blocked":
+            self._send(400, {"error": {"message": "blocked", "code": "content_filter"}})
+        elif kind == "wrong json":
+            self._write(200, b'{"id": "x", "choices": [', 24)
+        elif kind == "no choices":
+            self._send(200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": []})
+        elif kind == "half":
+            self._write(200, json.dumps(body).encode()[:40], 400)
+            self.close_connection = True
+        elif kind == "cut":
+            self.close_connection = True
+        elif kind == "time-out":
+            time.sleep(STALL_SECONDS)
+            self.close_connection = True
+
+    def _send(self, status: int, content: Body, headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(content).encode()
+        self._write(status, data, len(data), headers)
+
+    def _write(self, status: int, data: bytes, length: int, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(length),
+            **(headers or {}),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
