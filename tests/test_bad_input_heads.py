@@ -27,11 +27,13 @@ def files(tmp_path: Path) -> HeadFiles:
 def read(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of ``aftertune heads`` on the base's layer 0; `one` is a copy of it."""
     from aftertune import HeadPlan, HeadStudy
+    from aftertune.layerwise import make_lexicon_of, read_heads_of
     from aftertune.study import read_into_run
 
     folder = tmp_path_factory.mktemp("read")
     files = save_head_files(folder)
-    read_into_run(base, folder / "run", HeadStudy(files.words, files.vectors, plan=HeadPlan(layers="0")), device="cpu")
+    study = HeadStudy(files.words, files.vectors, plan=HeadPlan(layers="0"))
+    read_into_run(base, folder / "run", read_heads_of(make_lexicon_of(study)), device="cpu")
     return folder / "run"
 
 
@@ -213,7 +215,7 @@ def test_verbs_that_no_pair_can_hold(cli: CommandLine, base: Path, tuned: Path, 
 
 def test_report_of_heads_that_are_not_whole(cli: CommandLine, changed: Path, one: Path, tmp_path: Path) -> None:
     assert cli.refuses("report", one) == (
-        f"{one} holds the heads of one model. A report is of two: give the folder of a comparison."
+        f"{one} holds one model. A report is of two: give the folder of a comparison."
     )
     run = Path(shutil.copytree(changed, tmp_path / "run"))
     part = run / "heads/pairs/tuned/layer-000.parquet"

@@ -270,13 +270,15 @@ def test_a_damaged_part_is_named_and_made_anew(
 
 
 def test_heads_of_a_role_that_a_run_does_not_hold(base: Path, files: HeadFiles, run: Path, tmp_path: Path) -> None:
+    from aftertune.layerwise import make_lexicon_of, read_heads_of
     from aftertune.study import read_into_run
 
     with pytest.raises(aftertune.RunError, match=r"run holds the heads of base and tuned, not of 'model'\. Ask for"):
         aftertune.open_heads(run)
-    read_into_run(base, tmp_path / "one", aftertune.HeadStudy(files.words, files.vectors, plan=LAYER), device="cpu")
+    study = aftertune.HeadStudy(files.words, files.vectors, plan=LAYER)
+    read_into_run(base, tmp_path / "one", read_heads_of(make_lexicon_of(study)), device="cpu")
     assert aftertune.open_heads(tmp_path / "one").layers == (0,)
     with pytest.raises(aftertune.RunError, match=r"one holds the heads of model, not of 'tuned'\. Ask for a role"):
         aftertune.open_heads(tmp_path / "one", "tuned")
-    with pytest.raises(aftertune.RunError, match=r"holds the heads of one model\. A report is of two: give the folder"):
+    with pytest.raises(aftertune.RunError, match=r"holds one model\. A report is of two: give the folder"):
         aftertune.write_report(tmp_path / "one")

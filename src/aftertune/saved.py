@@ -49,7 +49,7 @@ def write_report(run: str | Path, verbs: Verbs = None) -> Comparison:
     """
     folder = RunFolder.open(run)
     if "base" not in folder.read_json("run.json")["identity"]:
-        raise RunError(f"{run} holds the heads of one model. A report is of two: give the folder of a comparison.")
+        raise RunError(f"{run} holds one model. A report is of two: give the folder of a comparison.")
     if verbs is not None and not folder.exists("heads.json"):
         raise RunError(f"No heads are read in {run}, so no words can be asked about in them. Leave the verbs out.")
     return make_report(folder, None if verbs is None else read_asked(verbs))
