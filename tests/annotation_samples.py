@@ -19,12 +19,12 @@ def save_concepts(folder: Path, roles: Mapping[str, Sequence[Words]]) -> Path:
     run = RunFolder.start(folder, {"model": "planted"}, {})
     run.claim("concepts.json", {"plan": {"n_components": 3}}, {})
     vocabulary = sorted({word for layers in roles.values() for layer in layers for words in layer for word in words})
-    run.write_frame(concept_parts.WORDS, pl.DataFrame({"word": vocabulary}))
+    run.write_frame(concept_parts.CONCEPTS.words, pl.DataFrame({"word": vocabulary}))
     for role, layers in roles.items():
         for number, components in enumerate(layers):
-            concept_parts.write_layer(run, role, number, _frames(number, components))
+            concept_parts.CONCEPTS.write(run, role, number, _frames(number, components))
         about = {"model": role, "layers": tuple(range(len(layers))), "n_layers": len(layers), "d_model": D_MODEL}
-        concept_parts.remember_concepts(run, role, about)
+        concept_parts.CONCEPTS.remember(run, role, about)
     return folder
 
 

@@ -3,31 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from aftertune.concepts.plan import ConceptStudy
-from aftertune.concepts.read import (
-    concepts_are_measured,
-    concepts_must_agree,
-    measure_concepts,
-    show_concept_layers,
-)
+from aftertune.concepts.read import concepts_must_agree, measure_concepts
 from aftertune.heads.layer import Lexicon
 from aftertune.heads.plan import HeadStudy
-from aftertune.heads.read import heads_are_measured, make_lexicon, measure_heads, must_agree, show_layers
+from aftertune.heads.read import make_lexicon, measure_heads, must_agree
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.results.concept_parts import CONCEPTS
+from aftertune.results.head_parts import HEADS
+from aftertune.results.layer_parts import LayerPlan
 from aftertune.results.run import RunFolder
 from aftertune.words import load_words
 
 Progress = Callable[[str, float, float], None]
-
-
-class LayerPlan(Protocol):
-    """Says which layers are read."""
-
-    def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
-        """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -58,9 +47,9 @@ def read_heads_of(lexicon: Lexicon) -> Layerwise:
     return Layerwise(
         plan=plan,
         must_agree=partial(must_agree, lexicon=lexicon),
-        is_measured=partial(heads_are_measured, plan=plan),
+        is_measured=partial(HEADS.are_measured, plan=plan),
         measure=lambda checkpoint, role, run, progress: measure_heads(checkpoint, role, lexicon, run, progress),
-        show_layers=partial(show_layers, plan=plan),
+        show_layers=partial(HEADS.show, plan=plan),
     )
 
 
@@ -71,7 +60,7 @@ def read_concepts_of(study: ConceptStudy | None) -> Layerwise:
     return Layerwise(
         plan=plan,
         must_agree=partial(concepts_must_agree, words=words, plan=plan),
-        is_measured=partial(concepts_are_measured, plan=plan),
+        is_measured=partial(CONCEPTS.are_measured, plan=plan),
         measure=lambda checkpoint, role, run, progress: measure_concepts(checkpoint, role, words, plan, run, progress),
-        show_layers=partial(show_concept_layers, plan=plan),
+        show_layers=partial(CONCEPTS.show, plan=plan),
     )

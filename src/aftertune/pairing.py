@@ -12,11 +12,11 @@ from typing import Any
 
 from aftertune.attribution.ask import encode_for
 from aftertune.errors import CheckpointError
-from aftertune.layerwise import LayerPlan
 from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
 from aftertune.models.weights import AttentionShape, shape_of
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Prompt
+from aftertune.results.layer_parts import LayerPlan
 from aftertune.results.run import RunFolder
 from aftertune.subject import Subject
 

@@ -88,7 +88,7 @@ def open_heads(run: str | Path, role: str = "model") -> HeadReading:
     Raises `RunError` if there is no run, or its heads are not read, not complete, or damaged.
     """
     folder = RunFolder.open(run)
-    held = [one for one in ("model", *ROLES) if head_parts.recall_heads(folder, one)]
+    held = [one for one in ("model", *ROLES) if head_parts.HEADS.recall(folder, one)]
     if held and role not in held:
         raise RunError(f"{run} holds the heads of {' and '.join(held)}, not of {role!r}. Ask for a role that it holds.")
     return head_parts.open_heads(folder, role)

@@ -37,7 +37,7 @@ def find_concepts(run: RunFolder, n_components: int | None = None) -> list[Conce
 
 
 def _roles(run: RunFolder) -> list[str]:
-    roles = [role for role in ROLES if concept_parts.recall_concepts(run, role)]
+    roles = [role for role in ROLES if concept_parts.CONCEPTS.recall(run, role)]
     if not roles:
         raise AnnotationError(
             f"No concepts are read in {run.address}. Give the folder of aftertune concepts, or of a comparison whose "

@@ -18,14 +18,13 @@ from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.top_words import top_words
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import down_weights
-from aftertune.results.concept_parts import Frames
 from aftertune.results.concepts import COMPONENTS, SPECTRA
 
 
 @torch.inference_mode()
 def read_layer(
     checkpoint: Checkpoint, layer: int, plan: ConceptPlan, spelled: pl.Series, embeddings: WordEmbeddings
-) -> Frames:
+) -> dict[str, pl.DataFrame]:
     """The frames of one layer: ``components`` with their ``direction``, and ``spectra``.
 
     ``spelled`` are the words, ``embeddings`` their output embeddings, of unit length.
@@ -43,7 +42,9 @@ def read_layer(
     }
 
 
-def _network(weights: Tensor, plan: ConceptPlan, spelled: pl.Series, embeddings: WordEmbeddings) -> Frames:
+def _network(
+    weights: Tensor, plan: ConceptPlan, spelled: pl.Series, embeddings: WordEmbeddings
+) -> dict[str, pl.DataFrame]:
     directions, variances = principal_components(weights, plan.n_components)
     words, cosines = _words(directions, embeddings, plan.n_words)
     directions = directions * torch.where(cosines[:, :1] < 0, -1, 1)

@@ -15,14 +15,7 @@ from aftertune.concepts.plan import ConceptPlan, WordSource
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape
-from aftertune.results.concept_parts import (
-    WORDS,
-    layer_is_written,
-    reading_of,
-    recall_concepts,
-    remember_concepts,
-    write_layer,
-)
+from aftertune.results.concept_parts import CONCEPTS, reading_of
 from aftertune.results.concepts import ConceptReading
 from aftertune.results.run import RunFolder
 from aftertune.words import Words, load_words
@@ -69,14 +62,14 @@ def measure_concepts(
     """
     layers = plan.chosen_layers(attention_shape(checkpoint).n_layers)
     run.claim("concepts.json", settings_of(words, plan), {})
-    if not run.exists(*WORDS):
-        run.write_frame(WORDS, pl.DataFrame({"word": words.words}))
-    remember_concepts(run, role, _about(checkpoint, layers))
+    if not run.exists(*CONCEPTS.words):
+        run.write_frame(CONCEPTS.words, pl.DataFrame({"word": words.words}))
+    CONCEPTS.remember(run, role, _about(checkpoint, layers))
     read = _reader(checkpoint, words, plan)
     for done, layer in enumerate(layers):
         progress("concepts", done, len(layers))
-        if not layer_is_written(run, role, layer):
-            write_layer(run, role, layer, read(layer))
+        if not CONCEPTS.is_written(run, role, layer):
+            CONCEPTS.write(run, role, layer, read(layer))
     progress("concepts", len(layers), len(layers))
 
 
@@ -84,21 +77,6 @@ def concepts_must_agree(run: RunFolder, words: Words, plan: ConceptPlan) -> None
     """Raise `RunError` if the run holds concepts that were read with other words or another plan."""
     if run.exists("concepts.json"):
         run.claim("concepts.json", settings_of(words, plan), {})
-
-
-def concepts_are_measured(run: RunFolder, role: str, plan: ConceptPlan) -> bool:
-    """Whether all layers of the plan lie in the run."""
-    about = recall_concepts(run, role)
-    if about is None or not run.exists(*WORDS):
-        return False
-    return all(layer_is_written(run, role, layer) for layer in plan.chosen_layers(about["n_layers"]))
-
-
-def show_concept_layers(run: RunFolder, role: str, plan: ConceptPlan) -> None:
-    """Let the run show the layers of the plan, all of which lie in it."""
-    about = recall_concepts(run, role)
-    if about is not None:
-        remember_concepts(run, role, about | {"layers": plan.chosen_layers(about["n_layers"])})
 
 
 def settings_of(words: Words, plan: ConceptPlan) -> dict[str, Any]:

@@ -10,20 +10,13 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.errors import RunError, WordError
+from aftertune.errors import WordError
 from aftertune.heads.layer import Lexicon, read_layer
 from aftertune.heads.plan import HeadPlan, WordSource
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape
-from aftertune.results.head_parts import (
-    WORDS,
-    join_layers,
-    layer_is_written,
-    recall_heads,
-    remember_heads,
-    write_layer,
-)
+from aftertune.results.head_parts import HEADS, join_layers
 from aftertune.results.heads import HeadReading
 from aftertune.results.run import RunFolder
 from aftertune.words import load_vectors, load_words
@@ -93,15 +86,15 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
     """
     layers = lexicon.plan.chosen_layers(attention_shape(checkpoint).n_layers)
     run.claim("heads.json", settings_of(lexicon), {})
-    if not run.exists(*WORDS):
+    if not run.exists(*HEADS.words):
         has_vector = lexicon.co_occurrence.has_vector
-        run.write_frame(WORDS, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
-    remember_heads(run, role, _about(checkpoint, layers))
+        run.write_frame(HEADS.words, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
+    HEADS.remember(run, role, _about(checkpoint, layers))
     embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
     for done, layer in enumerate(layers):
         progress("heads", done, len(layers))
-        if not layer_is_written(run, role, layer):
-            write_layer(run, role, layer, read_layer(checkpoint, layer, lexicon, embeddings))
+        if not HEADS.is_written(run, role, layer):
+            HEADS.write(run, role, layer, read_layer(checkpoint, layer, lexicon, embeddings))
     progress("heads", len(layers), len(layers))
 
 
@@ -109,24 +102,6 @@ def must_agree(run: RunFolder, lexicon: Lexicon) -> None:
     """Raise `RunError` if the run holds heads that were read with other words, vectors or another plan."""
     if run.exists("heads.json"):
         run.claim("heads.json", settings_of(lexicon), {})
-
-
-def heads_are_measured(run: RunFolder, role: str, plan: HeadPlan) -> bool:
-    """Whether the words and all layers of the plan lie in the run."""
-    about = recall_heads(run, role)
-    if about is None or not run.exists(*WORDS):
-        return False
-    return all(layer_is_written(run, role, layer) for layer in plan.chosen_layers(about["n_layers"]))
-
-
-def show_layers(run: RunFolder, role: str, plan: HeadPlan) -> None:
-    """Let the run show the layers of the plan from now on; raises `RunError` if the run has no heads of ``role``."""
-    about = recall_heads(run, role)
-    if about is None:
-        raise RunError(f"There are no heads of {role!r} in {run.address}. Start the command that reads them again.")
-    layers = plan.chosen_layers(about["n_layers"])
-    if layers != about["layers"]:
-        remember_heads(run, role, about | {"layers": layers})
 
 
 def settings_of(lexicon: Lexicon) -> dict[str, Any]:
