@@ -61,8 +61,7 @@ def make_report(folder: RunFolder, asked: Asked | None) -> Comparison:
     maps, found = _maps(folder, names) if "prompts" in identity else ([], None)
     asked = asked or _last_asked(folder)
     heads = _head_change(folder, names, asked)
-    concepts = _concept_change(folder, names)
-    annotations = _annotation_change(folder, names) if concepts else None
+    concepts, annotations = _concept_changes(folder, names)
     if found is None and heads is None and concepts is None:
         raise RunError(
             f"Nothing is measured yet in {folder.address}. Start the comparison again; it goes on where it stopped."
@@ -153,24 +152,23 @@ def _last_asked(folder: RunFolder) -> Asked:
     return folder.read_json("verbs.json")["record"] if folder.exists("verbs.json") else read_asked(None)
 
 
-def _concept_change(folder: RunFolder, names: Mapping[str, str]) -> ConceptChange | None:
+def _concept_changes(
+    folder: RunFolder, names: Mapping[str, str]
+) -> tuple[ConceptChange | None, AnnotationChange | None]:
+    """What changed in the concepts, and in what an annotator made of them; None for what was not done."""
     if not folder.exists("concepts.json"):
-        return None
+        return None, None
+    from aftertune.comparison.annotated import compare_annotations
     from aftertune.comparison.concepts import compare_concepts
 
-    base, tuned = (concept_parts.open_concepts(folder, role, names[role]) for role in ROLES)
-    return compare_concepts(base, tuned)
-
-
-def _annotation_change(folder: RunFolder, names: Mapping[str, str]) -> AnnotationChange | None:
-    found = annotation_parts.open_annotations(folder)
-    if found is None:
-        return None
-    from aftertune.comparison.annotated import compare_annotations
-
-    readings = {role: concept_parts.open_concepts(folder, role) for role in ROLES}
+    readings = {role: concept_parts.open_concepts(folder, role, names[role]) for role in ROLES}
+    concepts, marks = compare_concepts(readings["base"], readings["tuned"]), annotation_parts.open_annotations(folder)
+    if marks is None:
+        return concepts, None
     components = {role: reading.components for role, reading in readings.items()}
-    return compare_annotations(found, names["base"], names["tuned"], readings["base"].layers, components=components)
+    return concepts, compare_annotations(
+        marks, names["base"], names["tuned"], readings["base"].layers, components=components
+    )
 
 
 def _head_change(folder: RunFolder, names: Mapping[str, str], asked: Asked) -> HeadChange | None:

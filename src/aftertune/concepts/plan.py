@@ -1,14 +1,10 @@
 """What is read of every feed-forward network, and in which layers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from aftertune.errors import AttributionError
 from aftertune.models.layers import chosen_layers, must_be_layers
-from aftertune.words import Words
-
-WordSource = Words | Sequence[str] | str | Path | None
+from aftertune.words import WordSource
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from typing import Any
 import polars as pl
 
 from aftertune.concepts.layer import read_layer
-from aftertune.concepts.plan import ConceptPlan, WordSource
+from aftertune.concepts.plan import ConceptPlan
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape
 from aftertune.results.concept_parts import CONCEPTS, reading_of
 from aftertune.results.concepts import ConceptReading
 from aftertune.results.run import RunFolder
-from aftertune.words import Words, load_words
+from aftertune.words import Words, WordSource, load_words
 
 Progress = Callable[[str, float, float], None]
 

@@ -7,9 +7,7 @@ from typing import Any
 
 from aftertune.errors import AttributionError
 from aftertune.models.layers import chosen_layers, must_be_layers
-from aftertune.words import Words
-
-WordSource = Words | Sequence[str] | str | Path | None
+from aftertune.words import WordSource
 
 
 @dataclass(frozen=True)

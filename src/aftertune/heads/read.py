@@ -12,14 +12,14 @@ import polars as pl
 
 from aftertune.errors import WordError
 from aftertune.heads.layer import Lexicon, read_layer
-from aftertune.heads.plan import HeadPlan, WordSource
+from aftertune.heads.plan import HeadPlan
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape
 from aftertune.results.head_parts import HEADS, join_layers
 from aftertune.results.heads import HeadReading
 from aftertune.results.run import RunFolder
-from aftertune.words import load_vectors, load_words
+from aftertune.words import WordSource, load_vectors, load_words
 
 LEAST_WORDS = 2
 Progress = Callable[[str, float, float], None]

@@ -54,10 +54,10 @@ class Words:
         return sha256("\n".join(self.words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-Source = Words | Iterable[str] | str | PathLike[str] | None
+WordSource = Words | Iterable[str] | str | PathLike[str] | None
 
 
-def load_words(source: Source = None, limit: int | None = None) -> Words:
+def load_words(source: WordSource = None, limit: int | None = None) -> Words:
     """The most frequent words of ``source``, at most ``limit`` of them.
 
     ``source`` is the path or address of a word list or of a text (see the top of this module; .gz, .bz2, .xz and .zip
