@@ -1,4 +1,4 @@
-"""The three routes against independent oracles, in all ten families."""
+"""The three routes against independent oracles, in all families."""
 
 import numpy as np
 import pytest
@@ -38,9 +38,12 @@ def checkpoint(request: pytest.FixtureRequest) -> aftertune.Checkpoint:
 
 def test_forward_is_the_derivative_of_the_probability(checkpoint: aftertune.Checkpoint) -> None:
     found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="forward")
-    expected = finite_difference(checkpoint.model, *ids_of(checkpoint))
-    # Transformers keeps the norms of most families in float32 even in a float64 model; GPT-2 has none of that.
-    assert relative(found.importance, expected) < (1e-6 if checkpoint.provenance.architecture == "gpt2" else 2e-3)
+    # Transformers keeps the norms of most families in float32 even in a float64 model, but not those of these two.
+    is_precise = checkpoint.provenance.architecture in ("gpt2", "phimoe")
+    # One embedding here is 0.0001 from where Phi-3.5-MoE's router chooses another expert and the probability jumps.
+    step = 1e-5 if checkpoint.provenance.architecture == "phimoe" else 4e-3
+    expected = finite_difference(checkpoint.model, *ids_of(checkpoint), step)
+    assert relative(found.importance, expected) < (1e-6 if is_precise else 2e-3)
 
 
 def test_forward_equals_reverse(checkpoint: aftertune.Checkpoint) -> None:
@@ -143,14 +146,16 @@ def test_memory_that_is_too_small_for_one_is_an_error(monkeypatch: pytest.Monkey
         aftertune.attribute(load(), PROMPT, RESPONSE, route="forward")
 
 
-def test_the_model_is_left_as_it_was_found() -> None:
-    model = make_model("qwen2", torch.float32)
+@pytest.mark.parametrize(("family", "experts"), [("qwen2", "eager"), ("mixtral", "grouped_mm")])
+def test_the_model_is_left_as_it_was_found(family: str, experts: str) -> None:
+    model = make_model(family, torch.float32)
     model.requires_grad_(True).train()
     model.set_attn_implementation("sdpa")
     model.model.layers[0].eval()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     state, settings = torch.random.get_rng_state(), model.generation_config
+    assert model.config._experts_implementation == experts
     checkpoint = aftertune.load(model, tokenizer=make_tokenizer())
     for route in ("forward", "reverse", "removal"):
         aftertune.attribute(checkpoint, PROMPT, RESPONSE, route=route)
@@ -159,6 +164,7 @@ def test_the_model_is_left_as_it_was_found() -> None:
     assert [module.training for module in model.modules()] == modes
     assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
     assert model.config._attn_implementation == "sdpa" and model.generation_config is settings
+    assert model.config._experts_implementation == experts
     assert torch.equal(torch.random.get_rng_state(), state)
     assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
 

@@ -12,7 +12,10 @@ from aftertune.models.weights import attention_shape, query_key_weights
 from oracles.heads import head_weights
 from tiny import FAMILIES, make_model, make_tokenizer
 
-WITH_HEAD_NORMS = ("qwen3", "gemma3_text", "olmo2")
+OVER_ALL_HEADS = ("olmo2", "olmoe")
+WITH_HEAD_NORMS = ("qwen3", "gemma3_text", "qwen3_moe", "dots1", *OVER_ALL_HEADS)
+LAYER_NORM = ("gpt2", "gpt_neox", "phimoe")
+LARGER_EPSILON = (*LAYER_NORM, "phi3", "mixtral", "olmoe", "ernie4_5_moe")
 
 
 def checkpoint_of(family: str, dtype: torch.dtype = torch.float64) -> aftertune.Checkpoint:
@@ -56,9 +59,9 @@ def divided(state: torch.Tensor, family: str) -> torch.Tensor:
     """What the layer's norm makes of its input before it scales; nothing where the layer has none."""
     if family == "olmo2":
         return state
-    if family in ("gpt2", "gpt_neox"):
+    if family in LAYER_NORM:
         state = state - state.mean(-1, keepdim=True)
-    epsilon = 1e-5 if family in ("gpt2", "gpt_neox", "phi3") else 1e-6
+    epsilon = 1e-5 if family in LARGER_EPSILON else 1e-6
     return state / (state.square().mean(-1, keepdim=True) + epsilon).sqrt()
 
 
@@ -69,8 +72,8 @@ def test_weights_give_the_queries_and_keys_of_the_model(family: str) -> None:
     for layer, (state, *seen) in enumerate(run_through(checkpoint.model, inputs)):
         for weights, actual in zip(query_key_weights(checkpoint, layer), seen, strict=True):
             found = torch.einsum("hdm,bm->bhd", weights, divided(state, family))
-            if family in WITH_HEAD_NORMS:  # these divide once more, by one number for all (OLMo 2) or for each head
-                last = (1, 2) if family == "olmo2" else 2
+            if family in WITH_HEAD_NORMS:  # these divide once more, by one number for all (OLMo) or for each head
+                last = (1, 2) if family in OVER_ALL_HEADS else 2
                 found, actual = (one / one.norm(dim=last, keepdim=True) for one in (found, actual))
                 torch.testing.assert_close(found, actual, rtol=0, atol=1e-6)
             else:  # a bias is the same for all inputs, so it cancels

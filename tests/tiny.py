@@ -4,23 +4,33 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    Dots1Config,
+    Ernie4_5_MoeConfig,
     Gemma2Config,
     Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
+    GraniteMoeConfig,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
     Olmo2Config,
+    OlmoeConfig,
     Phi3Config,
+    PhimoeConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen2MoeConfig,
     Qwen3Config,
+    Qwen3MoeConfig,
 )
 
 SHARED = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "eos_token_id": 2}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "bos_token_id": 1}
 GQA = SHARED | HEADS | {"pad_token_id": 0}
+N_EXPERTS = 3
+NARROW = {"num_experts_per_tok": 2, "moe_intermediate_size": 40}
 
 CONFIGS = {
     "llama": lambda: LlamaConfig(**GQA, tie_word_embeddings=True),
@@ -37,8 +47,29 @@ CONFIGS = {
     "gpt_neox": lambda: GPTNeoXConfig(
         **SHARED, num_attention_heads=4, max_position_embeddings=128, rotary_pct=0.5, bos_token_id=1
     ),
+    "mixtral": lambda: MixtralConfig(**GQA, num_local_experts=N_EXPERTS, sliding_window=6),
+    "qwen2_moe": lambda: Qwen2MoeConfig(
+        **GQA, **NARROW, num_experts=N_EXPERTS, shared_expert_intermediate_size=44, mlp_only_layers=[0]
+    ),
+    "qwen3_moe": lambda: Qwen3MoeConfig(**GQA, **NARROW, head_dim=16, num_experts=N_EXPERTS, decoder_sparse_step=2),
+    "olmoe": lambda: OlmoeConfig(**GQA, num_experts=N_EXPERTS, num_experts_per_tok=2),
+    "phimoe": lambda: PhimoeConfig(
+        **GQA, num_local_experts=N_EXPERTS, attention_bias=True, lm_head_bias=True, sliding_window=6
+    ),
+    "granitemoe": lambda: GraniteMoeConfig(
+        **GQA, num_local_experts=N_EXPERTS, logits_scaling=3.0, embedding_multiplier=2.0, residual_multiplier=0.5
+    ),
+    "ernie4_5_moe": lambda: Ernie4_5_MoeConfig(
+        **GQA, moe_num_experts=N_EXPERTS, moe_k=2, moe_intermediate_size=40, moe_layer_start_index=1
+    ),
+    "dots1": lambda: Dots1Config(
+        **GQA, **NARROW, n_routed_experts=N_EXPERTS, n_shared_experts=1, first_k_dense_replace=1
+    ),
 }
 FAMILIES = sorted(CONFIGS)
+# Layer 1 is a mixture in all of these.
+MIXTURES = ("dots1", "ernie4_5_moe", "granitemoe", "mixtral", "olmoe", "phimoe", "qwen2_moe", "qwen3_moe")
+DENSE = sorted(set(FAMILIES) - set(MIXTURES))
 
 
 def make_model(family: str = "llama", dtype: torch.dtype = torch.float32, seed: int = 0) -> PreTrainedModel:
@@ -51,6 +82,8 @@ def make_model(family: str = "llama", dtype: torch.dtype = torch.float32, seed: 
             scale = 0.1 if weight.ndim == 1 else 0.5 if "embed" in name or "wte" in name else 0.15
             weight.add_(scale * torch.randn_like(weight))
     torch.random.set_rng_state(state)
+    if dtype == torch.float64:
+        model.set_experts_implementation("eager")  # else the plain runs of the tests could not multiply experts
     return model.to(dtype).requires_grad_(False)
 
 

@@ -5,9 +5,24 @@ import numpy.typing as npt
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from oracles.heads import NORM_OFFSET, array
+from tiny import MIXTURES, N_EXPERTS
 
 Array = npt.NDArray[np.float64]
 DOWN = {"gpt2": "transformer.h.{}.mlp.c_proj", "gpt_neox": "gpt_neox.layers.{}.mlp.dense_4h_to_h"}
+DENSE_LAYERS = {"dots1": (0,), "ernie4_5_moe": (0,), "qwen2_moe": (0,), "qwen3_moe": (0, 2)}  # as tiny.py sets them up
+SHARED = {"dots1": "shared_experts", "ernie4_5_moe": "shared_experts", "qwen2_moe": "shared_expert"}
+
+
+def down_projections(model: PreTrainedModel, layer: int) -> list[Array]:
+    """W_p (n_neurons, d_model) of each network of a layer: the routed experts in their order, then the shared one."""
+    kind = model.config.model_type
+    if kind not in MIXTURES or layer in DENSE_LAYERS.get(kind, ()):
+        return [down_projection(model, layer)]
+    block = model.model.layers[layer]
+    network = block.block_sparse_moe if kind == "granitemoe" else block.mlp
+    routed = [array(network.experts.down_proj[expert]).T for expert in range(N_EXPERTS)]
+    shared = [array(getattr(network, SHARED[kind]).down_proj.weight).T] if kind in SHARED else []
+    return routed + shared
 
 
 def down_projection(model: PreTrainedModel, layer: int) -> Array:

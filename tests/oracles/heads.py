@@ -44,14 +44,16 @@ def head_weights(model: PreTrainedModel, layer: int) -> tuple[Array, Array]:
         query, key = fused[: n * d], fused[n * d : (n + n_key) * d]
     else:
         query, key = array(attention.q_proj.weight), array(attention.k_proj.weight)
-    if kind == "olmo2":
+    if kind in ("olmo2", "olmoe"):
         query = query * array(attention.q_norm.weight)[:, None]
         key = key * array(attention.k_norm.weight)[:, None]
-    else:
+    if kind != "olmo2":
         gain = array(block.input_layernorm.weight) + NORM_OFFSET.get(kind, 0.0)
         query, key = query * gain, key * gain
     query, key = query.reshape(n, d, -1), key.reshape(n_key, d, -1)
-    if kind in ("qwen3", "gemma3_text"):
+    if kind == "phimoe":
+        query, key = centred(query), centred(key)
+    if kind in ("qwen3", "qwen3_moe", "dots1", "gemma3_text"):
         offset = NORM_OFFSET.get(kind, 0.0)
         query = query * (array(attention.q_norm.weight) + offset)[None, :, None]
         key = key * (array(attention.k_norm.weight) + offset)[None, :, None]

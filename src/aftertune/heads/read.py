@@ -51,7 +51,7 @@ def read_heads(
     return HeadReading(
         words=lexicon.words.words,
         has_vector=lexicon.co_occurrence.has_vector,
-        settings=settings_of(lexicon),
+        settings=head_settings(lexicon),
         **_about(model, layers),
         **join_layers(found),
     )
@@ -85,7 +85,7 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
     otherwise, or of a model with other layers and heads, or a part can't be written.
     """
     layers = lexicon.plan.chosen_layers(attention_shape(checkpoint).n_layers)
-    run.claim("heads.json", settings_of(lexicon), {})
+    run.claim(HEADS.settings, head_settings(lexicon), {})
     if not run.exists(*HEADS.words):
         has_vector = lexicon.co_occurrence.has_vector
         run.write_frame(HEADS.words, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
@@ -98,13 +98,7 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
     progress("heads", len(layers), len(layers))
 
 
-def must_agree(run: RunFolder, lexicon: Lexicon) -> None:
-    """Raise `RunError` if the run holds heads that were read with other words, vectors or another plan."""
-    if run.exists("heads.json"):
-        run.claim("heads.json", settings_of(lexicon), {})
-
-
-def settings_of(lexicon: Lexicon) -> dict[str, Any]:
+def head_settings(lexicon: Lexicon) -> dict[str, Any]:
     """What must be the same for two readings to be compared, and for a run to go on."""
     words, vectors, plan = lexicon.words, lexicon.vectors, asdict(lexicon.plan)
     del plan["layers"], plan["min_coverage"]  # a run may go on with more layers; coverage is asked before

@@ -42,8 +42,12 @@ class Backbone:
 
     def logits(self, states: Tensor) -> Tensor:
         """Logits (..., n_vocabulary) in float32 or better of final states (..., d_model)."""
+        config = self.checkpoint.model.config
         found: Tensor = self.checkpoint.model.get_output_embeddings()(states)
-        cap = getattr(self.checkpoint.model.config, "final_logit_softcapping", None)
+        scaling = getattr(config, "logits_scaling", None)
+        if scaling is not None:
+            found = found / scaling
+        cap = getattr(config, "final_logit_softcapping", None)
         if cap is not None:
             found = torch.tanh(found / cap) * cap
         return found if found.dtype == torch.float64 else found.float()

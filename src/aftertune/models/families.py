@@ -19,6 +19,10 @@ class Family:
     ``down`` is the path from a layer to the down projection of its feed-forward network, ``written_norm`` the norm of
     what that network writes, None where there is none. ``transposed`` weights are (in, out) instead of (out, in). A
     norm scales by ``norm_offset`` + its weight.
+
+    In a mixture of experts ``experts`` is the path from a layer to the module that holds the ``down_proj`` of all
+    routed experts in one tensor, (experts, out, in), and ``shared`` the one to the network that every token passes
+    through beside them, None where there is none. A layer without that module is dense, as ``down`` says.
     """
 
     name: str
@@ -31,12 +35,15 @@ class Family:
     transposed: bool = False
     head_norms: tuple[str, str] | None = None
     down: str = "mlp.down_proj"
+    experts: str | None = None
+    shared: str | None = None
     written_norm: str | None = None
     norm_offset: float = 0.0
 
 
 NORMS = ("q_norm", "k_norm")
 WRITTEN = "post_feedforward_layernorm"
+EXPERTS = "mlp.experts"
 FAMILIES = {
     "llama": Family("Llama"),
     "mistral": Family("Mistral"),
@@ -65,6 +72,14 @@ FAMILIES = {
         fused="heads",
         down="mlp.dense_4h_to_h",
     ),
+    "mixtral": Family("Mixtral", experts=EXPERTS),
+    "qwen2_moe": Family("Qwen2-MoE", experts=EXPERTS, shared="mlp.shared_expert"),
+    "qwen3_moe": Family("Qwen3-MoE", head_norms=NORMS, experts=EXPERTS),
+    "olmoe": Family("OLMoE", head_norms=NORMS, experts=EXPERTS),
+    "phimoe": Family("Phi-3.5-MoE", experts=EXPERTS),
+    "granitemoe": Family("Granite MoE", experts="block_sparse_moe.experts"),
+    "ernie4_5_moe": Family("ERNIE 4.5 MoE", experts=EXPERTS, shared="mlp.shared_experts"),
+    "dots1": Family("dots.llm1", head_norms=NORMS, experts=EXPERTS, shared="mlp.shared_experts"),
 }
 
 

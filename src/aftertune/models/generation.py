@@ -36,7 +36,8 @@ def generate(
         do_sample=False, max_new_tokens=min(max_new_tokens, room), eos_token_id=stops, pad_token_id=pad
     )
     model: Any = checkpoint.model
-    with borrowed(model), _generation_config(model, settings), torch.inference_mode():
+    experts = "eager" if model.dtype == torch.float64 else None  # fused experts do not know float64
+    with borrowed(model, experts=experts), _generation_config(model, settings), torch.inference_mode():
         output = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
     return [_until_stop(row, stops) for row in output[:, longest:].tolist()]
 

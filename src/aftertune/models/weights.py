@@ -6,13 +6,14 @@ Heads (paper 3 and 5.1):
 3. Fold in the gain of a norm of queries and keys, where the architecture has one.
 
 Feed-forward networks (paper 3 and 5.2):
-1. Take the down projection, one row for each neuron.
+1. Take the down projection, one row for each neuron; in a mixture of experts that of each expert, one after another.
 2. Fold in the gain of the norm of what the network writes, where the architecture has one.
 
 Biases are left out: they are the same for every word, so they say nothing about which words a head connects. So are
 what norms divide by, which depends on the input, and rotary position.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -72,16 +73,35 @@ def query_key_weights(checkpoint: Checkpoint, layer: int) -> tuple[Tensor, Tenso
     return query, key
 
 
-def down_weights(checkpoint: Checkpoint, layer: int) -> list[Tensor]:
+def down_weights(checkpoint: Checkpoint, layer: int) -> Iterator[Tensor]:
     """W_p (n_neurons, d_model) of each feed-forward network of a layer, one row for each neuron; METHOD 3.
 
-    In float32, or float64 for a model in float64. A layer without experts has one network.
+    In float32, or float64 for a model in float64, one at a time: a layer may have more than a hundred. A layer without
+    experts has one network; one with experts has them in their order, the shared expert, if there is one, as the last.
     """
     family, block = checkpoint.family, _layer(checkpoint, layer)
-    weight = _weight(attrgetter(family.down)(block), not family.transposed)  # neurons first, as an input weight is not
-    if family.written_norm:
-        weight = weight * _gain(getattr(block, family.written_norm), family)
-    return [weight]
+    gain = _gain(getattr(block, family.written_norm), family) if family.written_norm else None
+    for weight in _down_projections(block, family):
+        rows = _precise(weight if family.transposed else weight.T)
+        yield rows if gain is None else rows * gain
+
+
+def _down_projections(block: Any, family: Family) -> Iterator[Tensor]:
+    experts = _found(block, family.experts)
+    if experts is None:
+        yield attrgetter(family.down)(block).weight
+        return
+    yield from experts.down_proj
+    shared = _found(block, family.shared)
+    if shared is not None:
+        yield shared.down_proj.weight
+
+
+def _found(block: Any, path: str | None) -> Any:
+    """The module at ``path``; None if the layer has none, as a dense layer of a mixture of experts."""
+    for name in path.split(".") if path else ():
+        block = getattr(block, name, None)
+    return block if path else None
 
 
 def _layer(checkpoint: Checkpoint, layer: int) -> Any:
