@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,12 +40,15 @@ class FaultServer:
     """What the server does and did. Each different request meets ``faults`` one after another before it is answered.
 
     ``seen`` has the body and header of every request with its time, ``answered`` the bodies of those answered.
+    ``rejects`` says for a parameter why a request with it is a bad one; of models other than ``models`` none is known.
     """
 
     address: str
     answer: Answer = plain_answer
     faults: Sequence[str] = ()
     rejects_format: bool = False
+    rejects: Mapping[str, str] = field(default_factory=dict)
+    models: Sequence[str] | None = None
     delay_seconds: float = 0.0
     seen: list[tuple[float, Body, dict[str, str]]] = field(default_factory=list)
     answered: list[Body] = field(default_factory=list)
@@ -57,7 +60,7 @@ class FaultServer:
     def next_fault(self, body: Body, headers: dict[str, str]) -> str | None:
         with self._lock:
             self.seen.append((time.monotonic(), body, headers))
-            key = json.dumps(body["messages"]) + str(body["temperature"]) + str(len(self.faults))
+            key = json.dumps(body["messages"]) + str(body.get("temperature")) + str(len(self.faults))
             number = self._tries.get(key, 0)
             self._tries[key] = number + 1
         return self.faults[number] if number < len(self.faults) else None
@@ -104,15 +107,18 @@ def fault_server(**behaviour: Any) -> Iterator[FaultServer]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        fault: FaultServer = self.server.fault  # type: ignore[attr-defined]
+        if self.path != "/v1/models" or fault.models is None:
+            return self._send(404, {"error": {"message": "Not Found"}})
+        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "us"} for name in fault.models]
+        return self._send(200, {"object": "list", "data": listed})
+
     def do_POST(self) -> None:
         fault: FaultServer = self.server.fault  # type: ignore[attr-defined]
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if fault.rejects_format and "response_format" in body:
-            with fault._lock:
-                fault.seen.append(
-                    (time.monotonic(), body, {name.lower(): value for name, value in self.headers.items()})
-                )
-            return self._send(400, {"error": {"message": "response_format is not supported", "code": "bad"}})
+        if (refused := self._refused(fault, body)) is not None:
+            return self._send(*refused)
         kind = fault.next_fault(body, {name.lower(): value for name, value in self.headers.items()})
         if kind is not None:
             return self._fail(kind, body)
@@ -121,6 +127,20 @@ class _Handler(BaseHTTPRequestHandler):
         with fault._lock:
             fault.answered.append(body)
         return self._send(200, completion)
+
+    def _refused(self, fault: FaultServer, body: Body) -> tuple[int, Body] | None:
+        if self.path != "/v1/chat/completions":
+            return 404, {"detail": "Not Found"}  # not in OpenAI's form, as servers made with FastAPI answer
+        if fault.models is not None and body["model"] not in fault.models:
+            return 404, {"error": {"message": "no such model"}}
+        format_ = {"response_format": "response_format is not supported"} if fault.rejects_format else {}
+        for name, message in {**fault.rejects, **format_}.items():
+            if name in body:
+                with fault._lock:
+                    headers = {key.lower(): value for key, value in self.headers.items()}
+                    fault.seen.append((time.monotonic(), body, headers))
+                return 400, {"error": {"message": message, "code": "bad"}}
+        return None
 
     def _fail(self, kind: str, body: Body) -> None:
         if kind == "429":

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +20,8 @@ from fault_server import fault_server
 
 pytest_plugins = ("cli_fixtures",)
 
-CONCEPTS = [[["red", 'blue, "deep"'], ["odd", "even"], ["run", "walk"]]]
+CONCEPTS = [[["red", 'blue, "deep"'], ["odd", "uneven"], ["walk", "run"]]]  # in the order of their ids
+FIRST_ID = sha256(json.dumps(CONCEPTS[0][0]).encode()).hexdigest()[:12]
 Row = dict[str, str]
 
 
@@ -62,6 +64,26 @@ def test_a_table_goes_out_and_comes_back(run: Path, table: Path) -> None:
     assert kept is not None and kept.equals(found)
 
 
+def test_a_rater_sees_neither_model_nor_place(tmp_path: Path) -> None:
+    """Two lists are of both models at other ranks, one is of tuned alone; an answer counts wherever its list stands."""
+    (lists,) = CONCEPTS
+    run = save_concepts(tmp_path / "run", {"base": [lists[2:0:-1]], "tuned": [lists]})
+    file = tmp_path / "table.csv"
+    assert export_concepts(run, file) == 3
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert list(rows[0]) == ["id", "words", "description", "scenarios", "level"]
+    assert [row["words"] for row in rows] == [", ".join(words) for words in lists], "by id, not by model and rank"
+    assert not any(word in file.read_text() for word in ("base", "tuned", "layer", "rank"))
+    fill(file, lambda rows: rows[1].update(description="numbers", level="semantics"))
+    found = import_annotations(run, file, "ann")
+    assert found.select("role", "layer", "rank", "description").rows() == [
+        ("base", 0, 2, "numbers"),
+        ("tuned", 0, 2, "numbers"),
+    ]
+    assert export_concepts(run, tmp_path / "first.jsonl", 1) == 2
+
+
 def test_json_lines_go_out_and_come_back(run: Path, table: Path, tmp_path: Path) -> None:
     file = tmp_path / "table.jsonl"
     export_concepts(run, file, 1)
@@ -100,8 +122,8 @@ def test_words_are_shown_to_a_person(table: Path) -> None:
         (0, {"level": ""}, "Row 2 has nothing as level."),
         (0, {"description": ""}, "Row 2 has nothing as description."),
         (1, {"level": "syntax"}, "Row 3 has the description 'Cannot Tell', so its scenarios and level must be empty"),
-        (1, {"rank": "7"}, "Row 3 is of role model, layer 0, expert 0, rank 7, which the run does not have"),
-        (1, {"rank": "1"}, "Row 3 is of role model, layer 0, expert 0, rank 1, as is one before"),
+        (1, {"id": "7"}, "Row 3 has the id 7, which the run does not have"),
+        (1, {"id": FIRST_ID}, f"Row 3 has the id {FIRST_ID}, as has one before"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(run: Path, table: Path, number: int, change: Row, message: str) -> None:
@@ -124,7 +146,7 @@ def test_files_that_cannot_be_used(run: Path, table: Path, tmp_path: Path) -> No
     fill(table, lambda rows: [row.update(description="", scenarios="", level="") for row in rows] and None)
     refuses(table, "is filled in")
     table.write_text("role,layer\nmodel,0\n")
-    refuses(table, "lacks expert, rank, description, scenarios, level")
+    refuses(table, "lacks id, description, scenarios, level")
     (tmp_path / "bad.jsonl").write_text('{"role": ')
     refuses(tmp_path / "bad.jsonl", "could not be read")
     (tmp_path / "bad.jsonl").write_text("[1]\n")
@@ -160,7 +182,7 @@ def test_the_command_asks_on_a_terminal(cli: CommandLine, run: Path, monkeypatch
 
 
 def test_the_command_exports_and_imports(cli: CommandLine, run: Path) -> None:
-    assert cli.succeeds("annotate", run, "--export", "table.csv") == "Written: table.csv, 3 concepts\n"
+    assert cli.succeeds("annotate", run, "--export", "table.csv") == "Written: table.csv, 3 lists of words\n"
     fill(cli.folder / "table.csv", filled)
     out = cli.succeeds("annotate", run, "--import", "table.csv", "--rater", "ann")
     assert out.startswith("model: 1 of 2 annotations tell a concept; 0 had unusable answers.\nWritten: ")

@@ -18,11 +18,17 @@ import pytest
 from aftertune.annotation import AnnotationPlan, annotate, server
 from aftertune.annotation.estimate import Estimate
 from aftertune.errors import AnnotationError, RunError
-from aftertune.results.annotation_parts import annotators, open_annotations, recall_annotations
+from aftertune.results.annotation_parts import (
+    annotators,
+    open_annotations,
+    recall_annotations,
+    server_folder,
+    write_annotations,
+)
 from aftertune.results.annotations import ANNOTATIONS
 from aftertune.results.run import RunFolder
 from annotation_samples import save_concepts
-from fault_server import Body, about_of, fault_server, plain_answer, step_of
+from fault_server import STALL_SECONDS, Body, about_of, fault_server, plain_answer, step_of
 
 KEY = "sk-secret-key-0123456789"
 LAYERS = [[["red", "blue"], ["odd", "even"]], [["red", "blue"], ["run", "walk"]]]
@@ -32,7 +38,6 @@ ONCE = AnnotationPlan(repeats=1)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr(server, "TIMEOUT_SECONDS", 0.7)
     monkeypatch.setattr(server, "BROKEN_DELAY_SECONDS", 0.01)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
@@ -94,7 +99,11 @@ FAULTS = ["429", "500", "time-out", "half", "cut", "wrong json", "no choices", "
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_survived_and_no_answer_is_asked_twice(run: Path, fault: str) -> None:
+def test_each_fault_is_survived_and_no_answer_is_asked_twice(
+    run: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "time-out":
+        monkeypatch.setattr(server, "TIMEOUT_SECONDS", STALL_SECONDS / 2)
     with fault_server(faults=[fault]) as served:
         found = annotate(run, served.address, "m", ONCE)
         times = [at for at, body, _ in served.seen if about_of(body) == "red, blue"]
@@ -141,7 +150,8 @@ def test_a_response_format_that_is_refused_is_left_out_from_then_on(run: Path) -
         found = annotate(run, served.address, "m", AnnotationPlan(repeats=1, concurrency=1))
         assert ["response_format" in body for _, body, _ in served.seen] == [True] + [False] * 7
     about = recall_annotations(RunFolder.open(run))
-    assert about and about["annotator"]["structured"] == "off" and found["level"].null_count() == 1
+    assert about and about["annotator"]["left_out"] == ["response_format"] and found["level"].null_count() == 1
+    assert about["annotator"]["structured"] == "auto"
 
 
 @pytest.mark.parametrize(("structured", "sent"), [("auto", True), ("on", True), ("off", False)])
@@ -318,3 +328,20 @@ def wait_for(process: Any, run: Path, n: int) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() - started < 60
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize("name", ["words", "People", "local smol", "server words", "..", "newest.json"])
+def test_a_model_that_is_called_as_an_annotator_of_ours_lies_beside_it(run: Path, name: str) -> None:
+    folder = RunFolder.open(run)
+    write_annotations(folder, "words", pl.DataFrame(schema=ANNOTATIONS), {})
+    with fault_server() as served:
+        annotate(run, served.address, name, ONCE)
+    assert annotators(folder) == (f"server {name}", "words")
+    ours, newest = open_annotations(folder, "words"), open_annotations(folder)
+    assert ours is not None and ours.is_empty() and newest is not None and newest.height == 4
+
+
+def test_long_names_of_models_that_begin_alike_are_told_apart() -> None:
+    names = [server_folder(f"/models/{'deep/' * 40}{quantised}.gguf") for quantised in ("Q4", "Q8")]
+    assert names[0] != names[1] and all(len(name) < 140 for name in names)
+    assert server_folder("org/model") == "org%2Fmodel"

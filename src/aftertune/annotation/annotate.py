@@ -71,6 +71,8 @@ def annotate(
     with _chat_model(server, model, plan) as chat:
         answers = Answers.open(folder, chat, templates)
         expected = estimate(concepts, plan.repeats, answers)
+        if expected.requests:
+            chat.check()
         if expected.requests and confirm is not None and not confirm(expected):
             raise AnnotationError("Nothing was asked. Give fewer components or repeats for fewer requests.")
         return _ask(folder, concepts, answers, plan, tell)
@@ -144,5 +146,6 @@ def _about(answers: Answers, plan: AnnotationPlan, found: Found) -> dict[str, An
         "input_tokens": sum(reply.input_tokens for reply in found.values()),
         "output_tokens": sum(reply.output_tokens for reply in found.values()),
     }
-    about = {"name": model.name, "model": model.model, **model.about()}
+    left_out = sorted({name for reply in found.values() for name in reply.left_out})
+    about = {"name": model.name, "model": model.model, **model.about(), "left_out": left_out}
     return {"annotator": about, "settings": settings | {"replaced": templates.replaced}, "counts": counts}

@@ -18,6 +18,7 @@ from aftertune.results.parts import is_partial, remove_strays, write_text
 from aftertune.results.run import RunFolder
 
 READERS = 16
+KEPT = ("text", "finish", "refusal", "input_tokens", "output_tokens")
 
 
 @dataclass(eq=False)
@@ -72,6 +73,7 @@ def _names(places: Sequence[str]) -> list[str]:
 def _read(place: str, content: bytes) -> Reply:
     try:
         found = json.loads(content)
-        return Reply(**{name: found[name] for name in Reply.__dataclass_fields__})
+        left_out = tuple(found.get("left_out", ()))  # answers of the first version do not say
+        return Reply(**{name: found[name] for name in KEPT}, left_out=left_out)
     except (ValueError, KeyError, TypeError) as error:
         raise AnnotationError(f"The answer {place} is damaged. Delete that file; it is asked for anew.") from error

@@ -8,7 +8,6 @@ from aftertune.results import concept_parts
 from aftertune.results.concepts import ConceptReading
 from aftertune.results.run import RunFolder
 
-ROLES = ("model", "base", "tuned")
 PLACE = ("role", "layer", "expert", "rank")
 
 
@@ -37,7 +36,7 @@ def find_concepts(run: RunFolder, n_components: int | None = None) -> list[Conce
 
 
 def _roles(run: RunFolder) -> list[str]:
-    roles = [role for role in ROLES if concept_parts.CONCEPTS.recall(run, role)]
+    roles = concept_parts.CONCEPTS.roles(run)
     if not roles:
         raise AnnotationError(
             f"No concepts are read in {run.address}. Give the folder of aftertune concepts, or of a comparison whose "

@@ -1,11 +1,15 @@
 """A person as an annotator: a table of concepts goes out with empty columns, and comes back as one repeat.
 
+The table is blind: a row is a list of words under an id that says nothing of model, layer or rank, rows stand in no
+order, and a list that several concepts have, in whichever model, stands there once. An answer counts for all of them.
+
 1. ``description``: what the words have in common, or "Cannot Tell". A row whose three columns are all empty was not
    annotated.
 2. ``scenarios``: tasks or scenarios, in CSV separated by semicolons; empty where none fits. ``level``: one of `LEVELS`.
 3. One rater is one repeat; raters are counted in the order of their names.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -16,7 +20,7 @@ import fsspec
 import polars as pl
 
 from aftertune.annotation.categories import CANNOT_TELL, TASKS
-from aftertune.annotation.concepts import PLACE, Concept, find_concepts
+from aftertune.annotation.concepts import Concept, find_concepts
 from aftertune.annotation.parse import PARSERS, UnusableError
 from aftertune.annotation.request import Reply
 from aftertune.errors import AnnotationError
@@ -26,6 +30,8 @@ from aftertune.results.parts import read_frame, write_text
 from aftertune.results.run import RunFolder
 
 NAME = "people"
+ID = "id"
+ID_DIGITS = 12
 ASKED = ("description", "scenarios", "level")
 SUFFIXES = (".csv", ".jsonl")
 REMEDY = "Correct the row; nothing was kept."
@@ -34,21 +40,16 @@ Row = Mapping[str, Any]
 
 
 def export_concepts(run: str | Path, file: str | Path, n_components: int | None = None) -> int:
-    """Write the concepts of a run for a person to annotate, to .csv or .jsonl; returns how many.
+    """Write the lists of words of a run's concepts for a person to annotate, to .csv or .jsonl; returns how many.
 
     Raises `AnnotationError` for another kind of file, `RunError` if the run has no complete concepts.
     """
-    kind, concepts = _suffix(file), find_concepts(RunFolder.open(run), n_components)
-    separator = ", " if kind == ".csv" else None
-    rows = [
-        one.place()
-        | {"words": list(one.words) if separator is None else separator.join(one.words)}
-        | dict.fromkeys(ASKED, "")
-        for one in concepts
-    ]
-    frame = pl.DataFrame(rows)
+    kind, lists = _suffix(file), _by_id(find_concepts(RunFolder.open(run), n_components))
+    words = {id: own[0].words for id, own in sorted(lists.items())}  # by digest: an order that nobody can read
+    written = {id: ", ".join(own) if kind == ".csv" else list(own) for id, own in words.items()}
+    frame = pl.DataFrame([{ID: id, "words": own} | dict.fromkeys(ASKED, "") for id, own in written.items()])
     write_text(file, frame.write_csv() if kind == ".csv" else frame.write_ndjson())
-    return len(concepts)
+    return len(lists)
 
 
 def import_annotations(run: str | Path, file: str | Path, rater: str) -> pl.DataFrame:
@@ -59,9 +60,9 @@ def import_annotations(run: str | Path, file: str | Path, rater: str) -> pl.Data
     if not rater.strip():
         raise AnnotationError("The rater has no name. Give one (--rater); it tells the raters apart.")
     folder, rows = RunFolder.open(run), _read(file)
-    places = {_place(one): one for one in find_concepts(folder)}
+    lists = _by_id(find_concepts(folder))
     filled = [(number, row) for number, row in rows if any(_text(row, name) for name in ASKED)]
-    found = _read_rows(filled, places)
+    found = _read_rows(filled, lists)
     if not found:
         raise AnnotationError(f"No row of {file} is filled in. Fill in {', '.join(ASKED)}, then import it again.")
     schema = {name: kind for name, kind in ANNOTATIONS.items() if name != "repeat"}
@@ -71,16 +72,26 @@ def import_annotations(run: str | Path, file: str | Path, rater: str) -> pl.Data
     return _combine(folder)
 
 
-def _read_rows(rows: Sequence[tuple[int, Row]], places: Mapping[tuple[Any, ...], Concept]) -> list[dict[str, Any]]:
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+def _by_id(concepts: Sequence[Concept]) -> dict[str, list[Concept]]:
+    """The concepts of each list of words, by its id."""
+    found: dict[str, list[Concept]] = {}
+    for one in concepts:
+        words = json.dumps(one.words, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        found.setdefault(hashlib.sha256(words).hexdigest()[:ID_DIGITS], []).append(one)
+    return found
+
+
+def _read_rows(rows: Sequence[tuple[int, Row]], lists: Mapping[str, Sequence[Concept]]) -> list[dict[str, Any]]:
+    """A row for each concept that a list of words is of, in the order of the run."""
+    answers: dict[str, dict[str, Any]] = {}
     for number, row in rows:
-        place = tuple(_text(row, name) for name in PLACE)
-        if place not in places:
-            raise AnnotationError(f"Row {number} is of {_name(place)}, which the run does not have. {REMEDY}")
-        if place in found:
-            raise AnnotationError(f"Row {number} is of {_name(place)}, as is one before. {REMEDY}")
-        found[place] = places[place].place() | _annotation(number, row) | {"unparsed": []}
-    return list(found.values())
+        id = _text(row, ID)
+        if id not in lists:
+            raise AnnotationError(f"Row {number} has the id {id or '(empty)'}, which the run does not have. {REMEDY}")
+        if id in answers:
+            raise AnnotationError(f"Row {number} has the id {id}, as has one before. {REMEDY}")
+        answers[id] = _annotation(number, row) | {"unparsed": []}
+    return [one.place() | answers[id] for id, own in lists.items() if id in answers for one in own]
 
 
 def _annotation(number: int, row: Row) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def _read(file: str | Path) -> list[tuple[int, Row]]:
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise AnnotationError(f"{file} could not be read: {reason}. Save it as {kind[1:]}, in UTF-8.") from error
-    missing = [name for name in (*PLACE, *ASKED) if any(name not in row for _, row in rows)]
+    missing = [name for name in (ID, *ASKED) if any(name not in row for _, row in rows)]
     if missing:
         raise AnnotationError(f"{file} lacks {', '.join(missing)}. Keep the columns that --export wrote.")
     return rows
@@ -163,11 +174,3 @@ def _text(row: Row, name: str) -> str:
     if isinstance(value, list):
         return "; ".join(str(one) for one in value)
     return "" if value is None else str(value).strip()
-
-
-def _place(concept: Concept) -> tuple[str, ...]:
-    return tuple(str(value) for value in concept.place().values())
-
-
-def _name(place: tuple[Any, ...]) -> str:
-    return ", ".join(f"{name} {value or '(empty)'}" for name, value in zip(PLACE, place, strict=True))

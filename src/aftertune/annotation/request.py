@@ -38,13 +38,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a chat model answered: ``finish`` is "length" where it was cut off; token counts are those it reported."""
+    """What a chat model answered: ``finish`` is "length" where it was cut off; token counts are those it reported.
+
+    ``left_out`` names what it was asked without, such as the temperature, since the server takes no such thing.
+    """
 
     text: str
     finish: str = "stop"
     refusal: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class ChatModel:
 
     ``name`` is what its folder is called, ``model`` what tells its answers from those of another model, ``about`` what
     the report may say of it. ``concurrency`` is the most questions that it takes at a time; None for any number.
+    ``check`` raises `AnnotationError` where it is plain beforehand that no answer can come.
     """
 
     name: str
@@ -60,3 +65,4 @@ class ChatModel:
     about: Callable[[], dict[str, object]]
     ask: Callable[[Request, Messages], Reply]
     concurrency: int | None = None
+    check: Callable[[], None] = lambda: None

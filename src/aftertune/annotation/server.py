@@ -5,35 +5,38 @@ echoes it does not get it into a file or a message.
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import openai
 from openai.types.chat import ChatCompletion
 
-from aftertune.annotation.categories import RESPONSE_FORMATS
-from aftertune.annotation.request import MAX_TOKENS, TOP_P, ChatModel, Messages, Reply, Request
+from aftertune.annotation.refusals import FORMAT, parameters, refused_parameter, what_was_said
+from aftertune.annotation.request import ChatModel, Messages, Reply, Request
 from aftertune.errors import AnnotationError
-from aftertune.results.annotation_parts import folder_name
+from aftertune.results.annotation_parts import server_folder
 
 # The openai package tries again after 408, 409, 429, 5xx, time-outs and cut connections: with back-off and jitter, or
 # when Retry-After says. All tries together wait about 40 seconds.
 RETRIES = 8
 TIMEOUT_SECONDS = 300.0
+CHECK_SECONDS = 30.0
 # An answer with status 200 that is no chat completion, which that package takes as it is, is asked for again by us.
 TRIES_OF_BROKEN = 4
 BROKEN_DELAY_SECONDS = 0.5
 NO_KEY = "no-key"
 BLOCKED = ("content_filter", "content_policy_violation")
+N_LISTED = 8
 GO_ON = "All answers so far are kept: the same command goes on where it stopped."
 
 
 @dataclass(eq=False)
 class Server:
-    """One server and model; ``structured`` is "auto" until the server refuses a response format, then "off"."""
+    """One server and model; ``left_out`` grows by what the server refuses of a request."""
 
     address: str
     model: str
@@ -41,9 +44,22 @@ class Server:
     key: str = field(default_factory=lambda: os.environ.get("OPENAI_API_KEY") or NO_KEY, repr=False)
 
     def __post_init__(self) -> None:
+        self.left_out = {FORMAT} if self.structured == "off" else set()
         self.client = openai.OpenAI(
             base_url=self.address, api_key=self.key, max_retries=RETRIES, timeout=TIMEOUT_SECONDS
         )
+
+    def check(self) -> None:
+        """Raise `AnnotationError` if nothing answers at the address: at once, since nobody waits for it there yet."""
+        try:
+            self._listed()
+        except openai.APIConnectionError:
+            raise AnnotationError(
+                f"Nothing answers at {self.address}. Start the server, or correct the address (as in "
+                "http://localhost:8000/v1). Nothing was asked."
+            ) from None
+        except (openai.OpenAIError, ValueError):  # many a server lists no models
+            pass
 
     def ask(self, request: Request, messages: Messages) -> Reply:
         """The answer to ``messages``; raises `AnnotationError` if there is none after the last try."""
@@ -61,18 +77,19 @@ class Server:
         return {"kind": "server", "weak": False, "server": self.address, "structured": self.structured}
 
     def _ask(self, request: Request, messages: Messages) -> Reply:
-        asked = {"model": self.model, "messages": messages, "temperature": request.temperature, "top_p": TOP_P}
-        asked["max_tokens"] = MAX_TOKENS
-        if self.structured == "off":
-            return self._complete(asked)
-        try:
-            return self._complete(asked | {"response_format": RESPONSE_FORMATS[request.step]})
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            if self.structured == "on" or getattr(error, "code", None) in BLOCKED:
-                raise
-        reply = self._complete(asked)
-        self.structured = "off"  # only now is it known that the response format was what it refused
-        return reply
+        left_out = set(self.left_out)
+        while True:
+            sent = parameters(request, left_out)
+            try:
+                reply = self._complete({"model": self.model, "messages": messages, **sent})
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                refused = refused_parameter(error, sent)
+                if error.code in BLOCKED or refused is None or (refused == FORMAT and self.structured == "on"):
+                    raise
+                left_out.add(refused)
+            else:
+                self.left_out |= left_out  # only now is it known that these were what it refused
+                return replace(reply, left_out=tuple(sorted(left_out)))
 
     def _complete(self, asked: dict[str, Any]) -> Reply:
         for number in range(TRIES_OF_BROKEN):
@@ -85,8 +102,8 @@ class Server:
             if isinstance(found, ChatCompletion) and found.choices and found.choices[0].message:
                 return self._reply(found)
         raise AnnotationError(
-            f"{self.address} answered {TRIES_OF_BROKEN} times with something that is no chat "
-            f"completion. Give the address of an OpenAI-compatible server, such as http://localhost:8000/v1. {GO_ON}"
+            f"{self.address} answered {TRIES_OF_BROKEN} times with something that is no chat completion."
+            f"{self._advice()} {GO_ON}"
         )
 
     def _reply(self, found: ChatCompletion) -> Reply:
@@ -109,10 +126,27 @@ class Server:
         elif isinstance(error, openai.APIConnectionError):
             reason = f"could not be reached, or cut the connection, {RETRIES + 1} times"
         else:
-            reason = f"answered: {self._hide(' '.join(str(error).split()))[:300].rstrip('.')}"
-        return AnnotationError(
-            f"{self.address} {reason}. Check the address (as in http://host/v1) and the model. {GO_ON}"
-        )
+            reason = f"answered: {self._hide(what_was_said(error))[:300].rstrip('.')}"
+        return AnnotationError(f"{self.address} {reason}.{self._advice()} {GO_ON}")
+
+    def _advice(self) -> str:
+        """What is probably wrong: the model where the server lists others, else the address."""
+        try:
+            names = self._listed()
+        except (openai.OpenAIError, ValueError):
+            names = []
+        if names and self.model not in names:
+            more = f" and {len(names) - N_LISTED} more" if len(names) > N_LISTED else ""
+            return f" It lists no model {self.model!r}, but {', '.join(names[:N_LISTED])}{more} (--model)."
+        root = re.sub(r"(/v1)?(/chat/completions|/completions|/chat)?/*$", "", self.address)
+        if not names and self.address.rstrip("/") != f"{root}/v1":
+            return f" Is its address {root}/v1?"
+        return " Check the address and the model."
+
+    def _listed(self) -> list[str]:
+        """The models that the server names; asked once, without another try."""
+        found = self.client.with_options(max_retries=0, timeout=CHECK_SECONDS).models.list()
+        return [self._hide(str(one.id)) for one in getattr(found, "data", None) or []]
 
     def _hide(self, text: str) -> str:
         return text if self.key == NO_KEY else text.replace(self.key, "***")
@@ -123,4 +157,4 @@ def serve(address: str, model: str, structured: str) -> Iterator[ChatModel]:
     """The chat model ``model`` behind ``address``, connected; ``structured`` is that of `AnnotationPlan`."""
     server = Server(address, model, structured)
     with server.client:
-        yield ChatModel(folder_name(model), model, server.about, server.ask)
+        yield ChatModel(server_folder(model), model, server.about, server.ask, check=server.check)

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from aftertune.comparison.annotation_change import AnnotationChange
-from aftertune.comparison.annotation_marks import INTERPRETED, read_marks
+from aftertune.comparison.annotation_marks import INTERPRETED, Marks, read_marks
 from aftertune.comparison.category_tables import category_table, figure3, figure7
 from aftertune.comparison.clear_concepts import clear_concepts
+from aftertune.comparison.concept_chance import n_within_chance
 from aftertune.comparison.description_words import description_words
 from aftertune.comparison.kappa import agreement, unparsed
 from aftertune.comparison.layers import layer_groups
@@ -36,11 +37,11 @@ def compare_annotations(
     """Compare what an annotator made of the concepts of two models, called ``base`` and ``tuned``.
 
     ``annotations`` has the columns of `ANNOTATIONS`, with the roles "base" and "tuned"; ``layers`` are those that were
-    read. ``components`` are those of the readings, by role: with them the clearest concepts have words. ``n_groups``
-    is the number of groups of neighbouring layers, by default such that a group has about four, as in the paper;
-    ``seed`` that of intervals and permutations. Raises `RunError` if the annotations are not those of two models in
-    these layers, have unknown categories or an answer twice, if no concept was annotated in every repeat of both
-    models, if ``n_groups`` is below 1, or if components lack a model or a column.
+    read. ``components`` are those of the readings, by role: with them the clearest concepts have words, and words that
+    are no nearer than chance are counted. ``n_groups`` is the number of groups of neighbouring layers, by default such
+    that a group has about four, as in the paper; ``seed`` that of intervals and permutations. Raises `RunError` if the
+    annotations are not those of two models in these layers, have unknown categories or an answer twice, if no concept
+    was annotated in every repeat of both models, if ``n_groups`` is below 1, or if components lack a model or a column.
     """
     before, after, n_left_out = read_marks(annotations, base, tuned, layers)
     models = (before, after)
@@ -53,6 +54,8 @@ def compare_annotations(
         n_repeats_tuned=after.n_repeats,
         n_concepts=before.concepts.height,
         n_left_out=n_left_out,
+        n_within_chance_base=_n_within_chance(before, components, "base"),
+        n_within_chance_tuned=_n_within_chance(after, components, "tuned"),
         interpreted=category_table(before, after, INTERPRETED, (INTERPRETED,), seed)[0],
         scenarios=category_table(before, after, "scenario", SCENARIOS, seed),
         levels=category_table(before, after, "level", LEVELS, seed),
@@ -63,3 +66,8 @@ def compare_annotations(
         agreement=agreement(models),
         unparsed=unparsed(models),
     )
+
+
+def _n_within_chance(marks: Marks, components: Mapping[str, pl.DataFrame] | None, role: str) -> int | None:
+    own = (components or {}).get(role)
+    return None if own is None else n_within_chance(own, marks.concepts)

@@ -9,20 +9,26 @@ import polars as pl
 from aftertune.comparison.annotation_rows import AgreementRow, CategoryRow, Figure3Row, Figure7Row, UnparsedRow
 from aftertune.comparison.rows import POOLED
 from aftertune.errors import RunError
+from aftertune.results.frames import frame_of
+from aftertune.results.result import Result
 
-PLAIN = ("base", "tuned", "layers", "n_repeats_base", "n_repeats_tuned", "n_concepts", "n_left_out")
+PLAIN = (
+    *("base", "tuned", "layers", "n_repeats_base", "n_repeats_tuned", "n_concepts", "n_left_out"),
+    *("n_within_chance_base", "n_within_chance_tuned"),
+)
 ROWS = ("scenarios", "levels", "figure3", "figure7", "agreement", "unparsed")
 LISTED = 10
 
 
-@dataclass(frozen=True, eq=False)
-class AnnotationChange:
+@dataclass(frozen=True, eq=False, repr=False)
+class AnnotationChange(Result):
     """How an annotator's marks differ between the concepts of the models named ``base`` and ``tuned``.
 
     ``n_concepts`` places (layer, expert, rank) were annotated in every repeat of both models; ``n_left_out`` others
-    were not, and count nowhere. ``interpreted`` is the share of concepts that could be described; ``scenarios`` and
-    ``levels`` are the two halves of tables 5 and 6. ``words`` has the rows of `description_words` (tables 7 to 10),
-    ``clear`` those of `clear_concepts` (tables 4, 11 and 12).
+    were not, and count nowhere. Of the former, the words of ``n_within_chance_base`` and ``n_within_chance_tuned`` were
+    not nearer to their component than chance would give; None where that is not known. ``interpreted`` is the share of
+    concepts that could be described; ``scenarios`` and ``levels`` are the two halves of tables 5 and 6. ``words`` has
+    the rows of `description_words` (tables 7 to 10), ``clear`` those of `clear_concepts` (tables 4, 11 and 12).
     """
 
     base: str
@@ -32,6 +38,8 @@ class AnnotationChange:
     n_repeats_tuned: int
     n_concepts: int
     n_left_out: int
+    n_within_chance_base: int | None
+    n_within_chance_tuned: int | None
     interpreted: CategoryRow
     scenarios: tuple[CategoryRow, ...]
     levels: tuple[CategoryRow, ...]
@@ -59,6 +67,20 @@ class AnnotationChange:
             raise RunError(f"The model {model!r} was not compared. Ask for {self.base!r} or {self.tuned!r}.")
         return self.clear.filter(model=model).head(n)
 
+    def to_polars(self) -> pl.DataFrame:
+        """Tables 5 and 6, a row for each scenario, each level, and the share interpreted; shares are 0 to 1."""
+        return frame_of([*self.scenarios, *self.levels, self.interpreted], CategoryRow)
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """All tables by name: ``categories, words, clear, figure3, figure7, agreement, unparsed``.
+
+        Columns are those of the rows (`aftertune.comparison.annotation_rows`), a mean or an interval in columns of
+        their own: ``base_mean, difference_interval_low``.
+        """
+        kinds = {"figure3": Figure3Row, "figure7": Figure7Row, "agreement": AgreementRow, "unparsed": UnparsedRow}
+        own = {"categories": self.to_polars(), "words": self.words, "clear": self.clear}
+        return own | {name: frame_of(getattr(self, name), kind) for name, kind in kinds.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain JSON data; of words those that rose and fell most, of concepts the clearest."""
         data = {name: getattr(self, name) for name in PLAIN} | {"interpreted": asdict(self.interpreted)}
@@ -67,6 +89,10 @@ class AnnotationChange:
         data["clear"] = [row for model in (self.base, self.tuned) for row in self.clearest(model).to_dicts()]
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
         return found
+
+    def _facts(self) -> dict[str, Any]:
+        repeats = {"n_repeats_base": self.n_repeats_base, "n_repeats_tuned": self.n_repeats_tuned}
+        return {"base": self.base, "tuned": self.tuned, "n_concepts": self.n_concepts} | repeats
 
     def _most_changed(self, layers: str) -> list[dict[str, Any]]:
         return [*self.risen_words(layers).to_dicts(), *self.fallen_words(layers).to_dicts()]

@@ -1,9 +1,10 @@
 """What do an annotator's categories show of base and tuned, in sentences?
 
-1. How many concepts could be described. Scenarios and levels: a change of share is claimed only where three tests, all
-   after Holm's correction (over the scenarios, and over the levels), give p < 0.05: Welch's and a permutation test
-   between repeats, which tell of the annotator's noise, and one that swaps the models at random places. A steady
-   annotator passes the first two with any two lots of concepts, however alike; the sentence says so.
+1. How many concepts could be described. Scenarios and levels: a change of share is claimed only where three tests give
+   p < 0.05. Welch's and a permutation test between repeats tell of the annotator's noise; they are corrected over the
+   scenarios, and over the levels. A steady annotator passes these two with any two lots of concepts, however alike, and
+   the sentence says so. The third swaps the models at random places; it holds whatever the annotator is like, and is
+   corrected for all that the report asks (`questions`).
 2. One finding for each change that passes the first two, one for the others that were tested, one for those that
    could not be.
 3. How far to trust the annotator: agreement of its repeats, and answers that could not be used.
@@ -18,6 +19,7 @@ import polars as pl
 
 from aftertune.comparison.annotation_change import AnnotationChange
 from aftertune.comparison.annotation_rows import AgreementRow, CategoryRow
+from aftertune.comparison.questions import NEVER, PValues, Question, answer, corrected_by, described, is_shown
 from aftertune.comparison.rows import Finding
 from aftertune.comparison.statistics import ALPHA
 
@@ -32,16 +34,25 @@ NOISE = (
 
 
 def describe_annotations(change: AnnotationChange) -> list[Finding]:
-    """The findings of a comparison of annotations, those on scenarios first."""
-    tables = (change.scenarios, change.levels, (change.interpreted,))
-    shown = [finding for rows in tables for finding in _table(rows, change)]
-    return [*shown, _trust(change), *_words(change)]
+    """The findings of a comparison of annotations, those on scenarios first; corrected for them alone."""
+    return answer(annotation_questions(change))
 
 
-def is_shown(row: CategoryRow) -> bool | None:
-    """Whether all three corrected tests show a difference; None where the annotator's noise could not be tested."""
+def annotation_questions(change: AnnotationChange) -> list[Question]:
+    """What a report asks of annotations."""
+    tables = [table_question(rows, change) for rows in (change.scenarios, change.levels, (change.interpreted,))]
+    return [*tables, described([_trust(change), *_words(change)])]
+
+
+def table_question(rows: Sequence[CategoryRow], change: AnnotationChange) -> Question:
+    """In which categories of a table do the models' concepts differ?"""
+    return Question([_p_value(row) for row in rows], lambda corrected: list(_table(rows, corrected, change)))
+
+
+def _p_value(row: CategoryRow) -> float | None:
+    """That of other concepts, 1 within the annotator's noise; None where that could not be tested."""
     beyond = _beyond_noise(row)
-    return beyond and row.p_value_concepts_holm is not None and row.p_value_concepts_holm < ALPHA
+    return None if beyond is None else row.p_value_concepts if beyond and row.p_value_concepts is not None else NEVER
 
 
 def _beyond_noise(row: CategoryRow) -> bool | None:
@@ -49,9 +60,9 @@ def _beyond_noise(row: CategoryRow) -> bool | None:
     return None if None in p_values else all(p is not None and p < ALPHA for p in p_values)
 
 
-def _table(rows: Sequence[CategoryRow], change: AnnotationChange) -> Iterator[Finding]:
+def _table(rows: Sequence[CategoryRow], corrected: PValues, change: AnnotationChange) -> Iterator[Finding]:
     """A finding for each row beyond the annotator's noise, one for all within it, one for all without a test."""
-    yield from (_claim(row, change) for row in rows if _beyond_noise(row))
+    yield from (_claim(row, p, change) for row, p in zip(rows, corrected, strict=True) if _beyond_noise(row))
     within, untested = ([row for row in rows if _beyond_noise(row) is kind] for kind in (False, None))
     if within:
         yield _unshown(within, change)
@@ -59,12 +70,12 @@ def _table(rows: Sequence[CategoryRow], change: AnnotationChange) -> Iterator[Fi
         yield _untested(untested, change)
 
 
-def _claim(row: CategoryRow, change: AnnotationChange) -> Finding:
-    shown, more = is_shown(row), "more" if (row.difference or 0.0) > 0 else "fewer"
+def _claim(row: CategoryRow, corrected: float | None, change: AnnotationChange) -> Finding:
+    shown, more = is_shown(corrected), "more" if (row.difference or 0.0) > 0 else "fewer"
     beyond = "" if shown else ", but no more than chance between concepts would give"
     headline = f"Concepts: {more} {_of(row)} in the tuned model{beyond}"
-    parts = [_numbers(row, change), _tests(row), _other_concepts(row), NOISE]
-    return Finding(headline, " ".join(parts), shown, asdict(row))
+    parts = [_numbers(row, change), _tests(row), _other_concepts(row), corrected_by(corrected), NOISE]
+    return Finding(headline, " ".join(parts), shown, asdict(row) | {"p_value_corrected": corrected})
 
 
 def _unshown(rows: Sequence[CategoryRow], change: AnnotationChange) -> Finding:
@@ -114,12 +125,12 @@ def _tests(row: CategoryRow) -> str:
 
 
 def _other_concepts(row: CategoryRow) -> str:
-    if row.p_value_concepts_holm is None or row.difference_interval is None:
+    if row.p_value_concepts is None or row.difference_interval is None:
         return "There are too few concepts to say what others would show."
     low, high = row.difference_interval
     return (
         f"If the models change sides at random places, a difference as large comes with p = "
-        f"{row.p_value_concepts_holm:.2g}{_corrected(row)}; with concepts drawn again it lies between {100 * low:+.1f} "
+        f"{row.p_value_concepts:.2g}; with concepts drawn again it lies between {100 * low:+.1f} "
         f"and {100 * high:+.1f} points."
     )
 
@@ -150,7 +161,10 @@ def _trust(change: AnnotationChange) -> Finding:
 
 def _agreement(rows: Sequence[AgreementRow]) -> str:
     if not rows:
-        return "Agreement is not defined: it takes two repeats of a concept, and answers that are not all the same."
+        return (
+            "Agreement is not defined: it takes two repeats of a concept that are not copies of one another, as those "
+            "of a server that does not sample are, and answers that are not all the same."
+        )
     said = [f"{row.asked} {row.kappa:.2f}" for row in rows]
     models = dict.fromkeys(row.model for row in rows)
     own = [", ".join(text for row, text in zip(rows, said, strict=True) if row.model == model) for model in models]

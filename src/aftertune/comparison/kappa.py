@@ -9,13 +9,14 @@ right. Two annotators, or people, as repeats would say more.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from aftertune.comparison.annotation_marks import INTERPRETED, Marks
 from aftertune.comparison.annotation_rows import AgreementRow, UnparsedRow
 from aftertune.comparison.statistics import ROUNDING, Scores
-from aftertune.results.annotations import LEVELS, SCENARIOS, STEPS
+from aftertune.results.annotations import LEVELS, SCENARIOS, STEPS, are_copies
 
 
 def fleiss_kappa(counts: Scores) -> float | None:
@@ -34,8 +35,13 @@ def fleiss_kappa(counts: Scores) -> float | None:
 
 
 def agreement(models: Sequence[Marks]) -> tuple[AgreementRow, ...]:
-    """For each model: how far its repeats agree on "interpreted", on each scenario, and on "level"."""
-    return tuple(row for marks in models for row in _agreement(marks))
+    """For each model: how far its repeats agree on "interpreted", on each scenario, and on "level".
+
+    None where the repeats are copies of one another (`are_copies`), which agree without having been asked again.
+    """
+    copies = {marks.model for marks in models if are_copies(marks.answers)}
+    rows = (row for marks in models for row in _agreement(marks))
+    return tuple(replace(row, kappa=None) if row.model in copies else row for row in rows)
 
 
 def unparsed(models: Sequence[Marks]) -> tuple[UnparsedRow, ...]:

@@ -9,30 +9,28 @@ from typing import Any
 
 import altair as alt
 
-from aftertune.report.colours import BASE, TUNED
-from aftertune.report.figures import Spec, styled
+from aftertune.report.colours import DASHES, MODELS, SHAPES
+from aftertune.report.figures import Spec, model_scale, styled
 
 Row = Mapping[str, Any]
 
 POOLED = "all"
-DASHES = [[1, 0], [6, 3]]
-SHAPES = ["circle", "triangle-up"]
 
 
-def levels_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
+def levels_chart(rows: Sequence[Row], models: Sequence[str]) -> Spec:
     """Figure 3: a panel for each level, on a scale of its own, since nearly all concepts are of one of them."""
     values = [_point(row, ("model", "layers", "level")) for row in rows if row["share"]["mean"] is not None]
-    layers = _lines("figure3", "layers", "layers", _in_order(values, "layers"), [base, tuned])
+    layers = _lines("figure3", "layers", "layers", _in_order(values, "layers"), models)
     facet = alt.Facet("level:N", sort=_in_order(values, "level"), title=None)
     panels = layers.properties(width=190, height=110).facet(facet=facet, columns=2).resolve_scale(y="independent")
     return styled(panels, {"figure3": values})
 
 
-def interpreted_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
+def interpreted_chart(rows: Sequence[Row], models: Sequence[str]) -> Spec:
     """Figure 7: a panel for each group of layers and one for all; ranks in bands, largest variance first."""
     shown = [row for row in rows if row["ranks"] != POOLED and row["share"]["mean"] is not None]
     values = [_point(row, ("model", "ranks")) | {"layers": _named(row["layers"])} for row in shown]
-    layers = _lines("figure7", "ranks", "ranks", _in_order(values, "ranks"), [base, tuned])
+    layers = _lines("figure7", "ranks", "ranks", _in_order(values, "ranks"), models)
     facet = alt.Facet("layers:N", sort=_in_order(values, "layers"), title=None)
     return styled(layers.properties(width=130, height=90).facet(facet=facet, columns=3), {"figure7": values})
 
@@ -41,11 +39,11 @@ def _lines(data: str, across: str, title: str, order: Sequence[str], names: Sequ
     """A line for each model through its means, with one standard deviation to either side."""
     plain = alt.Chart(alt.NamedData(name=data)).encode(
         x=alt.X(f"{across}:N", sort=list(order), title=title, axis=alt.Axis(labelAngle=-45)),
-        color=alt.Color("model:N", scale=alt.Scale(domain=list(names), range=[BASE, TUNED]), title=None),
+        color=alt.Color("model:N", scale=model_scale(names, MODELS), title=None),
     )
     share = alt.Y("share:Q", title="share of concepts", axis=alt.Axis(format=".0%", tickCount=4))
-    dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=list(names), range=DASHES), title=None)
-    shape = alt.Shape("model:N", scale=alt.Scale(domain=list(names), range=SHAPES), title=None)
+    dash = alt.StrokeDash("model:N", scale=model_scale(names, DASHES), title=None)
+    shape = alt.Shape("model:N", scale=model_scale(names, SHAPES), title=None)
     line = plain.mark_line(strokeWidth=2).encode(y=share, strokeDash=dash)
     points = plain.mark_point(size=34, filled=True, opacity=1).encode(y=share, shape=shape)
     ranges = plain.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", scale=alt.Scale(domainMin=0)), y2="high:Q")

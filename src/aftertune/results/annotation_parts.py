@@ -1,6 +1,7 @@
 """What annotators made of the concepts of a run: a folder for each annotator, and which of them came last."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,9 @@ from aftertune.results.run import RunFolder
 
 FOLDER = "annotations"
 NEWEST = f"{FOLDER}/newest.json"
+# Names that are no model's: an empty one is left of "..".
+TAKEN = ("", "words", "people", "newest.json")
+LONGEST_NAME = 120
 
 
 def write_annotations(run: RunFolder, annotator: str, frame: pl.DataFrame, about: Mapping[str, Any]) -> None:
@@ -52,8 +56,18 @@ def annotators(run: RunFolder) -> tuple[str, ...]:
 
 
 def folder_name(annotator: str) -> str:
-    """The name of an annotator as that of a folder: the slash of a hub id becomes %2F."""
-    return quote(annotator, safe=" +@:").lstrip(".")[:120]
+    """The name of an annotator as that of a folder: the slash of a hub id becomes %2F, a long name ends in a digest."""
+    name = quote(annotator, safe=" +@:").lstrip(".")
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{sha256(annotator.encode()).hexdigest()[:8]}"
+
+
+def server_folder(model: str) -> str:
+    """The folder of a server's ``model``: its name, after "server" where others of our own are called that."""
+    name = folder_name(model)
+    ours = name.lower() in TAKEN or name.lower().startswith(("local ", "server "))
+    return folder_name(f"server {model}") if ours else name
 
 
 def _choose(run: RunFolder, annotator: str | None) -> str | None:

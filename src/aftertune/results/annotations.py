@@ -23,3 +23,14 @@ ANNOTATIONS: dict[str, Any] = {
     # The steps whose answer was none of those allowed: counted, never guessed.
     "unparsed": pl.List(pl.String),
 }
+
+
+def are_copies(annotations: pl.DataFrame) -> bool:
+    """Whether all repeats of every concept say the same, of more concepts than one: nothing was drawn at random.
+
+    Such repeats say nothing about how far to trust the annotator. ``annotations`` are those of one model.
+    """
+    said = annotations.group_by("layer", "expert", "rank").agg(
+        n=pl.len(), differ=pl.struct("description", "unparsed").n_unique()
+    )
+    return said.height > 1 and bool((said["n"] > 1).all() and (said["differ"] == 1).all())
