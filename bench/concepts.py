@@ -1,11 +1,14 @@
-"""Reading all feed-forward layers of SmolLM2-135M-Instruct, beside the covariance products and beside a plain SVD.
+"""Reading all feed-forward layers of SmolLM2-135M-Instruct, beside what it can't avoid and beside plain ways.
 
 1. The floor: for every layer the product that gives the covariance of the down projection's rows, in float64.
-2. Ours: every layer from the weights to components with words, with the default words.
-3. A plain full SVD of every layer's centred rows, in float64, nothing else.
-4. What ours would take for a model of 7 billion parameters (32 layers, 4,096 x 11,008): one layer of random weights.
+2. The products: these, and in float32 those of the components with the words' embeddings.
+3. Plain: the covariance products, and `torch.linalg.eigh` of each; no words.
+4. Ours: every layer from the weights to components with words, with the default words, and the chance control.
+5. A plain full SVD of every layer's rows, in float64; no words.
+6. Floor, plain and our components for a model of 7 billion parameters (32 layers, 4,096 x 11,008): one layer of random
+   weights, times 32.
 
-The three take turns, ``--repeats`` times; nothing else should run on the machine.
+All take turns, ``--repeats`` times (step 6 once); nothing else should run on the machine.
 """
 
 import argparse
@@ -24,6 +27,15 @@ from aftertune.demo import find_demo_base
 from aftertune.models.weights import attention_shape, down_weights
 from bench.heads import seconds
 
+N_COMPONENTS = 300
+MEANINGS = {
+    "floor": "covariance products",
+    "products": "covariance and word products",
+    "plain": "covariance products + eigh of each",
+    "ours": "all layers with words, chance control",
+    "svd": "full SVD of each",
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -31,11 +43,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also keep the numbers as JSON")
     settings = parser.parse_args()
     checkpoint, words = aftertune.load(find_demo_base(), device="cpu"), aftertune.load_words()
-    layers = [down_weights(checkpoint, layer)[0] for layer in range(attention_shape(checkpoint).n_layers)]
+    n_layers = attention_shape(checkpoint).n_layers
+    layers = [weights for layer in range(n_layers) for weights in down_weights(checkpoint, layer)]
     rounds = []
     for _ in range(settings.repeats):
         one = {
             "floor": seconds(lambda: [covariance(weights) for weights in layers]),
+            "products": seconds(lambda: products(layers, len(words))),
+            "plain": seconds(lambda: [torch.linalg.eigh(covariance(weights)) for weights in layers]),
             "ours": seconds(lambda: aftertune.read_concepts(checkpoint, words)),
             "svd": seconds(lambda: [torch.linalg.svd(weights.double(), full_matrices=False) for weights in layers]),
         }
@@ -43,7 +58,8 @@ def main() -> None:
         rounds.append(one)
     large = torch.randn(11_008, 4_096)
     seven = {"floor": 32 * seconds(lambda: covariance(large))}
-    seven["components"] = 32 * seconds(lambda: principal_components(large, 300))
+    seven["plain"] = 32 * seconds(lambda: torch.linalg.eigh(covariance(large)))
+    seven["components"] = 32 * seconds(lambda: principal_components(large, N_COMPONENTS))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     results = {"time": now, "threads": torch.get_num_threads(), "rounds": rounds, "seven_billion": seven}
     show(results)
@@ -56,18 +72,24 @@ def covariance(weights: torch.Tensor) -> torch.Tensor:
     return rows.T @ rows
 
 
+def products(layers: list[torch.Tensor], n_words: int) -> None:
+    embeddings = torch.randn(n_words, layers[0].shape[1])
+    for weights in layers:
+        covariance(weights)
+        weights[:N_COMPONENTS] @ embeddings.T
+
+
 def show(results: dict) -> None:
-    table = Table("", "seconds", "times the floor", "times ours")
-    for name in ("floor", "ours", "svd"):
+    others = ("floor", "products", "ours")
+    table = Table("", "seconds", *(f"times {other}" for other in others))
+    for name, meaning in MEANINGS.items():
         rounds = results["rounds"]
-        ratios = [statistics.median(one[name] / one[other] for one in rounds) for other in ("floor", "ours")]
-        taken = statistics.median(one[name] for one in rounds)
-        table.add_row(name, f"{taken:.2f}", *(f"{ratio:.2f}" for ratio in ratios))
-    console, seven = Console(width=100), results["seven_billion"]
+        ratios = [sorted(one[name] / one[other] for one in rounds) for other in others]
+        spread = [f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})" for found in ratios]
+        table.add_row(f"{name}: {meaning}", f"{statistics.median(one[name] for one in rounds):.2f}", *spread)
+    console, seven = Console(width=140), results["seven_billion"]
     console.print(table)
-    console.print(
-        f"7B: components {seven['components']:.0f} s, floor {seven['floor']:.0f} s (estimated from one layer)"
-    )
+    console.print("7B, estimated from one layer:", ", ".join(f"{name} {taken:.0f} s" for name, taken in seven.items()))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aftertune.results.chance import chance_p_values
 from aftertune.results.concepts import COMPONENTS, SPECTRA, ConceptReading, Network
 
 Rows = Mapping[Network, Any]
@@ -24,31 +25,44 @@ def make_concepts(
     vocabulary: Sequence[str] = VOCABULARY,
     settings: Mapping[str, Any] | None = None,
     dtype: Any = np.float64,
+    nearest: Mapping[Network, Sequence[float]] | None = None,
+    chance: Sequence[float] | None = None,
 ) -> ConceptReading:
     """A reading from the components (n, d_model) of each network, by (layer, expert).
 
     ``variances`` are those along all components, by default 1 / rank along those that are given; ``words`` by default
-    two words for each component.
+    two words for each component, with the |cosine| 0.5 or, of the first, ``nearest``. ``chance`` are those of random
+    directions.
     """
     found = {network: np.asarray(rows, dtype=dtype) for network, rows in directions.items()}
     spectra = {network: spectrum_of(network, rows, variances) for network, rows in found.items()}
     rows = [
-        (*network, rank, spectra[network][rank - 1] / max(sum(spectra[network]), 1e-300), some, [0.5] * len(some))
+        (
+            *(*network, rank, spectra[network][rank - 1] / max(sum(spectra[network]), 1e-300), some),
+            [nearest[network][rank - 1] if nearest else 0.5, *[0.5] * (len(some) - 1)] if some else [],
+        )
         for network, directions_found in found.items()
         for rank, some in enumerate(_words(network, len(directions_found), words, vocabulary), 1)
     ]
     variance_rows = [(*network, rank, value) for network, own in spectra.items() for rank, value in enumerate(own, 1)]
+    components, sample = pl.DataFrame(rows, schema=COMPONENTS, orient="row"), _sorted(chance)
+    d_model = next(iter(found.values())).shape[1]
     return ConceptReading(
         model=model,
         layers=tuple(sorted({layer for layer, _ in found})),
         n_layers=n_layers,
-        d_model=next(iter(found.values())).shape[1],
+        d_model=d_model,
         words=tuple(vocabulary),
         settings=dict(settings or {"n_components": 300, "n_words": 2}),
-        components=pl.DataFrame(rows, schema=COMPONENTS, orient="row"),
+        components=components.with_columns(chance_p_values(components, sample, len(vocabulary), d_model)),
         spectra=pl.DataFrame(variance_rows, schema=SPECTRA, orient="row"),
         directions=found,
+        chance=sample,
     )
+
+
+def _sorted(chance: Sequence[float] | None) -> npt.NDArray[np.float32] | None:
+    return None if chance is None else np.sort(np.array(chance, dtype=np.float32))
 
 
 def spectrum_of(network: Network, rows: npt.NDArray[Any], variances: Rows | None) -> list[float]:

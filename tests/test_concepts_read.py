@@ -11,16 +11,16 @@ from transformers import PreTrainedModel
 import aftertune
 import planted_heads as planted
 from aftertune.concepts import ConceptPlan, read_concepts
-from aftertune.concepts.components import principal_components
+from aftertune.concepts.components import _on_cpu, _on_device, principal_components
 from aftertune.concepts.read import measure_concepts
 from aftertune.errors import AttributionError, RunError
 from aftertune.models.weights import down_weights
 from aftertune.results.concept_parts import open_concepts
 from aftertune.results.run import RunFolder
 from aftertune.words import load_words
-from oracles.concepts import components, down_projection, output_embedding
+from oracles.concepts import components, down_projections, output_embedding
 from test_heads_read import some_words
-from tiny import FAMILIES, make_model, make_tokenizer
+from tiny import DENSE, FAMILIES, MIXTURES, N_EXPERTS, make_model, make_tokenizer
 
 
 def checkpoint_of(model: PreTrainedModel) -> aftertune.Checkpoint:
@@ -32,13 +32,14 @@ def test_components_and_words_are_those_of_a_plain_svd(family: str) -> None:
     model, words = make_model(family, torch.float64), some_words()
     found = read_concepts(checkpoint_of(model), words, n_components=8, n_words=4)
     embeddings = np.stack([output_embedding(model, make_tokenizer(), word) for word in words])
-    for layer in range(3):
-        vectors, variances = components(down_projection(model, layer))
-        ours = found.components.filter(layer=layer)
+    expected_networks = [down_projections(model, layer) for layer in range(3)]
+    assert sorted(found.directions) == [(at, expert) for at in range(3) for expert in range(len(expected_networks[at]))]
+    for (layer, expert), own in found.directions.items():
+        vectors, variances = components(expected_networks[layer][expert])
+        ours = found.components.filter(layer=layer, expert=expert)
         np.testing.assert_allclose(ours["variance_share"], variances[:8] / variances.sum(), rtol=1e-9)
-        spectrum = found.spectra.filter(layer=layer)["variance"].to_numpy()
+        spectrum = found.spectra.filter(layer=layer, expert=expert)["variance"].to_numpy()
         np.testing.assert_allclose(spectrum, variances, atol=1e-12)
-        own = found.directions[layer, 0]
         np.testing.assert_allclose(np.abs((own * vectors[:8]).sum(axis=1)), 1, atol=1e-9)
         for direction, names, cosines in zip(own, ours["words"], ours["cosines"], strict=True):
             expected = embeddings @ direction
@@ -47,7 +48,7 @@ def test_components_and_words_are_those_of_a_plain_svd(family: str) -> None:
             np.testing.assert_allclose(cosines, expected[best], atol=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DENSE)
 def test_a_row_is_what_the_neuron_writes(family: str) -> None:
     """With one active neuron the network writes that neuron's row, up to its bias and what a norm divides by."""
     checkpoint = checkpoint_of(make_model(family, torch.float64))
@@ -64,12 +65,62 @@ def test_a_row_is_what_the_neuron_writes(family: str) -> None:
         torch.testing.assert_close(written[0] / written[0].norm(), expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("family", MIXTURES)
+def test_a_row_of_an_expert_is_what_its_neuron_writes(family: str) -> None:
+    """With all other neurons switched off, and one expert chosen, the mixture writes a multiple of the row."""
+    model = make_model(family, torch.float64)
+    networks = list(down_weights(checkpoint_of(model), 1))
+    block = model.model.layers[1]
+    experts = (block.block_sparse_moe if family == "granitemoe" else block.mlp).experts
+    state = torch.randn(1, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    n_neurons = len(networks[0])
+    for expert, neuron in ((0, 3), (1, 0), (N_EXPERTS - 1, n_neurons - 1)):
+        into = experts.gate_up_proj.clone()
+        experts.gate_up_proj.zero_()
+        experts.gate_up_proj[expert, neuron::n_neurons] = into[expert, neuron::n_neurons]  # its gate, and its input
+        written = experts(state, torch.tensor([[expert]]), torch.ones(1, 1, dtype=torch.float64))[0]
+        experts.gate_up_proj.copy_(into)
+        row = networks[expert][neuron]
+        assert torch.cosine_similarity(written, row, dim=0).abs() > 1 - 1e-12
+
+
+@pytest.mark.parametrize(("family", "name"), [("qwen2_moe", "shared_expert"), ("dots1", "shared_experts")])
+def test_the_shared_expert_comes_after_the_routed_ones(family: str, name: str) -> None:
+    model = make_model(family, torch.float64)
+    found = read_concepts(checkpoint_of(model), some_words(), n_components=4, n_words=2)
+    per_layer = found.components.group_by("layer", maintain_order=True).agg(pl.col("expert").unique().sort())
+    assert per_layer["expert"].to_list() == [[0], [0, 1, 2, N_EXPERTS], [0, 1, 2, N_EXPERTS]]
+    *_, shared = down_weights(checkpoint_of(model), 1)
+    down = getattr(model.model.layers[1].mlp, name).down_proj
+    torch.testing.assert_close(shared, down(torch.eye(len(shared), dtype=torch.float64)))
+
+
+def test_an_expert_has_fewer_components_than_neurons() -> None:
+    """More directions than that have no variance, and would be any: centred, n rows span n - 1 dimensions."""
+    directions, variances = principal_components(torch.randn(5, 9, dtype=torch.float64), 300)
+    assert directions.shape == (4, 9) and (variances[:4] > 1e-6).all() and (variances[4:] < 1e-12).all()
+
+
 def test_components_are_orthonormal_and_their_variances_those_of_the_rows() -> None:
     rows = torch.randn(50, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 5
     directions, variances = principal_components(rows, 20)
     torch.testing.assert_close(directions @ directions.T, torch.eye(9, dtype=torch.float64))
     along = ((rows - rows.mean(0)) @ directions.T).var(0, correction=0)
     torch.testing.assert_close(variances, along)
+
+
+@pytest.mark.parametrize("rows", [torch.zeros(20, 10), torch.eye(12, 30), torch.cat([torch.eye(9), -torch.eye(9)])])
+def test_components_of_like_variances_are_orthonormal_too(rows: torch.Tensor) -> None:
+    directions, _ = principal_components(rows.double(), 8)
+    torch.testing.assert_close(directions @ directions.T, torch.eye(8, dtype=torch.float64))
+
+
+def test_the_cpu_finds_what_other_devices_find() -> None:
+    rows = torch.randn(300, 150, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    rows -= rows.mean(dim=0)
+    (values, vectors), (expected, basis) = _on_cpu(rows, 40), _on_device(rows, 40)
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-13)
+    torch.testing.assert_close((vectors * basis).sum(dim=0).abs(), torch.ones(40).double(), rtol=0, atol=1e-12)
 
 
 def planted_concepts(turn_degrees: float = 0.0, name: str = "planted") -> aftertune.Checkpoint:
@@ -130,7 +181,7 @@ def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: P
     with pytest.raises(RunError, match="not all read yet"):
         open_concepts(run, "model")
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
-    assert len(written) == 1 + 2
+    assert len(written) == 2 + 2
     measure_concepts(checkpoint, "model", words, plan, run, lambda *_: None)
     assert all(path.stat().st_mtime_ns == time for path, time in written.items())
     found, expected = open_concepts(run, "model"), read_concepts(checkpoint, words, 4, 3)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from aftertune.comparison.concept_rows import Figure8Row, RotationRow
+from aftertune.comparison.concept_rows import ChanceRow, Figure8Row, RotationRow
 from aftertune.errors import RunError
 from aftertune.report import ReportContents, write_report
 from aftertune.report.concept_figures import angles_chart, variance_chart
@@ -20,10 +20,14 @@ from aftertune.report.evidence import not_run, to_look_at
 from aftertune.report.formats import HTML, LATEX, PLAIN
 from aftertune.results.readable import visible
 from report_concept_samples import (
+    chance_row,
+    component_row,
     expert_concepts,
     figure8_row,
+    frame_of,
     many_concepts,
     network_row,
+    none_unmatched,
     rotation_row,
     sample_concepts,
     spread,
@@ -33,6 +37,7 @@ from report_samples import sample_contents
 from test_report import Page
 
 LARGEST_VIEW = 3_000_000
+CHANCE = ["p_chance_base", "p_chance_tuned", "beyond_chance_base", "beyond_chance_tuned"]
 NUMBERS = ["rank", "match_rank", "angle", "gap", "variance_share_base", "variance_share_tuned"]
 
 
@@ -75,17 +80,57 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(page: Page) -> None:
 def test_the_packed_components_are_the_frame_again(page: Page) -> None:
     frame = sample_concepts()["components"]
     words = unpack(json.loads(page.blocks["concept-words"]))
-    assert words == [visible(word) for word in sorted({*ODD_WORDS, "Write", "verse", "Verse", "code", "loop"})]
+    named = {*ODD_WORDS, "Write", "verse", "Verse", "code", "loop", "fresh"}
+    assert words == [visible(word) for word in sorted(named)]
     found: list[Any] = []
     for layer in (0, 3):
         for expert, columns in unpack(json.loads(page.blocks[f"concept-layer-{layer}"])).items():
             sides = [[[words[id] for id in ids] for ids in columns.pop(f"words_{side}")] for side in ("base", "tuned")]
-            assert list(columns) == NUMBERS
+            del columns["new"], columns["lost"]
+            assert list(columns) == [*NUMBERS, *CHANCE]
             found += [(layer, int(expert), *row) for row in zip(*columns.values(), *sides, strict=True)]
     shown = pl.col("words_base", "words_tuned").list.eval(pl.element().map_elements(visible, pl.String))
     rounded = pl.col("variance_share_base", "variance_share_tuned").round(5)
-    numbered = frame.with_columns(shown, rounded, angle=pl.col("angle").round(2))
-    assert found == numbered.select("layer", "expert", *NUMBERS, "words_base", "words_tuned").rows()
+    p_values = pl.col("p_chance_base", "p_chance_tuned").round_sig_figs(2)
+    numbered = frame.with_columns(shown, rounded, p_values, angle=pl.col("angle").round(2))
+    assert found == numbered.select("layer", "expert", *NUMBERS, *CHANCE, "words_base", "words_tuned").rows()
+
+
+def test_components_without_a_counterpart_are_packed_too(page: Page) -> None:
+    words = unpack(json.loads(page.blocks["concept-words"]))
+    first, last = (unpack(json.loads(page.blocks[f"concept-layer-{layer}"]))["0"] for layer in (0, 3))
+    assert (last["new"], first["lost"], last["lost"]) == (None, [2], [])
+    assert (first["new"]["rank"], first["new"]["match_rank"], first["new"]["angle"]) == ([2], [1], [75.5])
+    assert [words[id] for id in first["new"]["words_tuned"][0]] == ["fresh", "verse"]
+
+
+def test_components_without_a_counterpart_have_a_table(page: Page, written: Path) -> None:
+    rows = read_csv(written, "unmatched")
+    assert [(row["model"], row["rank"], row["match_rank"], row["words"]) for row in rows] == [
+        ("tuned-model", "2", "1", "fresh, verse"),
+        ("base-model", "2", "7", "Write, poem, verse"),
+    ]
+    assert (rows[0]["variance_share"], rows[1]["variance_share"]) == ("0.01", "0.005")
+    assert "Components without a counterpart" in page.text and "Write, poem, verse" in page.text
+
+
+def test_the_page_has_the_first_of_many_components_without_a_counterpart(tmp_path: Path) -> None:
+    new = frame_of([component_row((0, 0, rank), rank, 80.0, ["a"], [f"fresh{rank}"]) for rank in range(1, 13)])
+    written = write_report(tmp_path, concepts_only(concepts=sample_concepts(new_components=new)))
+    assert len(read_csv(written, "unmatched")) == 12 + 1
+    lines = (tmp_path / "tables" / "unmatched.md").read_text("utf-8").splitlines()
+    assert len(lines) == 2 + 10 + 1 and "fresh10" in lines[11] and "base-model" in lines[12]
+    none = {"new_components": frame_of([]), "lost_components": frame_of([])}
+    page = Page(write_report(tmp_path, concepts_only(concepts=sample_concepts(**none))).read_text("utf-8"))
+    assert "Every component is the best match of one of the other model." in page.text
+
+
+def test_the_control_by_random_directions_has_a_table(page: Page, written: Path, tmp_path: Path) -> None:
+    lines = (written.parent / "tables" / "chance.md").read_text("utf-8").splitlines()
+    assert lines[2] == "| base-model | 1 | 2 | 0.163 | 0.150 | 12.50 | 1 | 50.00 |" and len(lines) == 2 + 4
+    assert read_csv(written, "chance")[1]["beyond"] == "0.25" and "nearer than chance would give" in page.text
+    old = Page(write_report(tmp_path, concepts_only(concepts=sample_concepts(chance=[]))).read_text("utf-8"))
+    assert "the run is of an earlier version of Aftertune" in old.text
 
 
 def test_the_strip_has_the_numbers_of_every_network(page: Page) -> None:
@@ -99,10 +144,10 @@ def test_the_strip_has_the_numbers_of_every_network(page: Page) -> None:
 
 def test_experts_have_places_of_their_own() -> None:
     view = concepts_view(expert_concepts(), "base", "tuned")
-    assert (view["strip"]["layers"], view["strip"]["experts"]) == ([0, 1], [0, 1, 2])
-    assert [list(unpack(view["layers"][layer])) for layer in (0, 1)] == [["0", "1", "2"], ["0", "1"]]
+    assert (view["strip"]["layers"], view["strip"]["experts"]) == ([0, 1, 2], [0, 1, 2])
+    assert [list(unpack(view["layers"][layer])) for layer in range(3)] == [["0", "1", "2"], ["0"], ["0", "1", "2"]]
     words = unpack(view["words"])
-    assert words[unpack(view["layers"][1])["1"]["words_tuned"][0][0]] == "other2"
+    assert words[unpack(view["layers"][2])["1"]["words_tuned"][0][0]] == "other3"
 
 
 def test_odd_words_never_become_markup(written: Path) -> None:
@@ -142,13 +187,13 @@ def test_files_are_all_there(written: Path) -> None:
 
 def test_the_chart_of_variance_has_means_and_bands() -> None:
     rows = [figure8_row("b", 64, 0.5), figure8_row("t", 64, 0.25) | {"accumulated": spread(0.25, None)}]
-    spec = variance_chart([*rows, {"model": "t", "rank": 65, "accumulated": spread(None, None)}], "b", "t", 63)
+    spec = variance_chart([*rows, {"model": "t", "rank": 65, "accumulated": spread(None, None)}], ("b", "t"), 63)
     assert spec["datasets"]["figure8"] == [
         {"model": "b", "rank": 64, "mean": 0.5, "low": 0.46875, "high": 0.53125},
         {"model": "t", "rank": 64, "mean": 0.25, "low": 0.25, "high": 0.25},
     ]
     assert spec["datasets"]["read"] == [{"rank": 63}]
-    assert variance_chart(rows, "b", "t", 64)["datasets"]["read"] == []
+    assert variance_chart(rows, ("b", "t"), 64)["datasets"]["read"] == []
 
 
 def test_the_chart_of_angles_has_every_network_and_leaves_the_undefined_out() -> None:
@@ -187,7 +232,7 @@ def test_a_page_of_concepts_alone(tmp_path: Path) -> None:
     assert page.open == [] and not {"tables", "figures", "prompts", "heads", "index"} & set(ids_of(page))
     assert "Feed-forward layers write" in page.text and "Attention heads connect" not in page.text
     assert "was not measured" in page.text and "Attention heads were not read" in page.text
-    assert set(json.loads(page.blocks["texts"])) == {"rotation", "figure8", "networks"}
+    assert set(json.loads(page.blocks["texts"])) == {"rotation", "figure8", "chance", "networks", "unmatched"}
     links = [value for tag, name, value in page.attributes if tag == "a" and name == "href"]
     assert links == ["#findings", "#findings", "#concepts", "#methods"]
 
@@ -200,6 +245,7 @@ def test_a_page_without_concepts_says_so(tmp_path: Path) -> None:
 
 def test_concepts_without_any_component_are_said_to_have_none(tmp_path: Path) -> None:
     empty = {"components": sample_concepts()["components"].clear(), "rotation": [], "figure8": [], "networks": []}
+    empty |= none_unmatched()
     page = Page(write_report(tmp_path, concepts_only(concepts=sample_concepts(**empty))).read_text("utf-8"))
     for words in ("There is no figure 8", "There is no figure of angles", "There is no table of rotation"):
         assert words in page.text
@@ -216,7 +262,7 @@ def test_what_can_be_looked_at_and_what_was_not_run() -> None:
     assert [sentence.split()[0] for sentence in not_run(bare)] == ["The", "Attention", "Feed-forward"]
 
 
-@pytest.mark.parametrize("name", ["rotation", "figure8", "networks", "components", "n_words", "n_components", "layers"])
+@pytest.mark.parametrize("name", ["rotation", "figure8", "chance", "components", "new_components", "n_words", "layers"])
 def test_a_missing_part_is_named(name: str) -> None:
     concepts = sample_concepts()
     del concepts[name]
@@ -241,6 +287,7 @@ def test_missing_columns_and_keys_are_named() -> None:
 def test_the_samples_are_rows_of_the_comparison() -> None:
     assert set(rotation_row("0")) == set(RotationRow.__dataclass_fields__)
     assert set(figure8_row("b", 1, 0.5)) == set(Figure8Row.__dataclass_fields__)
+    assert set(chance_row("b", "1", 2, 1)) == set(ChanceRow.__dataclass_fields__)
 
 
 def test_angles_and_shares_are_written_with_their_spread() -> None:

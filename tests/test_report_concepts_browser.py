@@ -60,7 +60,7 @@ def open_network(page: Any, key: str) -> Any:
 
 
 def rows(page: Any) -> list[Any]:
-    return list(page.find_elements(By.CSS_SELECTOR, ".components tbody tr"))
+    return list(page.find_elements(By.CSS_SELECTOR, ".components:not(.new) tbody tr"))
 
 
 def ranks(page: Any) -> list[int]:
@@ -131,7 +131,8 @@ def test_a_component_stands_beside_its_match_with_changes_in_signs(page: Any) ->
     row = rows(page)[1]
     assert words_of(row, "base") == [("kept", "Write"), ("lost", "−poem"), ("kept", "verse")]
     assert words_of(row, "tuned") == [("kept", "write"), ("gained", "+solve"), ("kept", "Verse")]
-    assert row.find_element(By.CSS_SELECTOR, ".turn").text.splitlines() == ["61.25°", "now rank 7", "2 of 3 words kept"]
+    turn = row.find_element(By.CSS_SELECTOR, ".turn").text.splitlines()
+    assert turn == ["61.25°", "now rank 7", "2 of 3 words kept", "best match of none"]
     assert row.find_element(By.CSS_SELECTOR, ".variance").text.splitlines() == ["0.50% → 0.14%", "gap 25.0%"]
     assert "same rank" in rows(page)[0].text
     page.find_element(By.CSS_SELECTOR, "#concept-detail .tick input").click()
@@ -217,12 +218,46 @@ def test_a_component_far_down_is_shown_when_it_is_jumped_to(driver: Any, large: 
     assert 0 < box["top"] < box["bottom"] < 900
 
 
-def test_experts_have_a_row_each_and_what_was_not_read_is_empty(driver: Any, tmp_path: Path) -> None:
+def test_a_component_says_whether_its_words_are_beyond_chance(page: Any) -> None:
+    detail = open_network(page, "0-0")
+    said = [[found.text for found in row.find_elements(By.CSS_SELECTOR, ".chance")] for row in rows(page)]
+    assert said == [
+        ["beyond chance · p 0.000012", "not beyond chance · p 0.25"],
+        ["not beyond chance · p 0.50", "not beyond chance · p 0.25"],
+    ]
+    tick = detail.find_elements(By.CSS_SELECTOR, ".tick")[1]
+    assert tick.text == "only words beyond chance (1 of base-model, 0 of tuned-model)"
+    page.execute_script("arguments[0].click()", tick.find_element(By.TAG_NAME, "input"))
+    assert [row.get_attribute("data-rank") for row in rows(page)] == ["1"]
+    assert "1 of 1 components" in detail.text
+    page.execute_async_script("conceptSearch.open({ key: '0-0', rank: '2' }).then(arguments[0])")
+    assert focused(page, "dataset.rank") == "2" and len(rows(page)) == 2, "a hidden one is shown again"
+
+
+def test_components_without_a_counterpart_stand_below(page: Any) -> None:
+    detail = open_network(page, "0-0")
+    (new,) = detail.find_elements(By.CSS_SELECTOR, ".components.new tbody tr")
+    assert "Tuned components that are the best match of none: 1" in detail.text
+    assert words_of(new, "tuned") == [("gained", "+fresh"), ("gained", "+verse")]
+    assert new.find_element(By.CSS_SELECTOR, ".turn").text.splitlines()[:2] == ["75.50°", "nearest rank 1"]
+    assert ["best match of none" in row.text for row in rows(page)] == [False, True]
+    assert search(page, "fresh") == "fresh: in 1 component of 1 of 2 networks, 0 in base and 1 in tuned."
+    button = page.find_element(By.CSS_SELECTOR, "#concept-hits button")
+    assert button.text == "Layer 0, tuned component 2"
+    page.execute_script("arguments[0].click()", button)
+    WebDriverWait(page, 5).until(lambda _: focused(page, "dataset.rank") == "new2")
+    open_network(page, "0-3")
+    assert page.find_elements(By.CSS_SELECTOR, ".components.new") == []
+
+
+def test_experts_have_a_row_each_and_a_dense_layer_among_them_one_cell(driver: Any, tmp_path: Path) -> None:
     driver.get(write_concepts(tmp_path, expert_concepts()).as_uri())
-    assert list(cells(driver)) == ["0-0", "0-1", "1-0", "1-1", "2-0"]
-    assert open_network(driver, "1-1").find_element(By.TAG_NAME, "h4").text == "Layer 1, expert 1"
-    assert words_of(rows(driver)[0], "tuned") == [("gained", "+other2")]
-    assert search(driver, "other2").startswith("other2: in 2 components of 2 of 5 networks")
+    assert list(cells(driver)) == ["0-0", "0-1", "0-2", "1-0", "1-2", "2-0", "2-2"]
+    assert open_network(driver, "1-2").find_element(By.TAG_NAME, "h4").text == "Layer 2, expert 1"
+    assert words_of(rows(driver)[0], "tuned") == [("gained", "+other3")]
+    assert search(driver, "other2").startswith("other2: in 2 components of 2 of 7 networks")
+    cells(driver)["1-0"].send_keys(Keys.ARROW_RIGHT)
+    assert focused(driver, "dataset.key") == "1-2"
     assert driver.get_log("browser") == []
 
 

@@ -100,3 +100,8 @@ def test_mistakes_are_told_in_one_message(cli: CommandLine, base: Path, tmp_path
     other = save_checkpoint(tmp_path / "other", seed=3)
     message = cli.refuses("concepts", other, "--run", "run", "--words", words, "--components", "4", "--device", "cpu")
     assert "holds a run with other settings: model.checkpoint was " in message
+
+
+def test_a_role_that_is_not_held_is_refused_with_those_that_are(compared: tuple[Path, Comparison]) -> None:
+    with pytest.raises(aftertune.RunError, match=r"run holds the concepts of base and tuned, not of 'model'\. Ask for"):
+        aftertune.open_concepts(compared[0])

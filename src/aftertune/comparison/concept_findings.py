@@ -4,7 +4,9 @@
    not tested: no chance decides how far a space turns. Beside it stands what spaces without any relation would keep.
 2. How far components turned, and how far those that are well separated: the others may mix whatever tuning did.
 3. The words that a component shares with its best match, and the components that are no best match.
-4. Depth: claimed only where permuted layers show it for components and the angles of their spaces go the same way.
+4. Of how many components the words are nearer than chance would give (`chance_findings`).
+5. Depth: claimed only where permuted layers show it for components and the angles of their spaces go the same way,
+   corrected for all that the report asks (`questions`).
 """
 
 from collections.abc import Callable, Iterator
@@ -12,21 +14,30 @@ from typing import Any
 
 import polars as pl
 
+from aftertune.comparison.chance_findings import describe_chance
 from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.concept_matches import LEAST_GAP
 from aftertune.comparison.concept_rows import RotationRow, RotationTrend
+from aftertune.comparison.questions import NEVER, Question, answer, corrected_by, described, is_shown
 from aftertune.comparison.rows import Finding
-from aftertune.comparison.statistics import ALPHA, Interval
+from aftertune.comparison.statistics import Interval
 
 SAME_DEGREES, SAME_SHARE = 1e-4, 1e-6
 DESCRIBED = "This is a description; no test was made."
 
 
 def describe_concepts(change: ConceptChange) -> list[Finding]:
-    """The findings of a comparison of feed-forward layers, how far their spaces turned first."""
+    """The findings of a comparison of feed-forward layers, how far spaces turned first; corrected for them alone."""
+    return answer(concept_questions(change))
+
+
+def concept_questions(change: ConceptChange) -> list[Question]:
+    """What a report asks of feed-forward layers."""
     if is_unchanged(change):
-        return [_unchanged(change)]
-    return [_spaces(change), _components(change), _words(change), *_depth(change.trend)]
+        return [described([_unchanged(change), *describe_chance(change)])]
+    found = [_spaces(change), _components(change), _words(change), *describe_chance(change)]
+    trend = change.trend
+    return [described(found), Question([_trend_p_value(trend)], lambda p: list(_depth(trend, p[0])))]
 
 
 def is_unchanged(change: ConceptChange) -> bool:
@@ -81,12 +92,12 @@ def _spaces(change: ConceptChange) -> Finding:
 
 
 def _by_chance(change: ConceptChange) -> float:
-    """The share of any direction that lies, on average, in a random space of as many dimensions."""
-    return change.n_components / change.d_model
+    """The share of any direction that lies, on average over networks, in a random space of as many dimensions."""
+    return change.components.height / (change.n_networks * change.d_model)  # small experts have fewer components
 
 
 def _yardstick(change: ConceptChange) -> str:
-    if change.n_components >= change.d_model:
+    if _by_chance(change) >= 1:
         return "The components span the whole of the model's space, so these numbers could not be any other."
     return f"A space that has nothing to do with them would hold {_percent(_by_chance(change))} on average."
 
@@ -147,23 +158,31 @@ def _words(change: ConceptChange) -> Finding:
     )
 
 
-def _depth(trend: RotationTrend) -> Iterator[Finding]:
-    """Did components of deeper networks turn more, and their spaces too?"""
+def _trend_p_value(trend: RotationTrend) -> float | None:
+    """That of a trend of components which the spaces show too."""
     if trend.correlation is None or trend.p_value is None:
+        return None
+    backed = (trend.subspace_correlation or 0.0) * trend.correlation > 0 and trend.subspace_p_value is not None
+    return max(trend.p_value, trend.subspace_p_value or 0.0) if backed else NEVER
+
+
+def _depth(trend: RotationTrend, corrected: float | None) -> Iterator[Finding]:
+    """Did components of deeper networks turn more, and their spaces too?"""
+    shown = is_shown(corrected)
+    if shown is None:
         return
-    shown, backed = trend.p_value < ALPHA, (trend.subspace_correlation or 0.0) * trend.correlation > 0
-    backed = backed and trend.subspace_p_value is not None and trend.subspace_p_value < ALPHA
     sentence = (
         f"Over {trend.n_networks:,} networks in {trend.n_layers} layers, layer and the angle from a component to its "
         f"best match have a rank correlation of {_correlation(trend.correlation, trend.p_value)}, layers permuted. "
-        f"For the angle between the spaces it is {_correlation(trend.subspace_correlation, trend.subspace_p_value)}."
+        f"For the angle between the spaces it is {_correlation(trend.subspace_correlation, trend.subspace_p_value)}; "
+        f"a trend is claimed where both show it. {corrected_by(corrected)}"
     )
-    more = "more" if trend.correlation > 0 else "less"
-    said = f"components of deeper layers turned {more}{'' if backed else ', their spaces not shown to'}"
-    headline = f"Concepts: {said if shown else 'no trend with depth shown'}"
-    evidence: dict[str, Any] = {"correlation": trend.correlation, "p_value": trend.p_value}
+    more = "more" if (trend.correlation or 0.0) > 0 else "less"
+    headline = f"Concepts: {f'components of deeper layers turned {more}' if shown else 'no trend with depth shown'}"
+    evidence: dict[str, Any] = {"n_networks": trend.n_networks, "n_layers": trend.n_layers}
+    evidence |= {"correlation": trend.correlation, "p_value": trend.p_value}
     evidence |= {"subspace_correlation": trend.subspace_correlation, "subspace_p_value": trend.subspace_p_value}
-    yield Finding(headline, sentence, shown and backed, evidence)
+    yield Finding(headline, sentence, shown, evidence | {"p_value_corrected": corrected})
 
 
 def _pooled(change: ConceptChange) -> RotationRow:

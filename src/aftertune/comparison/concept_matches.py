@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from aftertune.comparison.concept_chance import beyond_chance
 from aftertune.comparison.rotation import Directions, best_matches, gaps
 from aftertune.comparison.statistics import Scores
 from aftertune.results.concepts import ConceptReading, Network
@@ -23,6 +24,7 @@ PLACE = ("layer", "expert")
 BASE, TUNED = "base", "tuned"
 WELL_SEPARATED = pl.col("gap") >= LEAST_GAP
 NUMBERS = (*PLACE, "rank", "match_rank", "angle", "gap", "variance_share_base", "variance_share_tuned", "words_kept")
+CHANCE = ("p_chance_base", "p_chance_tuned", "beyond_chance_base", "beyond_chance_tuned")
 WORDS = ("words_base", "words_tuned", "words_gained", "words_lost")
 TYPES = {
     **{"layer": pl.Int16, "expert": pl.Int16, "rank": pl.Int32, "match_rank": pl.Int32},
@@ -34,7 +36,8 @@ def matched(base: ConceptReading, tuned: ConceptReading, of: str = BASE) -> pl.D
     """Every component of base, or with ``of`` "tuned" of tuned, beside its best match in the other model.
 
     ``layer, expert, rank, match_rank, angle, gap, variance_share_base, variance_share_tuned, words_kept, words_base,
-    words_tuned, words_gained, words_lost``. ``rank`` and ``gap`` are the component's own, ``words_kept`` is the share
+    words_tuned, words_gained, words_lost, p_chance_base, p_chance_tuned, beyond_chance_base, beyond_chance_tuned``.
+    ``rank`` and ``gap`` are the component's own, ``words_kept`` is the share
     of its own words; both are null where they are not defined.
     """
     own, other = (base, tuned) if of == BASE else (tuned, base)
@@ -43,7 +46,7 @@ def matched(base: ConceptReading, tuned: ConceptReading, of: str = BASE) -> pl.D
     found = _places(own, other).join(_side(own, names[0]), on=place, how="left", maintain_order="left")
     match = _side(other, names[1]).rename({"rank": "match_rank"})
     found = found.join(match, on=[*PLACE, "match_rank"], how="left", maintain_order="left")
-    return _with_words(found, f"words_{of}").select(*NUMBERS, *WORDS)
+    return _with_words(found, f"words_{of}").select(*NUMBERS, *WORDS, *CHANCE)
 
 
 def variances(reading: ConceptReading) -> dict[Network, Scores]:
@@ -74,8 +77,8 @@ def _place(
 
 
 def _side(reading: ConceptReading, name: str) -> pl.DataFrame:
-    said = pl.col("variance_share", "words").name.suffix(f"_{name}")
-    return reading.components.select(*PLACE, "rank", said)
+    said = pl.col("variance_share", "words", "p_chance", "beyond_chance").name.suffix(f"_{name}")
+    return reading.components.with_columns(beyond_chance(reading.components["p_chance"])).select(*PLACE, "rank", said)
 
 
 def _with_words(found: pl.DataFrame, own: str) -> pl.DataFrame:

@@ -57,6 +57,27 @@ class RotationTrend:
 
 
 @dataclass(frozen=True)
+class ChanceRow:
+    """Of how many components of ``model`` are the words nearer than chance would give?
+
+    ``ranks`` is "1", "1-10", "1-100" or "all"; ``n`` are its components, of every network. ``nearest`` is the median
+    |cosine| of their nearest word, ``nearest_by_chance`` that of random directions. ``near`` is the share whose
+    p-value is at most 0.05, which is 0.05 if there is nothing but chance. ``n_beyond``, a share ``beyond`` of them, are
+    beyond chance after a correction over all components of the model.
+    """
+
+    model: str
+    ranks: str
+    n: int
+    nearest: float
+    nearest_by_chance: float
+    near: float
+    n_beyond: int
+    beyond: float
+    pooled: bool = False
+
+
+@dataclass(frozen=True)
 class Figure8Row:
     """Accumulated share of variance of a model's first ``rank`` components: mean and spread over networks."""
 

@@ -5,6 +5,7 @@
    tuned components' variance lies in the space of the base components, and the means over its components.
 3. The same by group of layers, and whether deeper networks turned more (`layers`).
 4. Figure 8: the accumulated share of variance (`figure8`).
+5. Whose words lie nearer than chance would give (`concept_chance`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from aftertune.comparison.alike import must_be_alike
+from aftertune.comparison.concept_chance import chance_rows
 from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.concept_matches import PLACE, TUNED, WELL_SEPARATED, matched, variances
 from aftertune.comparison.concept_rows import RotationRow, RotationTrend
@@ -58,6 +60,7 @@ def compare_concepts(base: ConceptReading, tuned: ConceptReading, *, n_groups: i
         tuned_components=matched(base, tuned, of=TUNED),
         rotation=tuple(_rotation_row(name, networks, layers, seed) for name, layers in groups.items()),
         figure8=figure8({side.model: variances(side) for side in (base, tuned)}, n_components),
+        chance=chance_rows((base, tuned)),
         trend=_trend(networks, seed),
     )
 

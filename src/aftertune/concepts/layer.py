@@ -29,8 +29,7 @@ def read_layer(
 
     ``spelled`` are the words, ``embeddings`` their output embeddings, of unit length.
     """
-    networks = down_weights(checkpoint, layer)
-    found = [_network(weights, plan, spelled, embeddings) for weights in networks]
+    found = [_network(weights, plan, spelled, embeddings) for weights in down_weights(checkpoint, layer)]
     marks = [{"layer": pl.lit(layer), "expert": pl.lit(expert)} for expert in range(len(found))]
     frames = {
         name: pl.concat([one[name].with_columns(**mark) for one, mark in zip(found, marks, strict=True)])

@@ -10,12 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from aftertune.concepts.chance import nearest_by_chance
 from aftertune.concepts.layer import read_layer
 from aftertune.concepts.plan import ConceptPlan
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape
-from aftertune.results.concept_parts import CONCEPTS, reading_of
+from aftertune.results.concept_parts import CONCEPTS, has_chance, reading_of, write_chance
 from aftertune.results.concepts import ConceptReading
 from aftertune.results.run import RunFolder
 from aftertune.words import Words, WordSource, load_words
@@ -43,13 +44,14 @@ def read_concepts(
     """
     plan, vocabulary = ConceptPlan(n_components, n_words, layers), load_words(words)
     chosen = plan.chosen_layers(attention_shape(model).n_layers)
-    read, tell = _reader(model, vocabulary, plan), progress or (lambda *_: None)
-    found = []
+    embeddings, tell = _embeddings(model, vocabulary), progress or (lambda *_: None)
+    read, found = _reader(model, vocabulary, plan, embeddings), []
     for done, layer in enumerate(chosen):
         tell("concepts", done, len(chosen))
         found.append(read(layer))
     tell("concepts", len(chosen), len(chosen))
-    return reading_of(found, words=vocabulary.words, settings=settings_of(vocabulary, plan), **_about(model, chosen))
+    known = {"words": vocabulary.words, "settings": concept_settings(vocabulary, plan)} | _about(model, chosen)
+    return reading_of(found, nearest_by_chance(model, embeddings), **known)
 
 
 def measure_concepts(
@@ -61,11 +63,14 @@ def measure_concepts(
     otherwise, or a part can't be written.
     """
     layers = plan.chosen_layers(attention_shape(checkpoint).n_layers)
-    run.claim("concepts.json", settings_of(words, plan), {})
+    run.claim(CONCEPTS.settings, concept_settings(words, plan), {})
     if not run.exists(*CONCEPTS.words):
         run.write_frame(CONCEPTS.words, pl.DataFrame({"word": words.words}))
     CONCEPTS.remember(run, role, _about(checkpoint, layers))
-    read = _reader(checkpoint, words, plan)
+    embeddings = _embeddings(checkpoint, words)
+    if not has_chance(run, role):
+        write_chance(run, role, nearest_by_chance(checkpoint, embeddings))
+    read = _reader(checkpoint, words, plan, embeddings)
     for done, layer in enumerate(layers):
         progress("concepts", done, len(layers))
         if not CONCEPTS.is_written(run, role, layer):
@@ -73,21 +78,20 @@ def measure_concepts(
     progress("concepts", len(layers), len(layers))
 
 
-def concepts_must_agree(run: RunFolder, words: Words, plan: ConceptPlan) -> None:
-    """Raise `RunError` if the run holds concepts that were read with other words or another plan."""
-    if run.exists("concepts.json"):
-        run.claim("concepts.json", settings_of(words, plan), {})
-
-
-def settings_of(words: Words, plan: ConceptPlan) -> dict[str, Any]:
+def concept_settings(words: Words, plan: ConceptPlan) -> dict[str, Any]:
     """What must be the same for two readings to be compared, and for a run to go on."""
     numbers = asdict(plan)
     del numbers["layers"]  # a run may go on with more layers
     return {"words": {"source": words.source, "n": len(words), "sha256": words.digest}, "plan": numbers}
 
 
-def _reader(checkpoint: Checkpoint, words: Words, plan: ConceptPlan) -> Callable[[int], dict[str, pl.DataFrame]]:
-    embeddings = WordEmbeddings(checkpoint, words.words, "output", unit=True)
+def _embeddings(checkpoint: Checkpoint, words: Words) -> WordEmbeddings:
+    return WordEmbeddings(checkpoint, words.words, "output", unit=True)
+
+
+def _reader(
+    checkpoint: Checkpoint, words: Words, plan: ConceptPlan, embeddings: WordEmbeddings
+) -> Callable[[int], dict[str, pl.DataFrame]]:
     spelled = pl.Series(words.words, dtype=pl.String)
     return lambda layer: read_layer(checkpoint, layer, plan, spelled, embeddings)
 

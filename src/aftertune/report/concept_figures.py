@@ -9,8 +9,8 @@ from typing import Any
 
 import altair as alt
 
-from aftertune.report.colours import BASE, GREY, TUNED
-from aftertune.report.figures import Spec, styled
+from aftertune.report.colours import DASHES, GREY, MODELS, SHAPES
+from aftertune.report.figures import Spec, model_scale, styled
 
 Row = Mapping[str, Any]
 
@@ -20,18 +20,15 @@ ANGLES = {
     "mean_separated_angle": "well separated ones",
 }
 COLOURS = ["#7463d6", "#0f8a70", "#a58a4b"]
-DASHES = [[1, 0], [6, 3], [2, 2]]
-SHAPES = ["circle", "triangle-up", "square"]
 # Without its own opacity and stroke the legend would show the pale band instead of the line.
 LEGEND: dict[str, Any] = {"labelLimit": 320, "symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 2}
 MOST_TICKS = 12
 
 
-def variance_chart(rows: Sequence[Row], base: str, tuned: str, n_components: int) -> Spec:
+def variance_chart(rows: Sequence[Row], models: Sequence[str], n_components: int) -> Spec:
     """Figure 8: mean over networks and a band of one standard deviation; dotted, how many were read, if not all."""
     values = [_variance_point(row) for row in rows if row["accumulated"]["mean"] is not None]
-    names = [base, tuned]
-    colour = alt.Scale(domain=names, range=[BASE, TUNED])
+    colour = model_scale(models, MODELS)
     plain = alt.Chart(alt.NamedData(name="figure8")).encode(
         x=alt.X("rank:Q", title="number of components, largest first", scale=alt.Scale(nice=False)),
         color=alt.Color("model:N", scale=colour, title=None, legend=alt.Legend(**LEGEND)),
@@ -40,7 +37,7 @@ def variance_chart(rows: Sequence[Row], base: str, tuned: str, n_components: int
     band = plain.mark_area(opacity=0.16, strokeWidth=0, clip=True).encode(
         y=alt.Y("low:Q", title="accumulated share of variance", axis=axis, scale=alt.Scale(domainMin=0)), y2="high:Q"
     )
-    dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=names, range=DASHES[:2]), title=None)
+    dash = alt.StrokeDash("model:N", scale=model_scale(models, DASHES), title=None)
     line = plain.mark_line(strokeWidth=2).encode(y="mean:Q", strokeDash=dash)
     read = alt.Chart(alt.NamedData(name="read")).mark_rule(strokeDash=[2, 3], color=GREY).encode(x="rank:Q")
     layers = alt.layer(read, band, line).properties(width=330, height=210)
@@ -58,8 +55,8 @@ def angles_chart(networks: Sequence[Row]) -> Spec:
         x=alt.X("layer:Q", title="layer", axis=alt.Axis(values=_ticks(layers), format="d"), scale=_around(layers)),
         color=alt.Color("angle of:N", scale=colour, title="angle of", legend=alt.Legend(symbolStrokeWidth=0)),
     )
-    dash = alt.StrokeDash("angle of:N", scale=alt.Scale(domain=names, range=DASHES), legend=None)
-    shape = alt.Shape("angle of:N", scale=alt.Scale(domain=names, range=SHAPES), title="angle of")
+    dash = alt.StrokeDash("angle of:N", scale=model_scale(names, DASHES), legend=None)
+    shape = alt.Shape("angle of:N", scale=model_scale(names, SHAPES), title="angle of")
     line = plain.mark_line(strokeWidth=2).encode(y=alt.Y("mean(degrees):Q"), strokeDash=dash)
     points = plain.mark_point(size=34, filled=True, opacity=0.9).encode(
         y=alt.Y("degrees:Q", title="mean angle, degrees", scale=alt.Scale(domainMin=0)), shape=shape

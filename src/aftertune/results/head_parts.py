@@ -22,7 +22,7 @@ def open_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReadin
     return HeadReading(
         words=tuple(words["word"]),
         has_vector=words["has_vector"].to_numpy(),
-        settings=run.read_json("heads.json")["identity"],
+        settings=run.read_json(HEADS.settings)["identity"],
         **about | ({"model": name} if name else {}),
         **join_layers(found),
     )

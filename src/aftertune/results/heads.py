@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aftertune.results.result import Result
+
 PAIR = {"rank": pl.Int32, "word_a": pl.String, "word_b": pl.String, "n_neurons": pl.Int32}
 HEAD = {"layer": pl.Int16, "head": pl.Int16}
 CONTROL = {"control": pl.String, "draw": pl.Int16}
@@ -32,8 +34,8 @@ FRAMES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class HeadReading:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadReading(Result):
     """The word pairs that the attention heads of ``model`` connect, in the layers that were read.
 
     ``neurons`` has a row for each word pair of a neuron pair, at most the ``n_pairs`` of highest cosine: ``layer,
@@ -77,9 +79,20 @@ class HeadReading:
         )
         return heads.sort("n_neurons", "layer", "head", descending=[True, False, False]).head(n_heads)
 
+    def to_polars(self) -> pl.DataFrame:
+        """The lists of the heads, ``pairs``: ``layer, head, rank, word_a, word_b, n_neurons``, a row for each pair.
+
+        Layers and heads count from 0, ranks from 1; ``n_neurons`` is a number of neuron pairs.
+        """
+        return self.pairs
+
     def to_dict(self) -> dict[str, Any]:
         """The settings, how many words have a vector, and the lists of the heads, as plain JSON data."""
         names = ("model", "layers", "n_layers", "n_heads", "d_head", "settings")
         about = {name: getattr(self, name) for name in names}
         counts = {"n_words": len(self.words), "n_with_vector": int(self.has_vector.sum())}
         return about | counts | {"pairs": self.pairs.to_dicts()}
+
+    def _facts(self) -> dict[str, Any]:
+        sizes = {"n_layers": len(self.layers), "n_heads": self.n_heads}
+        return {"model": self.model} | sizes | {"n_pairs": self.pairs.height, "n_words": len(self.words)}

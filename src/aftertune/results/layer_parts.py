@@ -4,6 +4,7 @@ A layer is done when all its parts exist. Beside them lie the vocabulary, once, 
 the model what its reading says, and which layers are shown.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -36,6 +37,30 @@ class LayerParts:
     def words(self) -> tuple[str, str, str]:
         """The part that holds the vocabulary."""
         return self.kind, "words", "words.parquet"
+
+    @property
+    def settings(self) -> str:
+        """The file that says how the analysis is made."""
+        return f"{self.kind}.json"
+
+    def must_agree(self, run: RunFolder, settings: Mapping[str, Any]) -> None:
+        """Raise `RunError` if the run holds the same analysis made with other settings."""
+        if run.exists(self.settings):
+            run.claim(self.settings, settings, {})
+
+    def roles(self, run: RunFolder) -> list[str]:
+        """The roles of which something lies in the run, sorted."""
+        found = (re.fullmatch(rf"{self.kind}-(.+)\.json", name) for name in run.names())
+        return sorted(match[1] for match in found if match)
+
+    def must_be_of(self, run: RunFolder, role: str) -> None:
+        """Raise `RunError` if the run holds other roles, but not this one."""
+        held = self.roles(run)
+        if held and role not in held:
+            raise RunError(
+                f"{run.address} holds the {self.kind} of {' and '.join(held)}, not of {role!r}. Ask for a role that it "
+                "holds."
+            )
 
     def write(self, run: RunFolder, role: str, layer: int, frames: Frames) -> None:
         """Write the frames of one layer; raises `RunError` if that fails."""
