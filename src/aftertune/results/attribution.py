@@ -15,6 +15,7 @@ from aftertune.results.density import density, instruction_score
 from aftertune.results.maps import SalientMap
 from aftertune.results.parts import read_row, write_row
 from aftertune.results.provenance import Provenance
+from aftertune.results.result import Result
 from aftertune.results.sparsify import DENSITY_THRESHOLD, PICTURE_THRESHOLD, sparsify
 from aftertune.results.view import render_instance
 
@@ -32,8 +33,8 @@ class Agreement:
     top1: float
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Result):
     """Importance of each prompt unit to each response token of one prompt and response.
 
     ``importance`` (n_prompt, n_response) float32 is I of the paper's section 4.1, in probability: the first-order
@@ -105,7 +106,11 @@ class Attribution:
         return cls(**values)
 
     def to_polars(self) -> pl.DataFrame:
-        """One row per prompt unit and response token: their indices and texts, importance, level, probability."""
+        """One row per prompt unit and response token, prompt units first.
+
+        Columns ``prompt_index, response_index, prompt_token, response_token, importance, level, probability``: indices
+        count from 0; ``importance`` is in probability, ``level`` 0 to 10, ``probability`` that of the response token.
+        """
         n, m = self.importance.shape
         rows, columns = np.divmod(np.arange(n * m), m) if m else (np.arange(0), np.arange(0))
         return pl.DataFrame(
@@ -128,6 +133,11 @@ class Attribution:
     def load(cls, path: str | Path) -> "Attribution":
         """Read what `save` wrote, bit for bit; raises `RunError` if it is missing or not such a file."""
         return cls.from_row(read_row(path))
+
+    def _facts(self) -> dict[str, Any]:
+        n_prompt, n_response = self.importance.shape
+        sizes = {"n_prompt": n_prompt, "n_response": n_response}
+        return {"model": self.provenance.name} | sizes | {"unit": self.unit, "route": self.route}
 
     def _repr_html_(self) -> str:
         levels = self.levels()

@@ -5,16 +5,20 @@ computed elsewhere too (`read_maps` in `aftertune.results.layout` reads their Pa
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from aftertune.results.density import density, instruction_score
+from aftertune.results.result import Result
 from aftertune.results.sparsify import DENSITY_THRESHOLD, cut
+from aftertune.results.view import render_instance
 
 
-@dataclass(frozen=True, eq=False)
-class SalientMap:
+@dataclass(frozen=True, eq=False, repr=False)
+class SalientMap(Result):
     """Levels S (n_prompt, n_response) of one instance, and where the user's text and instruction lie in its prompt.
 
     ``offsets`` (n_prompt, 2) are the character ranges of the prompt's tokens in ``text``; ``is_user`` and
@@ -51,3 +55,30 @@ class SalientMap:
     def score(self, threshold: int = DENSITY_THRESHOLD) -> float:
         """Density of the instruction, normalised as behind tables 1 and 2."""
         return instruction_score(self.density(threshold), self.is_instruction)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row per prompt token and response token, prompt tokens first.
+
+        Columns ``id, dataset, model, prompt_index, response_index, prompt_token, response_token, is_instruction,
+        level``: indices count from 0, ``level`` is 0 to 10.
+        """
+        rows, columns = (index.reshape(-1) for index in np.indices(self.levels.shape))
+        names = {name: pl.lit(getattr(self, name), pl.String) for name in ("id", "dataset", "model")}
+        cells = {
+            "prompt_index": rows,
+            "response_index": columns,
+            "prompt_token": np.array(self.prompt_tokens, dtype=object)[rows].tolist(),
+            "response_token": np.array(self.response_tokens, dtype=object)[columns].tolist(),
+            "is_instruction": self.is_instruction[rows],
+            "level": self.levels.reshape(-1),
+        }
+        texts = {"prompt_token": pl.String, "response_token": pl.String}
+        return pl.DataFrame(cells, schema_overrides=texts).select(**names, **{name: pl.col(name) for name in cells})
+
+    def _facts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("id", "dataset", "model", "n_prompt", "n_response")}
+
+    def _repr_html_(self) -> str:
+        title = " · ".join(name for name in (self.model, self.dataset, self.id) if name)
+        marks = self.levels, self.density(), self.is_instruction
+        return render_instance(self.prompt_tokens, self.response_tokens, *marks, title)

@@ -1,0 +1,114 @@
+"""What results show of themselves in a notebook: findings, tables and figures, whatever is in them as text."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aftertune
+from aftertune.comparison import compare_annotations, compare_concepts, compare_heads, compare_maps, describe
+from aftertune.comparison.change import without_maps
+from annotated_samples import make_annotations
+from comparison_samples import make_map
+from concept_samples import make_concepts, orthonormal
+from head_samples import make_reading
+from report_browser import chromium, fits, set_width
+
+EVIL = "<script>document.title='evil'</script>"
+BASE, TUNED = "base & co", EVIL
+WORDS = (EVIL, "write", "tree", "\u202eturned", "x" * 300)
+
+
+def make_heads(model: str, *pairs: tuple[str, str]) -> Any:
+    lists = {(0, 0): [(EVIL, "write"), *pairs], (1, 1): [("tree", "x" * 300)]}
+    return make_reading(model, lists, words=WORDS, without_vector=())
+
+
+def concepts_of(model: str, seed: int) -> Any:
+    return make_concepts(model, {(0, 0): orthonormal(4, 8, seed)}, vocabulary=WORDS)
+
+
+@pytest.fixture(scope="module")
+def change() -> Any:
+    maps = [
+        replace(make_map(f"{EVIL}{number}", model, k), response_tokens=(EVIL,) * 16)
+        for number in range(4)
+        for model, k in ((BASE, 4 + number), (TUNED, 9))
+    ]
+    return replace(
+        compare_maps(maps, BASE, TUNED),
+        heads=compare_heads(make_heads(BASE), make_heads(TUNED, ("tree", "write")), verbs=["write"], asked=EVIL),
+        concepts=compare_concepts(concepts_of(BASE, 0), concepts_of(TUNED, 1)),
+        annotations=compare_annotations(make_annotations(), BASE, TUNED, (0, 1)),
+    )
+
+
+@pytest.fixture(scope="module")
+def shown(change: Any) -> dict[str, str]:
+    """The HTML of every kind of result."""
+    results = {
+        **{"comparison": change, "head change": change.heads, "concept change": change.concepts},
+        **{"annotation change": change.annotations, "heads": make_heads(EVIL), "concepts": concepts_of(EVIL, 0)},
+        **{
+            "words": aftertune.load_words(list(WORDS)),
+            "map": replace(make_map(EVIL, EVIL, 4), prompt_tokens=(EVIL,) * 2),
+        },
+    }
+    return {name: result._repr_html_() for name, result in results.items()}
+
+
+def test_what_models_and_prompts_contain_is_shown_as_text(shown: dict[str, str]) -> None:
+    for name, html in shown.items():
+        assert EVIL not in html and "<script>document" not in html, name
+        assert name == "words" or "&lt;script&gt;" in html or "&amp; co" in html, name
+        assert "\u202e" not in html, name
+
+
+def test_changes_show_every_finding_their_table_and_a_figure(change: Any, shown: dict[str, str]) -> None:
+    assert shown["comparison"].count("<details>") == len(describe(change))
+    for name in ("comparison", "head change", "concept change", "annotation change"):
+        assert "<svg" in shown[name] and "<table" in shown[name] and "<details>" in shown[name], name
+        assert "src=" not in shown[name] and "@import" not in shown[name], name
+    assert "Table 2." in shown["comparison"] and "Table 3." in shown["head change"]
+
+
+def test_numbers_in_the_table_are_those_of_the_result(change: Any, shown: dict[str, str]) -> None:
+    row = change.table2[0]
+    assert f"{row.base.mean:.4f}" in shown["comparison"] and f"{row.difference:+.3f}" in shown["comparison"]
+
+
+def test_readings_show_a_row_for_each_layer(shown: dict[str, str]) -> None:
+    assert shown["heads"].count("<tr>") == 1 + 2 and shown["concepts"].count("<tr>") == 1 + 1
+    assert "&lt;/script&gt;=write" in shown["heads"]
+    assert "Words of rank 3" in shown["concepts"]
+
+
+def test_nothing_to_show_is_no_error() -> None:
+    html = without_maps("a", "b")._repr_html_()
+    assert "a → b" in html and "<table" not in html and "<svg" not in html
+    assert "<td" not in make_reading("m", {})._repr_html_()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    yield from chromium(tmp_path / "profile")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ground", ["white", "black"])
+def test_it_fits_a_notebook_and_can_be_read_on_any_ground(
+    ground: str, browser: Any, shown: dict[str, str], tmp_path: Path
+) -> None:
+    ink = "black" if ground == "white" else "white"
+    style = f"<meta charset='utf-8'><body style='background:{ground};color:{ink};margin:20px'>"
+    (tmp_path / "cell.html").write_text(f"<!doctype html>{style}{''.join(shown.values())}", "utf-8")
+    browser.get((tmp_path / "cell.html").as_uri())
+    for width in (1100, 700):
+        set_width(browser, width)
+        assert fits(browser)
+    assert browser.title != "evil"
+    filled = "return getComputedStyle(document.querySelector('.aftertune-shown svg text')).fill"
+    assert browser.execute_script(filled) == ("rgb(0, 0, 0)" if ink == "black" else "rgb(255, 255, 255)")
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
