@@ -11,6 +11,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
+import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from aftertune.cli import app, top
@@ -65,6 +66,8 @@ def parameters(function: Callable[..., Any]) -> Iterator[Parameter]:
     """Every parameter of a command in its order."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
+        if hints[name] is typer.Context:  # what typer gives, not the user
+            continue
         kind, info = get_args(hints[name])[:2]
         yield name, kind, info, parameter.default
 

@@ -25,6 +25,7 @@ TYPES = [
 ]
 WITHOUT_TORCH = [
     *("score", "write_report", "read_prompts", "Attribution", "SalientMap"),
+    *("export_labels", "import_labels", "label", "open_labels"),
     *("compare_concepts", "open_annotations", "open_concepts", "ConceptReading", "ConceptChange"),
     *("compare_heads", "open_heads", "load_words", "load_vectors", "HeadReading", "HeadChange"),
 ]
@@ -63,8 +64,9 @@ def test_all_is_what_this_version_promises() -> None:
     of_responses = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score", "write_report"]
     of_heads = ["compare_heads", "load_vectors", "load_words", "open_heads", "read_heads"]
     of_concepts = ["annotate", "compare_concepts", "open_annotations", "open_concepts", "read_concepts"]
-    assert sorted([*of_responses, *of_heads, *of_concepts, *TYPES, *ERRORS]) == aftertune.__all__
-    assert sorted([*of_responses, *of_heads, *of_concepts]) == FUNCTIONS
+    of_people = ["export_labels", "import_labels", "label", "open_labels"]
+    assert sorted([*of_responses, *of_heads, *of_concepts, *of_people, *TYPES, *ERRORS]) == aftertune.__all__
+    assert sorted([*of_responses, *of_heads, *of_concepts, *of_people]) == FUNCTIONS
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

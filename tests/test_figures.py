@@ -20,7 +20,7 @@ def texts_of(svg: str) -> set[str]:
 
 def test_figure6_holds_every_share():
     contents = sample_contents()
-    spec = quarters_chart(contents.comparison["figure6"], contents.base, contents.tuned)
+    spec = quarters_chart(contents.comparison["figure6"], contents.models)
     found = {(v["model"], v["quarter"]): v["share"] for v in spec["datasets"]["quarters"]}
     assert found[("base-model", "first")] == 0.31 and found[("tuned-model", "last")] == 0.26
     assert len(found) == 8

@@ -23,12 +23,12 @@ pytest_plugins = ("cli_fixtures",)
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 PATIENCE_SECONDS = 120.0
 # In run.json, at the first responses, between responses and attributions of the base, amid both of the tuned, twice in
-# the report; 28 files are settings and parts.
-DEATHS = (1, 4, 2, 5, 9, 8, 6, 12)
+# the report; 29 files are settings and parts, and every start writes settings.yaml.
+DEATHS = (1, 5, 3, 6, 10, 9, 7, 13)
 # Of heads: in the settings, at the last part of layer 0, at the second of layer 1, and at the second of layer 2.
 HEAD_DEATHS = (2, 8, 7, 7)
 # Of a comparison of heads: at a part of the base's layer 1, of the tuned's layer 0, and in the report.
-COMPARED_DEATHS = (11, 13, 14)
+COMPARED_DEATHS = (12, 14, 15)
 # Imports once and forks for each line (number of the file at which to die, then arguments), so that many deaths are
 # cheap; prints how each child ended. A file is put in its place by one rename.
 FORKING = """
@@ -120,9 +120,9 @@ def test_an_uninterrupted_run_leaves_all_that_it_promises(whole: Path) -> None:
 
 
 def test_killed_at_one_file_after_another(
-    forking: Forking, base: Path, tuned: Path, whole: Path, prompts: Path, tmp_path: Path
+    forking: Forking, base: Path, tuned: Path, whole: Path, finished: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
+    run, prompts = tmp_path / "run", finished.parent / "prompts.jsonl"
     command = arguments(base, tuned, run, prompts)
     for number in DEATHS:
         done = parts(run)
@@ -144,9 +144,9 @@ def wait_for(process: subprocess.Popen[str], run: Path, pattern: str, n: int) ->
 
 
 def test_ctrl_c_and_kill_from_outside(
-    forking: Forking, base: Path, tuned: Path, whole: Path, prompts: Path, tmp_path: Path
+    forking: Forking, base: Path, tuned: Path, whole: Path, finished: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
+    run, prompts = tmp_path / "run", finished.parent / "prompts.jsonl"
     command = [sys.executable, "-m", "aftertune", *arguments(base, tuned, run, prompts)]
 
     def start() -> subprocess.Popen[str]:
@@ -159,7 +159,7 @@ def test_ctrl_c_and_kill_from_outside(
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=PATIENCE_SECONDS)
     assert (first.returncode, out) == (130, ""), err
-    assert err == "aftertune: interrupted. Started again, the same command goes on where it stopped.\n"
+    assert err.endswith("\naftertune: interrupted. Started again, the same command goes on where it stopped.\n")
     assert not strays(run)
     after_first = parts(run)
 

@@ -134,9 +134,13 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "span reversed": (spans([5, 2]), "the span [5, 2]" + OUTSIDE),
     "span of nothing": (spans([5, 5]), "the span [5, 5]" + OUTSIDE),
     "span of another kind": (
-        spans([0, 1, 2]),
-        "the span [0, 1, 2] is neither a text nor a pair. Each of instruction_spans must be a piece of the prompt, "
+        spans([0, 1, 0, 0]),
+        "the span [0, 1, 0, 0] is neither a text nor a pair. Each of instruction_spans must be a piece of the prompt, "
         "or [start, end] in characters.",
+    ),
+    "span of another message": (
+        spans([0, 1, 2]),
+        "the span [0, 1, 2] names message 2, not a user's. Messages count from 0; the user's: [0].",
     ),
     "no span": (
         spans(),

@@ -112,6 +112,20 @@ def test_findings_say_in_words_whether_they_are_shown(page):
         assert words in page.text
 
 
+def test_prompts_to_look_at_are_links_that_open_them(tmp_path):
+    finding = {"headline": "Look", "sentence": "Here.", "significant": None, "evidence": {"n": 2}}
+    contents = sample_contents(
+        findings=[finding | {"prompts": (("odd", "odd/2"), ("odd", "odd/0"), ("odd", "no-such"))}]
+    )
+    html = write_report(tmp_path, contents, 0).read_text("utf-8")
+    assert '<a href="#prompt-2">odd/2</a></li><li><a href="#prompt-0">odd/0</a></li></ul>' in html
+    assert "What to look at" in html and "no-such" not in html
+    assert html.count(">Look</h") == 1 and "<h4>Look</h4>" in html
+    assert "What to look at</h3>" not in write_report(tmp_path, sample_contents(findings=[finding]), 0).read_text(
+        "utf-8"
+    )
+
+
 def test_tables_in_the_page_equal_the_files(page, written):
     texts = json.loads(page.blocks["texts"])
     assert set(texts) == {"table1", "table2", "figure6", "instances"}

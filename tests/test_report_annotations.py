@@ -15,7 +15,14 @@ from aftertune.errors import RunError
 from aftertune.report import write_report
 from aftertune.report.annotation_figures import interpreted_chart, levels_chart
 from aftertune.report.annotation_tables import clear_rows
-from aftertune.report.annotations import agreement_sentences, repeats_phrase, unparsed_sentences, word_groups
+from aftertune.report.annotations import (
+    agreement_sentences,
+    chance_sentence,
+    doubts,
+    repeats_phrase,
+    unparsed_sentences,
+    word_groups,
+)
 from aftertune.report.concepts import with_descriptions
 from report_annotation_samples import ODD, category_row, sample_annotations, spread
 from report_browser import chromium, fits, set_width
@@ -98,7 +105,7 @@ def test_the_chart_of_levels_has_means_and_one_deviation_to_either_side() -> Non
         {"model": "t", "layers": "3", "level": "semantics", "share": spread(0.75, 0.125)},
         {"model": "t", "layers": "3", "level": "syntax", "share": spread(None, None)},
     ]
-    spec = levels_chart(rows, "b", "t")
+    spec = levels_chart(rows, ("b", "t"))
     assert [tuple(value.values()) for value in spec["datasets"]["figure3"]] == [
         ("b", "0", "syntax", 0.02, 0.0, pytest.approx(0.07)),
         ("t", "3", "semantics", 0.75, 0.625, 0.875),
@@ -109,7 +116,7 @@ def test_the_chart_of_levels_has_means_and_one_deviation_to_either_side() -> Non
 def test_the_chart_of_ranks_has_bands_alone_and_a_panel_for_each_group() -> None:
     shares = {("0-7", "1-30"): 0.5, ("0-7", "all"): 0.4, ("3", "31-60"): 0.25, ("all", "1-30"): 0.6}
     rows = [{"model": "b", "layers": a, "ranks": r, "share": spread(m, None)} for (a, r), m in shares.items()]
-    values = interpreted_chart(rows, "b", "t")["datasets"]["figure7"]
+    values = interpreted_chart(rows, ("b", "t"))["datasets"]["figure7"]
     assert [(value["layers"], value["ranks"], value["share"]) for value in values] == [
         ("layers 0-7", "1-30", 0.5),
         ("layer 3", "31-60", 0.25),
@@ -166,7 +173,7 @@ def test_components_carry_the_descriptions_of_their_own_and_of_their_match(page:
 def test_what_was_never_asked_about_has_no_description() -> None:
     components = pl.DataFrame([component_row((0, 1, 2), 3, 1.0, [], [])])
     described = sample_annotations()["described"].clear()
-    row = with_descriptions(components, described).to_dicts()[0]
+    row = with_descriptions(components, described, ("rank", "match_rank")).to_dicts()[0]
     assert row["description_base"] is None and row["description_tuned"] is None and row["rank"] == 2
 
 
@@ -181,6 +188,32 @@ def test_what_the_page_says_depends_on_annotations(page: Page, tmp_path: Path) -
 def test_a_weak_annotator_is_said_to_be_weak(tmp_path: Path) -> None:
     weak = Page(write_report(tmp_path, annotated(is_weak=True)).read_text("utf-8"))
     assert "A weak annotator." in weak.text
+
+
+def test_an_annotator_that_contradicts_itself_is_warned_of_first(tmp_path: Path) -> None:
+    asked = [("level", 0.7), ("coding", 0.5), ("math", -0.051), ("writing", None)]
+    rows = [{"model": "b", "asked": name, "kappa": kappa, "n_concepts": 4, "n_repeats": 2} for name, kappa in asked]
+    refused = [{"model": "b", "step": "tasks", "n_asked": 80, "n_unparsed": 9}]
+    kept = [refused[0] | {"n_unparsed": 8}]
+    said = doubts(sample_annotations(agreement=rows, unparsed=refused))
+    assert len(said) == 2 and "on: coding, math (Fleiss' kappa down to −0.05" in said[0]
+    assert said[1] == "Of 80 answers 9 (11%) were none of those allowed."
+    assert doubts(sample_annotations(agreement=rows[:1], unparsed=kept)) == []
+    unknown = sample_annotations(agreement=rows[-1:], unparsed=kept)
+    assert doubts(unknown)[0].startswith("Its repeats are copies")
+    assert doubts(unknown | {"n_repeats_base": 1}) == []
+    html = write_report(tmp_path, annotated(agreement=rows, unparsed=refused)).read_text("utf-8")
+    assert html.index("Answers to be careful with.") < html.index("categories-title")
+
+
+def test_words_that_are_no_nearer_than_chance_are_warned_of(page: Page, tmp_path: Path) -> None:
+    counts = {"n_within_chance_base": 3, "n_within_chance_tuned": 1}
+    said = chance_sentence(sample_annotations(**counts))
+    assert said and said.startswith("Of the 4 annotated components, 3 of the base and 1 of the tuned model have words")
+    assert said in Page(write_report(tmp_path, annotated(**counts)).read_text("utf-8")).text
+    assert chance_sentence(sample_annotations()) is None
+    assert chance_sentence(sample_annotations(**dict.fromkeys(counts, 0))) is None
+    assert "annotated components" not in page.text
 
 
 def test_annotations_without_anything_say_so(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_no_sideways_scroll_at_1280(page):
     assert fits(page)
 
 
+def test_a_prompt_to_look_at_opens_where_it_stands(driver, tmp_path):
+    looked = {"headline": "Look", "sentence": "Here.", "significant": None, "evidence": {}}
+    contents = sample_contents(findings=[looked | {"prompts": (("odd", "odd/3"),)}])
+    driver.get(write_report(tmp_path, contents, 0).as_uri())
+    driver.find_element(By.CSS_SELECTOR, "#look-at a").click()
+    WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#detail-3[data-drawn]"))
+    assert fits(driver)
+
+
 def test_filters_and_search(page):
     assert shown(page) == ["0", "1", "2", "3", "4", "5"]
     page.find_element(By.ID, "search").send_keys("control LINE")

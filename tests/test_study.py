@@ -10,7 +10,8 @@ import pytest
 import aftertune
 from aftertune.comparison import Comparison
 from aftertune.prompts.formats import read_prompts
-from aftertune.study import ROLES
+from aftertune.prompts.record import from_record
+from aftertune.results.roles import role_names
 from tiny import make_model, make_tokenizer
 
 
@@ -35,7 +36,7 @@ def compared(pair: Path) -> Comparison:
 
 
 def run(pair: Path, name: str, names: tuple[str, str] | tuple[None, None] = (None, None), progress=None, **settings):
-    base, tuned = (aftertune.Subject(pair / role, name=shown) for role, shown in zip(ROLES, names, strict=True))
+    base, tuned = (aftertune.Subject(pair / role, name=shown) for role, shown in zip(role_names(2), names, strict=True))
     plan = aftertune.Plan(max_new_tokens=8, check=1, **settings)
     return aftertune.compare(
         base, tuned, pair / name, pair / "prompts.jsonl", plan, skip=["heads", "concepts"], progress=progress
@@ -124,3 +125,9 @@ def test_a_run_can_lie_at_any_address(pair: Path) -> None:
     )
     assert found.agreement is not None and found.agreement["n_instances"] > 1
     assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")
+
+
+@pytest.mark.usefixtures("compared")
+def test_a_run_keeps_its_prompts_as_they_were_given(pair: Path) -> None:
+    rows = json.loads((pair / "run" / "prompts.json").read_text("utf-8"))["record"]["prompts"]
+    assert [from_record(row) for row in rows] == read_prompts(str(pair / "prompts.jsonl"))

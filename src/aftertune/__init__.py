@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aftertune.comparison.concepts import compare_concepts
     from aftertune.comparison.head_change import HeadChange
     from aftertune.comparison.heads import compare_heads
+    from aftertune.comparison.lineage import Lineage
     from aftertune.concepts import ConceptPlan, ConceptStudy, read_concepts
     from aftertune.errors import (
         AftertuneError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         WordError,
     )
     from aftertune.heads import HeadPlan, HeadStudy, read_heads
+    from aftertune.labelling import export_labels, import_labels, label, open_labels
     from aftertune.models import Checkpoint, load
     from aftertune.prompts import Message, Prompt, read_prompts
     from aftertune.results.attribution import Attribution
@@ -49,6 +51,7 @@ __all__ = [
     "HeadPlan",
     "HeadReading",
     "HeadStudy",
+    "Lineage",
     "Message",
     "Plan",
     "Prompt",
@@ -65,12 +68,16 @@ __all__ = [
     "compare",
     "compare_concepts",
     "compare_heads",
+    "export_labels",
+    "import_labels",
+    "label",
     "load",
     "load_vectors",
     "load_words",
     "open_annotations",
     "open_concepts",
     "open_heads",
+    "open_labels",
     "read_concepts",
     "read_heads",
     "read_prompts",
@@ -87,11 +94,13 @@ _HOMES = {
     "aftertune.comparison.head_change": ("HeadChange",),
     "aftertune.comparison.heads": ("compare_heads",),
     "aftertune.concepts": ("ConceptPlan", "ConceptStudy", "read_concepts"),
+    "aftertune.comparison.lineage": ("Lineage",),
     "aftertune.errors": (
         *("AftertuneError", "AnnotationError", "AttributionError", "CheckpointError"),
         *("PromptError", "RunError", "WordError"),
     ),
     "aftertune.heads": ("HeadPlan", "HeadStudy", "read_heads"),
+    "aftertune.labelling": ("export_labels", "import_labels", "label", "open_labels"),
     "aftertune.models": ("Checkpoint", "load"),
     "aftertune.prompts": ("Message", "Prompt", "read_prompts"),
     "aftertune.results.attribution": ("Attribution",),

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -13,12 +13,17 @@ import typer
 
 import aftertune
 from aftertune.errors import AftertuneError, AnnotationError, RunError
+from aftertune.settings import as_yaml, keeping_settings, settled, take_settings
+from aftertune.subject import run_name
 
 if TYPE_CHECKING:
     import polars as pl
 
     from aftertune.annotation.estimate import Estimate
     from aftertune.comparison.change import Comparison
+    from aftertune.comparison.lineage import Lineage
+    from aftertune.expected.intent import Intent
+    from aftertune.progress import Display
     from aftertune.results.attribution import Attribution
     from aftertune.results.heads import HeadReading
 
@@ -33,6 +38,7 @@ app = typer.Typer(
 INTERRUPTED = 130
 CHECKPOINT = "hub id, folder, or .gguf file"
 PROMPTS = "Prompt file (JSON lines, Alpaca, Self-Instruct, MT-Bench, LIMA) or hub:NAME[:SPLIT]"
+EACH = 'once for each TUNED, "" for none'
 OPTIONAL = "may be left out where it holds two models of which one is rated"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -63,7 +69,17 @@ Coverage = Annotated[float, typer.Option(min=0, max=1, help="Least share of the 
 Verbs = Annotated[
     str | None, typer.Option(help="File of words to ask about in heads (table 3), instead of the instruction verbs.")
 ]
+Only = Annotated[list[str] | None, typer.Option(help="Compute attribution, heads, or concepts, and no other part.")]
 Skip = Annotated[list[str] | None, typer.Option(help="Leave out attribution, heads, or concepts.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        is_eager=True,
+        callback=take_settings,
+        help="YAML file with any of these settings; what is given here wins.",
+    ),
+]
 
 
 @app.callback()
@@ -78,11 +94,19 @@ def top(
 
 @app.command()
 def compare(
+    context: typer.Context,
     base: Annotated[str, typer.Argument(metavar="BASE", help=f"The model before tuning: {CHECKPOINT}.")],
     tuned: Annotated[
-        str, typer.Argument(metavar="TUNED", help="The model after tuning, likewise; with --tuned-adapter, its base.")
+        list[str],
+        typer.Argument(
+            metavar="TUNED...",
+            help="The model after tuning, likewise; with --tuned-adapter, its base. Several in the order of training "
+            "(SFT DPO): each is compared with its predecessor and with the base.",
+        ),
     ],
-    run: Annotated[str, typer.Option(help="Folder that keeps the run and its report.")],
+    run: Annotated[
+        str | None, typer.Option(help="Folder that keeps the run and its report; by default runs/BASE-TUNED.")
+    ] = None,
     prompts: Annotated[str | None, typer.Option(help=f"{PROMPTS}; by default twelve of ours.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.")] = None,
     max_new_tokens: MaxNew = 300,
@@ -91,14 +115,17 @@ def compare(
         str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the base.")
     ] = None,
     tuned_adapter: Annotated[
-        str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the tuned.")
+        list[str] | None,
+        typer.Option(help=f"LoRA adapter (folder or hub id) merged into the tuned; {EACH}."),
     ] = None,
     base_revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the base on the hub.")] = None,
-    tuned_revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the tuned on the hub.")] = None,
+    tuned_revision: Annotated[
+        list[str] | None, typer.Option(help=f"Branch, tag or commit of the tuned on the hub; {EACH}.")
+    ] = None,
     route: Route = "auto",
     removal: Removal = "zeroed",
     base_name: Annotated[str | None, typer.Option(help="Name of the base in the report.")] = None,
-    tuned_name: Annotated[str | None, typer.Option(help="Name of the tuned in the report.")] = None,
+    tuned_name: Annotated[list[str] | None, typer.Option(help=f"Name of the tuned in the report; {EACH}.")] = None,
     check: Annotated[int, typer.Option(min=0, help="How many prompts per model are held against removal itself.")] = 4,
     words: Words = None,
     vectors: Vectors = None,
@@ -106,31 +133,48 @@ def compare(
     min_coverage: Coverage = 0.5,
     verbs: Verbs = None,
     components: Components = 300,
+    only: Only = None,
     skip: Skip = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     trust_remote_code: Remote = False,
     as_json: Json = False,
+    _config: Config = None,
 ) -> None:
     """Compare a BASE and a TUNED checkpoint: responses to the same prompts, attention heads, feed-forward layers.
 
-    An interrupted comparison goes on where it stopped when the same command is given again.
+    Before it begins it tells what was chosen, and about how long it will take. The run keeps all settings in
+    settings.yaml, for --config. An interrupted comparison goes on where it stopped when the same command is given
+    again.
     """
-    with _progress() as progress:
+    skipped = _skipped(only, skip)
+    subjects = [
+        aftertune.Subject(base, base_adapter, base_revision, base_name),
+        *map(
+            aftertune.Subject,
+            tuned,
+            _for_each(tuned, "--tuned-adapter", tuned_adapter),
+            _for_each(tuned, "--tuned-revision", tuned_revision),
+            _for_each(tuned, "--tuned-name", tuned_name),
+        ),
+    ]
+    run = run or f"runs/{run_name(subjects)}"
+    with _progress() as display:
         found = aftertune.compare(
-            aftertune.Subject(base, base_adapter, base_revision, base_name),
-            aftertune.Subject(tuned, tuned_adapter, tuned_revision, tuned_name),
+            subjects[0],
+            subjects[1:],
             run,
             prompts,
             aftertune.Plan(template, max_new_tokens, route, removal, check=check),
             aftertune.HeadStudy(words, vectors, verbs, aftertune.HeadPlan(layers=layers, min_coverage=min_coverage)),
             aftertune.ConceptStudy(words, aftertune.ConceptPlan(components, layers=layers)),
-            skip=skip or (),
+            skip=skipped,
             limit=limit,
             device=device,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
-            progress=progress,
+            progress=keeping_settings(display, run, as_yaml(settled(context))),
+            announce=partial(_announce, display, skipped),
         )
     _tell(found, as_json, run=run)
 
@@ -297,8 +341,8 @@ def annotate(
     if sum(given is not None for given in (server, export, import_)) != 1 or (import_ is None) != (rater is None):
         raise AnnotationError("Give one of --server, --export FILE, or --import FILE with --rater NAME.")
     if export is not None:
-        n_concepts = export_concepts(run, export, components)
-        typer.echo(json.dumps({"concepts": n_concepts}) if as_json else f"Written: {export}, {n_concepts} concepts")
+        n_lists = export_concepts(run, export, components)
+        typer.echo(json.dumps({"lists": n_lists}) if as_json else f"Written: {export}, {n_lists} lists of words")
         return
     if import_ is not None and rater is not None:
         _show_annotations(import_annotations(run, import_, rater), run, as_json)
@@ -310,6 +354,37 @@ def annotate(
             run, str(server), model, plan, confirm=partial(_confirm, yes=yes), progress=lambda *step: bars()(*step)
         )
     _show_annotations(found, run, as_json)
+
+
+@app.command()
+def label(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a comparison.")],
+    rater: Annotated[
+        str | None, typer.Option(help="Who labels, so that several can; with --export only this rater's labels.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the page; by default a free one.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the page's address.")] = False,
+    import_: Annotated[
+        str | None, typer.Option("--import", help="Take the spans and ratings of a prompt file as --rater's labels.")
+    ] = None,
+    export: Annotated[str | None, typer.Option(help="Write the labels as a prompt file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Open a page on this machine to mark the instructions of RUN and to rate its responses 1 to 4.
+
+    Every action is on disk at once; end with Ctrl-C, and go on with the same command.
+    """
+    if import_ is not None and (export is not None or rater is None):
+        raise AnnotationError("--import needs --rater NAME, and no --export. Say whose labels they are.")
+    if import_ is not None and rater is not None:
+        done = {"actions": aftertune.import_labels(run, import_, rater)}
+    elif export is not None:
+        done = {"prompts": aftertune.export_labels(run, export, rater)}
+    else:
+        tell = partial(typer.echo, err=True)
+        labels = aftertune.label(run, rater or "rater", port or 0, not no_browser, lambda page: tell(f"Open {page}"))
+        done = {"responses": len(labels.ratings), "prompts": len(labels.spans)}
+    _show_labels(done, run, export, as_json)
 
 
 @app.command()
@@ -334,19 +409,21 @@ def demo(
 
     base = find_demo_base()
     with _progress() as progress:
-        found = aftertune.compare(
+        told: Comparison | Lineage
+        found = told = aftertune.compare(
             aftertune.Subject(base, name="SmolLM2-135M-Instruct"),
             aftertune.Subject(base, ADAPTER, name="plain-form tune"),
             run,
             plan=aftertune.Plan(max_new_tokens=MAX_NEW_TOKENS),
             progress=progress,
+            announce=partial(_announce, progress, ()),
         )
         if found.annotations is None:
             progress("annotation by word vectors", 0, 1)
             aftertune.annotate(run, "words")
-            found = aftertune.write_report(run)
+            told = aftertune.write_report(run)
             progress("annotation by word vectors", 1, 1)
-    _tell(found, as_json, run=run)
+    _tell(told, as_json, run=run)
 
 
 @app.command()
@@ -374,29 +451,10 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-@contextmanager
-def _progress() -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+def _progress() -> "AbstractContextManager[Display]":
+    from aftertune.progress import shown_progress
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    clock = (TextColumn("took"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    bars = Progress(*columns, *clock, console=Console(stderr=True))
-    tasks: dict[str, Any] = {}
-
-    def progress(what: str, done: float, total: float) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-        bars.update(tasks[what], completed=done, total=total)
-
-    bars.start()
-    try:
-        yield progress
-    except BaseException:
-        bars.live.transient = True  # the message is to stand alone, without even the empty line of Progress.stop
-        bars.live.stop()
-        raise
-    bars.stop()
+    return shown_progress()
 
 
 def _confirm(expected: "Estimate", yes: bool) -> bool:
@@ -406,6 +464,7 @@ def _confirm(expected: "Estimate", yes: bool) -> bool:
 
 def _show_annotations(found: "pl.DataFrame", run: str, as_json: bool) -> None:
     from aftertune.results.annotation_parts import recall_annotations
+    from aftertune.results.annotations import are_copies
     from aftertune.results.run import RunFolder
 
     about = recall_annotations(RunFolder.open(run)) or {}
@@ -418,21 +477,69 @@ def _show_annotations(found: "pl.DataFrame", run: str, as_json: bool) -> None:
         typer.echo(
             f"{role}: {told:,} of {rows.height:,} annotations tell a concept; {unparsed:,} had unusable answers."
         )
+        if are_copies(rows):
+            typer.echo(f"{role}: no repeat differs from another; the annotator does not sample, so they tell nothing.")
     typer.echo(f"Written: {run.rstrip('/')}/annotations/{about['annotator']['name']}/annotations.parquet")
-    if set(found["role"]) == {"base", "tuned"}:
+    if "base" in set(found["role"]):
         typer.echo(f"In the report: aftertune report {run}")
 
 
-def _tell(found: "Comparison", as_json: bool, run: str | None = None) -> None:
+def _show_labels(done: dict[str, int], run: str, export: str | None, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(done))
+    elif export is not None:
+        typer.echo(f"Written: {export}, {done['prompts']} prompts with labels")
+    elif "actions" in done:
+        typer.echo(f"Taken over: {done['actions']} labels\nIn the report: aftertune report {run}")
+    else:
+        typer.echo(f"{done['responses']} responses rated, {done['prompts']} prompts marked, all on disk")
+        typer.echo(f"In the report: aftertune report {run}")
+
+
+def _skipped(only: list[str] | None, skip: list[str] | None) -> list[str]:
+    from aftertune.study import PARTS
+
+    if only and skip:
+        raise RunError("--only and --skip both say which parts are computed. Give one of the two.")
+    unknown = sorted(set(only or ()) - set(PARTS))
+    if unknown:
+        raise RunError(f"{unknown[0]!r} is no part of a comparison. The parts are {', '.join(PARTS)}.")
+    return [part for part in PARTS if part not in only] if only else skip or []
+
+
+def _announce(display: "Display", skipped: Sequence[str], intent: "Intent") -> None:
+    from aftertune.expected.prepare import prepare
+
+    display.begin(*prepare(intent, skipped))
+
+
+def _for_each(tuned: list[str], option: str, values: list[str] | None) -> list[str | None]:
+    """What an option says of every tuned checkpoint; "" and an option left out say nothing."""
+    if values and len(values) != len(tuned):
+        raise RunError(
+            f"{option} is given {len(values)} times for {len(tuned)} tuned checkpoints. Give it once for each, in "
+            'their order, "" for none.'
+        )
+    return [value or None for value in values or [""] * len(tuned)]
+
+
+def _tell(found: "Comparison | Lineage", as_json: bool, run: str | None = None) -> None:
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
         return
+    from aftertune.comparison.change import Comparison
     from aftertune.comparison.findings import describe
+    from aftertune.comparison.lineage_findings import describe_lineage
+    from aftertune.comparison.summary import summarise
 
-    for finding in describe(found):
-        typer.echo(f"- {finding.headline}\n  {finding.sentence}")
-    if run is not None:
-        typer.echo(f"\nReport: {run.rstrip('/')}/report.html")
+    findings = describe(found) if isinstance(found, Comparison) else describe_lineage(found)
+    if run is None:
+        for finding in findings:
+            typer.echo(f"- {finding.headline}\n  {finding.sentence}")
+        return
+    for sentence in summarise(findings):
+        typer.echo(f"- {sentence}")
+    typer.echo(f"\nReport: {run.rstrip('/')}/report.html")
 
 
 def _plain(found: "Attribution") -> dict[str, Any]:
@@ -520,11 +627,11 @@ def _show_concepts(rows: "pl.DataFrame", run: str, word: str | None) -> None:
         console.print("The first component of every layer:")
     else:
         console.print(Text(f"Components with {word!r}: {rows.height}"))
-    table = Table("layer", "rank", "variance", "words", box=None)
+    table = Table("layer", "rank", "variance", "p (chance)", "words", box=None)
     for row in rows.iter_rows(named=True):
-        table.add_row(
-            str(row["layer"]), str(row["rank"]), f"{row['variance_share']:.1%}", Text(", ".join(row["words"]))
-        )
+        p = "–" if row["p_chance"] is None else f"{row['p_chance']:.2g}"
+        numbers = (str(row["layer"]), str(row["rank"]), f"{row['variance_share']:.1%}", p)
+        table.add_row(*numbers, Text(", ".join(row["words"])))
     if rows.height:
         console.print(table)
     console.print(Text(f"Read: {run.rstrip('/')}/concepts/components/model/*.parquet, and spectra beside it"))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from aftertune.concepts.plan import ConceptStudy
-from aftertune.concepts.read import concepts_must_agree, measure_concepts
+from aftertune.concepts.read import concept_settings, measure_concepts
 from aftertune.heads.layer import Lexicon
 from aftertune.heads.plan import HeadStudy
-from aftertune.heads.read import make_lexicon, measure_heads, must_agree
+from aftertune.heads.read import head_settings, make_lexicon, measure_heads
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.results.concept_parts import CONCEPTS
+from aftertune.results.concept_parts import CONCEPTS, are_measured
 from aftertune.results.head_parts import HEADS
 from aftertune.results.layer_parts import LayerPlan
 from aftertune.results.run import RunFolder
@@ -46,7 +46,7 @@ def read_heads_of(lexicon: Lexicon) -> Layerwise:
     plan = lexicon.plan
     return Layerwise(
         plan=plan,
-        must_agree=partial(must_agree, lexicon=lexicon),
+        must_agree=partial(HEADS.must_agree, settings=head_settings(lexicon)),
         is_measured=partial(HEADS.are_measured, plan=plan),
         measure=lambda checkpoint, role, run, progress: measure_heads(checkpoint, role, lexicon, run, progress),
         show_layers=partial(HEADS.show, plan=plan),
@@ -59,8 +59,8 @@ def read_concepts_of(study: ConceptStudy | None) -> Layerwise:
     words, plan = load_words(asked.words), asked.plan
     return Layerwise(
         plan=plan,
-        must_agree=partial(concepts_must_agree, words=words, plan=plan),
-        is_measured=partial(CONCEPTS.are_measured, plan=plan),
+        must_agree=partial(CONCEPTS.must_agree, settings=concept_settings(words, plan)),
+        is_measured=partial(are_measured, plan=plan),
         measure=lambda checkpoint, role, run, progress: measure_concepts(checkpoint, role, words, plan, run, progress),
         show_layers=partial(CONCEPTS.show, plan=plan),
     )

@@ -16,6 +16,7 @@ from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
 from aftertune.models.weights import AttentionShape, shape_of
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.record import to_record
 from aftertune.results.layer_parts import LayerPlan
 from aftertune.results.run import RunFolder
 from aftertune.subject import Subject
@@ -33,14 +34,18 @@ def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool) -> list[
 
 def must_read_prompts_alike(
     subjects: Sequence[Subject], prompts: Sequence[Prompt], template: str, trust_remote_code: bool
-) -> None:
-    """Raise `CheckpointError` if the tokenizers read a prompt differently, `PromptError` if one can't be read."""
+) -> Tokens:
+    """Every prompt's tokens, the same for all; empty without subjects.
+
+    Raises `CheckpointError` if the tokenizers read a prompt differently, `PromptError` if one can't be read.
+    """
     read: list[Tokens] = []
     for ref, revision in dict.fromkeys((one.ref, one.revision) for one in subjects):
         tokenizer = read_tokenizer(ref, revision, trust_remote_code=trust_remote_code)
         read.append({prompt.id: encode(prompt, tokenizer, template).ids.tolist() for prompt in prompts})
     for before, now in pairwise(read):
         _must_be_alike(before, now)
+    return read[-1] if read else {}
 
 
 def must_have_layers(configs: Sequence[Any], plan: LayerPlan) -> None:
@@ -76,7 +81,7 @@ def claim(folder: RunFolder, role: str, checkpoint: Checkpoint, prompts: Sequenc
         _must_be_alike(folder.read_json("prompts.json")["record"]["tokens"], tokens)
     # Only now: what was refused above leaves no trace, so that the corrected command finds the folder free.
     claim_weights(folder, role, checkpoint)
-    folder.claim("prompts.json", {}, {"tokens": tokens, "prompts": [_about(prompt) for prompt in prompts]})
+    folder.claim("prompts.json", {}, {"tokens": tokens, "prompts": [to_record(prompt) for prompt in prompts]})
 
 
 def _must_be_alike(before: Tokens, now: Tokens) -> None:
@@ -91,9 +96,3 @@ def _must_be_alike(before: Tokens, now: Tokens) -> None:
 
 def _shape(shape: AttentionShape) -> str:
     return f"{shape.n_layers} layers of {shape.n_heads} heads ({shape.n_key_heads} for keys) of {shape.d_head} neurons"
-
-
-def _about(prompt: Prompt) -> dict[str, Any]:
-    # A rating without a model's name is of the response that the prompt carries, so it needs that response.
-    ratings = {name: rating for name, rating in prompt.ratings.items() if name or prompt.response is not None}
-    return {"id": prompt.id, "dataset": prompt.dataset, "marked": prompt.spans is not None, "ratings": ratings}

@@ -10,34 +10,40 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from aftertune import __version__
 from aftertune.comparison.change import Comparison, compare_maps
+from aftertune.comparison.lineage import Lineage
 from aftertune.errors import PromptError, RunError, WordError
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.released import locate
 from aftertune.results.layout import RawMap, read_maps
+from aftertune.results.roles import role_names
 from aftertune.results.run import RunFolder
-from aftertune.saved import ROLES, Asked, make_report, read_asked, remember_names
+from aftertune.saved import Asked, make_report, read_asked, remember_names
 from aftertune.subject import Subject
 
 if TYPE_CHECKING:
     from aftertune.attribution.measure import Plan
-    from aftertune.concepts import ConceptStudy
+    from aftertune.concepts import ConceptPlan, ConceptStudy
+    from aftertune.expected.intent import Intent
     from aftertune.heads import HeadStudy
     from aftertune.heads.layer import Lexicon
     from aftertune.layerwise import Layerwise
     from aftertune.models import Checkpoint
+    from aftertune.words import Words
 
 PARTS = ("attribution", "heads", "concepts")
 Progress = Callable[[str, float, float], None]
+Given = str | Path | Subject
 
 
+@overload
 def compare(
-    base: str | Path | Subject,
-    tuned: str | Path | Subject,
+    base: Given,
+    tuned: Given,
     run: str | Path,
     prompts: Sequence[Prompt] | str | Path | None = None,
     plan: "Plan | None" = None,
@@ -50,22 +56,67 @@ def compare(
     dtype: str = "float32",
     trust_remote_code: bool = False,
     progress: Progress | None = None,
-) -> Comparison:
+    announce: Callable[["Intent"], None] | None = None,
+) -> Comparison: ...
+
+
+@overload
+def compare(
+    base: Given,
+    tuned: Sequence[Given],
+    run: str | Path,
+    prompts: Sequence[Prompt] | str | Path | None = None,
+    plan: "Plan | None" = None,
+    heads: "HeadStudy | None" = None,
+    concepts: "ConceptStudy | None" = None,
+    *,
+    skip: Collection[str] = (),
+    limit: int | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+    announce: Callable[["Intent"], None] | None = None,
+) -> Comparison | Lineage: ...
+
+
+def compare(
+    base: Given,
+    tuned: Given | Sequence[Given],
+    run: str | Path,
+    prompts: Sequence[Prompt] | str | Path | None = None,
+    plan: "Plan | None" = None,
+    heads: "HeadStudy | None" = None,
+    concepts: "ConceptStudy | None" = None,
+    *,
+    skip: Collection[str] = (),
+    limit: int | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    progress: Progress | None = None,
+    announce: Callable[["Intent"], None] | None = None,
+) -> Comparison | Lineage:
     """What did tuning change in how responses use prompts, in heads, and in feed-forward layers?  (Sections 4 and 5.)
 
     Attribution: both checkpoints answer the same prompts greedily, or are given the responses that the prompts carry,
     and every response is attributed to its prompt. Heads: every attention head of both is read as word pairs. Concepts:
     every feed-forward layer is read as directions with words. The run folder keeps all of it and the report. ``base``
     and ``tuned`` are what `aftertune.load` takes, or an `aftertune.Subject` where an adapter, a revision or another
-    name belongs to it. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by default the twelve that come
-    with Aftertune; ``plan`` says what is measured on each (see `aftertune.Plan`), ``heads`` and ``concepts`` with which
-    words weights are read (see `aftertune.HeadStudy`, `aftertune.ConceptStudy`). ``skip`` leaves out "attribution",
-    "heads" or "concepts". An interrupted run goes on where it stopped when it is called again.
+    name belongs to it. ``tuned`` may be a list, in the order of training: then each is compared with its predecessor
+    and with the base, and the answer is a `Lineage`. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by
+    default the twelve that come with Aftertune; ``plan`` says what is measured on each (see `aftertune.Plan`),
+    ``heads`` and ``concepts`` with which words weights are read (see `aftertune.HeadStudy`, `aftertune.ConceptStudy`).
+    ``skip`` leaves out "attribution", "heads" or "concepts". ``progress(what, done, total)`` is called after each unit
+    of work, ``announce(intent)`` once before, when all has been checked. An interrupted run goes on where it stopped
+    when it is called again.
 
     Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another
     run or all parts are skipped.
     """
     from aftertune.attribution.measure import Plan
+    from aftertune.concepts import ConceptStudy
+    from aftertune.expected.intent import Intent, sizes_of
     from aftertune.layerwise import make_lexicon_of, read_concepts_of, read_heads_of
     from aftertune.models import load
 
@@ -74,13 +125,17 @@ def compare(
     with _may_be_skipped(heads):
         lexicon = make_lexicon_of(heads) if "heads" in parts else None
     asked_words = _asked(heads, lexicon) if lexicon else None
+    reading = _concept_words(concepts) if "concepts" in parts else None
     readers = [read_heads_of(lexicon)] if lexicon else []
-    readers += [read_concepts_of(concepts)] if "concepts" in parts else []
-    given = {"base": base, "tuned": tuned}
-    subjects = {role: one if isinstance(one, Subject) else Subject(one) for role, one in given.items()}
+    readers += [read_concepts_of(ConceptStudy(*reading))] if reading else []
+    subjects = _subjects(base, tuned)
     folder = RunFolder.start(run, _identity(subjects, parts, plan, dtype, asked), {"aftertune": __version__})
-    left = [role for role in ROLES if not _is_measured(role, asked, readers, folder)]
-    _must_be_comparable([subjects[role] for role in left], asked, readers, plan, folder, trust_remote_code)
+    left = [role for role in subjects if not _is_measured(role, asked, readers, folder)]
+    pending = {role: subjects[role] for role in left}
+    configs, lengths = _must_be_comparable(list(pending.values()), asked, readers, plan, folder, trust_remote_code)
+    if announce is not None:
+        sizes = sizes_of(pending, configs)
+        announce(Intent(folder, subjects, sizes, asked, lengths, plan, lexicon, reading, device, dtype))
     for role in left:
         one = subjects[role]
         tell(f"{role}: loading", 0, 1)
@@ -90,9 +145,12 @@ def compare(
         del checkpoint
     remember_names(folder, {role: subject.name for role, subject in subjects.items()})
     for reader in readers:
-        for role in ROLES:
+        for role in subjects:
             reader.show_layers(folder, role)
-    return make_report(folder, asked_words)
+    tell("report", 0, 1)
+    found = make_report(folder, asked_words)
+    tell("report", 1, 1)
+    return found
 
 
 def read_into_run(
@@ -152,6 +210,17 @@ def score(
     return compare_maps([locate(item, known[item.id]) for item in raw], base, tuned)
 
 
+def _subjects(base: Given, tuned: Given | Sequence[Given]) -> dict[str, Subject]:
+    later = [tuned] if isinstance(tuned, str | Path | Subject) else list(tuned)
+    if not later:
+        raise RunError("No tuned checkpoint was given, only the base. Give one at least, or several in a list.")
+    given = [base, *later]
+    return {
+        role: one if isinstance(one, Subject) else Subject(one)
+        for role, one in zip(role_names(len(given)), given, strict=True)
+    }
+
+
 def _parts(skip: Collection[str]) -> list[str]:
     skipped = {skip} if isinstance(skip, str) else set(skip)
     unknown, left = sorted(skipped - set(PARTS)), [part for part in PARTS if part not in skipped]
@@ -181,6 +250,14 @@ def _asked(heads: "HeadStudy | None", lexicon: "Lexicon") -> Asked:
     return asked
 
 
+def _concept_words(concepts: "ConceptStudy | None") -> "tuple[Words, ConceptPlan]":
+    from aftertune.concepts import ConceptStudy
+    from aftertune.words import load_words
+
+    asked = concepts or ConceptStudy()
+    return load_words(asked.words), asked.plan
+
+
 def _identity(
     subjects: Mapping[str, Subject], parts: Sequence[str], plan: "Plan", dtype: str, prompts: Sequence[Prompt]
 ) -> dict[str, Any]:
@@ -205,17 +282,21 @@ def _must_be_comparable(
     plan: "Plan",
     folder: RunFolder,
     trust_remote_code: bool,
-) -> None:
-    """A mistake in the second checkpoint must not be told after hours of work on the first."""
+) -> tuple[list[Any], list[int]]:
+    """The checkpoints' configurations and the prompts' lengths in tokens, if nothing is wrong with any of them.
+
+    A mistake in the second checkpoint must not be told after hours of work on the first.
+    """
     from aftertune.pairing import must_be_alike_inside, must_be_there, must_have_layers, must_read_prompts_alike
 
     configs = must_be_there(subjects, trust_remote_code)
-    must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
+    tokens = must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
     if readers:
         must_be_alike_inside(configs)
     for reader in readers:
         must_have_layers(configs, reader.plan)
         reader.must_agree(folder)
+    return configs, [len(ids) for ids in tokens.values()]
 
 
 def _measure(

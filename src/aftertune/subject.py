@@ -1,7 +1,11 @@
 """One of the checkpoints that are compared, named by its user and not loaded yet."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -13,10 +17,23 @@ class Subject:
     revision: str | None = None
     name: str | None = None
 
+    @property
+    def label(self) -> str:
+        """What a person calls it: its name, or that of its file, folder or hub id, and of its adapter."""
+        model = Path(str(self.ref)).expanduser().resolve().name.removesuffix(".gguf")
+        adapter = [] if self.adapter is None else [Path(str(self.adapter)).expanduser().resolve().name]
+        return self.name or " + ".join([model, *adapter])
+
     def identity(self) -> dict[str, str | None]:
         """What must be the same for a run to go on; a local place in full, however it was written."""
         adapter = None if self.adapter is None else _place(self.adapter)
         return {"checkpoint": _place(self.ref), "adapter": adapter, "revision": self.revision}
+
+
+def run_name(subjects: Sequence[Subject]) -> str:
+    """A folder's name for a run of these checkpoints, in characters that every file system takes."""
+    labels = [re.sub(r"[^\w.-]+", "-", one.label).strip("-.") for one in subjects]
+    return "-".join(labels)[:LONGEST_NAME].strip("-.")
 
 
 def _place(reference: str | Path) -> str:

@@ -50,20 +50,29 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def fitting(backbone: Backbone, batch: Batch) -> int:
-    """How many directions through ``batch`` fit at once into the share of free memory that we take.
-
-    One direction needs the widest intermediate results of one layer about four times over, and, with eager attention,
-    the attention weights of one layer about six times; fused attention keeps no more than a mask.
-    """
+    """How many directions through ``batch`` fit at once into the share of free memory that we take."""
     config = backbone.checkpoint.model.config
     b, t, _ = batch.embeds.shape
-    size = batch.embeds.element_size()
     width = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    matrices = 6 * config.num_attention_heads if config._attn_implementation == "eager" else 1
-    each = b * t * (4 * width + 8 * config.hidden_size + matrices * t) * size
-    room = SHARE_OF_FREE_MEMORY * _free_bytes(batch.embeds)
-    most = MOST_ON_GPU if batch.embeds.is_cuda else MOST_ON_CPU
-    return int(max(1, min(most, room // each)))
+    n_heads = config.num_attention_heads if config._attn_implementation == "eager" else None
+    each = bytes_of_direction(b, t, width, config.hidden_size, n_heads, batch.embeds.element_size())
+    return most_at_once(each, _free_bytes(batch.embeds), batch.embeds.is_cuda)
+
+
+def bytes_of_direction(b: int, t: int, d_inner: int, d_model: int, n_heads: int | None, number: int) -> int:
+    """The bytes that one direction through ``b`` sequences of ``t`` positions needs, in numbers of so many bytes.
+
+    The widest intermediate results of one layer about four times over, and, with eager attention (``n_heads`` is
+    given), the attention weights of one layer about six times; fused attention keeps no more than a mask.
+    """
+    matrices = 6 * n_heads if n_heads else 1
+    return b * t * (4 * d_inner + 8 * d_model + matrices * t) * number
+
+
+def most_at_once(each: int, free_bytes: int, on_gpu: bool) -> int:
+    """How many directions that need so many bytes each are taken at once."""
+    most = MOST_ON_GPU if on_gpu else MOST_ON_CPU
+    return int(max(1, min(most, SHARE_OF_FREE_MEMORY * free_bytes // each)))
 
 
 def _free_bytes(like: Tensor) -> int:

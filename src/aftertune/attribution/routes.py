@@ -96,7 +96,8 @@ def _compute(
     checkpoint: Checkpoint, tasks: Sequence[Task], route: str, removal: str
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     backbone = Backbone(checkpoint)
-    with borrowed(checkpoint.model, attention=attention_for(route, checkpoint)):
+    # Fused experts have no forward mode, and none of them knows float64.
+    with borrowed(checkpoint.model, attention=attention_for(route, checkpoint), experts="eager"):
         batch = make_batch(backbone, tasks)
         importance, probability = _run(backbone, batch, route, removal)
     for row, task in enumerate(tasks):

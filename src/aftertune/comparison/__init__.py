@@ -7,7 +7,7 @@ from aftertune.comparison.annotation_rows import AgreementRow, CategoryRow, Figu
 from aftertune.comparison.change import Comparison, compare_maps
 from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.concept_findings import describe_concepts
-from aftertune.comparison.concept_rows import Figure8Row, RotationRow, RotationTrend
+from aftertune.comparison.concept_rows import ChanceRow, Figure8Row, RotationRow, RotationTrend
 from aftertune.comparison.concepts import compare_concepts
 from aftertune.comparison.findings import describe
 from aftertune.comparison.head_change import HeadChange
@@ -16,6 +16,7 @@ from aftertune.comparison.head_rows import DepthTrend, Figure2Row, Table3Row
 from aftertune.comparison.heads import compare_heads
 from aftertune.comparison.position import figure6
 from aftertune.comparison.rows import Figure6Row, Finding, InstanceRow, Table1Row, Table2Row
+from aftertune.comparison.summary import summarise
 from aftertune.comparison.tables import table1, table2
 from aftertune.comparison.verbs import INSTRUCTION_VERBS, frequent_verbs, read_verbs
 
@@ -24,6 +25,7 @@ __all__ = [
     "AgreementRow",
     "AnnotationChange",
     "CategoryRow",
+    "ChanceRow",
     "Comparison",
     "ConceptChange",
     "DepthTrend",
@@ -52,6 +54,7 @@ __all__ = [
     "figure6",
     "frequent_verbs",
     "read_verbs",
+    "summarise",
     "table1",
     "table2",
 ]

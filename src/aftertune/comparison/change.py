@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from aftertune.comparison.annotation_change import AnnotationChange
 from aftertune.comparison.concept_change import ConceptChange
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.position import figure6
-from aftertune.comparison.rows import Figure6Row, InstanceRow, Table1Row, Table2Row
+from aftertune.comparison.rows import Figure6Row, InstanceRow, RaterRow, Table1Row, Table2Row
 from aftertune.comparison.tables import table1, table2
 from aftertune.errors import RunError
+from aftertune.results.frames import frame_of
 from aftertune.results.maps import SalientMap
 from aftertune.results.repetition import copied, copied_share, is_repetitive, novel_score
+from aftertune.results.result import Result
 
 INSTANCE_NUMBERS = (
     *("score", "score_novel", "copied_share", "repetitive"),
@@ -25,15 +29,15 @@ INSTANCE_NUMBERS = (
 )
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Result):
     """Everything that was compared between the models named ``base`` and ``tuned``.
 
     ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
     where that is all of them, or none. ``agreement`` is a summary of `summarise_agreement`, None where nothing was
     held against removal. ``heads`` and ``concepts`` are what changed in the attention heads and in the feed-forward
     layers, None where they were not read; where only they were, the tables have no rows. ``annotations`` is what an
-    annotator made of the concepts, None where nobody did.
+    annotator made of the concepts, None where nobody did. ``raters`` says how far people agree who labelled the run.
     """
 
     base: str
@@ -47,12 +51,37 @@ class Comparison:
     heads: HeadChange | None = None
     concepts: ConceptChange | None = None
     annotations: AnnotationChange | None = None
+    raters: tuple[RaterRow, ...] = ()
+
+    def to_polars(self) -> pl.DataFrame:
+        """The ``instances``, a row for each prompt, with the columns of `InstanceRow`; scores have no unit.
+
+        What else was compared is among `tables`.
+        """
+        return frame_of(self.instances, InstanceRow)
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """All tables by name: ``table1, table2, table2_answered, figure6, instances``, and those of the parts.
+
+        The parts are ``heads``, ``concepts`` and ``annotations``; what was not compared has no tables. Columns are
+        those of the rows (`aftertune.comparison.rows`), a mean, an interval or a control in columns of their own:
+        ``base_mean, difference_interval_low``.
+        """
+        kinds = {"table1": Table1Row, "table2": Table2Row, "table2_answered": Table2Row, "figure6": Figure6Row}
+        own = {name: frame_of(getattr(self, name), kind) for name, kind in kinds.items()}
+        parts = (part.tables() for part in (self.heads, self.concepts, self.annotations) if part is not None)
+        return own | {"instances": self.to_polars()} | {name: one for part in parts for name, one in part.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain JSON data: rows are dictionaries, what is not defined is None."""
         found: dict[str, Any] = _plain(asdict(replace(self, heads=None, concepts=None, annotations=None)))
         inside = {"heads": self.heads, "concepts": self.concepts, "annotations": self.annotations}
         return found | {name: change.to_dict() if change else None for name, change in inside.items()}
+
+    def _facts(self) -> dict[str, Any]:
+        parts = {"heads": self.heads, "concepts": self.concepts, "annotations": self.annotations}
+        held = [name for name, part in parts.items() if part is not None]
+        return {"base": self.base, "tuned": self.tuned, "n_prompts": len(self.instances), "parts": held}
 
 
 def without_maps(base: str, tuned: str) -> Comparison:

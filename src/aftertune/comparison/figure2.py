@@ -4,7 +4,8 @@ Figure 2 (paper 5.1), from the distances of `head_lists`.
 1. For each group of layers: the mean over heads, with the interval of resampled heads; then all layers, pooled.
 2. The same from lists with permuted word vectors, and what the observed distance has in excess of it, head by head.
    Such lists change with the words that neurons take up, whatever the words mean: without an excess, the change is one
-   of which words are taken up, not of which of them belong together.
+   of which words are taken up, not of which of them belong together. Whether it is more than chance is not asked of
+   heads, which share their words, but of words (`word_parts`).
 3. Depth: the rank correlation of layer and distance, tested by permuting whole layers.
 """
 
@@ -80,6 +81,7 @@ def _control(name: str, beside: pl.DataFrame, seed: int) -> Figure2Control:
         distance=Spread.of(beside["distance"].to_numpy()).mean,
         excess=Spread.of(excess).mean,
         excess_interval=mean_interval(excess, seed),
+        excess_p_value=None,
     )
 
 

@@ -9,6 +9,8 @@ import polars as pl
 from aftertune.comparison.head_lists import HEAD, ORDERED, change
 from aftertune.comparison.head_rows import DepthTrend, Figure2Row, Table3Row
 from aftertune.errors import RunError
+from aftertune.results.frames import frame_of
+from aftertune.results.result import Result
 
 PLAIN = (
     *("base", "tuned", "asked", "layers", "n_heads", "d_head", "n_words", "n_with_vector"),
@@ -16,8 +18,8 @@ PLAIN = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class HeadChange:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadChange(Result):
     """How the word pairs of heads differ between the models named ``base`` and ``tuned``.
 
     ``heads`` has a row for every head: ``layer, head, distance, neuron_distance, n_base, n_tuned, n_gained, n_lost,
@@ -71,6 +73,19 @@ class HeadChange:
         order = pl.col("change").cast(pl.Enum(["kept", "gained", "lost"]))
         return found.sort(order, -pl.col("cosine"), *ORDERED)
 
+    def to_polars(self) -> pl.DataFrame:
+        """The rows of ``heads``, one for each head; distances are shares of pairs, 0 to 1. `tables` has the others."""
+        return self.heads
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """All tables by name: ``heads, pairs, neurons, verbs, figure2, table3``.
+
+        The last two have the columns of their rows (`aftertune.comparison.head_rows`), a mean, an interval or a control
+        in columns of their own: ``distance_mean, interval_low, permuted_distance``.
+        """
+        frames = {name: getattr(self, name) for name in ("heads", "pairs", "neurons", "verbs")}
+        return frames | {"figure2": frame_of(self.figure2, Figure2Row), "table3": frame_of(self.table3, Table3Row)}
+
     def to_dict(self) -> dict[str, Any]:
         """Figure 2, table 3, the depth trend and the rows of ``heads`` as plain JSON data, without ``pairs``."""
         data = {name: getattr(self, name) for name in PLAIN}
@@ -78,6 +93,10 @@ class HeadChange:
         data |= rows | {"depth": asdict(self.depth), "heads": self.heads.to_dicts()}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
         return found
+
+    def _facts(self) -> dict[str, Any]:
+        sizes = {"n_layers": len(self.layers), "n_heads": self.n_heads}
+        return {"base": self.base, "tuned": self.tuned} | sizes | {"asked": self.asked}
 
     def _check_neuron(self, layer: int, head: int, neuron: int) -> None:
         if layer in self.layers and head in range(self.n_heads) and neuron in range(self.d_head):

@@ -1,10 +1,10 @@
 """May table 3 be claimed?  One finding for each group of layers that can be tested, one for all that can't.
 
 Claimed only where all of this holds, and otherwise the sentence says what fails:
-1. Welch's test and the permutation test both give p < 0.05, after Holm's correction over the groups of layers (the
-   pooled row has a single test, so its own p-values count).
+1. Welch's test and the permutation test both give a small p-value, and random sets of words as frequent rarely lie as
+   far from the general words: the largest of the three is below 0.05 after correction for all that the report asks
+   (`questions`).
 2. No control shows a difference in the same direction at p < 0.05; at least one control was made.
-3. Random sets of words as frequent rarely lie as far from the general words (p < 0.05).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import Any
 
 from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.head_rows import Table3Control, Table3Row
+from aftertune.comparison.questions import NEVER, PValues, Question, corrected_by, is_shown, largest
 from aftertune.comparison.rows import Finding
 from aftertune.comparison.statistics import ALPHA
 from aftertune.comparison.table3 import LEAST_WORDS
@@ -19,10 +20,15 @@ from aftertune.comparison.table3 import LEAST_WORDS
 LISTED = 10
 
 
-def claims(rows: Sequence[Table3Row], change: HeadChange) -> list[Finding]:
+def claims(rows: Sequence[Table3Row], change: HeadChange) -> Question:
     """What the rows of table 3 show of the words asked about."""
-    can, cannot = ([row for row in rows if (None in _p_values(row)) is lacking] for lacking in (False, True))
-    return [*(_claim(row, change) for row in can), *([_too_few(cannot, change)] if cannot else [])]
+    return Question([_p_value(row) for row in rows], lambda corrected: _told(rows, corrected, change))
+
+
+def _told(rows: Sequence[Table3Row], corrected: PValues, change: HeadChange) -> list[Finding]:
+    both = list(zip(rows, corrected, strict=True))
+    can, cannot = [(row, p) for row, p in both if p is not None], [row for row, p in both if p is None]
+    return [*(_claim(row, p, change) for row, p in can), *([_too_few(cannot, change)] if cannot else [])]
 
 
 def _too_few(rows: Sequence[Table3Row], change: HeadChange) -> Finding:
@@ -42,12 +48,13 @@ def _where(row: Table3Row) -> str:
     return "All layers" if row.pooled else f"Layers {row.layers}"
 
 
-def _claim(row: Table3Row, change: HeadChange) -> Finding:
-    where, doubt = _where(row), _doubt(row)
+def _claim(row: Table3Row, corrected: float, change: HeadChange) -> Finding:
+    where, doubt = _where(row), _doubt(row, corrected)
     number = "more" if (row.difference or 0.0) > 0 else "fewer"
     headline = doubt or f"pairs with {change.asked} grew in {number} heads than pairs with general words"
-    parts = [_shares(row, change), _tests(row), _matched(row), *map(_control, row.controls), _missing(row, change)]
-    return Finding(f"{where}: {headline}", " ".join(part for part in parts if part), doubt is None, _evidence(row))
+    tests = [_tests(row), _matched(row), *map(_control, row.controls), corrected_by(corrected)]
+    sentence = " ".join(part for part in [_shares(row, change), *tests, _missing(row, change)] if part)
+    return Finding(f"{where}: {headline}", sentence, doubt is None, _evidence(row) | {"p_value_corrected": corrected})
 
 
 def _evidence(row: Table3Row) -> dict[str, Any]:
@@ -57,23 +64,31 @@ def _evidence(row: Table3Row) -> dict[str, Any]:
     }
 
 
-def _p_values(row: Table3Row) -> tuple[float | None, float | None]:
-    corrected = row.p_value_holm, row.p_value_permutation_holm
-    return (row.p_value, row.p_value_permutation) if row.pooled else corrected
+def _p_value(row: Table3Row) -> float | None:
+    """That of the claim; None where it cannot be tested, 1 where a control speaks against it."""
+    tested = largest(row.p_value, row.p_value_permutation)
+    if tested is None or row.p_value_matched is None or _explained(row):
+        return None if tested is None else NEVER
+    return max(tested, row.p_value_matched)
 
 
-def _doubt(row: Table3Row) -> str | None:
+def _doubt(row: Table3Row, corrected: float) -> str | None:
     """What speaks against a claim; None if nothing does."""
-    if any(p is None or p >= ALPHA for p in _p_values(row)):
+    if any(p is None or p >= ALPHA for p in (row.p_value, row.p_value_permutation)):
         return "no difference shown"
+    if _explained(row):
+        return _explained(row)
+    if row.p_value_matched is None or row.p_value_matched >= ALPHA:
+        return "a difference, not shown to be larger than that of other words as frequent"
+    return None if is_shown(corrected) else "no difference shown"
+
+
+def _explained(row: Table3Row) -> str | None:
+    """What controls say against a claim; None if they say nothing."""
     if not row.controls:
         return "a difference, not claimed since no control was made"
     same = [control.control for control in row.controls if _shows_the_same(control, row.difference or 0.0)]
-    if same:
-        return f"a difference that arbitrary word vectors show too ({' and '.join(same)})"
-    if row.p_value_matched is None or row.p_value_matched >= ALPHA:
-        return "a difference, not shown to be larger than that of other words as frequent"
-    return None
+    return f"a difference that arbitrary word vectors show too ({' and '.join(same)})" if same else None
 
 
 def _shows_the_same(control: Table3Control, difference: float) -> bool:
@@ -93,9 +108,7 @@ def _shares(row: Table3Row, change: HeadChange) -> str:
 
 
 def _tests(row: Table3Row) -> str:
-    welch, permutation = _p_values(row)
-    corrected = "" if row.pooled else ", both with Holm's correction over the groups of layers"
-    return f"Welch's two-sided test gives p = {welch:.2g}, a permutation test p = {permutation:.2g}{corrected}."
+    return f"Welch's two-sided test gives p = {row.p_value:.2g}, a permutation test p = {row.p_value_permutation:.2g}."
 
 
 def _matched(row: Table3Row) -> str:

@@ -1,8 +1,8 @@
 """What does the comparison of heads show, in sentences?
 
 1. Figure 2, and the trend with depth: a change is claimed only where it exceeds that of lists with arbitrary word
-   vectors (every control). Where it does not, the neurons take up other words; whether other words belong together
-   is then not shown.
+   vectors (every control), tested and corrected for all that the report asks (`questions`). Where it does not, the
+   neurons take up other words; whether other words belong together is then not shown.
 2. Table 3: claims of `head_claims`.
 3. The heads that gained most pairs with the words asked about: described, not tested.
 """
@@ -16,6 +16,7 @@ from aftertune.comparison.head_change import HeadChange
 from aftertune.comparison.head_claims import claims
 from aftertune.comparison.head_lists import holds
 from aftertune.comparison.head_rows import DepthControl, DepthTrend, Figure2Control, Figure2Row
+from aftertune.comparison.questions import NEVER, Question, answer, corrected_by, described, is_shown, largest
 from aftertune.comparison.rows import Finding
 from aftertune.comparison.statistics import ALPHA, Interval
 
@@ -24,14 +25,21 @@ VECTORS = "with {} word vectors"
 
 
 def describe_heads(change: HeadChange) -> list[Finding]:
-    """The findings of a comparison of heads, how much changed first."""
+    """The findings of a comparison of heads, how much changed first, corrected for what is asked of heads alone."""
+    return answer(head_questions(change))
+
+
+def head_questions(change: HeadChange) -> list[Question]:
+    """What a report asks of heads."""
     head, neuron = (_rows(change, level)[-1] for level in ("head", "neuron pair"))
     if head.distance.mean is None and neuron.distance.mean is None:
-        return [_without_pairs(change)]
+        return [described([_without_pairs(change)])]
     if not head.distance.mean and not neuron.distance.mean:
-        return [_unchanged(change, head, neuron)]
+        return [described([_unchanged(change, head, neuron)])]
     tables = [row for row in change.table3 if row.pooled or len(change.table3) > 2]  # one group is the pooled row
-    return [_changed(change, head, neuron), *_depth(change), *claims(tables, change), _gaining(change)]
+    changed = Question([_excess_p_value(head)], lambda p: [_changed(change, head, neuron, p[0])])
+    trend = Question([_trend_p_value(change.depth)], lambda p: list(_depth(change, p[0])))
+    return [changed, trend, claims(tables, change), described([_gaining(change)])]
 
 
 def _rows(change: HeadChange, level: str) -> list[Figure2Row]:
@@ -57,32 +65,30 @@ def _unchanged(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Find
     )
 
 
-def _changed(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Finding:
+def _excess_p_value(head: Figure2Row) -> float | None:
+    """That of a change beyond every control; None without a control or its test."""
+    return largest(*(control.excess_p_value for control in head.controls))
+
+
+def _changed(change: HeadChange, head: Figure2Row, neuron: Figure2Row, corrected: float | None) -> Finding:
     """Figure 2: how far the lists lie apart, and whether arbitrary words would show the same."""
-    exceeds = _exceeds(head.controls)
+    exceeds = is_shown(corrected)
     groups = [f"{row.layers} {_percent(row.distance.mean)}" for row in _rows(change, "head") if not row.pooled]
     sentence = (
         f"Of the word pairs in a head's list under {change.base} or {change.tuned}, "
         f"{_percent(head.distance.mean)}{_between(head.interval)} stand in one of the two lists only, on average over "
         f"{head.distance.n:,} heads; of those of a neuron pair {_percent(neuron.distance.mean)}. By layers: "
-        f"{', '.join(groups)}. {''.join(map(_against, head.controls))}{_verdict(exceeds)}"
+        f"{', '.join(groups)}. {''.join(map(_against, head.controls))}{_verdict(exceeds, corrected)}"
     )
     than = "" if exceeds is None else f", {'more' if exceeds else 'no more'} than in lists of arbitrary words"
     headline = f"Heads: {_percent(head.distance.mean)} of word pairs changed{than}"
-    return Finding(headline, sentence, exceeds, {"head": _evidence(head), "neuron_pair": _evidence(neuron)})
+    evidence = {"head": _evidence(head), "neuron_pair": _evidence(neuron), "p_value_corrected": corrected}
+    return Finding(headline, sentence, exceeds, evidence)
 
 
 def _evidence(row: Figure2Row) -> dict[str, Any]:
     found = {"n_heads": row.distance.n, "distance": row.distance.mean, "distance_interval": row.interval}
     return found | {f"excess_interval_{control.control}": control.excess_interval for control in row.controls}
-
-
-def _exceeds(controls: tuple[Figure2Control, ...]) -> bool | None:
-    """Whether the change exceeds that of every control; None without a control or its interval."""
-    intervals = [control.excess_interval for control in controls]
-    if not intervals or None in intervals:
-        return None
-    return all(interval is not None and interval[0] > 0 for interval in intervals)
 
 
 def _against(control: Figure2Control) -> str:
@@ -91,46 +97,54 @@ def _against(control: Figure2Control) -> str:
     return f"{VECTORS.format(control.control).capitalize()} it is {_percent(control.distance)}{excess}. "
 
 
-def _verdict(exceeds: bool | None) -> str:
+def _verdict(exceeds: bool | None, corrected: float | None) -> str:
     if exceeds is None:
         return "There are too few control lists to say whether lists of arbitrary words would change less."
     if exceeds:
         return (
-            "The lists changed more than lists of arbitrary words: beyond the words that neurons take up, tuning "
-            "changed which of them belong together."
+            f"{corrected_by(corrected)} The lists changed more than lists of arbitrary words: beyond the words that "
+            "neurons take up, tuning changed which of them belong together."
         )
     return (
-        "Lists of arbitrary words change as much, so this is a change of which words the neurons take up; that tuning "
-        "changed which of them belong together is not shown."
+        f"{corrected_by(corrected)} That is not more than lists of arbitrary words change, so this is a change of "
+        "which words the neurons take up; that tuning changed which of them belong together is not shown."
     )
 
 
-def _depth(change: HeadChange) -> Iterator[Finding]:
+def _trend_p_value(trend: DepthTrend) -> float | None:
+    """That of a trend which the excess over every control shows too."""
+    if trend.p_value is None or trend.correlation is None:
+        return None
+    goes_along = [_goes_along(control, trend.correlation) for control in trend.controls]
+    return largest(trend.p_value, *goes_along) if goes_along else NEVER
+
+
+def _goes_along(control: DepthControl, correlation: float) -> float:
+    """The p-value of the excess over the control if it goes with depth as the distance itself does."""
+    excess, p_value = control.excess_correlation, control.excess_p_value
+    return p_value if excess is not None and p_value is not None and excess * correlation > 0 else NEVER
+
+
+def _depth(change: HeadChange, corrected: float | None) -> Iterator[Finding]:
     """Do deeper heads change more, and more than their controls?"""
-    trend = change.depth
-    if trend.correlation is None or trend.p_value is None:
+    trend, shown = change.depth, is_shown(corrected)
+    if shown is None or trend.correlation is None or trend.p_value is None:
         return
-    more = "more" if trend.correlation > 0 else "less"
-    beyond = bool(trend.controls) and all(_is_beyond(control, trend.correlation) for control in trend.controls)
-    shown = trend.p_value < ALPHA
-    headline = f"deeper heads change {more}{'' if beyond else ', as do lists of arbitrary words'}"
+    as_controls = trend.p_value < ALPHA and (_trend_p_value(trend) or 0.0) >= ALPHA
+    doubt = f"no trend with depth shown{' beyond that of arbitrary words' if as_controls else ''}"
+    claim = f"deeper heads change {'more' if trend.correlation > 0 else 'less'}"
     sentence = (
         f"Over {trend.n_heads:,} heads in {trend.n_layers} layers, layer and distance have a rank correlation of "
         f"{trend.correlation:+.2f} (p = {trend.p_value:.2g}, layers permuted). {''.join(map(_trend, trend.controls))}"
+        f"{corrected_by(corrected)}"
     )
-    said = headline if shown else "no trend with depth shown"
-    yield Finding(f"Heads: {said}", sentence.strip(), shown and beyond, _trend_evidence(trend))
+    evidence = _trend_evidence(trend) | {"p_value_corrected": corrected}
+    yield Finding(f"Heads: {claim if shown else doubt}", sentence, shown, evidence)
 
 
 def _trend_evidence(trend: DepthTrend) -> dict[str, Any]:
     excess = {f"excess_p_value_{control.control}": control.excess_p_value for control in trend.controls}
     return {"n_heads": trend.n_heads, "correlation": trend.correlation, "p_value": trend.p_value} | excess
-
-
-def _is_beyond(control: DepthControl, correlation: float) -> bool:
-    """Whether the excess over the control goes with depth as the distance itself does."""
-    excess, p_value = control.excess_correlation, control.excess_p_value
-    return excess is not None and p_value is not None and p_value < ALPHA and excess * correlation > 0
 
 
 def _trend(control: DepthControl) -> str:

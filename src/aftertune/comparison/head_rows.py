@@ -13,12 +13,17 @@ from aftertune.comparison.statistics import Interval
 
 @dataclass(frozen=True)
 class Figure2Control:
-    """Figure 2 from one kind of control; ``excess`` is the observed distance minus the control's, head by head."""
+    """Figure 2 from one kind of control; ``excess`` is the observed distance minus the control's, head by head.
+
+    Of heads, ``excess_interval`` and the one-sided ``excess_p_value`` (that the excess is above 0) are over words; the
+    latter is None where too few words stand in pairs. Of neuron pairs there is an interval only, over heads.
+    """
 
     control: str
     distance: float | None
     excess: float | None
     excess_interval: Interval | None
+    excess_p_value: float | None
 
 
 @dataclass(frozen=True)

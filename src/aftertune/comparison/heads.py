@@ -2,7 +2,7 @@
 
 1. The words asked about and the general ones, as far as they can form a pair.
 2. What each head's list and each neuron pair's list kept, gained and lost (`head_lists`).
-3. Figure 2: how far apart the lists are, by group of layers (`figure2`).
+3. Figure 2: how far apart the lists are, by group of layers (`figure2`), and how sure that is (`word_parts`).
 4. Table 3: do heads take up pairs with the words asked about more than with others (`word_shares`, `table3`)?
 """
 
@@ -27,6 +27,7 @@ from aftertune.comparison.head_lists import (
 from aftertune.comparison.layers import layer_groups
 from aftertune.comparison.table3 import table3
 from aftertune.comparison.verbs import INSTRUCTION_VERBS, frequent_verbs
+from aftertune.comparison.word_parts import over_words
 from aftertune.comparison.word_shares import Groups, Words, matched_sets, shares_of, word_shares
 from aftertune.errors import WordError
 from aftertune.results.heads import HeadReading
@@ -125,7 +126,7 @@ def _measured(base: HeadReading, tuned: HeadReading, words: Words, groups: Group
         "pairs": pairs,
         "neurons": neurons,
         "verbs": shares_of(words, shares),
-        "figure2": figure2(heads, controls, groups, seed),
+        "figure2": over_words(figure2(heads, controls, groups, seed), base, tuned, groups, seed),
         "depth": depth_trend(heads, controls, seed),
         "table3": table3(shares, control_shares, words, groups, seed),
     }

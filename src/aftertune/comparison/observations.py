@@ -3,21 +3,19 @@
 1. Figure 6: do the ends of sentences matter most (a U shape), and in which model more?
 2. Empty responses, which score 0: does the difference remain where both models answered?
 3. Repetition: how many responses of each model mostly copy the prompt or themselves?
-4. Pretence (appendix B.2): responses of the tuned model that mostly copy, and that people rated 1 or that score below
-   the base model's.
+4. The prompts to look at: `suspects`.
 """
 
 from collections.abc import Iterator, Sequence
 
 from aftertune.comparison.change import Comparison
-from aftertune.comparison.rows import Figure6Row, Finding, InstanceRow
-
-LISTED = 20
+from aftertune.comparison.rows import Figure6Row, Finding
+from aftertune.comparison.suspects import describe_suspects
 
 
 def observe(comparison: Comparison) -> list[Finding]:
     """Findings that describe and claim no significance."""
-    found = (_answered, _positions, _repetition, _pretence)
+    found = (_answered, _positions, _repetition, describe_suspects)
     return [finding for look in found for finding in look(comparison)]
 
 
@@ -52,7 +50,8 @@ def _position(base: Figure6Row, tuned: Figure6Row) -> Finding:
     sharper = max((base, tuned), key=_ends).model
     sentence = (
         f"The first and last quarters of sentences hold {_ends(base):.1%} of the density under {base.model} and "
-        f"{_ends(tuned):.1%} under {tuned.model}, where 50% would be even; both ends exceed both middle quarters "
+        f"{_ends(tuned):.1%} under {tuned.model} ({base.n} and {tuned.n} prompts), where 50% would be even; both ends "
+        "exceed both middle quarters "
         f"{shape}. The ends weigh more under {sharper}. This is a description; no test was made."
     )
     evidence = {"dataset": base.dataset, "n_base": base.n, "n_tuned": tuned.n}
@@ -91,25 +90,6 @@ def _repetition(comparison: Comparison) -> Iterator[Finding]:
         f"Mostly copied: {sum(base)} of {len(base)} responses of the base, {sum(tuned)} of {len(tuned)} of the tuned"
     )
     yield Finding(f"{headline} model", sentence, None, evidence)
-
-
-def _pretence(comparison: Comparison) -> Iterator[Finding]:
-    found = [row for row in comparison.instances if seems_to_follow(row)]
-    if not found:
-        return
-    n_rated = sum(row.helpfulness_tuned == 1 for row in found)
-    sentence = (
-        f"In {len(found)} prompts the response of {comparison.tuned} mostly copies and was rated as not following "
-        f"({n_rated}) or scores below the base model's response. Look at their maps before trusting their scores."
-    )
-    prompts = [row.id for row in found[:LISTED]]
-    evidence = {"n": len(found), "n_rated_unfollowed": n_rated, "prompts": prompts}
-    yield Finding(f"{len(found)} tuned responses may only seem to follow", sentence, None, evidence)
-
-
-def seems_to_follow(row: InstanceRow) -> bool:
-    """Whether the tuned response mostly copies and was rated 1, or scores below the base model's."""
-    return bool(row.repetitive_tuned) and (row.helpfulness_tuned == 1 or (row.difference or 0.0) < 0)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -35,7 +35,8 @@ class Spread:
 class Table1Row:
     """Followed against unfollowed responses of one model on one data set; ``difference`` is followed - unfollowed.
 
-    ``p_value`` is Welch's; ``auroc`` is the probability that a followed response outscores an unfollowed one.
+    ``p_value`` is Welch's, ``p_value_dealt`` that of dealing scores out again within data sets (`dealing`); ``auroc``
+    is the probability that a followed response outscores an unfollowed one.
     """
 
     dataset: str
@@ -47,6 +48,7 @@ class Table1Row:
     p_value: float | None
     p_value_two_sided: float | None
     p_value_holm: float | None
+    p_value_dealt: float | None
     effect_size_g: float | None
     auroc: float | None
     auroc_interval: Interval | None
@@ -67,7 +69,10 @@ class Paired:
 
 @dataclass(frozen=True)
 class Table2Row:
-    """Base against tuned on one data set; ``difference`` is tuned - base; p-values are Welch's."""
+    """Base against tuned on one data set; ``difference`` is tuned - base.
+
+    P-values are Welch's, but ``p_value_dealt`` is that of dealing scores out again within data sets (`dealing`).
+    """
 
     dataset: str
     base: Spread
@@ -77,6 +82,7 @@ class Table2Row:
     p_value: float | None
     p_value_two_sided: float | None
     p_value_holm: float | None
+    p_value_dealt: float | None
     effect_size_g: float | None
     paired: Paired
     pooled: bool = False
@@ -120,14 +126,30 @@ class InstanceRow:
 
 
 @dataclass(frozen=True)
+class RaterRow:
+    """How far raters agree on "ratings" or "instructions": Krippendorff's alpha, None where all answers are the same.
+
+    ``n_units`` counts the responses, or the characters, that two or more raters judged; they are of ``n_prompts``.
+    """
+
+    what: str
+    n_raters: int
+    n_units: int
+    n_prompts: int
+    alpha: float | None
+    alpha_interval: Interval | None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that the comparison shows, or does not show, in words and numbers.
 
     ``significant`` says whether its test shows a difference, None where nothing was tested. ``evidence`` holds the
-    numbers behind the sentence.
+    numbers behind the sentence, ``prompts`` those to look at, by data set and id.
     """
 
     headline: str
     sentence: str
     significant: bool | None
     evidence: dict[str, Any] = field(default_factory=dict)
+    prompts: tuple[tuple[str, str], ...] = ()

@@ -6,7 +6,8 @@ Tables 1 and 2 (paper 4.2, 4.3, appendix B.1), from the score of each instance.
 2. Table 2, per data set: tuned against base on each model's own responses; every instance counts, an empty response
    scores 0. The Welch test takes all instances, the paired test those whose prompt both models answered.
 3. With two or more data sets, a pooled row takes all of them together.
-4. Holm's correction is over the data sets: of one model in table 1, of the table in table 2.
+4. Two p-values: Welch's as in the paper, and that of dealing scores out again (`dealing`). A claim needs both.
+5. Holm's correction is over the data sets: of one model in table 1, of the table in table 2.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from aftertune.comparison.dealing import dealing_p_value
 from aftertune.comparison.rows import POOLED, Paired, Spread, Table1Row, Table2Row
 from aftertune.comparison.statistics import (
     Scores,
@@ -63,14 +65,15 @@ def _datasets(maps: Maps) -> list[tuple[str, Maps, bool]]:
 
 
 def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -> Table1Row:
-    followed = _scores([m for m in maps if m.helpfulness in FOLLOWED])
-    unfollowed = _scores([m for m in maps if m.helpfulness in UNFOLLOWED])
+    groups = [[m for m in maps if m.helpfulness in ratings] for ratings in (FOLLOWED, UNFOLLOWED)]
+    followed, unfollowed = map(_scores, groups)
     return Table1Row(
         dataset=dataset,
         model=model,
         followed=Spread.of(followed),
         unfollowed=Spread.of(unfollowed),
         **_difference(followed, unfollowed, seed),
+        p_value_dealt=dealing_p_value(followed, unfollowed, _datasets_of(*groups), seed),
         auroc=auroc(followed, unfollowed),
         auroc_interval=auroc_interval(followed, unfollowed, seed),
         pooled=pooled,
@@ -78,7 +81,8 @@ def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -
 
 
 def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, seed: int) -> Table2Row:
-    base, tuned = ({(m.dataset, m.id): m.score() for m in maps if m.model == name} for name in names)
+    groups = [[m for m in maps if m.model == name] for name in names]
+    base, tuned = ({(m.dataset, m.id): m.score() for m in group} for group in groups)
     base_scores, tuned_scores = (np.array(list(scores.values()), dtype=np.float64) for scores in (base, tuned))
     pairs = np.array([(base[key], tuned[key]) for key in base if key in tuned], dtype=np.float64).reshape(-1, 2)
     return Table2Row(
@@ -86,6 +90,7 @@ def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, 
         base=Spread.of(base_scores),
         tuned=Spread.of(tuned_scores),
         **_difference(tuned_scores, base_scores, seed),
+        p_value_dealt=dealing_p_value(tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed),
         paired=_paired(pairs[:, 1], pairs[:, 0], seed),
         pooled=pooled,
     )
@@ -126,6 +131,10 @@ def _correct_table2(rows: Sequence[Table2Row]) -> list[Table2Row]:
         replace(row, p_value_holm=p, paired=replace(row.paired, p_value_holm=p_paired))
         for row, p, p_paired in zip(rows, welch, paired, strict=True)
     ]
+
+
+def _datasets_of(greater: Maps, lesser: Maps) -> tuple[list[str], list[str]]:
+    return [m.dataset for m in greater], [m.dataset for m in lesser]
 
 
 def _scores(maps: Maps) -> Scores:

@@ -77,7 +77,7 @@ def load(
     """
     if isinstance(ref, PreTrainedModel):
         return _adopt(ref, tokenizer, adapter)
-    place, kind = _device(device), _dtype(dtype)
+    place, kind = chosen_device(device), chosen_dtype(dtype)
     source = find_checkpoint(str(ref), revision)
     shared = {"trust_remote_code": trust_remote_code, "revision": revision, **source.arguments}
     with quiet():
@@ -236,7 +236,8 @@ def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch
     return plain
 
 
-def _device(device: str) -> str:
+def chosen_device(device: str) -> str:
+    """The device that a setting stands for ("auto" is CUDA, else the CPU); `CheckpointError` if it can't be used."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "balanced":
@@ -257,7 +258,8 @@ def _device_map(device: str) -> str | None:
     return "balanced" if device == "balanced" else None
 
 
-def _dtype(dtype: str) -> torch.dtype:
+def chosen_dtype(dtype: str) -> torch.dtype:
+    """The type that a setting names; raises `CheckpointError` for another."""
     if dtype not in DTYPES:
         raise CheckpointError(f"The dtype {dtype!r} is not known. Allowed: {', '.join(DTYPES)}.")
     return DTYPES[dtype]

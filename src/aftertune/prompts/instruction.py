@@ -25,10 +25,11 @@ def instruction_spans(prompt: Prompt) -> list[MarkedSpan]:
 
 
 def locate_spans(given: Iterable[Any], messages: Sequence[Message]) -> tuple[MarkedSpan, ...]:
-    """Ranges (start, end, message) of spans given as substrings or as pairs [start, end] of characters.
+    """Ranges (start, end, message) of spans given as substrings, or in characters as [start, end] or with the message.
 
-    A substring is looked for in the user messages in order and stands at its first place; a pair counts in the last
-    user message. Raises `PromptError` for a span that is empty, of another kind, or not in the prompt.
+    A substring is looked for in the user messages in order and stands at its first place; [start, end] counts in the
+    last user message, [start, end, message] in the one of that index, from 0. Raises `PromptError` for a span that is
+    empty, of another kind, or not in the prompt.
     """
     return tuple(_locate(span, messages) for span in given)
 
@@ -37,10 +38,14 @@ def _locate(span: Any, messages: Sequence[Message]) -> MarkedSpan:
     users = [index for index, message in enumerate(messages) if message.role == "user"]
     if isinstance(span, str):
         return _find(span, messages, users)
-    if isinstance(span, list | tuple) and len(span) == 2 and all(type(edge) is int for edge in span):
-        start, end = span
-        _check_range(messages[users[-1]].content, start, end)
-        return start, end, users[-1]
+    if isinstance(span, list | tuple) and len(span) in (2, 3) and all(type(edge) is int for edge in span):
+        start, end, index = span if len(span) == 3 else (*span, users[-1])
+        if index not in users:
+            raise PromptError(
+                f"the span {span!r} names message {index}, not a user's. Messages count from 0; the user's: {users}."
+            )
+        _check_range(messages[index].content, start, end)
+        return start, end, index
     raise PromptError(
         f"the span {span!r} is neither a text nor a pair. Each of instruction_spans must be a piece of the prompt, "
         "or [start, end] in characters."

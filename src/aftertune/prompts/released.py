@@ -6,6 +6,8 @@
 4. The rating is that of the map's model.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,6 +36,15 @@ def locate(raw: RawMap, prompt: Prompt) -> SalientMap:
         return _locate(raw, prompt)
     except PromptError as error:
         raise PromptError(f"Prompt {raw.id!r} under {raw.model!r}: {error}") from None
+
+
+def mark_instruction(text: str, offsets: Offsets, is_user: Marks, prompt: Prompt) -> Marks:
+    """Which tokens (n_prompt,) of a rendered ``text`` belong to the instruction that the spans of ``prompt`` mark.
+
+    ``offsets`` (n_prompt, 2) are character ranges in ``text``, ``is_user`` (n_prompt,) marks what is not the
+    template's. Raises `PromptError` if a user message is not in the text.
+    """
+    return _instruction(text, prompt, offsets, _user_starts(text, prompt, offsets[is_user])) & is_user
 
 
 def _locate(raw: RawMap, prompt: Prompt) -> SalientMap:
@@ -68,18 +79,34 @@ def _last_start(prompt: Prompt) -> dict[int, int]:
 
 def _user_starts(text: str, prompt: Prompt, user_offsets: Offsets) -> dict[int, int]:
     """Where each user message begins in ``text``; before 0 or inside the template if its outer white space was cut."""
-    starts, cursor = {}, 0
-    for index, message in enumerate(prompt.messages):
-        if message.role != "user":
-            continue
-        bare = message.content.strip()
+    users = [index for index, message in enumerate(prompt.messages) if message.role == "user"]
+    # All messages in their order, so that a user's is not found in another's; maps from elsewhere may hold users' only.
+    found = _starts(text, prompt, range(len(prompt.messages)), user_offsets)[0]
+    missing: int | None = None
+    if not set(users) <= found.keys():
+        found, missing = _starts(text, prompt, users, user_offsets)
+    if missing is not None:
+        bare = prompt.messages[missing].content.strip()
+        raise PromptError(f"its user message {bare[:40]!r} is not in the text that was measured. Give that prompt.")
+    return {index: found[index] for index in users}
+
+
+def _starts(
+    text: str, prompt: Prompt, wanted: Sequence[int], user_offsets: Offsets
+) -> tuple[dict[int, int], int | None]:
+    """Where the wanted messages begin, one after the other, and the first that is not found."""
+    starts: dict[int, int] = {}
+    cursor = 0
+    for index in wanted:
+        content = prompt.messages[index].content
+        bare = content.strip()
         later = user_offsets[user_offsets[:, 1] > cursor]
         at = text.find(bare, max(cursor, int(later[0, 0]))) if len(later) else -1
         if at < 0:
-            raise PromptError(f"its user message {bare[:40]!r} is not in the text that was measured. Give that prompt.")
-        starts[index] = at - message.content.index(bare)
+            return starts, index
+        starts[index] = at - content.index(bare)
         cursor = at + len(bare)
-    return starts
+    return starts, None
 
 
 def _check_ranges(offsets: Offsets, n_characters: int) -> None:

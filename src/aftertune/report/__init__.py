@@ -2,6 +2,7 @@
 
 from aftertune.report.contents import ReportContents
 from aftertune.report.instance import write_instance
+from aftertune.report.lineage import LineageContents, write_lineage
 from aftertune.report.page import write_report
 
-__all__ = ["ReportContents", "write_instance", "write_report"]
+__all__ = ["LineageContents", "ReportContents", "write_instance", "write_lineage", "write_report"]

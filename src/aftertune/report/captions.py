@@ -12,6 +12,8 @@ TITLES = {
     "rotation": "How far the directions of the feed-forward layers turned, by depth",
     "figure8": "Figure 8. Accumulated variance",
     "angles": "How far the directions turned, layer by layer",
+    "chance": "Are the words nearer than chance would give?",
+    "unmatched": "Components without a counterpart in the other model",
     "concepts": "Every component",
     "categories": "Tables 5 and 6. Which tasks the concepts serve, and of which linguistic level they are",
     "figure3": "Figure 3. Linguistic levels by depth",
@@ -91,6 +93,22 @@ CAPTIONS = {
         "large where components of about equal variance mixed. Well separated ones cannot mix so easily. Where only "
         "the angle of all components is large, directions were mixed rather than replaced."
     ),
+    "chance": (
+        "Among thousands of words some lie along every direction. So the nearest word of each component is set against "
+        "those of random directions, by the middle (median) of their |cosine|. Ranks: 1 is the component of most "
+        "variance of each network. p ≤ 0.05 is the share of components with a word as near as only one random "
+        "direction in twenty has; chance alone gives 5%. Beyond chance are those that also pass a correction for "
+        "asking of all components of the model (Benjamini and Hochberg; one in twenty of them may be chance). The "
+        "words of the others may be those that any direction has: what they seem to say is no finding. It is "
+        "the nearest word that is asked about; even beyond chance the words after it may be those of any direction."
+    ),
+    "unmatched": (
+        "Components that are the best match of no component of the other model: those of the tuned model are new, "
+        "those of the base model have gone. Beside each stand the component of the other model that is nearest, and "
+        "the angle to it: a small one says that two components came to share one match, a large one that the direction "
+        "is nowhere else. Shown are the ten of each model that explain most of their network's variance; the CSV has "
+        "all, and the layers below show them with all their words."
+    ),
     "categories": (
         "The share of the concepts that could be described which serve a task (a concept may serve several, or none) "
         "or are of a linguistic level (each is of one), in per cent: mean ± standard deviation over the annotator's "
@@ -129,7 +147,7 @@ CAPTIONS = {
 EMPTY = {
     "table1": (
         "There is no table 1: it needs people's ratings of the responses (helpfulness 1 to 4, in both groups), and "
-        "these prompts carry none."
+        "these prompts carry none. People give them with aftertune label RUN."
     ),
     "table2": "There is no table 2: no data set has responses of both models.",
     "figure6": "There is no figure 6: no data set has a prompt with densities.",
@@ -137,6 +155,11 @@ EMPTY = {
     "figure2": "There is no figure 2: no head has a word pair in either model.",
     "table3": "There is no table 3: no head changed its number of pairs with any of the verbs.",
     "rotation": "There is no table of rotation: no network has components in both models.",
+    "chance": (
+        "This was not measured: the run is of an earlier version of Aftertune. Give its command again, and it is; "
+        "what was read already is not read again."
+    ),
+    "unmatched": "Every component is the best match of one of the other model.",
     "figure8": "There is no figure 8: no network has a variance to share out.",
     "angles": "There is no figure of angles: no network has components in both models.",
     "categories": "There are no tables 5 and 6: no category was asked about.",

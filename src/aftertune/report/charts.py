@@ -15,7 +15,7 @@ def charts_of(contents: ReportContents) -> dict[str, Spec]:
 def _prompt_charts(contents: ReportContents) -> dict[str, Spec]:
     charts = {}
     if contents.rows("figure6"):
-        charts["figure6"] = quarters_chart(contents.rows("figure6"), contents.base, contents.tuned)
+        charts["figure6"] = quarters_chart(contents.rows("figure6"), contents.models)
     if any(row["score_base"] is not None and row["score_tuned"] is not None for row in contents.rows("instances")):
         charts["scores"] = scores_chart(contents.rows("instances"), contents.base, contents.tuned)
     return charts
@@ -34,7 +34,7 @@ def _concept_charts(contents: ReportContents) -> dict[str, Spec]:
     charts = {}
     if contents.concepts is not None and contents.concepts["figure8"]:
         rows, n_components = contents.rows("figure8"), contents.concepts["n_components"]
-        charts["figure8"] = variance_chart(rows, contents.base, contents.tuned, n_components)
+        charts["figure8"] = variance_chart(rows, contents.models, n_components)
     if any(row["mean_component_angle"] is not None for row in contents.rows("networks")):
         charts["angles"] = angles_chart(contents.rows("networks"))
     return charts
@@ -44,5 +44,5 @@ def _annotation_charts(contents: ReportContents) -> dict[str, Spec]:
     charts = {}
     for name, chart in (("figure3", levels_chart), ("figure7", interpreted_chart)):
         if any(row["share"]["mean"] is not None for row in contents.rows(name)):
-            charts[name] = chart(contents.rows(name), contents.base, contents.tuned)
+            charts[name] = chart(contents.rows(name), contents.models)
     return charts

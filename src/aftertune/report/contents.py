@@ -19,6 +19,7 @@ from aftertune.report.required import (
     CHECK,
     COMPONENTS,
     CONCEPT_FACTS,
+    CONCEPT_FRAMES,
     CONCEPT_REQUIRED,
     DEPTH,
     DESCRIBED,
@@ -42,13 +43,13 @@ class ReportContents:
 
     ``removal`` is "zeroed" or "deleted" where the maps are of removal itself, None where they are of the first order.
     ``comparison`` is None where prompts were not measured (there are no maps then), ``heads`` where attention heads
-    were not read, ``concepts`` where feed-forward layers were not. ``heads`` has the tables of `HEAD_REQUIRED` as
-    rows, those of `HEAD_FRAMES` as polars frames, and the `HEAD_FACTS`; ``concepts`` has the tables of
-    `CONCEPT_REQUIRED` as rows, ``components`` as a polars frame with the columns of `COMPONENTS`, and the
-    `CONCEPT_FACTS`. ``annotations``, None where nobody described the concepts, has the tables of
-    `ANNOTATION_REQUIRED` as rows and the `ANNOTATION_FACTS`: ``annotator`` by name, ``is_weak`` if it is to be read
-    with care, and ``described``, a polars frame with the columns of `DESCRIBED`: the description of each component of
-    a model (``role`` "base" or "tuned"), null where it could not be described.
+    were not read, ``concepts`` where feed-forward layers were not. ``heads`` has the tables of `HEAD_REQUIRED` as rows,
+    those of `HEAD_FRAMES` as polars frames, and the `HEAD_FACTS`; ``concepts`` has the tables of `CONCEPT_REQUIRED` as
+    rows, those of `CONCEPT_FRAMES` as polars frames with the columns of `COMPONENTS` (all base components; the tuned,
+    and the base components that are no best match), and the `CONCEPT_FACTS`. ``annotations``, None where nobody
+    described the concepts, has the tables of `ANNOTATION_REQUIRED` as rows and the `ANNOTATION_FACTS`: ``annotator`` by
+    name, ``is_weak`` if it is to be read with care, and ``described``, a polars frame with the columns of `DESCRIBED`:
+    the description of each component of a model (``role`` "base" or "tuned"), null where it could not be described.
 
     Raises `RunError` if a table, a row or a key is missing, if there is nothing to show, if annotations come without
     concepts, or if a map belongs to neither model.
@@ -87,6 +88,11 @@ class ReportContents:
             _need("the honesty check", self.check, CHECK)
         self._check_parts()
         self._check_models()
+
+    @property
+    def models(self) -> tuple[str, str]:
+        """The names of both models, base first."""
+        return self.base, self.tuned
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table by its name; none where what it shows was not run."""
@@ -139,8 +145,9 @@ def _check_heads(heads: Mapping[str, Any]) -> None:
 
 
 def _check_concepts(concepts: Mapping[str, Any]) -> None:
-    _need("the report's concepts", concepts, [*CONCEPT_FACTS, "components"])
-    _need("the frame of components", {column: None for column in concepts["components"].columns}, COMPONENTS)
+    _need("the report's concepts", concepts, [*CONCEPT_FACTS, *CONCEPT_FRAMES])
+    for name in CONCEPT_FRAMES:
+        _need(f"the frame of {name}", {column: None for column in concepts[name].columns}, COMPONENTS)
     for row in concepts["rotation"]:
         for name in ROTATION_SPREADS:
             _need(f"rotation, {name},", row[name], SPREAD)

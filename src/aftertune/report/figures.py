@@ -14,7 +14,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from aftertune.report.colours import BASE, DATASETS, GREY, TUNED, ramp
+from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, one_each, ramp
 from aftertune.report.prompts import prompt_texts, response_texts
 from aftertune.results.maps import SalientMap
 from aftertune.results.sparsify import N_LEVELS
@@ -30,22 +30,21 @@ LONGEST_LABEL = 24
 NAME_DIGITS = 4
 
 
-def quarters_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
+def quarters_chart(rows: Sequence[Row], models: Sequence[str]) -> Spec:
     """Figure 6: share of the prompt's density in each quarter of a sentence; the dotted line is an even share."""
     values = [
         {"dataset": row["dataset"], "model": row["model"], "quarter": name, "share": share}
         for row in rows
         for name, share in zip(QUARTER_NAMES, row["quarters"], strict=True)
     ]
-    colour = alt.Scale(domain=[base, tuned], range=[BASE, TUNED])
     plain = alt.Chart(alt.NamedData(name="quarters"))
     chart = plain.encode(
         x=alt.X("quarter:N", sort=QUARTER_NAMES, title="quarter of the sentence", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("share:Q", title="share of density", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")),
-        color=alt.Color("model:N", scale=colour, title=None),
-        shape=alt.Shape("model:N", scale=alt.Scale(domain=[base, tuned], range=["circle", "triangle-up"]), title=None),
+        color=alt.Color("model:N", scale=model_scale(models, MODELS), title=None),
+        shape=alt.Shape("model:N", scale=model_scale(models, SHAPES), title=None),
     )
-    dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=[base, tuned], range=[[1, 0], [6, 3]]), title=None)
+    dash = alt.StrokeDash("model:N", scale=model_scale(models, DASHES), title=None)
     line = chart.mark_line(strokeWidth=2).encode(strokeDash=dash)
     even = plain.mark_rule(strokeDash=[2, 3], color=GREY).encode(y=alt.datum(EVEN_SHARE))
     panels = alt.layer(even, line, chart.mark_point(size=60, filled=True, opacity=1)).properties(width=210, height=180)
@@ -90,6 +89,11 @@ def pair_chart(base: SalientMap, tuned: SalientMap) -> Spec:
 def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
     """The text, cut with an ellipsis where it is longer than ``longest``."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def model_scale(models: Sequence[str], looks: Sequence[Any]) -> alt.Scale:
+    """A look for each model: its colour, dash or mark."""
+    return alt.Scale(domain=list(models), range=one_each(looks, len(models)))
 
 
 def _cells(salient: SalientMap) -> list[dict[str, Any]]:

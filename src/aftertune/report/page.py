@@ -34,7 +34,7 @@ from aftertune.report.head_tables import AS_READ
 from aftertune.report.heads import heads_view
 from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_json
 from aftertune.report.render import to_svg, write_picture
-from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, columns_of, table_rows, table_texts
+from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, columns_of, shown_rows, table_texts
 from aftertune.results.parts import write_text
 from aftertune.results.readable import visible
 
@@ -43,7 +43,7 @@ N_MAPS_DRAWN = 12
 LONGEST_FILE_ID = 80
 SNIPPET = 150
 DRAWN = ("figure6", "scores", "figure2", "figure8", "angles", "figure3", "figure7")
-IN_PAGE = ("table1", "table2", "table3", "rotation", "categories", "clearest")
+IN_PAGE = ("table1", "table2", "table3", "rotation", "chance", "unmatched", "categories", "clearest")
 
 
 def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_MAPS_DRAWN) -> Path:
@@ -74,11 +74,14 @@ def render_page(
 ) -> str:
     """The page's HTML."""
     rows = [_list_row(number, pair) for number, pair in enumerate(pairs)]
+    findings = [_with_links(finding, pairs) for finding in contents.findings]
     return (
         environment()
         .get_template("report.html")
         .render(
             contents=contents,
+            stated=[finding for finding in findings if not finding["links"]],
+            linked=[finding for finding in findings if finding["links"]],
             tables={name: _html_table(contents, name) for name in IN_PAGE},
             figures={name: Markup(to_svg(charts[name])) for name in DRAWN if name in charts},
             heads=_heads(contents),
@@ -161,12 +164,19 @@ def _settings(contents: ReportContents) -> dict[str, Any]:
 
 
 def _html_table(contents: ReportContents, name: str) -> dict[str, Any]:
-    columns, rows = columns_of(contents, name), table_rows(contents, name)
+    columns, rows = columns_of(contents, name), shown_rows(contents, name)
     return {
         "heads": [(title, kind in TEXT_KINDS) for title, kind, _ in columns],
         "rows": cells_of(rows, columns, HTML),
         "quiet": [row.get("lists", AS_READ) != AS_READ for row in rows],
     }
+
+
+def _with_links(finding: dict[str, Any], pairs: Sequence[PromptPair]) -> dict[str, Any]:
+    """A finding with the numbers of the prompts to look at, as far as the page has them."""
+    numbers = {(pair.dataset, pair.id): number for number, pair in enumerate(pairs)}
+    named = [tuple(name) for name in finding.get("prompts", ())]
+    return finding | {"links": [{"number": numbers[name], "id": visible(name[1])} for name in named if name in numbers]}
 
 
 def _list_row(number: int, pair: PromptPair) -> dict[str, Any]:

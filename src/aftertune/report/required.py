@@ -44,6 +44,7 @@ CONCEPT_REQUIRED: dict[str, tuple[str, ...]] = {
         *("separated_angle", "n_separated", "kept_in_order", "variance_kept", "words_kept", "words_kept_interval"),
     ),
     "figure8": ("model", "rank", "accumulated"),
+    "chance": ("model", "ranks", "n", "nearest", "nearest_by_chance", "near", "n_beyond", "beyond"),
     "networks": (
         *("layer", "expert", "mean_principal_angle", "largest_principal_angle", "mean_component_angle"),
         *("mean_separated_angle", "kept_in_order", "variance_kept", "variance_lost"),
@@ -53,7 +54,9 @@ CONCEPT_REQUIRED: dict[str, tuple[str, ...]] = {
 COMPONENTS = (
     *("layer", "expert", "rank", "match_rank", "angle", "gap", "variance_share_base", "variance_share_tuned"),
     *("words_kept", "words_base", "words_tuned"),
+    *("p_chance_base", "p_chance_tuned", "beyond_chance_base", "beyond_chance_tuned"),
 )
+CONCEPT_FRAMES = ("components", "new_components", "lost_components")
 CONCEPT_FACTS = ("n_words", "words_source", "layers", "n_components", "settings")
 CATEGORY = (
     *("kind", "category", "base", "tuned", "difference", "difference_interval", "p_value", "p_value_holm"),
@@ -80,7 +83,7 @@ ANNOTATION_REQUIRED: dict[str, tuple[str, ...]] = {
 }
 ANNOTATION_FACTS = (
     *("annotator", "is_weak", "n_repeats_base", "n_repeats_tuned", "n_concepts", "n_left_out"),
-    *("interpreted", "described"),
+    *("interpreted", "described", "n_within_chance_base", "n_within_chance_tuned"),
 )
 DESCRIBED = ("layer", "expert", "rank", "role", "description")
 ROTATION_SPREADS = (

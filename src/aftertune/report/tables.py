@@ -1,9 +1,10 @@
 """The comparison's tables as CSV, LaTeX (booktabs) and Markdown.
 
 CSV carries every number in full, one column each, nested keys joined by an underscore; LaTeX and Markdown carry the
-columns a paper shows. `COLUMNS` says for each table which they are: heading, kind of number, and where it stands in
-a row ("paired.p_value" is the p-value inside "paired"). "{asked}" in a heading is the name of the words asked about.
-A table without an entry there, as that with one row for each of a thousand heads, becomes CSV alone.
+columns a paper shows, and of components without a counterpart the first. `COLUMNS` says for each table which they are:
+heading, kind of number, and where it stands in a row ("paired.p_value" is the p-value inside "paired"). "{asked}" in a
+heading is the name of the words asked about. A table without an entry there, as that with one row for each of a
+thousand heads, becomes CSV alone.
 """
 
 import csv
@@ -13,6 +14,7 @@ from typing import Any
 
 from aftertune.report.annotation_tables import ANNOTATION_COLUMNS, ANNOTATION_ROWS
 from aftertune.report.captions import TITLES
+from aftertune.report.concept_tables import first_of_each, unmatched_rows
 from aftertune.report.contents import ReportContents
 from aftertune.report.formats import LATEX, MARKDOWN, Format, latex_text, markdown_text
 from aftertune.report.head_tables import figure2_rows, table3_rows
@@ -112,6 +114,26 @@ COLUMNS: dict[str, list[Column]] = {
         ("Words kept, %", "share_spread", "words_kept"),
         ("95% interval", "percent_interval", "words_kept_interval"),
     ],
+    "chance": [
+        ("Model", "text", "model"),
+        ("Ranks", "text", "ranks"),
+        ("Components", "count", "n"),
+        ("Nearest word, |cosine|", "number", "nearest"),
+        ("Random direction", "number", "nearest_by_chance"),
+        ("p ≤ 0.05, %", "percent", "near"),
+        ("Beyond chance", "count", "n_beyond"),
+        ("Beyond chance, %", "percent", "beyond"),
+    ],
+    "unmatched": [
+        ("Model", "text", "model"),
+        ("Layer", "count", "layer"),
+        ("Expert", "count", "expert"),
+        ("Rank", "count", "rank"),
+        ("Variance, %", "percent", "variance_share"),
+        ("Nearest, rank", "count", "match_rank"),
+        ("Angle to it, °", "number", "angle"),
+        ("First words", "text", "words"),
+    ],
     **ANNOTATION_COLUMNS,
 }
 TEXT_KINDS = ("text", "flag")
@@ -123,7 +145,7 @@ def table_texts(contents: ReportContents) -> dict[str, dict[str, str]]:
     """The text of each table that the results allow, by file suffix: csv, and tex and md where it has columns."""
     found = {name: {"csv": to_csv(table_rows(contents, name))} for name in table_names(contents)}
     for name in found.keys() & COLUMNS.keys():
-        rows, columns = table_rows(contents, name), columns_of(contents, name)
+        rows, columns = shown_rows(contents, name), columns_of(contents, name)
         found[name] |= {"tex": to_latex(rows, columns, TITLES[name]), "md": to_markdown(rows, columns)}
     return found
 
@@ -133,7 +155,7 @@ def table_names(contents: ReportContents) -> list[str]:
     return [
         *(REQUIRED if contents.comparison is not None else ()),
         *(HEAD_REQUIRED if contents.heads is not None else ()),
-        *(CONCEPT_REQUIRED if contents.concepts is not None else ()),
+        *((*CONCEPT_REQUIRED, "unmatched") if contents.concepts is not None else ()),
         *(ANNOTATION_ROWS if contents.annotations is not None else ()),
     ]
 
@@ -142,8 +164,16 @@ def table_rows(contents: ReportContents, name: str) -> list[dict[str, Any]]:
     """The rows of a table as it is shown: a control below what it controls, categories of all kinds in one."""
     if name in ANNOTATION_ROWS:
         return ANNOTATION_ROWS[name](contents.annotations) if contents.annotations is not None else []
+    if name == "unmatched":
+        return unmatched_rows(contents.concepts, *contents.models) if contents.concepts is not None else []
     rows = contents.rows(name)
     return LONG_ROWS[name](rows) if name in LONG_ROWS else rows
+
+
+def shown_rows(contents: ReportContents, name: str) -> list[dict[str, Any]]:
+    """The rows of a table on the page, in LaTeX and in Markdown: of components without a counterpart the first."""
+    rows = table_rows(contents, name)
+    return first_of_each(rows) if name == "unmatched" else rows
 
 
 def columns_of(contents: ReportContents, name: str) -> list[Column]:

@@ -24,6 +24,7 @@ SHOWN = (
     | {code: f"⟨U+{code:04X}⟩" for code in DIRECTION_MARKS}
     | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 )
+IN_PLACE = {code: sign if len(sign) == 1 else "␦" for code, sign in SHOWN.items()}
 
 
 def readable(tokens: Sequence[str]) -> list[str]:
@@ -38,6 +39,11 @@ def readable(tokens: Sequence[str]) -> list[str]:
 def visible(text: str) -> str:
     """The same text with control characters and direction marks shown as signs; new lines and tabs are kept."""
     return text.translate(SHOWN)
+
+
+def in_place(text: str) -> str:
+    """As `visible`, each character with one sign, so that every character keeps its place."""
+    return text.translate(IN_PLACE)
 
 
 def _is_byte_level(tokens: Sequence[str]) -> bool:

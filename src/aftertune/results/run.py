@@ -97,6 +97,12 @@ class RunFolder:
         system, path = fsspec.core.url_to_fs(self.path(*names))
         return bool(system.exists(path))
 
+    def names(self) -> list[str]:
+        """The names of what lies in the folder itself; none where there is no folder."""
+        system, path = fsspec.core.url_to_fs(self.address)
+        found = system.ls(path, detail=False) if system.exists(path) else []
+        return [place.rstrip("/").rsplit("/", 1)[-1] for place in found]
+
     def read_json(self, name: str) -> dict[str, Any]:
         """A file that `claim` wrote: ``identity`` and ``record``; raises `RunError` if it is missing or damaged."""
         try:
@@ -160,8 +166,7 @@ class RunFolder:
             )
 
     def _is_occupied(self) -> bool:
-        system, path = fsspec.core.url_to_fs(self.address)
-        return bool(system.exists(path) and any(not is_partial(found) for found in system.ls(path, detail=False)))
+        return any(not is_partial(name) for name in self.names())
 
 
 @contextmanager

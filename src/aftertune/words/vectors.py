@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from aftertune.errors import WordError
+from aftertune.results.result import Result
 from aftertune.words.array_vectors import read_npz, read_safetensors
 from aftertune.words.gensim_vectors import is_keyed, keyed_table, read_binary, read_pickle
 from aftertune.words.hub_vectors import MODULE, read_hub, read_model_folder
@@ -37,8 +39,8 @@ PICKLES = (".kv", ".model")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-@dataclass(frozen=True, eq=False)
-class Vectors:
+@dataclass(frozen=True, eq=False, repr=False)
+class Vectors(Result):
     """Word vectors: ``words`` (n_words,), all different, ``vectors`` (n_words, d_vector); ``source`` says whose."""
 
     words: tuple[str, ...]
@@ -47,6 +49,14 @@ class Vectors:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def to_polars(self) -> pl.DataFrame:
+        """``word, vector``, the latter (d_vector) numbers without unit."""
+        vectors = pl.Series(self.vectors, dtype=pl.Array(pl.Float32, self.vectors.shape[1]))
+        return pl.DataFrame({"word": self.words, "vector": vectors})
+
+    def _facts(self) -> dict[str, Any]:
+        return {"n_words": len(self.words), "d_vector": self.vectors.shape[1], "source": self.source}
 
     @property
     def digest(self) -> str:

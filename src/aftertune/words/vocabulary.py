@@ -20,8 +20,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from aftertune.errors import WordError
+from aftertune.results.result import Result
 from aftertune.words.corpus import count_words
 from aftertune.words.lines import address_of, decode_line, ending, file_name, read_lines
 
@@ -33,8 +35,8 @@ FIRST_LINES = 100
 MERGED_NUMBERS = re.compile(r"\d\d")
 
 
-@dataclass(frozen=True, eq=False)
-class Words:
+@dataclass(frozen=True, eq=False, repr=False)
+class Words(Result):
     """Different words, the most frequent first.
 
     ``frequency`` (n_words,) is each word's share of all tokens of what was read, those of words beyond the limit
@@ -47,6 +49,13 @@ class Words:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def to_polars(self) -> pl.DataFrame:
+        """``word, frequency``, the most frequent first; a frequency is a share of tokens, 0 to 1."""
+        return pl.DataFrame({"word": self.words, "frequency": self.frequency})
+
+    def _facts(self) -> dict[str, Any]:
+        return {"n_words": len(self.words), "source": self.source}
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,5 @@
-/* One opened network: its base components, each beside its best match among the tuned ones. */
+/* One opened network: its base components, each beside its best match among the tuned ones; then the tuned components
+   that are the best match of none, each beside the base component that is nearest. */
 
 const SHOWN_AT_ONCE = 50;
 const SORTS = { rank: { name: "Rank", down: false }, angle: { name: "Angle", down: true } };
@@ -6,31 +7,56 @@ const SORTS = { rank: { name: "Rank", down: false }, angle: { name: "Angle", dow
 class ConceptDetail extends OpenedCell {
   async parts({ layer, expert }) {
     const [words, networks] = await Promise.all([unpacked("concept-words"), unpacked(`concept-layer-${layer}`)]);
-    Object.assign(this, { components: this.readComponents(networks[expert], words), shown: SHOWN_AT_ONCE, order: { key: "rank", down: false } });
+    const columns = networks[expert] || {}, fresh = this.readComponents(columns.new, words, "new");
+    Object.assign(this, { components: this.readComponents(columns, words), lost: new Set(columns.lost || []) });
+    Object.assign(this, { shown: SHOWN_AT_ONCE, order: { key: "rank", down: false }, onlyBeyond: false });
     if (!this.components.length) return [element("p", "none", "No component of this network was read.")];
     Object.assign(this, { body: element("tbody"), more: element("p", "more") });
     const table = element("table", "components");
-    table.append(this.heading(), this.body);
+    table.append(this.heading((key) => this.sorter(key)), this.body);
     this.drawRows();
-    return [table, this.more];
+    return [...this.beyond(), table, this.more, ...this.newOnes(fresh)];
   }
 
-  readComponents(columns, words) {
-    if (!columns) return [];
+  /* How many components have words beyond chance, and a tick that leaves only them. */
+  beyond() {
+    const label = element("label", "tick"), tick = element("input"), measured = this.components.filter((component) => component.chance.base.p !== null);
+    if (!measured.length) return [];
+    const count = ROLES.map((role) => `${this.components.filter(({ chance }) => chance[role].beyond).length} of ${this.models[role]}`);
+    tick.type = "checkbox";
+    this.tick = tick;
+    tick.addEventListener("change", () => { this.onlyBeyond = tick.checked; this.drawRows(); });
+    label.append(tick, ` only words beyond chance (${count.join(", ")})`);
+    return [label];
+  }
+
+  newOnes(fresh) {
+    if (!fresh.length) return [];
+    const table = element("table", "components new"), body = element("tbody");
+    body.append(...fresh.map((component) => this.row(component)));
+    table.append(this.heading((key) => element("th", "", SORTS[key].name)), body);
+    const note = "Each stands beside the base component that is nearest to it, which has another best match.";
+    return [element("h5", "", `Tuned components that are the best match of none: ${fresh.length}`), element("p", "facts", note), table];
+  }
+
+  readComponents(columns, words, kind = "") {
+    if (!columns?.rank) return [];
+    const chance = (role, i) => ({ p: columns[`p_chance_${role}`][i], beyond: columns[`beyond_chance_${role}`][i] });
     const named = (ids) => (ids || []).map((id) => words[id]);
     return columns.rank.map((rank, i) => ({
-      rank, match: columns.match_rank[i], angle: columns.angle[i], gap: columns.gap[i],
+      rank, kind, match: columns.match_rank[i], angle: columns.angle[i], gap: columns.gap[i],
       shares: [columns.variance_share_base[i], columns.variance_share_tuned[i]],
       base: named(columns.words_base[i]), tuned: named(columns.words_tuned[i]),
+      chance: { base: chance("base", i), tuned: chance("tuned", i) },
       descriptions: { base: columns.description_base?.[i] ?? null, tuned: columns.description_tuned?.[i] ?? null },
     }));
   }
 
-  heading() {
+  heading(cell) {
     const head = element("thead"), row = element("tr");
     const model = (role) => { const cell = element("th"); cell.append(element("span", `model ${role}`, this.models[role])); return cell; };
-    row.append(this.sorter("rank"), element("th", "", "Variance"), model("base"), model("tuned"), this.sorter("angle"));
-    for (const cell of row.cells) cell.scope = "col";
+    row.append(cell("rank"), element("th", "", "Variance"), model("base"), model("tuned"), cell("angle"));
+    for (const one of row.cells) one.scope = "col";
     head.append(row);
     return head;
   }
@@ -53,7 +79,8 @@ class ConceptDetail extends OpenedCell {
   sorted() {
     const { key, down } = this.order, sign = down ? -1 : 1;
     const last = ({ [key]: value }) => value === null;
-    return [...this.components].sort((a, b) => last(a) - last(b) || sign * (a[key] - b[key]) || a.rank - b.rank);
+    const some = this.components.filter(({ chance: { base, tuned } }) => !this.onlyBeyond || base.beyond || tuned.beyond);
+    return some.sort((a, b) => last(a) - last(b) || sign * (a[key] - b[key]) || a.rank - b.rank);
   }
 
   drawRows() {
@@ -86,7 +113,7 @@ class ConceptDetail extends OpenedCell {
   row(component) {
     const row = element("tr"), rank = element("th", "rank", component.rank);
     row.tabIndex = -1;
-    row.dataset.rank = component.rank;
+    row.dataset.rank = component.kind + component.rank;
     rank.scope = "row";
     row.append(rank, this.variance(component), this.words(component, "base", "lost"), this.words(component, "tuned", "gained"), this.turn(component));
     return row;
@@ -109,8 +136,16 @@ class ConceptDetail extends OpenedCell {
       box.append(wordElement(word), " ");
       cell.append(box);
     }
+    cell.append(...this.chance(component.chance[role]));
     if (!component[role].length) cell.append(element("span", "none", "no words"));
     return cell;
+  }
+
+  /* Whether the nearest word is nearer than chance would give; nothing where that was not measured. */
+  chance({ p, beyond }) {
+    if (p === null) return [];
+    const said = `${beyond ? "beyond chance" : "not beyond chance"} · p ${p.toPrecision(2)}`;
+    return [element("small", beyond ? "chance beyond" : "chance", said)];
   }
 
   /* What an annotator wrote, its words apart so that a search can mark them; nothing where it was not asked. */
@@ -123,24 +158,26 @@ class ConceptDetail extends OpenedCell {
     return [line];
   }
 
-  turn({ rank, match, angle, base, tuned }) {
+  turn({ rank, kind, match, angle, base, tuned }) {
     const cell = element("td", "turn"), other = new Set(tuned.map((word) => word.toLowerCase()));
     const kept = base.filter((word) => other.has(word.toLowerCase())).length;
-    const place = match === null ? "no match" : match === rank ? "same rank" : `now rank ${match}`;
+    const place = match === null ? "no match" : match === rank ? "same rank" : kind ? `nearest rank ${match}` : `now rank ${match}`;
     const facts = [angle === null ? "–" : degrees(angle), place, `${kept} of ${base.length} words kept`];
-    cell.append(...facts.map((fact, i) => element("span", ["angle", match === rank ? "" : "moved", ""][i], fact)));
+    if (!kind && this.lost.has(rank)) facts.push("best match of none");
+    cell.append(...facts.map((fact, i) => element("span", ["angle", match === rank ? "" : "moved", "", "gone"][i], fact)));
     return cell;
   }
 
-  /* Shows one component, however far down it stands. */
+  /* Shows one component, however far down it stands; "new7" is the seventh tuned one. */
   reveal(rank) {
-    const at = this.sorted().findIndex((component) => component.rank === rank);
-    if (at < 0) return;
+    if (this.onlyBeyond) this.tick.click();
+    const at = this.sorted().findIndex((component) => String(component.rank) === rank);
     if (at >= this.shown) {
       this.shown = Math.ceil((at + 1) / SHOWN_AT_ONCE) * SHOWN_AT_ONCE;
       this.drawRows();
     }
-    const row = this.body.rows[at];
+    const row = this.root.querySelector(`tr[data-rank="${rank}"]`);
+    if (!row) return;
     row.focus({ preventScroll: true });
     row.scrollIntoView({ block: "center" });
   }

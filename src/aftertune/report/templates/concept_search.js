@@ -20,15 +20,26 @@ class ConceptSearch extends WordSearch {
     const found = [], held = (ids) => (ids || []).filter((id) => wanted[id]);
     layers.forEach((networks, at) => {
       for (const [expert, columns] of Object.entries(networks)) {
+        const key = `${expert}-${this.layers[at]}`;
         columns.rank.forEach((rank, i) => {
           const base = held(columns.words_base[i]), tuned = held(columns.words_tuned[i]);
           for (const id of [...base, ...tuned]) seen.add(id);
           const where = { base: this.where(base, columns.description_base?.[i]), tuned: this.where(tuned, columns.description_tuned?.[i]) };
-          if (where.base || where.tuned) found.push({ key: `${expert}-${this.layers[at]}`, rank, ...where });
+          if (where.base || where.tuned) found.push({ key, rank, ...where });
         });
+        found.push(...this.countNew(key, columns.new, held, seen));
       }
     });
     return found;
+  }
+
+  /* The same of tuned components that are the best match of none; the base ones beside them were counted. */
+  countNew(key, columns, held, seen) {
+    return (columns?.rank || []).flatMap((rank, i) => {
+      const words = held(columns.words_tuned[i]), tuned = this.where(words, columns.description_tuned?.[i]);
+      for (const id of words) seen.add(id);
+      return tuned ? [{ key, rank: `new${rank}`, base: "", tuned }] : [];
+    });
   }
 
   /* In words what of a side has the word; "" if nothing. */
@@ -43,7 +54,10 @@ class ConceptSearch extends WordSearch {
     return `in ${found.length} component${found.length === 1 ? "" : "s"} of ${where}, ${having("base")} in base and ${having("tuned")} in tuned.`;
   }
 
-  nameOf({ key, rank }) { return `${networkName(this.grid.byKey.get(key))}, component ${rank}`; }
+  nameOf({ key, rank }) {
+    const [, isNew, number] = /^(new)?(\d+)$/.exec(rank);
+    return `${networkName(this.grid.byKey.get(key))}, ${isNew ? "tuned " : ""}component ${number}`;
+  }
 
   values({ base, tuned }) { return [base, tuned].map((where) => where || "–"); }
 
@@ -51,7 +65,7 @@ class ConceptSearch extends WordSearch {
 
   async open({ key, rank }) {
     await this.grid.open(key);
-    this.grid.detail.reveal(Number(rank));
+    this.grid.detail.reveal(String(rank));
   }
 }
 

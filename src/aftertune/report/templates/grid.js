@@ -129,12 +129,12 @@ class CellGrid {
     event.preventDefault();
   }
 
-  /* The next cell in a direction; a long step stops at the last one there. */
+  /* The next cell in a direction, over places without one; a long step stops at the last one there. */
   step(button, down, across) {
     const { rows, columns } = this, [row, column] = this.place(this.byKey.get(button.dataset.key));
-    const within = (numbers, at) => numbers[Math.min(Math.max(at, 0), numbers.length - 1)];
-    const found = this.buttons.get(`${within(rows, rows.indexOf(row) + down)}-${within(columns, columns.indexOf(column) + across)}`);
-    if (found) found.focus();
+    const line = down ? rows.map((other) => `${other}-${column}`) : columns.map((other) => `${row}-${other}`);
+    const keys = line.filter((key) => this.buttons.has(key)), at = keys.indexOf(button.dataset.key) + (down || across);
+    this.buttons.get(keys[Math.min(Math.max(at, 0), keys.length - 1)]).focus();
   }
 
   toggle(key) { return this.opened === key ? this.close() : this.open(key); }

@@ -86,8 +86,13 @@ body.addEventListener("click", (event) => {
   if (item) toggle(item);
 });
 control("most").addEventListener("click", openMostChanged);
-window.addEventListener("DOMContentLoaded", () => {
+function revealLinked() {
   const linked = /^#prompt-\d+$/.test(location.hash) && document.querySelector(location.hash);
   if (linked) reveal(linked);
+}
+
+window.addEventListener("hashchange", revealLinked);
+window.addEventListener("DOMContentLoaded", () => {
+  revealLinked();
   filter();
 });

@@ -1,0 +1,258 @@
+// The page of one rater: which prompt is open, which response is being rated, and what the keys do.
+import { Prompt, make } from "./marks.js";
+import { Outbox } from "./save.js";
+
+const LEVELS = [
+  ["1", "random, or repeats itself", "Says something at random, or only repeats itself or the prompt: it does not follow."],
+  ["2", "of some use, ill ordered", "Has something in it that helps with the request, but it is not put together well."],
+  ["3", "follows, details missing", "Does what the prompt asks on the whole, and misses some of the details that it asks for."],
+  ["4", "as good as a person’s", "A person could have written it; nothing that was asked is missing."],
+];
+const KEYS = [
+  ["1 2 3 4", "rate the framed response; then the next one is framed"], ["0", "take its rating back"],
+  ["a b …", "frame that response"], ["j →", "next prompt"], ["k ←", "previous prompt"],
+  ["n", "next prompt that is not finished: a response is not rated, or no instruction is marked"],
+  ["p", "go into the prompt; there ↓ ↑ select a sentence, → ← a word, with Shift more"],
+  ["m", "mark what is selected; once more to unmark it"], ["t", "take over the marks of the prompt file"],
+  ["x", "clear all marks of this prompt"], ["u", "undo the last action"], ["?", "this help"],
+];
+const byId = id => document.getElementById(id);
+const view = { prompts: [], at: 0, active: 0, actions: 0, task: null, ready: Promise.resolve() };
+const prompt = new Prompt(byId("prompt"));
+const outbox = new Outbox(showSaved, answer => { view.actions = answer.n_actions; });
+
+function showSaved(state, problem) {
+  const sign = byId("saved"), told = byId("problem");
+  sign.dataset.state = state;
+  sign.textContent = { saved: "All saved", saving: "Saving", waiting: "Not saved" }[state];
+  if (told.textContent !== problem) told.textContent = problem;
+  told.hidden = !problem;
+}
+
+async function load(path) {
+  const found = await fetch(path);
+  if (!found.ok) throw new Error(found.status === 403 ? "This page is closed; give the same command again." : (await found.json()).error);
+  return found.json();
+}
+
+async function open(at) {
+  if (at < 0 || at >= view.prompts.length) return;
+  try {
+    Object.assign(view, { task: await load(`/prompts/${at}`), at });
+  } catch (error) {
+    showSaved("waiting", `This prompt could not be loaded: ${error.message}`);
+    return;
+  }
+  history.replaceState(null, "", `#${at + 1}`);
+  const state = current();
+  view.active = Math.max(state.ratings.indexOf(null), 0);
+  const inside = document.activeElement?.closest("#answers");
+  prompt.show(view.task.messages, state.spans, view.task.given);
+  byId("answers").replaceChildren(...view.task.answers.map(answer));
+  if (inside) byId("title").focus();
+  refresh();
+  byId("say").textContent = `Prompt ${at + 1} of ${view.prompts.length}`;
+}
+
+const current = () => view.prompts[view.at];
+const letter = index => String.fromCharCode(65 + index);
+const isRated = ({ ratings }) => !ratings.includes(null);
+const isMarked = state => state.spans.length > 0 || state.given;
+const isDone = state => isRated(state) && isMarked(state);
+
+function answer(text, index) {
+  const card = make("section", "card answer"), head = make("div", "line"), title = make("h2", "", `Response ${letter(index)} `);
+  const body = make("div", text ? "text" : "text empty", text || "This response is empty.");
+  title.id = `answer-${index}`;
+  title.append(make("kbd", "", letter(index).toLowerCase()));
+  head.append(title, make("span", "rated"));
+  body.tabIndex = 0;
+  body.setAttribute("role", "group");
+  body.setAttribute("aria-labelledby", title.id);
+  card.setAttribute("aria-labelledby", title.id);
+  card.append(head, body, levels(index));
+  card.addEventListener("pointerdown", () => frame(index));
+  card.addEventListener("focusin", () => frame(index));
+  return card;
+}
+
+function levels(index) {
+  const set = make("fieldset");
+  set.append(make("legend", "", `Helpfulness of response ${letter(index)}`), ...LEVELS.map(([level, short, long]) => {
+    const box = make("label", "level"), input = make("input");
+    Object.assign(input, { type: "radio", name: `helpfulness-${index}`, value: level });
+    input.addEventListener("change", () => rate(index, Number(level)));
+    box.title = long;
+    box.append(input, make("b", "", level), make("span", "", short));
+    return box;
+  }));
+  return set;
+}
+
+function frame(index) {
+  if (index >= view.task.answers.length) return;
+  view.active = index;
+  document.querySelectorAll(".answer").forEach((card, at) => card.classList.toggle("active", at === index));
+}
+
+function refresh() {
+  const { at, prompts } = view, state = current();
+  byId("title").textContent = `Prompt ${at + 1} of ${prompts.length}: ${state.id}`;
+  byId("choose").value = at;
+  document.querySelectorAll(".answer").forEach((card, index) => {
+    card.classList.toggle("active", index === view.active);
+    card.querySelectorAll("input").forEach(input => { input.checked = Number(input.value) === state.ratings[index]; });
+    card.querySelector(".rated").textContent = state.ratings[index] ? `rated ${state.ratings[index]}` : "not rated";
+  });
+  prompts.forEach((one, index) => { byId("choose").options[index].textContent = optionText(one, index); });
+  enable("previous", at > 0);
+  enable("next", at < prompts.length - 1);
+  enable("unfinished", !prompts.every(isDone));
+  enable("undo", view.actions > 0 || outbox.waiting.length > 0);
+  enable("clear", state.spans.length > 0);
+  byId("take").hidden = !view.task.given.length || state.spans.length > 0;
+  progress();
+  selectionChanged();
+}
+
+function progress() {
+  const ratings = view.prompts.flatMap(one => one.ratings), rated = ratings.filter(Boolean).length;
+  const marked = view.prompts.filter(isMarked).length;
+  byId("done").textContent = `${rated} of ${ratings.length} rated, ${marked} of ${view.prompts.length} marked`;
+  Object.assign(byId("bar"), { max: ratings.length + view.prompts.length, value: rated + marked });
+}
+
+function optionText(one, index) {
+  const rated = one.ratings.filter(Boolean).length;
+  return `${isDone(one) ? "✓" : rated || one.spans.length ? "◐" : "○"} ${index + 1}  ${one.id}`;
+}
+
+const enable = (id, can) => byId(id).setAttribute("aria-disabled", String(!can));
+
+function selectionChanged() {
+  const selected = prompt.texts ? prompt.selected() : [];
+  enable("mark", selected.length > 0);
+  byId("mark").firstChild.textContent = prompt.covers(selected) ? "Unmark selection " : "Mark selection ";
+}
+
+// What was done shows at once; the server's word on it replaces it, unless more was done in the meantime.
+async function act(at, path, body) {
+  refresh();
+  take(await outbox.send(`/prompts/${at}/${path}`, () => body));
+}
+
+function take(answer) {
+  if (answer?.state && !outbox.waiting.length) {
+    view.prompts[answer.number] = answer.state;
+    if (answer.number === view.at) prompt.update(answer.state.spans);
+  }
+  if (!answer) return reload();
+  refresh();
+}
+
+async function reload() {
+  const found = await load("/prompts").catch(() => null);
+  if (!found || outbox.waiting.length) return;
+  Object.assign(view, { prompts: found.prompts, actions: found.n_actions });
+  prompt.update(current().spans);
+  refresh();
+}
+
+function rate(index, helpfulness) {
+  if (index >= view.task.answers.length) return;
+  current().ratings[index] = helpfulness;
+  const next = current().ratings.indexOf(null);
+  view.active = helpfulness && next >= 0 ? next : index;
+  byId("say").textContent = `Response ${letter(index)}: ${helpfulness ?? "rating taken back"}`;
+  act(view.at, "rate", { answer: index, helpfulness });
+}
+
+function setSpans(spans) {
+  current().spans = spans;
+  getSelection().removeAllRanges();
+  prompt.draw(spans);
+  byId("say").textContent = spans.length ? `Marked: ${byId("prompt").querySelectorAll("mark").length} parts` : "No marks";
+  act(view.at, "mark", { spans });
+}
+
+const commands = {
+  mark() { const spans = prompt.toggled(); if (spans) setSpans(spans); },
+  clear() { if (current().spans.length) setSpans([]); },
+  take() { if (!current().spans.length && view.task.given.length) setSpans(view.task.given); },
+  previous() { return open(view.at - 1); },
+  next() { return open(view.at + 1); },
+  unfinished() {
+    const order = [...view.prompts.keys()].map(step => (view.at + 1 + step) % view.prompts.length);
+    const found = order.find(index => !isDone(view.prompts[index]));
+    if (found !== undefined) return open(found);
+    byId("say").textContent = "Everything is labelled.";
+  },
+  undo() { undo(); }, // not waited for, since the server may be gone
+  help() { byId("dialog").showModal(); },
+};
+
+async function undo() {
+  const answer = await outbox.send("/undo", () => view.actions ? { n_actions: view.actions } : null);
+  if (!answer || answer.number === null) return answer && reload();
+  run(async () => {
+    if (answer.number !== view.at) await open(answer.number);
+    take(answer);
+    view.active = Math.max(current().ratings.indexOf(null), 0);
+    refresh();
+    byId("say").textContent = "Undone";
+  });
+}
+
+// One command after the other: what is pressed while a prompt is still being loaded is meant for that prompt.
+function run(command) {
+  view.ready = view.ready.then(command);
+}
+
+const keys = { m: "mark", x: "clear", t: "take", k: "previous", ArrowLeft: "previous", j: "next", ArrowRight: "next", n: "unfinished", u: "undo", "?": "help" };
+
+function key(event) {
+  const isTyping = event.target.closest("select, dialog, input:not([type=radio])");
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping || !view.task) return;
+  if (event.target.type === "radio" && event.key.startsWith("Arrow")) return;
+  if (event.key.length === 1 && !byId("keys-on").checked && event.key !== "?") return;
+  const command = commandOf(event.key);
+  if (!command) return;
+  event.preventDefault();
+  run(command);
+}
+
+function commandOf(name) {
+  if (keys[name]) return commands[keys[name]];
+  if (/^[1-4]$/.test(name)) return () => rate(view.active, Number(name));
+  if (name === "0") return () => { if (current().ratings[view.active]) rate(view.active, null); };
+  if (name === "p") return () => prompt.enter();
+  return /^[a-h]$/.test(name) ? () => frame(name.charCodeAt(0) - 97) : null;
+}
+
+function list(element, rows) {
+  element.replaceChildren(...rows.flatMap(([term, text]) => [make("dt", "", term), make("dd", "", text)]));
+}
+
+async function start() {
+  list(byId("levels"), LEVELS.map(([level, , long]) => [level, long]));
+  list(byId("keys"), KEYS);
+  const found = await load("/prompts");
+  Object.assign(view, { prompts: found.prompts, actions: found.n_actions });
+  byId("rater").textContent = `as ${found.rater}`;
+  byId("choose").replaceChildren(...found.prompts.map(() => make("option")));
+  [...byId("choose").options].forEach((option, index) => { option.value = index; });
+  byId("choose").addEventListener("change", event => run(() => open(Number(event.target.value))));
+  for (const [name, command] of Object.entries(commands)) {
+    byId(name).addEventListener("click", event => { if (event.currentTarget.getAttribute("aria-disabled") !== "true") run(command); });
+  }
+  byId("mark").addEventListener("pointerdown", event => event.preventDefault()); // which would take the selection away
+  byId("keys-on").checked = localStorage.getItem("keys") !== "off";
+  byId("keys-on").addEventListener("change", event => localStorage.setItem("keys", event.target.checked ? "on" : "off"));
+  document.addEventListener("keydown", key);
+  document.addEventListener("selectionchange", () => { if (view.task) selectionChanged(); });
+  const first = found.prompts.findIndex(one => !isDone(one)), wanted = Number(location.hash.slice(1)) - 1;
+  showSaved("saved", "");
+  await open(wanted >= 0 && wanted < found.prompts.length ? wanted : Math.max(first, 0));
+}
+
+start().catch(error => showSaved("waiting", `The page could not be opened: ${error.message}`));

@@ -1,0 +1,141 @@
+"""How large is a model?  Told by its configuration, or by a GGUF file's header, before any weight is read."""
+
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from aftertune.errors import CheckpointError
+from aftertune.models.families import Family, find_family
+from aftertune.models.quiet import quiet
+from aftertune.models.references import find_checkpoint
+from aftertune.models.weights import shape_of
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """The numbers of a model that time and memory depend on.
+
+    ``n_parameters`` are all weights, ``n_active`` those of the layers that one token passes through (of experts only
+    the chosen ones). ``n_networks`` are all feed-forward networks, ``n_neurons`` the neurons of all of them together.
+    ``d_inner`` is the widest intermediate result of a layer, ``context`` the most positions, None for no limit.
+    """
+
+    n_parameters: int
+    n_active: int
+    n_layers: int
+    n_heads: int
+    n_key_heads: int
+    d_head: int
+    d_model: int
+    d_inner: int
+    n_networks: int
+    n_neurons: int
+    n_vocabulary: int
+    context: int | None
+    is_gguf: bool = False
+
+
+def size_of(ref: str | Path, config: Any, revision: str | None = None) -> ModelSize:
+    """The size of a checkpoint with this configuration; None stands for that of a GGUF file, which is read for it.
+
+    Raises `CheckpointError` if the checkpoint is not there or its header is damaged.
+    """
+    if config is not None:
+        return size_by_config(config)
+    source = find_checkpoint(str(ref), revision)
+    try:
+        return _by_header(Path(source.place) / source.arguments["gguf_file"])
+    except Exception as error:  # the reader has none of its own: a damaged file can raise anything
+        raise CheckpointError(f"The header of {ref} could not be read: {error!r}. {source.remedy}") from error
+
+
+def size_by_config(config: Any) -> ModelSize:
+    """The size of the model that a configuration describes: it is built without its weights."""
+    with quiet(), torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(config)
+    family, shape = find_family(config), shape_of(config)
+    layers = list(getattr(getattr(model, family.backbone), family.layers))
+    networks = [network for layer in layers for network in _networks(layer, family)]
+    return ModelSize(
+        n_parameters=_n_weights(model),
+        n_active=sum(_active(layer, family, config) for layer in layers),
+        n_layers=shape.n_layers,
+        n_heads=shape.n_heads,
+        n_key_heads=shape.n_key_heads,
+        d_head=shape.d_head,
+        d_model=config.hidden_size,
+        d_inner=max(networks),
+        n_networks=len(networks),
+        n_neurons=sum(networks),
+        n_vocabulary=model.get_input_embeddings().weight.shape[0],
+        context=getattr(config, "max_position_embeddings", None),
+    )
+
+
+def _networks(layer: Any, family: Family) -> list[int]:
+    """The number of neurons of each feed-forward network of a layer."""
+    experts = _experts(layer, family)
+    if experts is None:
+        weight = attrgetter(family.down)(layer).weight
+        return [weight.shape[0] if family.transposed else weight.shape[1]]
+    shared = [attrgetter(family.shared)(layer).down_proj.weight.shape[1]] if family.shared else []
+    return [experts.shape[2]] * experts.shape[0] + shared
+
+
+def _active(layer: Any, family: Family, config: Any) -> int:
+    experts, n_all = _experts(layer, family), _n_weights(layer)
+    if experts is None or family.experts is None:
+        return n_all
+    n_routed = _n_weights(attrgetter(family.experts)(layer))
+    return n_all - n_routed + n_routed * int(config.num_experts_per_tok) // len(experts)
+
+
+def _n_weights(module: Any) -> int:
+    return sum(int(weight.numel()) for weight in module.parameters())
+
+
+def _experts(layer: Any, family: Family) -> Any:
+    """The down projections (experts, out, in) of a layer's experts; None for a layer without any."""
+    try:
+        return attrgetter(f"{family.experts}.down_proj")(layer) if family.experts else None
+    except AttributeError:
+        return None
+
+
+def _by_header(file: Path) -> ModelSize:
+    from gguf import GGUFReader
+
+    reader = GGUFReader(str(file))
+    kind = reader.get_field("general.architecture").contents()
+
+    def number(name: str, otherwise: int) -> int:
+        found = reader.get_field(f"{kind}.{name}")
+        value = found.contents() if found else None
+        return int(max(value) if isinstance(value, list) else value or otherwise)
+
+    sizes = {tensor.name: int(tensor.n_elements) for tensor in reader.tensors}
+    d_model, n_heads, n_experts = (
+        number(name, 1) for name in ("embedding_length", "attention.head_count", "expert_count")
+    )
+    written = [size for name, size in sizes.items() if "ffn_down" in name and name.endswith(".weight")]
+    routed = sum(size for name, size in sizes.items() if "_exps." in name)
+    in_layers = sum(size for name, size in sizes.items() if name.startswith("blk."))
+    return ModelSize(
+        n_parameters=sum(sizes.values()),
+        n_active=in_layers - routed + routed * number("expert_used_count", 1) // n_experts,
+        n_layers=number("block_count", 1),
+        n_heads=n_heads,
+        n_key_heads=number("attention.head_count_kv", n_heads),
+        d_head=number("attention.key_length", d_model // n_heads),
+        d_model=d_model,
+        d_inner=number("feed_forward_length", 4 * d_model),
+        n_networks=len(written) * n_experts,
+        n_neurons=sum(written) // d_model,
+        n_vocabulary=sizes["token_embd.weight"] // d_model,
+        context=number("context_length", 0) or None,
+        is_gguf=True,
+    )

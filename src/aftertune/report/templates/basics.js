@@ -1,0 +1,62 @@
+"use strict";
+/* What every page uses: elements, words in sentences, blocks of data, the tooltip. */
+
+const tip = document.getElementById("tip");
+
+const control = (id) => document.getElementById(id);
+
+function parsed(id) { return JSON.parse(control(id).textContent); }
+
+async function inflate(base64) {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/* A block of data that was compressed (JSON inside base64), opened once, when it is first asked for. */
+const opened = new Map();
+function unpacked(id) {
+  if (!opened.has(id)) opened.set(id, inflate(parsed(id)).then((bytes) => JSON.parse(new TextDecoder().decode(bytes))));
+  return opened.get(id);
+}
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function shortText(text) {
+  const one = text.replace(/\n/g, "↵").replace(/\t/g, "⇥");
+  return one.trim() ? one.trim() : one.length ? (one.includes("↵") || one.includes("⇥") ? one : "␣") : "◦";
+}
+
+const LONGEST_QUOTED = 80;
+/* In quotes and isolated, so that a right-to-left token leaves the sentence around it as it is. */
+function quoted(text) { return `“\u2068${cut(shortText(text), LONGEST_QUOTED)}\u2069”`; }
+
+/* The first signs of a text; one that takes two places in memory stays whole. */
+function cut(text, longest) {
+  const signs = [...text.slice(0, 2 * longest + 2)];
+  return signs.length > longest ? `${signs.slice(0, longest - 1).join("")}…` : text;
+}
+
+function showTip(event, lines) {
+  tip.replaceChildren(...lines.map((line) => element("div", "", line)));
+  tip.hidden = false;
+  const left = Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8);
+  const below = event.clientY + 18, above = event.clientY - tip.offsetHeight - 10;
+  tip.style.left = `${Math.max(8, left)}px`;
+  tip.style.top = `${below + tip.offsetHeight > window.innerHeight ? above : below}px`;
+}
+
+function hideTip() { tip.hidden = true; }
+
+/* The colours of levels 0 (none) to 10, as the page has them now; and those of a light page, for what is saved. */
+function levelColours(name = "level") {
+  const style = getComputedStyle(document.documentElement);
+  return Array.from({ length: 11 }, (_, level) => (level ? style.getPropertyValue(`--${name}-${level}`).trim() : ""));
+}
+
+function printColours() { return levelColours("print"); }

@@ -1,0 +1,61 @@
+/* What a page saves: tables as CSV, LaTeX and Markdown, figures as SVG and PNG. */
+
+const TYPES = { csv: "text/csv", tex: "application/x-tex", md: "text/markdown", svg: "image/svg+xml" };
+const LONGEST_PICTURE = 16000;
+
+function saveBlob(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function saveText(text, name, suffix) { saveBlob(new Blob([text], { type: `${TYPES[suffix]};charset=utf-8` }), `${name}.${suffix}`); }
+
+/* A figure is saved on white with its own dark text, whatever the page's colours are. What is no SVG in the page is
+   drawn when it is saved, by the function that `drawings` has for it. */
+const drawings = {};
+function figureText(name) {
+  if (drawings[name]) return drawings[name]();
+  return new XMLSerializer().serializeToString(document.querySelector(`#${name} svg`));
+}
+
+/* An SVG as it is, or as PNG on white, three dots a unit where that is not too large to draw. */
+function savePicture(text, name, suffix) {
+  if (suffix === "svg") return saveText(text, name, suffix);
+  const image = new Image(), canvas = document.createElement("canvas");
+  image.onload = () => {
+    const scale = Math.min(3, LONGEST_PICTURE / Math.max(image.width, image.height));
+    [canvas.width, canvas.height] = [scale * image.width, scale * image.height];
+    const paint = canvas.getContext("2d");
+    paint.fillStyle = "white";
+    paint.fillRect(0, 0, canvas.width, canvas.height);
+    paint.drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((blob) => saveBlob(blob, `${name}.png`));
+  };
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-suffix]");
+  if (!button) return;
+  const { table, figure, suffix } = button.dataset;
+  if (figure) savePicture(figureText(figure), figure, suffix);
+  else saveText(parsed("texts")[table][suffix], table, suffix);
+});
+
+/* Buttons for what was drawn by a script; `save` gets the suffix of the one that was pressed. */
+function downloadButtons(label, names, save) {
+  const box = element("p", "downloads");
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", label);
+  for (const [suffix, name] of Object.entries(names)) {
+    const button = element("button", "", name);
+    button.type = "button";
+    button.dataset.save = suffix;
+    button.addEventListener("click", () => save(suffix));
+    box.append(button);
+  }
+  return box;
+}

@@ -1,0 +1,46 @@
+"""What lies in a run folder, opened one by one."""
+
+from pathlib import Path
+
+import polars as pl
+
+from aftertune.errors import RunError
+from aftertune.results import annotation_parts, concept_parts, head_parts
+from aftertune.results.concepts import ConceptReading
+from aftertune.results.heads import HeadReading
+from aftertune.results.run import RunFolder
+
+
+def open_heads(run: str | Path, role: str = "model") -> HeadReading:
+    """The heads that lie in a run folder.
+
+    ``role`` is "model" after ``aftertune heads``; after ``aftertune compare`` it is "base", "tuned", and "tuned-2" and
+    so on where there are more.
+
+    Raises `RunError` if there is no run, or its heads are not read, not complete, or damaged.
+    """
+    folder = RunFolder.open(run)
+    head_parts.HEADS.must_be_of(folder, role)
+    return head_parts.open_heads(folder, role)
+
+
+def open_concepts(run: str | Path, role: str = "model") -> ConceptReading:
+    """The concepts that lie in a run folder; ``role`` as for `open_heads`.
+
+    Raises `RunError` if there is no run, or its concepts are not read, not complete, or damaged.
+    """
+    folder = RunFolder.open(run)
+    concept_parts.CONCEPTS.must_be_of(folder, role)
+    return concept_parts.open_concepts(folder, role)
+
+
+def open_annotations(run: str | Path, annotator: str | None = None) -> pl.DataFrame:
+    """The annotations that lie in a run folder: those of ``annotator``, else the newest.
+
+    Columns ``role, layer, expert, rank, repeat, description, scenarios, level, unparsed``. Raises `RunError` if there
+    is no run, nobody annotated it, or they are damaged.
+    """
+    found = annotation_parts.open_annotations(RunFolder.open(run), annotator)
+    if found is None:
+        raise RunError(f"Nobody annotated the concepts of {run} yet. Do so first: aftertune annotate.")
+    return found

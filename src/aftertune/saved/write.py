@@ -1,0 +1,76 @@
+"""The comparison of a finished run, its report and its files.
+
+1. Everything that was measured, read once.
+2. Each model compared with its predecessor and with the first.
+3. Of two models: the report in the run's folder. Of more: one page of all of them there, and the report of each pair
+   in a folder below. ``maps.parquet`` and ``comparison.json`` beside it.
+"""
+
+import json
+from pathlib import Path
+
+from aftertune.comparison.change import Comparison
+from aftertune.comparison.lineage import Lineage
+from aftertune.errors import RunError
+from aftertune.report import write_lineage
+from aftertune.report import write_report as render
+from aftertune.results.layout import write_maps
+from aftertune.results.parts import write_text
+from aftertune.results.roles import BASE, Pair, pairs_of
+from aftertune.results.run import RunFolder
+from aftertune.saved.asked import Asked, Verbs, last_asked, read_asked, remember_asked
+from aftertune.saved.contents import contents_of, lineage_contents
+from aftertune.saved.measured import Measured, compare_pair, read_measured
+
+PAIRS = "pairs"
+
+
+def write_report(run: str | Path, verbs: Verbs = None) -> Comparison | Lineage:
+    """Compare the measurements of a finished run and write its report, tables and figures again; needs no torch.
+
+    ``verbs`` are other words to ask about in the heads: a list, or a file; by default those of the last time. Returns
+    the comparison of two models, or the lineage of more.
+
+    Raises `RunError` if there is no run, or a model's measurements are not complete, and `WordError` for words that
+    can't be used.
+    """
+    folder = RunFolder.open(run)
+    if BASE not in folder.read_json("run.json")["identity"]:
+        raise RunError(f"{run} holds one model. A report is of two: give the folder of a comparison.")
+    if verbs is not None and not folder.exists("heads.json"):
+        raise RunError(f"No heads are read in {run}, so no words can be asked about in them. Leave the verbs out.")
+    return make_report(folder, None if verbs is None else read_asked(verbs))
+
+
+def make_report(folder: RunFolder, asked: Asked | None) -> Comparison | Lineage:
+    """What `write_report` does, with words to ask about that are read already; None for those of the last time."""
+    measured, asked = read_measured(folder), asked or last_asked(folder)
+    found = {pair: compare_pair(measured, pair, asked) for pair in pairs_of(list(measured.names))}
+    if measured.heads:
+        remember_asked(folder, asked)  # only now: words that can't be used are not asked about again
+    if measured.maps:
+        write_maps([one for maps in measured.maps.values() for one in maps], folder.path("maps.parquet"))
+    return _write_pair(folder, measured, found) if len(found) == 1 else _write_lineage(folder, measured, found)
+
+
+def _write_pair(folder: RunFolder, measured: Measured, found: dict[Pair, Comparison]) -> Comparison:
+    ((pair, comparison),) = found.items()
+    _write_comparison(folder, comparison)
+    with folder.local() as place:
+        render(place, contents_of(folder, measured, pair, comparison))
+    return comparison
+
+
+def _write_lineage(folder: RunFolder, measured: Measured, found: dict[Pair, Comparison]) -> Lineage:
+    lineage = Lineage(tuple(measured.names.values()), tuple(found.values()))
+    _write_comparison(folder, lineage)
+    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" for pair in found}
+    with folder.local() as root:
+        for pair, comparison in found.items():
+            render(root / places[pair], contents_of(folder, measured, pair, comparison))
+        write_lineage(root, lineage_contents(folder, lineage, places))
+    return lineage
+
+
+def _write_comparison(folder: RunFolder, found: Comparison | Lineage) -> None:
+    write_text(folder.path("comparison.json"), json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
