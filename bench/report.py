@@ -1,7 +1,7 @@
 """How heavy is the report of a long run? 632 prompts (50 x 300 tokens) under two models, 32 layers of 32 heads.
 
 1. Write the report of `bench.synthetic`, and count its bytes.
-2. Open it in headless Chromium, if there is one, ``--repeats`` times: first paint, all scripts run, JavaScript's memory.
+2. Open it in headless Chromium, if there is one, ``--repeats`` times: first paint, page whole, memory of JavaScript.
 3. Go to each page, open a prompt, a head and a network, and search: how long until each is drawn.
 
 ``--report`` opens a report that is there already. Nothing else should run on the machine.

@@ -20,11 +20,11 @@ ERRORS = [
 ]
 TYPES = [
     *("AnnotationPlan", "ConceptChange", "ConceptPlan", "ConceptReading", "ConceptStudy"),
-    *("Attribution", "Checkpoint", "HeadChange", "HeadPlan", "HeadReading", "HeadStudy", "Message", "Plan", "Prompt"),
-    *("SalientMap", "Subject", "Vectors", "Words"),
+    *("Attribution", "Checkpoint", "HeadChange", "HeadPlan", "HeadReading", "HeadStudy", "Lineage", "Message", "Plan"),
+    *("Prompt", "SalientMap", "Subject", "Vectors", "Words"),
 ]
 WITHOUT_TORCH = [
-    *("score", "write_report", "read_prompts", "Attribution", "SalientMap"),
+    *("score", "write_report", "open_comparison", "Lineage", "read_prompts", "Attribution", "SalientMap"),
     *("export_labels", "import_labels", "label", "open_labels"),
     *("compare_concepts", "open_annotations", "open_concepts", "ConceptReading", "ConceptChange"),
     *("compare_heads", "open_heads", "load_words", "load_vectors", "HeadReading", "HeadChange"),
@@ -61,12 +61,13 @@ def test_all_is_what_type_checkers_see_and_what_is_served() -> None:
 
 
 def test_all_is_what_this_version_promises() -> None:
-    of_responses = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score", "write_report"]
+    of_responses = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score"]
+    of_runs = ["open_comparison", "write_report"]
     of_heads = ["compare_heads", "load_vectors", "load_words", "open_heads", "read_heads"]
     of_concepts = ["annotate", "compare_concepts", "open_annotations", "open_concepts", "read_concepts"]
     of_people = ["export_labels", "import_labels", "label", "open_labels"]
-    assert sorted([*of_responses, *of_heads, *of_concepts, *of_people, *TYPES, *ERRORS]) == aftertune.__all__
-    assert sorted([*of_responses, *of_heads, *of_concepts, *of_people]) == FUNCTIONS
+    assert sorted([*of_responses, *of_runs, *of_heads, *of_concepts, *of_people, *TYPES, *ERRORS]) == aftertune.__all__
+    assert sorted([*of_responses, *of_runs, *of_heads, *of_concepts, *of_people]) == FUNCTIONS
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -148,6 +149,7 @@ def test_the_errors_are_one_tree(name: str) -> None:
         ("HeadPlan", ["n_top", "n_pairs", "n_frequent", "n_draws", "seed", "layers", "min_coverage"]),
         ("score", ["maps", "prompts", "base", "tuned"]),
         ("read_prompts", ["source", "limit"]),
+        ("open_comparison", ["run", "verbs"]),
         ("write_report", ["run", "verbs"]),
     ],
 )

@@ -54,8 +54,12 @@ class Page(HTMLParser):
 
 
 def decode(side: dict) -> np.ndarray:
-    raw = zlib.decompress(base64.b64decode(side["levels"]))
-    return np.frombuffer(raw, np.uint8).reshape(len(side["prompt"]), len(side["response"]))
+    levels = [int(sign, 16) for sign in side["levels"]]
+    return np.array(levels, np.uint8).reshape(len(side["prompt"]), len(side["response"]))
+
+
+def unpack(block: str) -> dict:
+    return json.loads(zlib.decompress(base64.b64decode(json.loads(block))))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +94,7 @@ def test_blocks_decode_to_the_same_levels(page):
     pairs = pair_maps(sample_contents())
     assert len(pairs) == len(ODD_TEXTS)
     for number, pair in enumerate(pairs):
-        data = json.loads(page.blocks[f"p{number}"])
+        data = unpack(page.blocks[f"p{number}"])
         assert data["id"] == pair.id
         for side, salient in zip(data["sides"], (pair.base, pair.tuned), strict=True):
             assert (decode(side) == salient.levels).all()
@@ -101,7 +105,7 @@ def test_blocks_decode_to_the_same_levels(page):
 def test_odd_texts_are_shown_and_never_run(page, written):
     html = written.read_text("utf-8")
     assert "<script>alert" not in html and "<b>bold" not in html and "\x00" not in html and "\u202e" not in html
-    first = json.loads(page.blocks["p0"])["sides"][0]
+    first = unpack(page.blocks["p0"])["sides"][0]
     assert "".join(first["prompt"]) == ODD_TEXTS[0]
     assert "A base & its <tuned> child" in page.text
     assert "ontents.title }}" in page.text
@@ -164,7 +168,7 @@ def test_a_report_of_nothing_says_what_is_missing(tmp_path):
 
 def test_a_map_without_partner_or_row_is_still_shown(tmp_path):
     contents = sample_contents(maps=[make_map("alone", "tuned-model", "some text", 3)])
-    data = json.loads(Page(write_report(tmp_path, contents).read_text("utf-8")).blocks["p0"])
+    data = unpack(Page(write_report(tmp_path, contents).read_text("utf-8")).blocks["p0"])
     assert data["sides"][0] == {"role": "base", "missing": True}
     assert data["sides"][1]["score"] == "–"
 

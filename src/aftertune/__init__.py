@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aftertune.results.concepts import ConceptReading
     from aftertune.results.heads import HeadReading
     from aftertune.results.maps import SalientMap
-    from aftertune.saved import open_annotations, open_concepts, open_heads, write_report
+    from aftertune.saved import open_annotations, open_comparison, open_concepts, open_heads, write_report
     from aftertune.study import compare, score
     from aftertune.subject import Subject
     from aftertune.words import Vectors, Words, load_vectors, load_words
@@ -75,6 +75,7 @@ __all__ = [
     "load_vectors",
     "load_words",
     "open_annotations",
+    "open_comparison",
     "open_concepts",
     "open_heads",
     "open_labels",
@@ -107,7 +108,7 @@ _HOMES = {
     "aftertune.results.concepts": ("ConceptReading",),
     "aftertune.results.heads": ("HeadReading",),
     "aftertune.results.maps": ("SalientMap",),
-    "aftertune.saved": ("open_annotations", "open_concepts", "open_heads", "write_report"),
+    "aftertune.saved": ("open_annotations", "open_comparison", "open_concepts", "open_heads", "write_report"),
     "aftertune.study": ("compare", "score"),
     "aftertune.subject": ("Subject",),
     "aftertune.words": ("Vectors", "Words", "load_vectors", "load_words"),

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from aftertune.comparison.change import Comparison
 from aftertune.comparison.findings import describe
-from aftertune.comparison.lineage import Lineage, score_table, turned_table
-from aftertune.comparison.rows import Finding
-from aftertune.comparison.statistics import ALPHA
+from aftertune.comparison.lineage import Lineage, turned_table
+from aftertune.comparison.questions import Question, answer, is_shown, largest
+from aftertune.comparison.rows import Finding, Table2Row
 
 Row = dict[str, Any]
 
@@ -25,38 +26,31 @@ MEASURES = {
 
 def describe_lineage(lineage: Lineage) -> list[Finding]:
     """The findings on all models together; those of each pair are `describe` of its comparison."""
-    return [*_densities(lineage), *_steps(lineage), *_claims(lineage)]
+    densities = [_density(one) for one in lineage.comparisons if one.table2]
+    return [*answer(densities), *_steps(lineage), *_claims(lineage)]
 
 
-def _densities(lineage: Lineage) -> list[Finding]:
-    rows = score_table(lineage)
-    if not rows:
-        return []
-    decisive = rows[-1]  # the pooled one, where there are several data sets
-    return [
-        _density(one.base, one.tuned, row)
-        for one, row in zip(lineage.comparisons, decisive["pairs"], strict=True)
-        if row is not None
-    ]
+def _density(one: Comparison) -> Question:
+    row = one.table2[-1]  # the pooled one, where there are several data sets
+    return Question([largest(row.p_value, row.p_value_dealt)], lambda p: [_told(one.base, one.tuned, row, p[0])])
 
 
-def _density(base: str, tuned: str, row: Row) -> Finding:
-    where, p = f"From {base} to {tuned}", row["p_value_holm"]
-    evidence = {name: row[name] for name in ("difference", "difference_interval", "effect_size_g", "p_value_holm")}
-    evidence |= {"base": base, "tuned": tuned, "n_base": row["base"]["n"], "n_tuned": row["tuned"]["n"]}
-    if p is None:
+def _told(base: str, tuned: str, row: Table2Row, corrected: float | None) -> Finding:
+    where, shown = f"From {base} to {tuned}", is_shown(corrected)
+    evidence = {name: getattr(row, name) for name in ("difference", "difference_interval", "effect_size_g")}
+    evidence |= {"p_value_corrected": corrected, "n_base": row.base.n, "n_tuned": row.tuned.n}
+    if shown is None:
         sentence = f"{where}: a test needs two responses of each model that differ."
         return Finding(f"{where}: too little to compare", sentence, None, evidence)
-    is_shown = p < ALPHA
-    claim = "the instruction is used more densely" if is_shown else "no increase of the density shown"
-    interval = row["difference_interval"]
+    claim = "the instruction is used more densely" if shown else "no increase of the density shown"
+    interval = row.difference_interval
     between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     sentence = (
-        f"The score goes from {row['base']['mean']:.3f} to {row['tuned']['mean']:.3f}, a difference of "
-        f"{row['difference']:+.3f}{between}, g = {row['effect_size_g']:.2f}, on {row['base']['n']} and "
-        f"{row['tuned']['n']} responses; Welch's one-sided test gives p = {p:.2g}, corrected for all pairs of models."
+        f"The score goes from {row.base.mean:.3f} to {row.tuned.mean:.3f}, a difference of {row.difference:+.3f}"
+        f"{between}, g = {row.effect_size_g:.2f}, on {row.base.n} and {row.tuned.n} responses. By Welch's one-sided "
+        f"test and by dealing the scores out again, corrected for asking of all pairs of models, p = {corrected:.2g}."
     )
-    return Finding(f"{where}: {claim}", sentence, is_shown, evidence)
+    return Finding(f"{where}: {claim}", sentence, shown, evidence)
 
 
 def _steps(lineage: Lineage) -> list[Finding]:

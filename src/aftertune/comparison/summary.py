@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from aftertune.comparison.agreement import FAIR
 from aftertune.comparison.rows import Finding
 
-MOST, MOST_SHOWN = 6, 3
+MOST, MOST_SHOWN, NAMED = 6, 3, 5
 CHANGED = ("of word pairs changed", "Concepts: spaces turned")
 
 
@@ -49,7 +49,8 @@ def _sentence(finding: Finding) -> str:
 
 
 def _with_prompts(finding: Finding) -> str:
-    return f"{finding.headline}; look at {', '.join(id for _, id in finding.prompts[:5])}{_more(len(finding.prompts) - 5)}."
+    named = ", ".join(id for _, id in finding.prompts[:NAMED])
+    return f"{finding.headline}; look at {named}{_more(len(finding.prompts) - NAMED)}."
 
 
 def _more(n: int) -> str:

@@ -51,6 +51,19 @@ ANNOTATION_COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Level", "text", "level"),
         ("Words", "text", "words"),
     ],
+    "agreement": [
+        ("Model", "text", "model"),
+        ("Asked for", "text", "asked"),
+        ("Concepts", "count", "n_concepts"),
+        ("Repeats", "count", "n_repeats"),
+        ("Kappa", "number", "kappa"),
+    ],
+    "unparsed": [
+        ("Model", "text", "model"),
+        ("Step", "text", "step"),
+        ("Answers", "count", "n_asked"),
+        ("Unusable", "count", "n_unparsed"),
+    ],
 }
 
 

@@ -21,6 +21,8 @@ TITLES = {
     "words": "Tables 7 to 10. Words that rose and fell in the descriptions, by depth",
     "clearest": "Tables 4, 11 and 12. The concepts that are read most clearly",
     "trust": "How far to trust the annotator",
+    "agreement": "How far the annotator's repeats agree (Fleiss' kappa)",
+    "unparsed": "The annotator's unusable answers",
 }
 
 CAPTIONS = {

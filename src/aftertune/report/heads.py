@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.report.colours import ramp
 from aftertune.report.packing import packed, packed_words, rounded
 
 Heads = Mapping[str, Any]
@@ -26,7 +25,7 @@ def heads_view(heads: Heads, base: str, tuned: str) -> dict[str, Any]:
     """All that the page's part on heads draws from."""
     words = word_list(heads)
     return {
-        "grid": grid_of(heads) | {"models": {"base": base, "tuned": tuned}, "ramp": ramp()},
+        "grid": grid_of(heads) | {"models": {"base": base, "tuned": tuned}},
         "words": packed_words(words),
         "layers": {layer: packed(payload) for layer, payload in layer_payloads(heads, words).items()},
     }

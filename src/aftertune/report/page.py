@@ -32,7 +32,8 @@ from aftertune.report.figures import Spec, map_chart, pair_chart, shorten
 from aftertune.report.formats import HTML, PLAIN
 from aftertune.report.head_tables import AS_READ
 from aftertune.report.heads import heads_view
-from aftertune.report.prompts import PromptPair, pair_maps, side_of, to_script_json
+from aftertune.report.packing import packed
+from aftertune.report.prompts import PromptPair, pair_maps, rating_in_words, side_of, to_script_json
 from aftertune.report.render import to_svg, write_picture
 from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, columns_of, shown_rows, table_texts
 from aftertune.results.parts import write_text
@@ -42,6 +43,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 N_MAPS_DRAWN = 12
 LONGEST_FILE_ID = 80
 SNIPPET = 150
+ROLES = ("base", "tuned")
 DRAWN = ("figure6", "scores", "figure2", "figure8", "angles", "figure3", "figure7")
 IN_PAGE = ("table1", "table2", "table3", "rotation", "chance", "unmatched", "categories", "clearest")
 
@@ -88,9 +90,10 @@ def render_page(
             concepts=_concepts(contents),
             annotations=annotations_view(contents.annotations) if contents.annotations is not None else None,
             rows=rows,
+            rated={role: n for role in ROLES if (n := sum(row["ratings"][role] is not None for row in rows))},
             widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
             datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
-            payloads=[_payload(pair) for pair in pairs],
+            payloads=[packed(_payload(pair)) for pair in pairs],
             index=[visible(f"{pair.id} {pair.text}".lower()) for pair in pairs],
             texts=texts,
             settings=list(flatten(_settings(contents))),
@@ -184,7 +187,14 @@ def _list_row(number: int, pair: PromptPair) -> dict[str, Any]:
     names = [key for _, _, key in COLUMNS["instances"]]
     values = {name: row.get(name) for name in names} | {"id": pair.id, "dataset": pair.dataset}
     text = visible(" ".join(pair.text.split()))
-    return values | {"number": number, "snippet": shorten(text, SNIPPET)}
+    sides = {"base": pair.base, "tuned": pair.tuned}
+    return values | {
+        "number": number,
+        "snippet": shorten(text, SNIPPET),
+        "repetitive": [role for role in ROLES if row.get(f"repetitive_{role}")],
+        "ratings": {role: side.helpfulness if side is not None else None for role, side in sides.items()},
+        "followed": {role: rating_in_words(side) for role, side in sides.items()},
+    }
 
 
 def _payload(pair: PromptPair) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Which prompts does the report list, and what does the page need to draw one?
 
 1. `pair_maps` puts the two models' maps of one prompt together, in the order of the maps, with the comparison's row.
-2. `side_of` is one map as plain JSON data: readable tokens, the text between them, marks, densities, and the levels as
-   bytes, row by row, compressed (zlib) and written in base64, since most of them are 0.
+2. `side_of` is one map as plain JSON data: readable tokens, the text between them, marks, densities, and the levels
+   row by row, a sign each ("a" is 10), which becomes small when it is compressed.
 3. `to_script_json` writes such data so that nothing in it can end a script element.
 """
 
@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from aftertune.errors import RunError
 from aftertune.report.contents import ReportContents
-from aftertune.report.packing import encode_bytes
 from aftertune.results.maps import SalientMap
 from aftertune.results.readable import readable, visible
 
 Row = Mapping[str, Any]
+LEVEL_SIGNS = "0123456789a"
+LEAST_FOLLOWED = 2
 SCRIPT_SIGNS = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
@@ -39,6 +40,13 @@ class PromptPair:
         """The prompt as the user wrote it, with the template's own text left out."""
         salient = self.tuned or self.base
         return user_text(salient) if salient else ""
+
+
+def rating_in_words(salient: SalientMap | None) -> str:
+    """Whether a person found the instruction followed: rated at least `LEAST_FOLLOWED`, as in table 1."""
+    if salient is None or salient.helpfulness is None:
+        return "unrated"
+    return "followed" if salient.helpfulness >= LEAST_FOLLOWED else "not followed"
 
 
 def pair_maps(contents: ReportContents) -> list[PromptPair]:
@@ -103,7 +111,7 @@ def side_of(salient: SalientMap) -> dict[str, Any]:
         "user": _bits(salient.is_user),
         "instruction": _bits(salient.is_instruction),
         "density": [round(value, 2) for value in salient.density().tolist()],
-        "levels": encode_bytes(salient.levels),
+        "levels": "".join(LEVEL_SIGNS[level] for level in salient.levels.reshape(-1).tolist()),
     }
 
 

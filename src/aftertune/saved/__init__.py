@@ -2,7 +2,7 @@
 
 from aftertune.saved.asked import Asked, Verbs, read_asked
 from aftertune.saved.measured import remember_names
-from aftertune.saved.opened import open_annotations, open_concepts, open_heads
+from aftertune.saved.opened import open_annotations, open_comparison, open_concepts, open_heads
 from aftertune.saved.write import make_report, write_report
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Verbs",
     "make_report",
     "open_annotations",
+    "open_comparison",
     "open_concepts",
     "open_heads",
     "read_asked",

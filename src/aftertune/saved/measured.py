@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from aftertune.comparison.agreement import summarise_agreement
 from aftertune.comparison.change import Comparison, compare_maps, without_maps
+from aftertune.comparison.lineage import Lineage
 from aftertune.comparison.raters import rater_rows
 from aftertune.errors import RunError
 from aftertune.labelling.apply import labelled_maps
@@ -21,7 +23,7 @@ from aftertune.results.concepts import ConceptReading
 from aftertune.results.heads import HeadReading
 from aftertune.results.maps import SalientMap
 from aftertune.results.names import NAMES, display_names
-from aftertune.results.roles import BASE, TUNED, Pair, roles_of
+from aftertune.results.roles import BASE, TUNED, Pair, pairs_of, roles_of
 from aftertune.results.run import RunFolder
 from aftertune.saved.asked import Asked
 
@@ -73,6 +75,28 @@ def read_measured(folder: RunFolder) -> Measured:
             f"Nothing is measured yet in {folder.address}. Start the comparison again; it goes on where it stopped."
         )
     return measured
+
+
+def open_several(run: str | Path) -> RunFolder:
+    """The folder of a run of several models; raises `RunError` if there is none, or it holds one model."""
+    folder = RunFolder.open(run)
+    if len(roles_of(folder)) == 1:
+        raise RunError(f"{run} holds one model. A report is of two: give the folder of a comparison.")
+    return folder
+
+
+def compare_all(measured: Measured, asked: Asked) -> dict[Pair, Comparison]:
+    """The comparison of each model with its predecessor and with the first."""
+    return {pair: compare_pair(measured, pair, asked) for pair in pairs_of(list(measured.names))}
+
+
+def joined(found: Mapping[Pair, Comparison]) -> Comparison | Lineage:
+    """The comparison of two models, the lineage of more."""
+    comparisons = tuple(found.values())
+    if len(comparisons) == 1:
+        return comparisons[0]
+    first = comparisons[0].base
+    return Lineage((first, *(one.tuned for one in comparisons if one.base == first)), comparisons)
 
 
 def compare_pair(measured: Measured, pair: Pair, asked: Asked) -> Comparison:

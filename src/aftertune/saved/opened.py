@@ -4,11 +4,28 @@ from pathlib import Path
 
 import polars as pl
 
+from aftertune.comparison.change import Comparison
+from aftertune.comparison.lineage import Lineage
 from aftertune.errors import RunError
 from aftertune.results import annotation_parts, concept_parts, head_parts
 from aftertune.results.concepts import ConceptReading
 from aftertune.results.heads import HeadReading
 from aftertune.results.run import RunFolder
+from aftertune.saved.asked import Verbs, last_asked, read_asked
+from aftertune.saved.measured import compare_all, joined, open_several, read_measured
+
+
+def open_comparison(run: str | Path, verbs: Verbs = None) -> Comparison | Lineage:
+    """Compare what lies in the folder of a finished run, as its report does, and write nothing; needs no torch.
+
+    ``verbs`` are the words to ask about in heads, by default those of the last report. Returns the comparison of two
+    models, or the lineage of more.
+
+    Raises `RunError` if there is no run of several models, or not all of it is measured, and `WordError` for words
+    that can't be used.
+    """
+    folder = open_several(run)
+    return joined(compare_all(read_measured(folder), last_asked(folder) if verbs is None else read_asked(verbs)))
 
 
 def open_heads(run: str | Path, role: str = "model") -> HeadReading:

@@ -7,6 +7,7 @@
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from aftertune.comparison.change import Comparison
@@ -16,11 +17,11 @@ from aftertune.report import write_lineage
 from aftertune.report import write_report as render
 from aftertune.results.layout import write_maps
 from aftertune.results.parts import write_text
-from aftertune.results.roles import BASE, Pair, pairs_of
+from aftertune.results.roles import Pair
 from aftertune.results.run import RunFolder
 from aftertune.saved.asked import Asked, Verbs, last_asked, read_asked, remember_asked
 from aftertune.saved.contents import contents_of, lineage_contents
-from aftertune.saved.measured import Measured, compare_pair, read_measured
+from aftertune.saved.measured import Measured, compare_all, joined, open_several, read_measured
 
 PAIRS = "pairs"
 
@@ -34,9 +35,7 @@ def write_report(run: str | Path, verbs: Verbs = None) -> Comparison | Lineage:
     Raises `RunError` if there is no run, or a model's measurements are not complete, and `WordError` for words that
     can't be used.
     """
-    folder = RunFolder.open(run)
-    if BASE not in folder.read_json("run.json")["identity"]:
-        raise RunError(f"{run} holds one model. A report is of two: give the folder of a comparison.")
+    folder = open_several(run)
     if verbs is not None and not folder.exists("heads.json"):
         raise RunError(f"No heads are read in {run}, so no words can be asked about in them. Leave the verbs out.")
     return make_report(folder, None if verbs is None else read_asked(verbs))
@@ -45,32 +44,24 @@ def write_report(run: str | Path, verbs: Verbs = None) -> Comparison | Lineage:
 def make_report(folder: RunFolder, asked: Asked | None) -> Comparison | Lineage:
     """What `write_report` does, with words to ask about that are read already; None for those of the last time."""
     measured, asked = read_measured(folder), asked or last_asked(folder)
-    found = {pair: compare_pair(measured, pair, asked) for pair in pairs_of(list(measured.names))}
+    found = compare_all(measured, asked)
     if measured.heads:
         remember_asked(folder, asked)  # only now: words that can't be used are not asked about again
     if measured.maps:
         write_maps([one for maps in measured.maps.values() for one in maps], folder.path("maps.parquet"))
-    return _write_pair(folder, measured, found) if len(found) == 1 else _write_lineage(folder, measured, found)
-
-
-def _write_pair(folder: RunFolder, measured: Measured, found: dict[Pair, Comparison]) -> Comparison:
-    ((pair, comparison),) = found.items()
-    _write_comparison(folder, comparison)
-    with folder.local() as place:
-        render(place, contents_of(folder, measured, pair, comparison))
-    return comparison
-
-
-def _write_lineage(folder: RunFolder, measured: Measured, found: dict[Pair, Comparison]) -> Lineage:
-    lineage = Lineage(tuple(measured.names.values()), tuple(found.values()))
-    _write_comparison(folder, lineage)
-    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" for pair in found}
+    told = joined(found)
+    write_text(folder.path("comparison.json"), json.dumps(told.to_dict(), indent=2, ensure_ascii=False) + "\n")
     with folder.local() as root:
-        for pair, comparison in found.items():
-            render(root / places[pair], contents_of(folder, measured, pair, comparison))
-        write_lineage(root, lineage_contents(folder, lineage, places))
-    return lineage
+        _write_pages(root, folder, measured, found, told)
+    return told
 
 
-def _write_comparison(folder: RunFolder, found: Comparison | Lineage) -> None:
-    write_text(folder.path("comparison.json"), json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+def _write_pages(
+    root: Path, folder: RunFolder, measured: Measured, found: Mapping[Pair, Comparison], told: Comparison | Lineage
+) -> None:
+    is_lineage = isinstance(told, Lineage)
+    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if is_lineage else "." for pair in found}
+    for pair, comparison in found.items():
+        render(root / places[pair], contents_of(folder, measured, pair, comparison))
+    if isinstance(told, Lineage):
+        write_lineage(root, lineage_contents(folder, told, places))

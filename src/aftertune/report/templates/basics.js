@@ -13,12 +13,20 @@ async function inflate(base64) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/* A block of data that was compressed (JSON inside base64), opened once, when it is first asked for. */
-const opened = new Map();
+/* A block of data that was compressed (JSON inside base64), opened once, when it is first asked for. Blocks stand at
+   the end of the page, which may be read while the page is in use already. */
+const blocks = new Map();
 function unpacked(id) {
-  if (!opened.has(id)) opened.set(id, inflate(parsed(id)).then((bytes) => JSON.parse(new TextDecoder().decode(bytes))));
-  return opened.get(id);
+  if (!blocks.has(id)) blocks.set(id, unpack(id));
+  return blocks.get(id);
 }
+
+async function unpack(id) {
+  if (!control(id)) await whole;
+  return JSON.parse(new TextDecoder().decode(await inflate(parsed(id))));
+}
+
+const whole = document.readyState === "loading" ? new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve)) : Promise.resolve();
 
 function element(tag, className, text) {
   const made = document.createElement(tag);

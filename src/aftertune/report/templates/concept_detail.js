@@ -15,7 +15,8 @@ class ConceptDetail extends OpenedCell {
     const table = element("table", "components");
     table.append(this.heading((key) => this.sorter(key)), this.body);
     this.drawRows();
-    return [...this.beyond(), table, this.more, ...this.newOnes(fresh)];
+    const buttons = tableButtons(`components-${layer}-${expert}`, () => componentTable(networkName({ layer, expert }), [...this.components, ...fresh]));
+    return [...this.beyond(), buttons, table, this.more, ...this.newOnes(fresh)];
   }
 
   /* How many components have words beyond chance, and a tick that leaves only them. */
@@ -168,6 +169,16 @@ class ConceptDetail extends OpenedCell {
     return cell;
   }
 
+  kept() { return { ...super.kept(), ...(this.body ? { order: this.order, shown: this.shown, onlyBeyond: this.onlyBeyond } : {}) }; }
+
+  again(kept) {
+    super.again(kept);
+    if (!this.body || !kept.order) return;
+    if (kept.onlyBeyond) this.tick.checked = true;
+    Object.assign(this, { order: kept.order, shown: kept.shown, onlyBeyond: kept.onlyBeyond });
+    this.drawRows();
+  }
+
   /* Shows one component, however far down it stands; "new7" is the seventh tuned one. */
   reveal(rank) {
     if (this.onlyBeyond) this.tick.click();
@@ -183,4 +194,16 @@ class ConceptDetail extends OpenedCell {
   }
 }
 
-new ConceptDetail(conceptGrid, conceptData.models);
+/* Each base component with its best match; then, as "new", each tuned one that is the best match of none. */
+function componentTable(name, components) {
+  const sides = (key) => ROLES.map((role) => `${key}_${role}`), kept = ["rank", "match", "angle", "gap"];
+  const both = ({ base, tuned }, read = (value) => value) => [read(base), read(tuned)];
+  return {
+    title: `Components of ${name.toLowerCase()}`,
+    columns: ["kind", ...kept, ...sides("variance_share"), ...sides("words"), ...sides("p_chance"), ...sides("description")],
+    rows: components.map((one) => [
+      one.kind || "base", ...kept.map((key) => one[key]), ...one.shares, ...both(one, (words) => words.join("; ")),
+      ...both(one.chance, ({ p }) => p), ...both(one.descriptions),
+    ]),
+  };
+}

@@ -68,5 +68,3 @@ class ConceptSearch extends WordSearch {
     this.grid.detail.reveal(String(rank));
   }
 }
-
-const conceptSearch = new ConceptSearch(conceptGrid, conceptData.layers);

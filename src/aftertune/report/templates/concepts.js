@@ -1,6 +1,7 @@
 /* The strip of networks: layers across, their experts down, where there are any. */
 
 const conceptData = parsed("concept-strip");
+let conceptGrid = null, conceptSearch = null;
 const conceptExperts = conceptData.experts.length > 1;
 const degrees = (value) => `${value.toFixed(2)}°`, percent = (value) => `${(100 * value).toFixed(1)}%`;
 /* Parts a description into its words, which come at odd places, and what stands between them. */
@@ -23,22 +24,29 @@ function networkLines(network) {
   return [networkName(network), ...(lines.length ? lines : ["no component in either model"])];
 }
 
-const conceptGrid = new CellGrid("concept", {
-  cells: rowsOf(conceptData).map((network) => ({ ...network, words_changed: changed(network.words_kept), order_changed: changed(network.kept_in_order) })),
-  rows: conceptData.experts,
-  columns: conceptData.layers,
-  place: (network) => [network.expert, network.layer],
-  lines: networkLines,
-  rowName: (expert) => (conceptExperts ? `expert ${expert}` : ""),
-  noun: "network",
-  corner: "layer",
-  label: "Feed-forward networks by layer",
-  measures: {
-    mean_principal_angle: { name: "angle of the spaces", write: degrees },
-    mean_separated_angle: { name: "angle of well separated components", write: degrees },
-    mean_component_angle: { name: "angle of all components", write: degrees },
-    words_changed: { name: "share of words not kept", write: percent },
-    order_changed: { name: "share of components with another rank", write: percent },
-  },
-});
-conceptGrid.table.classList.toggle("strip", !conceptExperts);
+function drawConcepts() {
+  conceptGrid = new CellGrid("concept", {
+    cells: rowsOf(conceptData).map((network) => ({ ...network, words_changed: changed(network.words_kept), order_changed: changed(network.kept_in_order) })),
+    rows: conceptData.experts,
+    columns: conceptData.layers,
+    place: (network) => [network.expert, network.layer],
+    lines: networkLines,
+    rowName: (expert) => (conceptExperts ? `expert ${expert}` : ""),
+    noun: "network",
+    corner: "layer",
+    label: "Feed-forward networks by layer",
+    measures: {
+      mean_principal_angle: { name: "angle of the spaces", write: degrees },
+      mean_separated_angle: { name: "angle of well separated components", write: degrees },
+      mean_component_angle: { name: "angle of all components", write: degrees },
+      words_changed: { name: "share of words not kept", write: percent },
+      order_changed: { name: "share of components with another rank", write: percent },
+    },
+  });
+  conceptGrid.table.classList.toggle("strip", !conceptExperts);
+  new ConceptDetail(conceptGrid, conceptData.models);
+  conceptSearch = new ConceptSearch(conceptGrid, conceptData.layers);
+}
+
+drawings.networks = () => conceptGrid.toSvg();
+parts.concepts = gridPart("concept", drawConcepts, () => conceptGrid);

@@ -13,6 +13,9 @@ function saveBlob(blob, name) {
 
 function saveText(text, name, suffix) { saveBlob(new Blob([text], { type: `${TYPES[suffix]};charset=utf-8` }), `${name}.${suffix}`); }
 
+/* A text inside an SVG that is put together here. */
+const xml = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
+
 /* A figure is saved on white with its own dark text, whatever the page's colours are. What is no SVG in the page is
    drawn when it is saved, by the function that `drawings` has for it. */
 const drawings = {};

@@ -139,11 +139,11 @@ class CellGrid {
 
   toggle(key) { return this.opened === key ? this.close() : this.open(key); }
 
-  /* Resolves when the cell's contents are drawn; an opened one stays open. */
-  open(key) {
+  /* Resolves when the cell's contents are drawn; an opened one stays open. Quietly: the focus stays where it is. */
+  open(key, quietly = false) {
     if (this.opened === key) return this.opening;
     this.mark(key);
-    this.opening = this.detail.open(this.byKey.get(key), key);
+    this.opening = this.detail.open(this.byKey.get(key), key, quietly);
     return this.opening;
   }
 
@@ -169,17 +169,35 @@ class CellGrid {
 
   /* The grid as it is coloured now, as a picture on white in the colours of a light page. */
   toSvg() {
-    const size = 14, edge = 34, { rows, columns } = this;
+    const size = 14, edge = 34, { rows, columns } = this, colours = printColours();
     const text = (x, y, words) => `<text x="${x}" y="${y}" text-anchor="middle">${words}</text>`;
     const parts = rows.map((row, i) => text(edge / 2, edge + (i + 0.7) * size, row));
+    parts.push(`<text x="4" y="11">${xml(this.measures[this.measure].name)}</text>`);
     for (let i = 0; i < columns.length; i += columns.length > 16 ? 4 : 1) parts.push(text(edge + (i + 0.5) * size, edge - 6, columns[i]));
     for (const cell of this.cells) {
       const level = this.level(cell), [row, column] = this.place(cell);
       const x = edge + columns.indexOf(column) * size, y = edge + rows.indexOf(row) * size;
-      const fill = level === null ? "none" : level ? this.ramp[level - 1] : "#f2f3f4";
+      const fill = level === null ? "none" : level ? colours[level] : "#f2f3f4";
       parts.push(`<rect x="${x}" y="${y}" width="${size - 1}" height="${size - 1}" fill="${fill}"/>`);
     }
-    const [width, height] = [edge + columns.length * size + 4, edge + rows.length * size + 4];
+    const [width, height] = [Math.max(220, edge + columns.length * size + 4), edge + rows.length * size + 4];
     return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="Arial, sans-serif" font-size="9">${parts.join("")}</svg>`;
   }
+}
+
+/* A grid as a part of a page: an address names a cell of it, and a reload finds the cell that was open. */
+function gridPart(name, draw, gridOf) {
+  return {
+    draw,
+    opens: new RegExp(`^${name}-\\d+-\\d+$`),
+    open(address) {
+      const grid = gridOf(), key = address.slice(name.length + 1);
+      return grid.byKey.has(key) ? grid.open(key) : undefined;
+    },
+    kept: () => ({ opened: gridOf().opened, detail: gridOf().detail.kept() }),
+    async again({ opened, detail }) {
+      if (opened !== null) await gridOf().open(opened, true);
+      gridOf().detail.again(detail);
+    },
+  };
 }

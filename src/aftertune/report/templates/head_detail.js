@@ -3,7 +3,9 @@
 class HeadDetail extends OpenedCell {
   async parts(head) {
     const [words, layer] = await Promise.all([unpacked("head-words"), unpacked(`head-layer-${head.layer}`)]);
-    return [this.lists(this.pairs(layer.pairs[head.head], words)), ...this.examples(layer.neurons[head.head], words)];
+    const name = `head-${head.layer}-${head.head}`, pairs = this.pairs(layer.pairs[head.head], words);
+    const title = headed(element("h5", "", "Word pairs"), tableButtons(`${name}-pairs`, () => this.pairTable(head, pairs)));
+    return [title, this.lists(pairs), ...this.examples(head, layer.neurons[head.head], words)];
   }
 
   pairs(columns, words) {
@@ -13,6 +15,15 @@ class HeadDetail extends OpenedCell {
       base: { rank: columns.rank_base[i], neurons: columns.n_neurons_base[i] },
       tuned: { rank: columns.rank_tuned[i], neurons: columns.n_neurons_tuned[i] },
     }));
+  }
+
+  pairTable(head, pairs) {
+    const change = ({ base, tuned }) => (base.rank ? (tuned.rank ? "kept" : "lost") : "gained");
+    return {
+      title: `Word pairs of layer ${head.layer}, head ${head.head}`,
+      columns: ["word_a", "word_b", "change", ...ROLES.map((role) => `rank_${role}`), ...ROLES.map((role) => `neuron_pairs_${role}`)],
+      rows: pairs.map((pair) => [...pair.words, change(pair), ...["rank", "neurons"].flatMap((key) => ROLES.map((role) => pair[role][key] || null))]),
+    };
   }
 
   lists(pairs) {
@@ -52,12 +63,23 @@ class HeadDetail extends OpenedCell {
     return role === "base" ? `now ${pair.tuned.rank}` : `was ${pair.base.rank}`;
   }
 
-  examples(neurons, words) {
+  examples(head, neurons, words) {
     if (!neurons || !neurons.length) return [];
     const box = element("div", "neurons");
     box.append(...neurons.map((neuron) => this.example(neuron, words)));
     const note = "Word of the query → word of the key, with the cosine of their word vectors.";
-    return [element("h5", "", "Neuron pairs that changed most"), element("p", "facts", note), box];
+    const buttons = tableButtons(`head-${head.layer}-${head.head}-neuron-pairs`, () => this.exampleTable(head, neurons, words));
+    return [headed(element("h5", "", "Neuron pairs that changed most"), buttons), element("p", "facts", note), box];
+  }
+
+  exampleTable(head, neurons, words) {
+    const rows = neurons.flatMap((neuron) => Object.keys(CHANGES).flatMap((change) =>
+      neuron[change].map(([query, key, cosine]) => [neuron.neuron, neuron.distance, change, words[query], words[key], cosine])));
+    return {
+      title: `Neuron pairs of layer ${head.layer}, head ${head.head}`,
+      columns: ["neuron_pair", "distance", "change", "query_word", "key_word", "cosine"],
+      rows,
+    };
   }
 
   example(neuron, words) {
@@ -79,5 +101,3 @@ class HeadDetail extends OpenedCell {
     return line;
   }
 }
-
-new HeadDetail(headGrid, headData.models);

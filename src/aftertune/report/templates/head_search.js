@@ -35,5 +35,3 @@ class HeadSearch extends WordSearch {
     return [base, tuned, change > 0 ? `+${change}` : change < 0 ? `−${-change}` : "0"];
   }
 }
-
-const headSearch = new HeadSearch(headGrid, headData.layers);

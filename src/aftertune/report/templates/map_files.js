@@ -1,7 +1,6 @@
 /* A salient map as files: a picture on white in the colours of a light page, and every level as a table. */
 
 const MAP_CELL = 9, MOST_LABELLED = 120, LONGEST_LABEL = 20;
-const xml = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 
 /* What stands beside each token: its text, or every tenth place where there are too many. */
 function mapLabels(texts) {

@@ -14,7 +14,7 @@ class OpenedCell {
   }
 
   /* `parts` gives what stands below the title; where another cell is opened meanwhile, it is not shown. */
-  async open(cell, key) {
+  async open(cell, key, quietly) {
     this.wanted = cell;
     this.root.hidden = false;
     const parts = await this.parts(cell);
@@ -22,8 +22,18 @@ class OpenedCell {
     this.root.replaceChildren(this.title(cell), this.facts(cell), this.onlyChanged(), ...parts);
     this.root.dataset.drawn = key;
     this.highlight(this.fits);
+    if (quietly) return;
     this.root.querySelector("h4").focus({ preventScroll: true });
     this.root.scrollIntoView({ block: "nearest" });
+  }
+
+  /* What a reload finds again, and how. */
+  kept() { return { onlyChanged: this.root.classList.contains("changed-only") }; }
+
+  again({ onlyChanged }) {
+    this.root.classList.toggle("changed-only", onlyChanged);
+    const tick = this.root.querySelector(".only-changed");
+    if (tick) tick.checked = onlyChanged;
   }
 
   close() {
@@ -48,6 +58,7 @@ class OpenedCell {
   onlyChanged() {
     const label = element("label", "tick"), tick = element("input");
     tick.type = "checkbox";
+    tick.className = "only-changed";
     tick.checked = this.root.classList.contains("changed-only");
     tick.addEventListener("change", () => this.root.classList.toggle("changed-only", tick.checked));
     label.append(tick, " only what changed");

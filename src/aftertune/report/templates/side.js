@@ -104,9 +104,6 @@ class Side {
     this.clear();
   }
 
-  /* What a reload finds again: the token that stays lit. */
-  kept() { return this.pinned; }
-
   unselect() {
     if (!this.pinned) return;
     this.spans[this.pinned.kind][this.pinned.index].removeAttribute("aria-selected");

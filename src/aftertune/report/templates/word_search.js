@@ -50,8 +50,13 @@ class WordSearch {
     const table = element("table", "numbers"), head = element("tr");
     for (const name of this.columns) head.append(element("th", "", name));
     table.append(head, ...found.slice(0, MOST_ROWS).map((hit) => this.row(hit)));
-    const more = found.length - MOST_ROWS;
-    return more > 0 ? [table, element("p", "facts", `and ${more} more ${this.plural}, marked in the grid`)] : [table];
+    const more = found.length - MOST_ROWS, buttons = tableButtons(`${this.name}-search`, () => this.textTable(found));
+    return more > 0 ? [buttons, table, element("p", "facts", `and ${more} more ${this.plural}, marked in the grid`)] : [buttons, table];
+  }
+
+  textTable(found) {
+    const title = `${this.plural} with “${this.control("word").value.trim()}”`;
+    return { title, columns: this.columns, rows: found.map((hit) => [this.nameOf(hit), ...this.values(hit)]) };
   }
 
   row(hit) {

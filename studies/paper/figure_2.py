@@ -1,0 +1,9 @@
+"""Figure 2: how far the heads' word pairs lie apart, by depth.    python studies/paper/figure_2.py RUN"""
+
+from shown import show, table
+
+rows = table("figure2")
+show(
+    rows.select("level", "layers", "distance_mean", "distance_std", *[c for c in rows.columns if "permuted" in c]),
+    "figure2",
+)

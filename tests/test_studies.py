@@ -1,0 +1,53 @@
+"""Every script that reproduces a table or a figure of the paper, on a tiny pair."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import aftertune
+from head_files import save_head_files
+
+pytest_plugins = ("cli_fixtures",)
+PAPER = Path(__file__).resolve().parents[1] / "studies" / "paper"
+SCRIPTS = sorted(path.name for path in PAPER.glob("*.py") if path.name not in ("measure.py", "shown.py"))
+WORDS = ["cat", "mat", "text", "answer", "question", "rewrite", "sat", "the", "on", "input"]
+# What a tiny model may well not have, and the script then says so.
+MAY_LACK = {"tables_4_11_12.py", "figure_3.py", "tables_7_10.py", "table_3.py"}
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("paper")
+    files = save_head_files(folder)
+    rows = [
+        f'{{"prompt": "the cat sat {n}", "response": " on the mat. sat on", "helpfulness": {n}}}' for n in (1, 2, 3, 1)
+    ]
+    prompts = folder / "prompts.jsonl"
+    prompts.write_text("\n".join(rows), encoding="utf-8")
+    heads = aftertune.HeadStudy(str(files.words), str(files.vectors), plan=aftertune.HeadPlan(n_draws=1))
+    concepts = aftertune.ConceptStudy(WORDS, aftertune.ConceptPlan(6, 4))
+    aftertune.compare(base, tuned, folder / "run", prompts, aftertune.Plan(check=0), heads, concepts, device="cpu")
+    aftertune.annotate(folder / "run", "words")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_shows_its_table(
+    script: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script, str(run)])
+    monkeypatch.syspath_prepend(PAPER)
+    try:
+        runpy.run_path(str(PAPER / script))
+    except SystemExit as ended:
+        assert script in MAY_LACK and str(ended.code).startswith("There is no"), ended
+    else:
+        shown = capsys.readouterr().out
+        assert shown.startswith("|") and shown.count("\n") > 2
+
+
+def test_every_script_has_its_line_in_the_readme() -> None:
+    readme = (PAPER / "README.md").read_text("utf-8")
+    assert all(f"`{script}`" in readme for script in SCRIPTS)
