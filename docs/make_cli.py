@@ -21,7 +21,7 @@ Parameter = tuple[str, Any, Any, Any]
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = """# The command line
 
-<!-- Written by docs/make_cli.py; change aftertune/cli.py and run it again. -->
+<!-- Written by docs/make_cli.py; change aftertune/cli/ and run it again. -->
 
 Every command exits with 0 when it is done, with 2 and one message on standard error when the input is at fault, and
 with 130 when it is interrupted. Progress goes to standard error, so that `--json` leaves one JSON object on standard

@@ -30,6 +30,12 @@ def chromium(profile: Path) -> Iterator[Any]:
     found.quit()
 
 
+def visit(driver: Any, page: Path, address: str = "") -> None:
+    """Opens a report as if for the first time, at the part of it that an address names."""
+    driver.get("about:blank")
+    driver.get(f"{page.as_uri()}#{address}" if address else page.as_uri())
+
+
 def set_width(driver: Any, width: int) -> None:
     screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)

@@ -25,13 +25,14 @@ from aftertune.report.annotations import (
 )
 from aftertune.report.concepts import with_descriptions
 from report_annotation_samples import ODD, category_row, sample_annotations, spread
-from report_browser import chromium, fits, set_width
+from report_browser import chromium, fits, set_width, visit
 from report_concept_samples import component_row, sample_concepts
 from report_samples import sample_contents
 from test_report import Page
 from test_report_concepts import concepts_only, ids_of, unpack
 
 PARTS = ("annotations", "categories", "figure3", "figure7", "words", "clearest", "trust")
+TABLES = ("categories", "words", "clearest", "agreement", "unparsed")
 
 
 def annotated(**changes: Any) -> Any:
@@ -62,8 +63,9 @@ def test_files_are_all_there(written: Path, page: Page) -> None:
     figures = {path.name for path in (written.parent / "figures").iterdir()}
     assert {f"{name}.{suffix}" for name in ("figure3", "figure7") for suffix in ("svg", "png")} <= figures
     texts = json.loads(page.blocks["texts"])
-    assert all(set(texts[name]) == {"csv", "tex", "md"} for name in ("categories", "words", "clearest"))
-    assert all(set(texts[name]) == {"csv"} for name in ("figure3", "figure7", "agreement", "unparsed"))
+    assert all(set(texts[name]) == {"csv", "tex", "md"} for name in TABLES)
+    assert all(set(texts[name]) == {"csv"} for name in ("figure3", "figure7"))
+    assert "& Kappa" in texts["agreement"]["tex"] and "| Model | Step | Answers | Unusable |" in texts["unparsed"]["md"]
 
 
 def test_tables_5_and_6_have_shares_in_per_cent_and_every_p_value(tmp_path: Path) -> None:
@@ -265,7 +267,7 @@ def wait(driver: Any, holds: Callable[[Any], Any]) -> None:
 
 @pytest.mark.slow
 def test_the_search_finds_words_of_descriptions_and_marks_them(driver: Any, written: Path) -> None:
-    driver.get(written.as_uri())
+    visit(driver, written, "concepts")
     field = driver.find_element("id", "concept-word")
     field.send_keys("poet")
     wait(
@@ -284,7 +286,7 @@ def test_the_search_finds_words_of_descriptions_and_marks_them(driver: Any, writ
 
 @pytest.mark.slow
 def test_descriptions_stand_above_the_words_as_they_were_written(driver: Any, written: Path) -> None:
-    driver.get(written.as_uri())
+    visit(driver, written, "concepts")
     driver.execute_script("document.getElementById('concept-0-3').click()")
     wait(driver, lambda d: d.find_elements("css selector", "#concept-detail[data-drawn='0-3']"))
     shown = [line.text for line in driver.find_elements("css selector", "#concept-detail .description")]

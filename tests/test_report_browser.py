@@ -8,7 +8,7 @@ import pytest
 from aftertune.report import write_instance, write_report
 from aftertune.report.prompts import pair_maps
 from aftertune.results.view import render_instance
-from report_browser import chromium, fits
+from report_browser import chromium, fits, visit
 from report_samples import sample_contents
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -33,7 +33,7 @@ def report(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def page(driver, report):
-    driver.get(report.as_uri())
+    visit(driver, report, "prompts")
     yield driver
     assert [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
@@ -64,7 +64,7 @@ def test_no_sideways_scroll_at_1280(page):
 def test_a_prompt_to_look_at_opens_where_it_stands(driver, tmp_path):
     looked = {"headline": "Look", "sentence": "Here.", "significant": None, "evidence": {}}
     contents = sample_contents(findings=[looked | {"prompts": (("odd", "odd/3"),)}])
-    driver.get(write_report(tmp_path, contents, 0).as_uri())
+    visit(driver, write_report(tmp_path, contents, 0))
     driver.find_element(By.CSS_SELECTOR, "#look-at a").click()
     WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#detail-3[data-drawn]"))
     assert fits(driver)
@@ -85,8 +85,9 @@ def test_filter_by_sign_and_repetition(page):
     page.execute_script("document.getElementById('bigger').value = 'tuned'; filter()")
     assert shown(page) == [str(n) for n, row in enumerate(rows) if row["difference"] > 0]
     page.execute_script("document.getElementById('bigger').value = ''")
-    page.find_element(By.ID, "repetitive").click()
-    assert shown(page) == ["1"]
+    for value, expected in (("either", ["1"]), ("tuned", ["1"]), ("base", []), ("neither", list("02345"))):
+        page.execute_script("control('repetitive').value = arguments[0]; filter()", value)
+        assert shown(page) == expected
 
 
 def test_sorting_goes_down_then_up(page):

@@ -234,7 +234,7 @@ def test_a_page_of_concepts_alone(tmp_path: Path) -> None:
     assert "was not measured" in page.text and "Attention heads were not read" in page.text
     assert set(json.loads(page.blocks["texts"])) == {"rotation", "figure8", "chance", "networks", "unmatched"}
     links = [value for tag, name, value in page.attributes if tag == "a" and name == "href"]
-    assert links == ["#findings", "#findings", "#concepts", "#methods"]
+    assert links == ["#main", "#findings", "#concepts", "#methods"]
 
 
 def test_a_page_without_concepts_says_so(tmp_path: Path) -> None:

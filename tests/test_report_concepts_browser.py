@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aftertune.report import write_report
-from report_browser import chromium, fits, set_width
+from report_browser import chromium, fits, set_width, visit
 from report_concept_samples import expert_concepts, many_concepts, sample_concepts
 from report_head_samples import ODD_WORDS, sample_heads
 from report_samples import sample_contents
@@ -44,7 +44,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(driver: Any, report: Path) -> Iterator[Any]:
-    driver.get(report.as_uri())
+    visit(driver, report, "concepts")
     yield driver
     assert [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
@@ -118,10 +118,12 @@ def test_the_select_colours_by_words(page: Any) -> None:
     assert "50.0% (the largest)" in page.find_element(By.ID, "concept-scale").text
 
 
-def test_heads_and_concepts_live_on_one_page(page: Any) -> None:
-    page.execute_script("document.getElementById('head-0-1').click()")
+def test_heads_and_concepts_live_in_one_file(page: Any) -> None:
     open_network(page, "0-3")
-    WebDriverWait(page, 5).until(lambda d: d.find_element(By.ID, "head-detail").is_displayed())
+    page.execute_script("location.hash = 'head-0-1'")
+    WebDriverWait(page, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#head-detail[data-drawn]"))
+    page.execute_script("location.hash = 'concepts'")
+    WebDriverWait(page, 5).until(lambda d: d.find_element(By.ID, "concept-detail").is_displayed())
     assert page.find_element(By.ID, "head-0-1").get_attribute("aria-expanded") == "true"
     assert search(page, "code").startswith("code:") and not page.find_elements(By.CSS_SELECTOR, "button.head.hit")
 
@@ -166,7 +168,7 @@ def test_the_keyboard_moves_opens_and_closes(page: Any) -> None:
 
 
 def test_components_are_sorted_and_shown_fifty_at_a_time(driver: Any, large: Path) -> None:
-    driver.get(large.as_uri())
+    visit(driver, large, "concepts")
     open_network(driver, "0-1")
     assert len(rows(driver)) == 50 and ranks(driver) == list(range(1, N_MANY + 1))
     more = driver.find_element(By.CSS_SELECTOR, ".more button")
@@ -210,7 +212,7 @@ def test_a_found_component_is_jumped_to_and_its_word_stands_out(page: Any) -> No
 
 
 def test_a_component_far_down_is_shown_when_it_is_jumped_to(driver: Any, large: Path) -> None:
-    driver.get(large.as_uri())
+    visit(driver, large, "concepts")
     jump = "const done = arguments[0]; conceptSearch.open({ key: '0-1', rank: '77' }).then(done)"
     driver.execute_async_script(jump)
     assert focused(driver, "dataset.rank") == "77" and len(rows(driver)) == 100
@@ -251,7 +253,7 @@ def test_components_without_a_counterpart_stand_below(page: Any) -> None:
 
 
 def test_experts_have_a_row_each_and_a_dense_layer_among_them_one_cell(driver: Any, tmp_path: Path) -> None:
-    driver.get(write_concepts(tmp_path, expert_concepts()).as_uri())
+    visit(driver, write_concepts(tmp_path, expert_concepts()), "concepts")
     assert list(cells(driver)) == ["0-0", "0-1", "0-2", "1-0", "1-2", "2-0", "2-2"]
     assert open_network(driver, "1-2").find_element(By.TAG_NAME, "h4").text == "Layer 2, expert 1"
     assert words_of(rows(driver)[0], "tuned") == [("gained", "+other3")]
@@ -283,7 +285,7 @@ def test_a_page_of_any_width_scrolls_down_only(driver: Any, large: Path, tmp_pat
     try:
         set_width(driver, width)
         for path in (large, write_concepts(tmp_path, many_concepts(48, 2, 50))):
-            driver.get(path.as_uri())
+            visit(driver, path, "concepts")
             open_network(driver, "0-1")
             assert fits(driver)
     finally:

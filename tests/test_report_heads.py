@@ -163,7 +163,7 @@ def test_a_page_of_heads_alone_has_no_section_on_prompts(tmp_path: Path) -> None
     assert "Honesty check" not in page.text and "Importance" not in page.text
     assert set(json.loads(page.blocks["texts"])) == {"table3", "figure2", "heads"}
     links = [value for tag, name, value in page.attributes if tag == "a" and name == "href"]
-    assert links == ["#findings", "#findings", "#heads", "#methods"]
+    assert links == ["#main", "#findings", "#heads", "#methods"]
 
 
 def test_a_page_without_heads_says_so(tmp_path: Path) -> None:

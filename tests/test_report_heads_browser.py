@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aftertune.report import write_report
-from report_browser import chromium, fits, set_width
+from report_browser import chromium, fits, set_width, visit
 from report_head_samples import ODD_WORDS, many_heads, sample_heads
 from report_samples import sample_contents
 
@@ -35,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(driver: Any, report: Path) -> Iterator[Any]:
-    driver.get(report.as_uri())
+    visit(driver, report, "heads")
     yield driver
     assert [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
 
@@ -204,7 +204,7 @@ def test_downloads_of_the_grid(page: Any, report: Path) -> None:
 def test_many_heads_scroll_in_their_own_box_at_most(driver: Any, tmp_path: Path, n_heads: int) -> None:
     heads = many_heads(2, n_heads, 10, 100)
     path = write_report(tmp_path, sample_contents(heads=heads, comparison=None, maps=[], check=None))
-    driver.get(path.as_uri())
+    visit(driver, path, "heads")
     box = "const b = document.querySelector('.head-box'); return b.scrollWidth > b.clientWidth"
     assert fits(driver) and driver.execute_script(box) == (n_heads > 64)
     try:

@@ -22,11 +22,11 @@ function unpacked(id) {
 }
 
 async function unpack(id) {
-  if (!control(id)) await whole;
+  if (!control(id)) await arrived;
   return JSON.parse(new TextDecoder().decode(await inflate(parsed(id))));
 }
 
-const whole = document.readyState === "loading" ? new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve)) : Promise.resolve();
+const arrived = document.readyState === "loading" ? new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve)) : Promise.resolve();
 
 function element(tag, className, text) {
   const made = document.createElement(tag);

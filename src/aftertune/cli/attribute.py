@@ -1,0 +1,124 @@
+"""The command on one prompt under one model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import aftertune
+from aftertune.cli.app import app
+from aftertune.cli.options import (
+    Adapter,
+    Device,
+    Dtype,
+    Json,
+    MaxNew,
+    Model,
+    Remote,
+    Removal,
+    Revision,
+    Route,
+    Template,
+)
+from aftertune.errors import RunError
+
+if TYPE_CHECKING:
+    from aftertune.results.attribution import Attribution
+
+
+@app.command()
+def attribute(
+    model: Model,
+    prompt: Annotated[str, typer.Option(help="The prompt's text.")],
+    response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
+    route: Route = "auto",
+    unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
+    removal: Removal = "zeroed",
+    check: Annotated[bool, typer.Option("--check", help="Also hold the first order against removal itself.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
+    adapter: Adapter = None,
+    template: Template = "raw",
+    max_new_tokens: MaxNew = 300,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    revision: Revision = None,
+    trust_remote_code: Remote = False,
+    as_json: Json = False,
+) -> None:
+    """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
+    if out is not None:
+        _check_out(out)
+    checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
+    found = aftertune.attribute(
+        checkpoint,
+        prompt,
+        response,
+        route,
+        unit,
+        template=template,
+        removal=removal,
+        check=check,
+        max_new_tokens=max_new_tokens,
+    )
+    if out is not None:
+        _write_attribution(out, found)
+    if as_json:
+        typer.echo(json.dumps(_plain(found), ensure_ascii=False))
+    else:
+        _show_attribution(found, out)
+
+
+def _plain(found: "Attribution") -> dict[str, Any]:
+    row = found.to_row()
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in row.items()} | {
+        "levels": found.levels().tolist(),
+        "density": found.density().tolist(),
+    }
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a place that can't be written before the model is loaded, not after it has worked."""
+    from aftertune.results.parts import must_be_writable
+
+    allowed = (".json", ".html", ".svg", ".png", ".parquet")
+    if out.suffix not in allowed:
+        given = f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
+        raise RunError(f"{out} {given}. Name the file {', '.join(allowed[:-1])} or {allowed[-1]}.")
+    must_be_writable(out)
+
+
+def _write_attribution(out: Path, found: "Attribution") -> None:
+    from aftertune.report.instance import write_instance
+    from aftertune.results.parts import write_text
+
+    if out.suffix == ".json":
+        write_text(out, json.dumps(_plain(found), ensure_ascii=False) + "\n")
+    elif out.suffix == ".parquet":
+        found.save(out)
+    else:
+        write_instance(out, found.to_map("attribution"), found.importance, found.probability)
+
+
+def _show_attribution(found: "Attribution", out: Path | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from aftertune.results.sparsify import DENSITY_THRESHOLD
+
+    console = Console()
+    console.print(Text(f"Response: {found.response}"))
+    table = Table("prompt " + found.unit, "density", "most important for", box=None)
+    for token, density, row in zip(found.prompt_tokens, found.density(), found.levels(), strict=True):
+        order = (-row.astype(int)).argsort(kind="stable")[:5]
+        top = [found.response_tokens[index] for index in order if row[index] > DENSITY_THRESHOLD]
+        table.add_row(Text(repr(token)[1:-1]), f"{density:.2f}", Text(" | ".join(repr(t)[1:-1] for t in top)))
+    console.print(table)
+    if found.agreement:
+        console.print(
+            f"First order against removal ({found.agreement.removal}): rank correlation "
+            f"{found.agreement.spearman:.2f}, same top unit for {found.agreement.top1:.0%} of response tokens."
+        )
+    if out is not None:
+        console.print(Text(f"Written: {out}"))

@@ -1,0 +1,142 @@
+"""Commands by which chat models and people say what they see in a run: annotated concepts, labelled responses."""
+
+import json
+import sys
+from contextlib import ExitStack
+from functools import cache, partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import aftertune
+from aftertune.cli.app import app
+from aftertune.cli.options import Json
+from aftertune.errors import AnnotationError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from aftertune.annotation.estimate import Estimate
+
+
+@app.command()
+def annotate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of aftertune concepts, or of a comparison.")],
+    server: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of an OpenAI-compatible server (its key in OPENAI_API_KEY), local:MODEL (a chat model loaded "
+            "here), or words[:VECTORS] (a baseline by word vectors)."
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The server's name of the model that annotates.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each concept is described.")] = 5,
+    components: Annotated[int | None, typer.Option(min=1, help="Only the first N of each feed-forward layer.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Most requests at a time.")] = 8,
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after so many; started again, go on.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before requests are sent.")] = False,
+    templates: Annotated[
+        str | None, typer.Option(help="Folder with your own description.txt, tasks.txt, level.txt or cases.json.")
+    ] = None,
+    structured: Annotated[
+        str, typer.Option(help="Answers held to a JSON schema by the server: auto, on, off.")
+    ] = "auto",
+    export: Annotated[str | None, typer.Option(help="Write the concepts for a person: .csv or .jsonl.")] = None,
+    import_: Annotated[str | None, typer.Option("--import", help="Read back such a file, filled in.")] = None,
+    rater: Annotated[str | None, typer.Option(help="With --import: who filled it in.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Annotate the concepts of RUN: what do their words share, which tasks do they serve, at which linguistic level?
+
+    An interrupted annotation goes on where it stopped when the same command is given again; no answer is paid twice.
+    """
+    from aftertune.annotation import AnnotationPlan, export_concepts, import_annotations
+    from aftertune.annotation import annotate as ask
+    from aftertune.progress import shown_progress
+
+    if sum(given is not None for given in (server, export, import_)) != 1 or (import_ is None) != (rater is None):
+        raise AnnotationError("Give one of --server, --export FILE, or --import FILE with --rater NAME.")
+    if export is not None:
+        n_lists = export_concepts(run, export, components)
+        typer.echo(json.dumps({"lists": n_lists}) if as_json else f"Written: {export}, {n_lists} lists of words")
+        return
+    if import_ is not None and rater is not None:
+        _show_annotations(import_annotations(run, import_, rater), run, as_json)
+        return
+    plan = AnnotationPlan(repeats, components, concurrency, max_requests, templates, structured)
+    with ExitStack() as stack:
+        bars = cache(lambda: stack.enter_context(shown_progress()))  # only after the question, which they would hide
+        found = ask(
+            run, str(server), model, plan, confirm=partial(_confirm, yes=yes), progress=lambda *step: bars()(*step)
+        )
+    _show_annotations(found, run, as_json)
+
+
+@app.command()
+def label(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a comparison.")],
+    rater: Annotated[
+        str | None, typer.Option(help="Who labels, so that several can; with --export only this rater's labels.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the page; by default a free one.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the page's address.")] = False,
+    import_: Annotated[
+        str | None, typer.Option("--import", help="Take the spans and ratings of a prompt file as --rater's labels.")
+    ] = None,
+    export: Annotated[str | None, typer.Option(help="Write the labels as a prompt file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Open a page on this machine to mark the instructions of RUN and to rate its responses 1 to 4.
+
+    Every action is on disk at once; end with Ctrl-C, and go on with the same command.
+    """
+    if import_ is not None and (export is not None or rater is None):
+        raise AnnotationError("--import needs --rater NAME, and no --export. Say whose labels they are.")
+    if import_ is not None and rater is not None:
+        done = {"actions": aftertune.import_labels(run, import_, rater)}
+    elif export is not None:
+        done = {"prompts": aftertune.export_labels(run, export, rater)}
+    else:
+        tell = partial(typer.echo, err=True)
+        labels = aftertune.label(run, rater or "rater", port or 0, not no_browser, lambda page: tell(f"Open {page}"))
+        done = {"responses": len(labels.ratings), "prompts": len(labels.spans)}
+    _show_labels(done, run, export, as_json)
+
+
+def _confirm(expected: "Estimate", yes: bool) -> bool:
+    typer.echo(str(expected), err=True)
+    return yes or not sys.stdin.isatty() or typer.confirm("Start?", err=True)
+
+
+def _show_annotations(found: "pl.DataFrame", run: str, as_json: bool) -> None:
+    from aftertune.results.annotation_parts import recall_annotations
+    from aftertune.results.annotations import are_copies
+    from aftertune.results.run import RunFolder
+
+    about = recall_annotations(RunFolder.open(run)) or {}
+    if as_json:
+        typer.echo(json.dumps(about | {"annotations": found.to_dicts()}, ensure_ascii=False))
+        return
+    for (role,), rows in found.partition_by("role", as_dict=True, maintain_order=True).items():
+        told = rows["description"].is_not_null().sum()
+        unparsed = (rows["unparsed"].list.len() > 0).sum()
+        typer.echo(
+            f"{role}: {told:,} of {rows.height:,} annotations tell a concept; {unparsed:,} had unusable answers."
+        )
+        if are_copies(rows):
+            typer.echo(f"{role}: no repeat differs from another; the annotator does not sample, so they tell nothing.")
+    typer.echo(f"Written: {run.rstrip('/')}/annotations/{about['annotator']['name']}/annotations.parquet")
+    if "base" in set(found["role"]):
+        typer.echo(f"In the report: aftertune report {run}")
+
+
+def _show_labels(done: dict[str, int], run: str, export: str | None, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(done))
+    elif export is not None:
+        typer.echo(f"Written: {export}, {done['prompts']} prompts with labels")
+    elif "actions" in done:
+        typer.echo(f"Taken over: {done['actions']} labels\nIn the report: aftertune report {run}")
+    else:
+        typer.echo(f"{done['responses']} responses rated, {done['prompts']} prompts marked, all on disk")
+        typer.echo(f"In the report: aftertune report {run}")
