@@ -102,6 +102,7 @@ def test_other_weights_under_the_same_name(cli: CommandLine, tuned: Path, prompt
 def test_damaged_part(
     cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path, finished: Path, kind: str, size: int
 ) -> None:
+    cli.succeeds("compare", base, tuned, "--run", run, "--prompts", prompts, *QUICK)  # settings.yaml is there then
     part = run / kind / "base" / "p3.parquet"
     part.write_bytes(part.read_bytes()[:size])
     if kind == "responses":
@@ -117,6 +118,7 @@ def test_damaged_part(
 def test_disk_that_is_full_while_parts_are_written(
     cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path, finished: Path
 ) -> None:
+    cli.succeeds("compare", base, tuned, "--run", run, "--prompts", prompts, *QUICK)
     gone = run / "attribution/tuned/p2.parquet"
     gone.unlink()
     with pytest.MonkeyPatch.context() as patch:

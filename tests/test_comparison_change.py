@@ -29,7 +29,7 @@ def test_the_comparison_is_plain_json() -> None:
     comparison = compare_maps([*group("base", [1, 2, 3, 4]), *rated], "base", "tuned")
     data = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
     inside = {"heads", "concepts", "annotations"}
-    tables = {"table1", "table2", "table2_answered", "figure6", "instances", "agreement"}
+    tables = {"table1", "table2", "table2_answered", "figure6", "instances", "agreement", "raters"}
     assert set(data) == {"base", "tuned"} | tables | inside and {data[name] for name in inside} == {None}
     assert data["table1"][0]["followed"] == pytest.approx(
         {"n": 2, "mean": (score_of(9) + score_of(2)) / 2, "std": (score_of(9) - score_of(2)) / 2}

@@ -106,4 +106,5 @@ def test_options_of_the_tuned_go_with_them_in_their_order(cli: CommandLine, plac
     given = ("compare", *places, "--run", "run", "--prompts", prompts, *QUICK)
     message = cli.refuses(*given, "--tuned-name", "one")
     assert "--tuned-name is given 1 times for 2 tuned checkpoints" in message
-    assert "From tuned to other" in cli.succeeds(*given, "--tuned-name", "", "--tuned-name", "other")
+    cli.succeeds(*given, "--tuned-name", "", "--tuned-name", "other")
+    assert json.loads(Path("run/comparison.json").read_text("utf-8"))["names"] == ["base", "tuned", "other"]

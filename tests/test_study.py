@@ -76,7 +76,7 @@ def test_the_report_comes_again_from_the_saved_run(pair: Path, compared) -> None
 
 def test_a_finished_run_is_not_computed_again(pair: Path, compared) -> None:
     seen: list[str] = []
-    assert run(pair, "run", progress=lambda what, *_: seen.append(what)) == compared and seen == []
+    assert run(pair, "run", progress=lambda what, *_: seen.append(what)) == compared and set(seen) == {"report"}
 
 
 @pytest.mark.usefixtures("compared")

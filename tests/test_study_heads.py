@@ -111,7 +111,7 @@ def test_a_finished_run_is_not_read_again(base: Path, tuned: Path, files: HeadFi
     before, seen = snapshot(run), list[str]()
     plan = aftertune.HeadPlan(seed=3)
     compare(base, tuned, run, files, plan, progress=lambda what, *_: seen.append(what))
-    assert seen == [] and snapshot(run) == before
+    assert set(seen) == {"report"} and snapshot(run) == before
 
 
 def test_verbs_change_table3_only_and_are_remembered(base: Path, tuned: Path, files: HeadFiles, run: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_run_goes_on_with_more_layers_and_shows_those_asked_for(
     assert all(path.stat().st_mtime_ns == time for path, time in before.items()), "a layer was read again"
     seen.clear()
     again = heads_of(compare(base, tuned, run, files, progress=lambda what, done, _: seen.append((what, done))))
-    assert again.layers == (0,) and not seen
+    assert again.layers == (0,) and {what for what, _ in seen} == {"report"}
     assert heads_of(aftertune.write_report(run)).layers == aftertune.open_heads(run, "tuned").layers == (0,)
 
 

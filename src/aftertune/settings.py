@@ -87,10 +87,12 @@ def keeping_settings(progress: Progress, run: str, text: str) -> Progress:
     def tell(what: str, done: float, total: float) -> None:
         nonlocal kept
         if not kept and not what.endswith("loading"):  # a run begins with the first file after that
-            from aftertune.results.parts import write_text
+            from aftertune.results.parts import is_text, write_text
             from aftertune.results.run import RunFolder
 
-            write_text(RunFolder.open(run).path(FILE), text)
+            place = RunFolder.open(run).path(FILE)
+            if not is_text(place, text):
+                write_text(place, text)
             kept = True
         progress(what, done, total)
 

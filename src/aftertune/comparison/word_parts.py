@@ -79,7 +79,9 @@ def distances_without(base: pl.DataFrame, tuned: pl.DataFrame, place: Names, par
     left = every.join(_touched(pairs, place, parts), on=[*place, "part"], how="left").fill_null(0)
     n, kept = pl.col("n") - pl.col("n_touched"), pl.col("kept") - pl.col("kept_touched")
     rest = left.filter(n > 0).select(*place, "part", distance=1 - kept / n)
-    return rest.group_by(*HEAD, "part").agg(pl.col("distance").mean()).sort(*HEAD, "part")
+    # In one order, so that the same lists give the same mean to its last bit.
+    means = rest.sort(*place, "part").group_by(*HEAD, "part", maintain_order=True).agg(pl.col("distance").mean())
+    return means.sort(*HEAD, "part")
 
 
 def excess_test(
@@ -89,8 +91,8 @@ def excess_test(
 
     Frames are those of `distances_without`. Both are None without a distance for each part, or where all are alike.
     """
-    both = observed.join(control, on=[*HEAD, "part"], suffix="_control").drop_nulls()
-    beyond = both.group_by("part").agg(excess=(pl.col("distance") - pl.col("distance_control")).mean())
+    both = observed.join(control, on=[*HEAD, "part"], suffix="_control").drop_nulls().sort("part", *HEAD)
+    beyond = both.group_by("part", maintain_order=True).agg(excess=(pl.col("distance") - pl.col("distance_control")).mean())
     without = beyond["excess"].to_numpy()
     if excess is None or len(without) < N_PARTS or np.ptp(without) <= ROUNDING:
         return None, None

@@ -128,6 +128,15 @@ def remove_strays(folder: str | Path) -> None:
                 system.rm(found)
 
 
+def is_text(address: str, text: str) -> bool:
+    """Whether a file is there and holds this very text."""
+    try:
+        with fsspec.open(address, "r", encoding="utf-8") as file:
+            return bool(file.read() == text)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def is_partial(path: str) -> bool:
     """Whether a path is that of an unfinished file."""
     return bool(PARTIAL.search(path))

@@ -166,7 +166,7 @@ class RunFolder:
             )
 
     def _is_occupied(self) -> bool:
-        return any(not is_partial(name) for name in self.names())
+        return any(not is_partial(self.path(name)) for name in self.names())
 
 
 @contextmanager

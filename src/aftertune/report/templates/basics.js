@@ -35,6 +35,13 @@ function element(tag, className, text) {
   return made;
 }
 
+/* A heading of a table that a script draws. */
+function columnHead(text) {
+  const cell = element("th", "", text);
+  cell.scope = "col";
+  return cell;
+}
+
 function shortText(text) {
   const one = text.replace(/\n/g, "↵").replace(/\t/g, "⇥");
   return one.trim() ? one.trim() : one.length ? (one.includes("↵") || one.includes("⇥") ? one : "␣") : "◦";

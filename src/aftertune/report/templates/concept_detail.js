@@ -35,7 +35,7 @@ class ConceptDetail extends OpenedCell {
     if (!fresh.length) return [];
     const table = element("table", "components new"), body = element("tbody");
     body.append(...fresh.map((component) => this.row(component)));
-    table.append(this.heading((key) => element("th", "", SORTS[key].name)), body);
+    table.append(this.heading((key) => columnHead(SORTS[key].name)), body);
     const note = "Each stands beside the base component that is nearest to it, which has another best match.";
     return [element("h5", "", `Tuned components that are the best match of none: ${fresh.length}`), element("p", "facts", note), table];
   }

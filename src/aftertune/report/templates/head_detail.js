@@ -39,7 +39,7 @@ class HeadDetail extends OpenedCell {
     side.setAttribute("aria-label", `${this.models[role]} (${role})`);
     if (!own.length) { side.append(element("p", "none", "This model has no pair here.")); return side; }
     const head = element("tr"), box = element("div", "head-rows");
-    for (const name of ["rank", "pair", "neuron pairs", "change"]) head.append(element("th", "", name));
+    for (const name of ["rank", "pair", "neuron pairs", "change"]) head.append(columnHead(name));
     table.append(head, ...own.map((pair) => this.row(role, other, pair)));
     box.tabIndex = 0;
     box.setAttribute("role", "region");
