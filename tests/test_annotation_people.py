@@ -162,6 +162,7 @@ def test_the_command_annotates_through_a_server(cli: CommandLine, run: Path) -> 
         assert ended.code == 0 and "At most 18 requests are left (6 descriptions, 12 tasks and levels)" in ended.err
         assert ended.out.splitlines() == [
             "model: 4 of 6 annotations tell a concept; 0 had unusable answers.",
+            "model: no repeat differs from another; the annotator does not sample, so they tell nothing.",
             f"Written: {run}/annotations/m/annotations.parquet",
         ]
         told = json.loads(cli.succeeds(*command, "--json"))

@@ -63,11 +63,13 @@ class Comparison(Result):
     def tables(self) -> dict[str, pl.DataFrame]:
         """All tables by name: ``table1, table2, table2_answered, figure6, instances``, and those of the parts.
 
-        The parts are ``heads``, ``concepts`` and ``annotations``; what was not compared has no tables. Columns are
-        those of the rows (`aftertune.comparison.rows`), a mean, an interval or a control in columns of their own:
+        ``raters`` is among them where people labelled the run. The parts are ``heads``, ``concepts`` and
+        ``annotations``; what was not compared has no tables. Columns are those of the rows
+        (`aftertune.comparison.rows`), a mean, an interval or a control in columns of their own:
         ``base_mean, difference_interval_low``.
         """
         kinds = {"table1": Table1Row, "table2": Table2Row, "table2_answered": Table2Row, "figure6": Figure6Row}
+        kinds |= {"raters": RaterRow} if self.raters else {}
         own = {name: frame_of(getattr(self, name), kind) for name, kind in kinds.items()}
         parts = (part.tables() for part in (self.heads, self.concepts, self.annotations) if part is not None)
         return own | {"instances": self.to_polars()} | {name: one for part in parts for name, one in part.items()}

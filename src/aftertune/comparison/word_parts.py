@@ -92,7 +92,8 @@ def excess_test(
     Frames are those of `distances_without`. Both are None without a distance for each part, or where all are alike.
     """
     both = observed.join(control, on=[*HEAD, "part"], suffix="_control").drop_nulls().sort("part", *HEAD)
-    beyond = both.group_by("part", maintain_order=True).agg(excess=(pl.col("distance") - pl.col("distance_control")).mean())
+    mean_excess = (pl.col("distance") - pl.col("distance_control")).mean()
+    beyond = both.group_by("part", maintain_order=True).agg(excess=mean_excess)
     without = beyond["excess"].to_numpy()
     if excess is None or len(without) < N_PARTS or np.ptp(without) <= ROUNDING:
         return None, None
