@@ -40,7 +40,7 @@ def main() -> None:
         token = driver.find_elements(By.CSS_SELECTOR, "#detail-10 .side.tuned .response .t")[1]
         ActionChains(driver).move_to_element(token).perform()
         driver.save_screenshot(str(folder / "report.png"))
-        driver.execute_script("document.getElementById(arguments[0]).click()", HEAD)
+        driver.get(f"{report.as_uri()}#{HEAD}")
         WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#head-detail[data-drawn]"))
         driver.set_window_size(1280, 1500)
         driver.execute_script("document.getElementById('every-head').scrollIntoView()")

@@ -51,7 +51,7 @@ class WordSearch {
     for (const name of this.columns) head.append(columnHead(name));
     table.append(head, ...found.slice(0, MOST_ROWS).map((hit) => this.row(hit)));
     const more = found.length - MOST_ROWS, buttons = tableButtons(`${this.name}-search`, () => this.textTable(found));
-    return more > 0 ? [buttons, table, element("p", "facts", `and ${more} more ${this.plural}, marked in the grid`)] : [buttons, table];
+    return more > 0 ? [table, element("p", "facts", `and ${more} more ${this.plural}, marked in the grid`), buttons] : [table, buttons];
   }
 
   textTable(found) {
