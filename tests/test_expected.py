@@ -206,13 +206,13 @@ def test_the_forecast_is_corrected_by_what_was_measured() -> None:
     clock.now = 4
     assert forecast.seconds_left == 76 and forecast.share_done == pytest.approx(4 / 80)
     clock.now = 20
-    forecast.tell("base: loading", 1, 1)  # took twice the expected time, so everything may
-    assert forecast.seconds_left == 60 + 20 + 60
+    forecast.tell("base: loading", 1, 1)  # took twice the expected time: the other will, heads perhaps a little longer
+    assert forecast.seconds_left == pytest.approx(30 * 90 / 80 + 20 + 30 * 90 / 80)
     forecast.tell("base: heads", 0, 3)
     clock.now = 35
     forecast.tell("base: heads", 1, 3)
-    # Two thirds are left: of a whole that is 60 by the expectation and 45 by the first third, which counts a third.
-    assert forecast.seconds_left == pytest.approx(2 / 3 * (2 / 3 * 60 + 1 / 3 * 45) + 20 + 60)
+    # Two thirds are left: of a whole that is 33.75 by the expectation and 45 by the first third, which counts a third.
+    assert forecast.seconds_left == pytest.approx(2 / 3 * (2 / 3 * 33.75 + 1 / 3 * 45) + 20 + 45)
     clock.now = 65
     forecast.tell("base: heads", 3, 3)
     assert forecast.seconds_left == pytest.approx(20 + 45), "loading by loading, heads by heads"

@@ -1,6 +1,8 @@
 """How much is done, and how long will the rest take?  Expected times, corrected by those that were measured.
 
-1. A stage's expected time is multiplied by how far stages of its kind were off so far, or else by all stages' factor.
+1. A stage's expected time is multiplied by how far stages of its kind were off so far, the share of the present one
+   included. Of a kind that did not come yet, by how far all were off, as if those to come were to take what was
+   expected: a long loading says little of what follows.
 2. In the present stage, what the finished share took counts the more the larger that share is.
 """
 
@@ -44,7 +46,8 @@ class Forecast:
     def seconds_left(self) -> float:
         """The seconds that all stages will still take."""
         later = [name for name in self._expected if name not in self._took and name != self._now]
-        return self._left_of_now() + sum(self._expected[name] * self._factor(name) for name in later)
+        seen = self._seen()
+        return self._left_of_now() + sum(self._expected[name] * self._factor(name, seen) for name in later)
 
     @property
     def seconds_over(self) -> float:
@@ -65,17 +68,25 @@ class Forecast:
     def _left_of_now(self) -> float:
         if self._now not in self._expected:
             return 0.0
-        expected, share = self._expected[self._now] * self._factor(self._now), self._share
+        share = self._share
+        expected = self._expected[self._now] * self._factor(self._now, self._took)
         at_step = self._at_step - self._since
         whole = (1 - share) * expected + at_step  # (1 - share) of the expectation, share of what was measured
         return max((1 - share) * whole - (self._clock() - self._at_step), 0.0)
 
-    def _factor(self, name: str) -> float:
-        """How many times the expected time stages like ``name`` took; 1 while nothing is known."""
-        alike = [one for one in self._took if _kind(one) == _kind(name)] or list(self._took)
-        expected = sum(self._expected[one] for one in alike)
-        measured = sum(self._took[one] for one in alike)
-        return min(max(measured / expected, 1 / MOST_OFF), MOST_OFF) if expected else 1.0
+    def _seen(self) -> dict[str, float]:
+        """The time that every stage took, or would take if it went on as the present one."""
+        if self._now not in self._expected or not self._share:
+            return self._took
+        return self._took | {self._now: (self._at_step - self._since) / self._share}
+
+    def _factor(self, name: str, seen: Mapping[str, float]) -> float:
+        """How many times the expected time stages like ``name`` take, by those that were ``seen``."""
+        alike = [one for one in seen if _kind(one) == _kind(name)]
+        others = [] if alike else [one for one in self._expected if one not in seen]
+        took = sum(seen[one] for one in alike or seen) + sum(self._expected[one] for one in others)
+        expected = sum(self._expected[one] for one in [*(alike or seen), *others])
+        return min(max(took / expected, 1 / MOST_OFF), MOST_OFF) if expected else 1.0
 
 
 def _kind(name: str) -> str:
