@@ -6,7 +6,6 @@ file. Paths are taken as on the command line, from the folder in which it is cal
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import version
 from inspect import unwrap
 from pathlib import Path
 from types import NoneType, UnionType
@@ -70,6 +69,8 @@ def settled(ctx: typer.Context) -> dict[str, Any]:
 
 def as_yaml(settings: Mapping[str, Any]) -> str:
     """A settings file; the versions that made the run are told in a comment."""
+    from importlib.metadata import version
+
     import yaml
 
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aftertune.comparison.lineage import Lineage
 
 
-@app.command()
+@app.command(short_help="Tables 1 and 2 from maps made elsewhere.")
 def score(
     maps: Annotated[Path, typer.Argument(metavar="MAPS", help="Parquet file of maps.")],
     prompts: Annotated[str, typer.Option(help="The prompts the maps were made of, with spans and ratings.")],
@@ -28,7 +28,7 @@ def score(
     tell(aftertune.score(maps, prompts, base, tuned), as_json)
 
 
-@app.command()
+@app.command(short_help="Write the report of a saved run again.")
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     verbs: Verbs = None,
@@ -38,7 +38,7 @@ def report(
     tell(aftertune.write_report(run, verbs), as_json, run=run)
 
 
-@app.command()
+@app.command(short_help="Compare the pair that comes with Aftertune.")
 def demo(
     run: Annotated[str, typer.Option(help="Folder that keeps the run and its report.")] = "runs/demo",
     as_json: Json = False,

@@ -12,6 +12,7 @@ app = typer.Typer(
     help="What did tuning change inside this language model?",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help, at once: to draw it with rich takes as long as all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aftertune.results.attribution import Attribution
 
 
-@app.command()
+@app.command(short_help="Attribute one response to its prompt.")
 def attribute(
     model: Model,
     prompt: Annotated[str, typer.Option(help="The prompt's text.")],

@@ -35,7 +35,7 @@ from aftertune.settings import as_yaml, keeping_settings, settled
 from aftertune.subject import run_name
 
 
-@app.command()
+@app.command(short_help="Compare checkpoints: responses, heads, layers.")
 def compare(
     context: typer.Context,
     base: Annotated[str, typer.Argument(metavar="BASE", help=f"The model before tuning: {CHECKPOINT}.")],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aftertune.annotation.estimate import Estimate
 
 
-@app.command()
+@app.command(short_help="Have the concepts of a run described.")
 def annotate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of aftertune concepts, or of a comparison.")],
     server: Annotated[
@@ -72,7 +72,7 @@ def annotate(
     _show_annotations(found, run, as_json)
 
 
-@app.command()
+@app.command(short_help="Mark instructions and rate responses by hand.")
 def label(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a comparison.")],
     rater: Annotated[

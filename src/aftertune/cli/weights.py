@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aftertune.results.heads import HeadReading
 
 
-@app.command()
+@app.command(short_help="Read a model's heads as word pairs.")
 def heads(
     model: Model,
     run: RunOfOne,
@@ -64,7 +64,7 @@ def heads(
         _show_heads(found, run, find)
 
 
-@app.command()
+@app.command(short_help="Read a model's layers as directions with words.")
 def concepts(
     model: Model,
     run: RunOfOne,
