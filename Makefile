@@ -24,6 +24,7 @@ bench: .venv/bench ## Ours beside Inseq, Captum and plain loops, in one run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.heads
 	$(BIN)/python -m bench.concepts
+	$(BIN)/python -m bench.report
 
 docs: .venv/docs ## The documentation as a site
 	$(BIN)/mkdocs build --strict --site-dir site

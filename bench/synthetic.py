@@ -20,6 +20,7 @@ ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "的一是不了人我在有他这中
 N_KEPT, N_PAIRS, N_NEAREST = 0.7, 100, 15
 SPREAD = {"n": 300, "mean": 0.9, "std": 0.4}
 INTERVAL = (0.1, 0.3)
+LEVELS = ("head", "neuron pair")
 
 
 def contents(
@@ -114,9 +115,6 @@ def heads(generator: Generator, words: list[str], n_layers: int, n_heads: int) -
         **{"n_with_vector": len(words), "words_source": "random letters", "vectors_source": "random numbers"},
         **{"layers": tuple(range(n_layers)), "n_heads": n_heads, "settings": {}},
     }
-
-
-LEVELS = ("head", "neuron pair")
 
 
 def figure2_row(level: str, layers: str) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def test_a_cell_of_the_map_lights_both(page):
     cells = side.find_element(By.CSS_SELECTOR, "canvas.cells")
     width, height = cells.size["width"] / salient.n_response, cells.size["height"] / salient.n_prompt
     across, down = (3.5 - salient.n_response / 2) * width, (2.5 - salient.n_prompt / 2) * height
-    ActionChains(page).scroll_to_element(cells).move_to_element_with_offset(cells, int(across), int(down)).perform()
+    page.execute_script("arguments[0].scrollIntoView({ block: 'center' })", cells)
+    ActionChains(page).move_to_element_with_offset(cells, int(across), int(down)).perform()
     lit = side.find_elements(By.CSS_SELECTOR, ".t.on")
     assert [span.get_attribute("data-index") for span in lit] == ["2", "3"]
     assert f"level {salient.levels[2, 3]} of 10" in page.find_element(By.ID, "tip").text

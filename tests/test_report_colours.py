@@ -1,6 +1,6 @@
 """Are the colours readable: text against its ground, and models and data sets apart for the colour-blind?
 
-1. Contrast of text is at least 4.5 to 1 (WCAG 2, level AA) on every ground, in both schemes.
+1. Contrast is at least 4.5 to 1 for text and 3 to 1 for marks (WCAG 2, level AA) on every ground, in both schemes.
 2. Colours that stand for different things lie far apart in CIE L*a*b* as normal eyes, protanopes and deuteranopes see
    them (matrices of Machado, Oliveira and Fernandes, 2009, in linear RGB).
 """
@@ -36,7 +36,7 @@ TO_XYZ = np.array(
 )
 WHITE = TO_XYZ.sum(axis=1)
 TEXTS, GROUNDS = ("ink", "soft", "faint", "base", "tuned", "good", "accent"), ("paper", "card", "wash")
-LEAST_CONTRAST, LEAST_DISTANCE = 4.5, 25.0
+LEAST_CONTRAST, LEAST_CONTRAST_OF_MARKS, LEAST_DISTANCE = 4.5, 3.0, 25.0
 # The first level whose text is written in the colour "on deep".
 FIRST_DEEP = {"light": 7, "dark": 5}
 
@@ -100,6 +100,23 @@ def test_text_stands_out_from_every_level(name: str, ends: Any) -> None:
 )
 def test_what_differs_looks_different(codes: list[str], eyes: str) -> None:
     assert nearest(codes, eyes) > LEAST_DISTANCE
+
+
+def on_dark_pages(code: str) -> str:
+    """A figure's colour as a dark page brightens it."""
+    (times,) = re.findall(r"\.drawing svg \{ filter: brightness\(([\d.]+)\); \}", STYLE)
+    parts = [min(255, round(float(times) * int(code[at : at + 2], 16))) for at in (1, 3, 5)]
+    return "#" + "".join(f"{part:02x}" for part in parts)
+
+
+@pytest.mark.parametrize(
+    "codes", [colours.MODELS, colours.DATASETS, ANGLES, LISTS], ids=["models", "sets", "angles", "lists"]
+)
+def test_marks_stand_out_from_the_page_and_stay_apart_when_it_is_dark(codes: list[str]) -> None:
+    brightened = [on_dark_pages(code) for code in codes]
+    assert min(contrast(code, scheme("light")["card"]) for code in codes) >= LEAST_CONTRAST_OF_MARKS
+    assert min(contrast(code, scheme("dark")["card"]) for code in brightened) >= LEAST_CONTRAST_OF_MARKS
+    assert min(nearest(brightened, eyes) for eyes in EYES) > LEAST_DISTANCE
 
 
 @pytest.mark.parametrize("eyes", EYES)

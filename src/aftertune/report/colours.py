@@ -15,7 +15,7 @@ Rgb = tuple[int, int, int]
 BASE = "#1f77b4"
 TUNED = "#d4600a"
 # Any two of six lie more than 30 apart in CIE L*a*b*, also as protanopes and deuteranopes see them.
-DATASETS = ["#3434f4", "#57a509", "#384875", "#09a57e", "#3494f4", "#055705"]
+DATASETS = ["#57a509", "#3434f4", "#09a57e", "#384875", "#3494f4", "#055705"]
 GREY = "#8a8f98"
 MODELS = [BASE, TUNED, "#09a57e", "#3434f4", "#8b3d23", "#2b4e5a"]
 DASHES = [[1, 0], [6, 3], [2, 2], [10, 3, 2, 3], [4, 1], [1, 3]]

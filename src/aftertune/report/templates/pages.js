@@ -103,6 +103,7 @@ function startPages() {
   history.scrollRestoration = "manual";
   document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); focusOn(headingOf(currentPage)); });
   window.addEventListener("hashchange", follow);
+  // From here on clicks are answered; bench/report.py asks when that was.
   performance.mark("answers");
   window.addEventListener("beforeprint", () => pages.forEach(drawPage));
   for (const kind of ["input", "change", "click", "keyup", "scroll"]) document.addEventListener(kind, keepSoon, { passive: true });

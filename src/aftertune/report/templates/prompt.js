@@ -1,9 +1,11 @@
 /* One prompt, both models side by side: text, response and salient map of each. */
 
-/* Resolves to the sides that are drawn, null for one that is missing. */
+/* Resolves to the sides that are drawn, null for one that is missing. Maps are drawn last, for they measure the page,
+   which costs most where a text is long. */
 async function drawPrompt(stage, data) {
   const sides = [];
   for (const [number, side] of data.sides.entries()) sides.push(await drawSide(stage, { ...side, id: data.id }, number));
+  for (const side of sides) side?.map.draw();
   stage.dataset.drawn = "1";
   return sides;
 }
@@ -20,6 +22,5 @@ async function drawSide(stage, side, number) {
   const importance = side.importance ? new Float32Array((await inflate(side.importance)).buffer) : null;
   const made = new Side(root, side, levels, importance, `${stage.id}-${number}`);
   grids.add(made.map);
-  made.map.draw();
   return made;
 }

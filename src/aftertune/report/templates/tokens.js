@@ -12,7 +12,6 @@ function fillToken(span, text) {
 
 function tokenBox(kind, texts, label, ids) {
   const box = element("div", `tokens ${kind}`);
-  box.dir = "auto";
   box.tabIndex = 0;
   box.setAttribute("role", "listbox");
   box.setAttribute("aria-label", label);
@@ -27,23 +26,27 @@ function tokenBox(kind, texts, label, ids) {
   return { box, spans };
 }
 
+/* All at once, and its direction last: the browser looks for that again with every piece that is added. */
+function fill(box, pieces) {
+  box.append(...pieces);
+  box.dir = "auto";
+}
+
 function promptBox(side, ids) {
   const { box, spans } = tokenBox("prompt", side.prompt, `Prompt tokens, ${side.model}`, `${ids}p`);
   const top = side.density.reduce((most, value) => Math.max(most, value), 0) || 1;
   spans.forEach((span, n) => {
-    if (side.gaps[n]) box.append(side.gaps[n]);
     span.style.setProperty("--density", (side.density[n] / top).toFixed(2));
     span.classList.toggle("template", side.user[n] === "0");
     span.classList.toggle("instruction", side.instruction[n] === "1");
-    box.append(span);
   });
-  if (side.gaps[spans.length]) box.append(side.gaps[spans.length]);
+  fill(box, [...spans.flatMap((span, n) => (side.gaps[n] ? [side.gaps[n], span] : [span])), side.gaps[spans.length] ?? ""]);
   return { box, spans };
 }
 
 function responseBox(side, ids) {
   const made = tokenBox("response", side.response, `Response tokens, ${side.model}`, `${ids}r`);
-  made.box.append(...made.spans);
+  fill(made.box, made.spans);
   return made;
 }
 
