@@ -13,7 +13,8 @@ WEAK = Finding("The maps hardly agree with removing tokens", "numbers", None, {"
 GOOD = Finding("The maps roughly agree with removing tokens", "numbers", None, {"spearman_mean": 0.3})
 HEADS = Finding("Heads: 9.0% of word pairs changed, no more than in lists of arbitrary words", "numbers", False)
 SPACES = Finding("Concepts: spaces turned by 0.17° on average", "numbers", None)
-PROMPTS: Any = Finding("The tuned model ignores 7 of 9 prompts", "numbers", None, prompts=tuple(("d", f"p{n}") for n in range(7)))
+IGNORED: Any = tuple(("d", f"p{n}") for n in range(7))
+PROMPTS = Finding("The tuned model ignores 7 of 9 prompts", "numbers", None, prompts=IGNORED)
 
 
 def test_without_a_claim_it_says_so_and_what_that_does_not_mean() -> None:
