@@ -128,7 +128,8 @@ def test_every_file_of_a_run_is_documented(finished: Path) -> None:
 def as_documented(parts: tuple[str, ...]) -> str:
     """How the page names a file: by its folder, or with the prompt's id or the first layer and model of many."""
     if parts[0] in ("heads", "concepts"):
-        return "/".join(parts) if parts[1] == "words" else f"{parts[0]}/{parts[1]}/base/layer-000.parquet"
+        own = "cosines" if parts[1] == "chance" else "layer-000"
+        return "/".join(parts) if parts[1] == "words" else f"{parts[0]}/{parts[1]}/base/{own}.parquet"
     if len(parts) == 3:
         return f"{parts[0]}/{parts[1]}/ID.parquet"
     return parts[0] if len(parts) == 1 else f"{parts[0]}/"

@@ -19,12 +19,14 @@ Row = Mapping[str, Any]
 # Below this kappa there is commonly said to be too little agreement to conclude from.
 TENTATIVE = 0.667
 TOO_MANY_UNUSABLE = 0.1
+BUILT_IN = {"words": "The baseline by word vectors", "people": "People"}
 
 
 def annotations_view(annotations: Annotations) -> dict[str, Any]:
     """All that the page's part on annotations says in words, and its lists of words."""
-    facts = ("annotator", "is_weak", "n_concepts", "n_left_out")
+    facts = ("is_weak", "n_concepts", "n_left_out")
     return {name: annotations[name] for name in facts} | {
+        "annotator": BUILT_IN.get(annotations["annotator"], annotations["annotator"]),
         "doubts": " ".join(doubts(annotations)),
         "within_chance": chance_sentence(annotations),
         "repeats": repeats_phrase(annotations["n_repeats_base"], annotations["n_repeats_tuned"]),

@@ -42,6 +42,7 @@ class ReportContents:
     """All that one report shows; ``maps`` are of both models, each map's ``model`` is ``base`` or ``tuned``.
 
     ``removal`` is "zeroed" or "deleted" where the maps are of removal itself, None where they are of the first order.
+    ``summary`` has the few sentences that matter most, of the ``findings``.
     ``comparison`` is None where prompts were not measured (there are no maps then), ``heads`` where attention heads
     were not read, ``concepts`` where feed-forward layers were not. ``heads`` has the tables of `HEAD_REQUIRED` as rows,
     those of `HEAD_FRAMES` as polars frames, and the `HEAD_FACTS`; ``concepts`` has the tables of `CONCEPT_REQUIRED` as
@@ -63,6 +64,7 @@ class ReportContents:
     maps: list[SalientMap]
     check: dict[str, Any] | None = None
     removal: str | None = None
+    summary: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     heads: dict[str, Any] | None = None

@@ -35,6 +35,7 @@ class LineageContents:
     ``pairs`` are the compared names, ``places`` where the report of each lies from here. ``tables`` has rows by name:
     ``table2, turned, instances``; with a "model" in every row ``table1, figure3, figure6, figure7, figure8``; with a
     "pair" ``figure2, table3, rotation``. What was not measured has no rows.
+    ``summary`` has the few sentences that matter most.
     """
 
     title: str
@@ -43,6 +44,7 @@ class LineageContents:
     places: tuple[str, ...]
     findings: list[dict[str, Any]]
     tables: Mapping[str, Rows]
+    summary: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
 

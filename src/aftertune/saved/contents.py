@@ -19,6 +19,7 @@ from aftertune.comparison.lineage import (
     turned_table,
 )
 from aftertune.comparison.lineage_findings import describe_lineage
+from aftertune.comparison.summary import summarise
 from aftertune.report import LineageContents, ReportContents
 from aftertune.results.annotation_parts import recall_annotations
 from aftertune.results.roles import Pair
@@ -34,11 +35,13 @@ def contents_of(folder: RunFolder, measured: Measured, pair: Pair, comparison: C
     settings = record["identity"]["settings"]
     heads, concepts, named = comparison.heads, comparison.concepts, comparison.annotations
     maps = [one for role in pair for one in measured.maps.get(role, [])]
+    findings = describe(comparison)
     return ReportContents(
         title=f"What tuning changed: {comparison.base} and {comparison.tuned}",
         base=comparison.base,
         tuned=comparison.tuned,
-        findings=[asdict(finding) for finding in describe(comparison)],
+        findings=[asdict(finding) for finding in findings],
+        summary=summarise(findings),
         comparison=comparison.to_dict() if maps else None,
         maps=maps,
         check=comparison.agreement,
@@ -60,12 +63,14 @@ def lineage_contents(folder: RunFolder, lineage: Lineage, places: Mapping[Pair, 
     record = folder.read_json("run.json")
     of_models = {"table1": "", "figure6": "", "figure8": "concepts", "figure3": "annotations", "figure7": "annotations"}
     of_pairs = {"figure2": "heads", "table3": "heads", "rotation": "concepts"}
+    findings = describe_lineage(lineage)
     return LineageContents(
         title=f"What each stage of tuning changed: {', '.join(lineage.names)}",
         models=lineage.names,
         pairs=tuple((one.base, one.tuned) for one in lineage.comparisons),
         places=tuple(f"{place}/report.html" for place in places.values()),
-        findings=[asdict(finding) for finding in describe_lineage(lineage)],
+        findings=[asdict(finding) for finding in findings],
+        summary=summarise(findings),
         tables={"table2": score_table(lineage), "turned": turned_table(lineage), "instances": instance_rows(lineage)}
         | {table: rows_of_models(lineage, part, table) for table, part in of_models.items()}
         | {table: rows_of_pairs(lineage, part, table) for table, part in of_pairs.items()},
