@@ -143,7 +143,7 @@ def test_memory_that_is_too_small_for_one_is_an_error(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(forward, "vmap", lambda _: fail)
     with pytest.raises(AttributionError, match="one direction at a time"):
-        aftertune.attribute(load(), PROMPT, RESPONSE, route="forward")
+        aftertune.attribute(load("gpt2"), PROMPT, RESPONSE, route="forward")
 
 
 @pytest.mark.parametrize(("family", "experts"), [("qwen2", "eager"), ("mixtral", "grouped_mm")])

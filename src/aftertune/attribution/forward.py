@@ -3,7 +3,8 @@
 Question: how does p(y_m) change, for every m at once, when the embeddings of one unit are scaled by (1 + a)?
 Section 4.1: I[n, m] = dp(y_m)/dE[x_n] . E[x_n] is that derivative at a = 0.
 1. One plain pass: states at the response positions, p(y_m) and its gradient g_m by the state (head.py).
-2. For a chunk of units: the tangent is the unit's own embedding, 0 elsewhere; one JVP through the layers.
+2. For a chunk of units: the tangent is the unit's own embedding, 0 elsewhere; one JVP through the layers, by
+   `torch.func` for any model, or as it is written out in `llama` for models of that build.
 3. I[n, m] = <g_m, dh_m>.  Nothing is stored for a backward pass, so memory is bounded by the chunk.
 """
 
@@ -14,6 +15,7 @@ from torch.func import jvp, vmap
 from aftertune.attribution.batch import Batch
 from aftertune.attribution.chunks import fitting, in_chunks
 from aftertune.attribution.head import predict
+from aftertune.attribution.llama import push_of
 from aftertune.models.backbone import Backbone
 
 
@@ -23,14 +25,17 @@ def forward_importance(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor
     def states(embeds: Tensor) -> Tensor:
         return batch.at_responses(backbone.states(embeds))
 
-    def rows(start: int, stop: int) -> Tensor:
-        def push(tangent: Tensor) -> Tensor:
-            change: Tensor = jvp(states, (batch.embeds,), (tangent,))[1]
-            return (gradient * change.to(gradient.dtype)).sum(-1)
+    def push(tangents: Tensor) -> Tensor:
+        found: Tensor = vmap(lambda tangent: jvp(states, (batch.embeds,), (tangent,))[1])(tangents)
+        return found
 
-        return vmap(push)(batch.mask(start, stop) * batch.embeds)
+    def rows(start: int, stop: int) -> Tensor:
+        change = pushed(batch.mask(start, stop) * batch.embeds)
+        return (gradient * change.to(gradient.dtype)).sum(-1)
 
     with torch.no_grad():
-        p, gradient = predict(backbone, states(batch.embeds), batch.targets)
+        plain = states(batch.embeds)
+        p, gradient = predict(backbone, plain, batch.targets)
+        pushed = push_of(backbone, batch, plain) or push
         chunks = in_chunks(batch.n_units, fitting(backbone, batch), rows)
         return torch.cat([found for _, _, found in chunks]).movedim(0, 1), p
