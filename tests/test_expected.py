@@ -64,6 +64,14 @@ def test_attribution_by_hand() -> None:
     assert costs.attribution(SIZE, 4, 0, "forward") == Cost()
 
 
+def test_forward_mode_that_is_written_out_moves_less() -> None:
+    moved = costs.BYTES_OF_ATTENTION_WRITTEN_OUT * 600 + costs.BYTES_OF_STATE_WRITTEN_OUT * 240
+    around = Cost(seconds=costs.SECONDS_OF_CHUNK * 2)
+    size = replace(SIZE, architecture="llama")
+    close(costs.attribution(size, 4, 7, "forward", 4), replace(PASS, moved=moved) * 4 + LOGITS * 3 + around)
+    assert costs.attribution(size, 4, 7, "reverse") == costs.attribution(SIZE, 4, 7, "reverse")
+
+
 def test_removal_computes_half_of_the_prompt_again() -> None:
     shorter = costs.passed_again(SIZE, 8)
     around = Cost(seconds=costs.SECONDS_OF_CHUNK * 2)

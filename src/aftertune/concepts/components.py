@@ -4,8 +4,8 @@
 2. The eigenvectors of the covariance of its rows, those of largest eigenvalue first, in float64: eigenvectors of like
    eigenvalues mix by rounding errors over the gap between them.
 
-On the CPU step 2 takes less than half of the time that a product and `eigh` take where n is a small part of d_model,
-since half of the covariance is enough (it is symmetric), and only the n first eigenvectors are turned back:
+On the CPU, where n is a small part of a large d_model, step 2 takes about half of the time that a product and `eigh`
+take, since half of the covariance is enough (it is symmetric), and only the n first eigenvectors are turned back:
 a. The covariance C, one triangle of it.
 b. Reflections Q that leave C tridiagonal: C = Q T Q'.
 c. The eigenvalues of T are those of C, its eigenvectors those of C once turned by Q.
@@ -20,6 +20,7 @@ from scipy.linalg import blas, lapack
 from torch import Tensor
 
 BLOCK = 64  # columns that LAPACK reflects together
+LARGE = 1024  # below, the threads that SciPy leaves waiting cost more time than is saved (NOTES.md)
 
 Found = tuple[Tensor, Tensor]
 
@@ -31,7 +32,8 @@ def principal_components(weights: Tensor, n: int) -> Found:
     most d_model of them, and fewer than neurons: no more directions have any variance. Their sign is arbitrary.
     """
     rows = weights.to("cpu" if weights.device.type == "mps" else weights.device, torch.float64)
-    spread: Callable[[Tensor, int], Found] = _on_cpu if rows.device.type == "cpu" else _on_device
+    is_large = rows.device.type == "cpu" and rows.shape[1] >= LARGE
+    spread: Callable[[Tensor, int], Found] = _on_cpu if is_large else _on_device
     values, vectors = spread(rows - rows.mean(dim=0), min(n, max(1, len(rows) - 1), rows.shape[1]))
     return vectors.flip(1).T.to(weights.dtype), values.flip(0).clamp(min=0)
 

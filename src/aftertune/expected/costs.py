@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from math import ceil
 
 from aftertune.attribution.chunks import MOST_ON_CPU
+from aftertune.attribution.llama import BUILT_ALIKE
 from aftertune.attribution.routes import REVERSE_COST
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 
 NUMBER = 4  # bytes of a number in float32
 # Bytes for each attention weight of a tangent, and for each number of a layer's states: of a tangent, and plain.
-BYTES_OF_ATTENTION = 480
-BYTES_OF_STATE = 560
+BYTES_OF_ATTENTION = 2000
+BYTES_OF_STATE = 400
+# The same where forward mode is written out.
+BYTES_OF_ATTENTION_WRITTEN_OUT = 60
+BYTES_OF_STATE_WRITTEN_OUT = 850
 BYTES_OF_PLAIN_STATE = 110
 # What Python and its libraries take around the products of a layer: in a step of generation, in a chunk of directions.
 SECONDS_OF_STEP = 1.8e-3
@@ -27,10 +31,10 @@ SECONDS_OF_WEIGHT = 5e-9
 SECONDS_OF_GGUF = 8.0
 SECONDS_OF_GGUF_WEIGHT = 6e-8
 # For each word and neuron: finding the top words; for each pair of top words of a neuron pair: thresholds.
-BYTES_OF_ACTIVATION = 100
-BYTES_OF_PAIR = 550
+BYTES_OF_ACTIVATION = 230
+BYTES_OF_PAIR = 1270
 # Eigenvectors take as long as so many operations for each cubed dimension; float64 is half as fast as float32.
-OPERATIONS_OF_EIGENVECTORS = 15
+OPERATIONS_OF_EIGENVECTORS = 22
 OF_FLOAT64 = 2
 N_CONTROLS = 2
 SECONDS_OF_REPORT = 5.0
@@ -74,10 +78,12 @@ def responses(size: ModelSize, n_prompts: int, n_prompt: int, n_response: int) -
     return first + step * n_response
 
 
-def one_pass(size: ModelSize, n_positions: int) -> Cost:
+def one_pass(size: ModelSize, n_positions: int, written_out: bool = False) -> Cost:
     """One tangent or cotangent through the layers: four products of attention where a plain pass has two."""
     weights, states = _elements(size, n_positions)
     operations = 2 * size.n_active * n_positions + 8 * weights * size.d_head
+    if written_out:
+        return Cost(operations, BYTES_OF_ATTENTION_WRITTEN_OUT * weights + BYTES_OF_STATE_WRITTEN_OUT * states)
     return Cost(operations, BYTES_OF_ATTENTION * weights + BYTES_OF_STATE * states)
 
 
@@ -110,7 +116,8 @@ def attribution(size: ModelSize, n_prompt: int, n_response: int, route: str, at_
         again = passed_again(size, positions - n_prompt // 2) + prediction(size, n_response)
         return again * n_directions + around
     passes = n_directions * (REVERSE_COST if route == "reverse" else 1.0)
-    return one_pass(size, positions) * passes + prediction(size, n_response) * 3 + around
+    written_out = route == "forward" and size.architecture in BUILT_ALIKE
+    return one_pass(size, positions, written_out) * passes + prediction(size, n_response) * 3 + around
 
 
 def heads_of_layer(size: ModelSize, n_words: int, d_vector: int, n_top: int, n_draws: int) -> Cost:

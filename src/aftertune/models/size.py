@@ -21,7 +21,8 @@ class ModelSize:
 
     ``n_parameters`` are all weights, ``n_active`` those of the layers that one token passes through (of experts only
     the chosen ones). ``n_networks`` are all feed-forward networks, ``n_neurons`` the neurons of all of them together.
-    ``d_inner`` is the widest intermediate result of a layer, ``context`` the most positions, None for no limit.
+    ``d_inner`` is the widest intermediate result of a layer, ``context`` the most positions, None for no limit;
+    ``architecture`` is the configuration's model type.
     """
 
     n_parameters: int
@@ -37,6 +38,7 @@ class ModelSize:
     n_vocabulary: int
     context: int | None
     is_gguf: bool = False
+    architecture: str = ""
 
 
 def size_of(ref: str | Path, config: Any, revision: str | None = None) -> ModelSize:
@@ -73,6 +75,7 @@ def size_by_config(config: Any) -> ModelSize:
         n_neurons=sum(networks),
         n_vocabulary=model.get_input_embeddings().weight.shape[0],
         context=getattr(config, "max_position_embeddings", None),
+        architecture=config.model_type,
     )
 
 
@@ -138,4 +141,5 @@ def _by_header(file: Path) -> ModelSize:
         n_vocabulary=sizes["token_embd.weight"] // d_model,
         context=number("context_length", 0) or None,
         is_gguf=True,
+        architecture=str(kind),
     )
