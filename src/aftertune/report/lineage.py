@@ -18,8 +18,8 @@ from aftertune.report.figures import Spec, quarters_chart
 from aftertune.report.formats import HTML
 from aftertune.report.lineage_figures import pairs_chart, stages_chart, turned_chart
 from aftertune.report.lineage_tables import LINEAGE_CAPTIONS, LINEAGE_TITLES, columns_of
-from aftertune.report.page import environment
-from aftertune.report.render import to_svg, write_picture
+from aftertune.report.page import environment, write_files
+from aftertune.report.render import to_svg
 from aftertune.report.tables import TEXT_KINDS, Column, cells_of, to_csv, to_latex, to_markdown
 from aftertune.results.parts import write_text
 
@@ -51,12 +51,7 @@ class LineageContents:
 def write_lineage(folder: Path, contents: LineageContents) -> Path:
     """Write ``report.html``, ``tables/`` and ``figures/`` on all models into ``folder``; returns the page's path."""
     texts, charts = _texts(contents), _charts(contents)
-    for name, formats in texts.items():
-        for suffix, text in formats.items():
-            write_text(folder / "tables" / f"{name}.{suffix}", text)
-    for name, chart in charts.items():
-        write_picture(folder / "figures" / f"{name}.svg", chart)
-        write_picture(folder / "figures" / f"{name}.png", chart)
+    write_files(folder, texts, charts)
     page = folder / "report.html"
     write_text(page, render_lineage(contents, texts, charts))
     return page

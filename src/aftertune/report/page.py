@@ -55,17 +55,22 @@ def write_report(folder: Path, contents: ReportContents, n_maps_drawn: int = N_M
     file is written whole or not at all. Raises `RunError` if that fails, or if a model has two maps of one prompt.
     """
     pairs, texts, charts = pair_maps(contents), table_texts(contents), charts_of(contents)
+    write_files(folder, texts, charts)
+    for pair in pairs[:n_maps_drawn]:
+        write_picture(folder / "figures" / f"map-{file_id(pair)}.svg", _map_of(pair))
+    page = folder / "report.html"
+    write_text(page, render_page(contents, pairs, texts, charts))
+    return page
+
+
+def write_files(folder: Path, texts: Mapping[str, Mapping[str, str]], charts: Mapping[str, Spec]) -> None:
+    """Write tables by name and suffix, and figures by name as SVG and PNG; raises `RunError` if that fails."""
     for name, formats in texts.items():
         for suffix, text in formats.items():
             write_text(folder / "tables" / f"{name}.{suffix}", text)
     for name, chart in charts.items():
         write_picture(folder / "figures" / f"{name}.svg", chart)
         write_picture(folder / "figures" / f"{name}.png", chart)
-    for pair in pairs[:n_maps_drawn]:
-        write_picture(folder / "figures" / f"map-{file_id(pair)}.svg", _map_of(pair))
-    page = folder / "report.html"
-    write_text(page, render_page(contents, pairs, texts, charts))
-    return page
 
 
 def render_page(
