@@ -127,13 +127,18 @@ def _layer(
 
 
 def _norm(norm: Any, x: Tensor, dx: Tensor | None, start: int) -> tuple[Tensor, Tensor | None]:
-    inverse = (x.square().mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
-    u = x * inverse
+    u, inverse = _unit(norm, x)
     if dx is None:
         return u * norm.weight, None
     own, scale = u[..., start:, :], inverse[..., start:, :] * norm.weight
     along = torch.einsum("dbtm,btm->dbt", dx, own)[..., None] / x.shape[-1]
     return u * norm.weight, torch.addcmul(dx, own, along, value=-1).mul_(scale)
+
+
+def _unit(norm: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """x over its root mean square, and one over that (..., 1)."""
+    inverse = (x.square().mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
+    return x * inverse, inverse
 
 
 def _network(network: Any, u: Tensor, du: Tensor | None, start: int) -> tuple[Tensor, Tensor | None]:
@@ -186,8 +191,7 @@ def _placed(heads: Tensor, norm: Any, turn: tuple[Tensor, ...]) -> tuple[Tensor,
     """Heads, normalised where there is a norm, turned by their positions; and what the norm's tangent needs."""
     if norm is None:
         return _turned(heads, turn), None
-    inverse = (heads.square().mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
-    u = heads * inverse
+    u, inverse = _unit(norm, heads)
     return _turned(u * norm.weight, turn), (u, inverse * norm.weight)
 
 

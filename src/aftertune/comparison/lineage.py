@@ -7,7 +7,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,16 +104,7 @@ def rows_of_models(lineage: Lineage, part: str, table: str) -> list[Row]:
 
     ``part`` is "" for the comparison itself, or "concepts" or "annotations".
     """
-    found: dict[str, list[Row]] = {}
-    for one in lineage.comparisons:
-        held = getattr(one, part) if part else one
-        for row in map(asdict, getattr(held, table) if held is not None else ()):
-            found.setdefault(row["model"], []).append(row | {"of": (one.base, one.tuned)})
-    return [
-        {key: value for key, value in row.items() if key != "of"}
-        for name in lineage.names
-        for row in _of_one_pair(found.get(name, []))
-    ]
+    return [asdict(row) for name in lineage.names for row in _own_rows(lineage, name, part, table)]
 
 
 def rows_of_pairs(lineage: Lineage, part: str, table: str) -> list[Row]:
@@ -139,9 +130,13 @@ def instance_rows(lineage: Lineage) -> list[Row]:
     ]
 
 
-def _of_one_pair(rows: Sequence[Row]) -> Iterable[Row]:
+def _own_rows(lineage: Lineage, name: str, part: str, table: str) -> list[Any]:
     """A model stands in several comparisons with the same rows; those of the first one."""
-    return [row for row in rows if row["of"] == rows[0]["of"]]
+    for one in lineage.comparisons:
+        held = getattr(one, part) if part else one
+        if held is not None and name in (one.base, one.tuned):
+            return [row for row in getattr(held, table) if row.model == name]
+    return []
 
 
 def _corrected(asked: Sequence[dict[str, Table2Row]], pooled: bool) -> dict[tuple[int, str], Row]:
@@ -176,8 +171,8 @@ def _heads(one: Comparison) -> Row:
 
 def _concepts(one: Comparison) -> Row:
     row = next(_pooled(one.concepts, "rotation"), None)
-    kinds = {"subspace_angle": "subspace_angle", "separated_angle": "separated_angle", "words_kept": "words_kept"}
-    return {name: getattr(row, kind).mean if row is not None else None for name, kind in kinds.items()}
+    names = ("subspace_angle", "separated_angle", "words_kept")
+    return {name: getattr(row, name).mean if row is not None else None for name in names}
 
 
 def _interpreted(one: Comparison) -> Row:

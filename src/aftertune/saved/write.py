@@ -59,9 +59,8 @@ def make_report(folder: RunFolder, asked: Asked | None) -> Comparison | Lineage:
 def _write_pages(
     root: Path, folder: RunFolder, measured: Measured, found: Mapping[Pair, Comparison], told: Comparison | Lineage
 ) -> None:
-    is_lineage = isinstance(told, Lineage)
-    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if is_lineage else "." for pair in found}
+    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if len(found) > 1 else "." for pair in found}
     for pair, comparison in found.items():
         render(root / places[pair], contents_of(folder, measured, pair, comparison))
-    if isinstance(told, Lineage):
+    if isinstance(told, Lineage):  # last, since it leads to the others
         write_lineage(root, lineage_contents(folder, told, places))
