@@ -15,11 +15,13 @@ from torch.func import jvp, vmap
 from aftertune.attribution.batch import Batch
 from aftertune.attribution.chunks import fitting, in_chunks
 from aftertune.attribution.head import predict
-from aftertune.attribution.llama import push_of
+from aftertune.attribution.written.rows import rows_of
 from aftertune.models.backbone import Backbone
 
 
-def forward_importance(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor]:
+def forward_importance(
+    backbone: Backbone, batch: Batch, number: torch.dtype | None = None
+) -> tuple[Tensor, Tensor]:
     """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning."""
 
     def states(embeds: Tensor) -> Tensor:
@@ -29,13 +31,17 @@ def forward_importance(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor
         found: Tensor = vmap(lambda tangent: jvp(states, (batch.embeds,), (tangent,))[1])(tangents)
         return found
 
-    def rows(start: int, stop: int) -> Tensor:
-        change = pushed(batch.mask(start, stop) * batch.embeds)
+    def general(start: int, stop: int) -> Tensor:
+        change = push(batch.mask(start, stop) * batch.embeds)
         return (gradient * change.to(gradient.dtype)).sum(-1)
+
+    def rows(start: int, stop: int) -> Tensor:
+        found = None if written is None else written(start, stop)
+        return general(start, stop) if found is None else found
 
     with torch.no_grad():
         plain = states(batch.embeds)
         p, gradient = predict(backbone, plain, batch.targets)
-        pushed = push_of(backbone, batch, plain) or push
+        written = rows_of(backbone, batch, plain, gradient, number or batch.embeds.dtype)
         chunks = in_chunks(batch.n_units, fitting(backbone, batch), rows)
         return torch.cat([found for _, _, found in chunks]).movedim(0, 1), p

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from aftertune.attribution.chunks import MOST_ON_CPU
-from aftertune.attribution.llama import BUILT_ALIKE
+from aftertune.models.families import FAMILIES
 from aftertune.attribution.routes import REVERSE_COST
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
@@ -116,7 +116,7 @@ def attribution(size: ModelSize, n_prompt: int, n_response: int, route: str, at_
         again = passed_again(size, positions - n_prompt // 2) + prediction(size, n_response)
         return again * n_directions + around
     passes = n_directions * (REVERSE_COST if route == "reverse" else 1.0)
-    written_out = route == "forward" and size.architecture in BUILT_ALIKE
+    written_out = route == "forward" and FAMILIES[size.architecture].written_out
     return one_pass(size, positions, written_out) * passes + prediction(size, n_response) * 3 + around
 
 

@@ -37,22 +37,41 @@ class Family:
     down: str = "mlp.down_proj"
     experts: str | None = None
     shared: str | None = None
+    attended_norm: str | None = None
+    network_norm: str | None = "post_attention_layernorm"
     written_norm: str | None = None
+    written_out: bool = False
     norm_offset: float = 0.0
 
 
 NORMS = ("q_norm", "k_norm")
+ATTENDED = "post_attention_layernorm"
 WRITTEN = "post_feedforward_layernorm"
+GEMMA: dict[str, Any] = {
+    "attended_norm": ATTENDED,
+    "network_norm": "pre_feedforward_layernorm",
+    "written_norm": WRITTEN,
+    "written_out": True,
+    "norm_offset": 1.0,
+}
 EXPERTS = "mlp.experts"
 FAMILIES = {
-    "llama": Family("Llama"),
-    "mistral": Family("Mistral"),
-    "qwen2": Family("Qwen2"),
-    "qwen3": Family("Qwen3", head_norms=NORMS),
-    "gemma2": Family("Gemma 2", written_norm=WRITTEN, norm_offset=1.0),
-    "gemma3_text": Family("Gemma 3", head_norms=NORMS, written_norm=WRITTEN, norm_offset=1.0),
-    "phi3": Family("Phi-3", projections=("qkv_proj",), fused="blocks"),
-    "olmo2": Family("OLMo 2", norm=None, head_norms=NORMS, written_norm=WRITTEN),
+    "llama": Family("Llama", written_out=True),
+    "mistral": Family("Mistral", written_out=True),
+    "qwen2": Family("Qwen2", written_out=True),
+    "qwen3": Family("Qwen3", head_norms=NORMS, written_out=True),
+    "gemma2": Family("Gemma 2", **GEMMA),
+    "gemma3_text": Family("Gemma 3", head_norms=NORMS, **GEMMA),
+    "phi3": Family("Phi-3", projections=("qkv_proj",), fused="blocks", written_out=True),
+    "olmo2": Family(
+        name="OLMo 2",
+        norm=None,
+        head_norms=NORMS,
+        attended_norm=ATTENDED,
+        network_norm=None,
+        written_norm=WRITTEN,
+        written_out=True,
+    ),
     "gpt2": Family(
         name="GPT-2",
         backbone="transformer",
