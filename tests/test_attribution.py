@@ -173,8 +173,10 @@ def test_auto_takes_the_route_with_fewer_passes() -> None:
     def task(n: int, m: int) -> Task:
         return Task((3,) * n, (4,) * m, tuple((index,) for index in range(n)))
 
-    assert choose_route([task(5, 100)]) == "forward"
-    assert choose_route([task(100, 5)]) == "reverse"
+    for family, last in (("gpt2", 70), ("llama", 110)):  # the units at which a pass each way costs the same
+        checkpoint = load(family, torch.float32)
+        assert choose_route(checkpoint, [task(last, 100)]) == "forward"
+        assert choose_route(checkpoint, [task(last + 1, 100)]) == "reverse"
 
 
 @pytest.mark.parametrize(
@@ -237,3 +239,17 @@ def test_chunks_shrink_with_length_and_never_below_one(monkeypatch: pytest.Monke
     monkeypatch.setattr(chunks, "_free_bytes", lambda _: each / 0.4 * 3.5)
     backbone.checkpoint.model.set_attn_implementation("sdpa")
     assert chunks.fitting(backbone, batch) > 3
+
+
+def test_chunks_of_what_is_written_out_hold_what_is_left_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aftertune.attribution import chunks
+    from aftertune.attribution.batch import make_batch
+    from aftertune.models.backbone import Backbone
+
+    backbone = Backbone(load("llama", torch.float32))
+    batch = make_batch(backbone, [Task((5,) * 60, (6,) * 41, tuple((place,) for place in range(60)))])
+    plain, work = 100 * (6 * 32 + 4 * 48 + 4 * 100), chunks.ROWS_ON_CPU * (4 * 48 + 10 * 32 + 2 * 4 * 128)
+    fixed, each = (plain + work) * 4, 100 * 32 * 4
+    for free, expected in (((fixed + 7.5 * each) / 0.4, 7), (0, 1), (1e12, 60)):
+        monkeypatch.setattr(chunks, "_free_bytes", lambda _, free=free: free)
+        assert chunks.fitting(backbone, batch, written_out=True) == expected

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import aftertune
+from aftertune.attribution.routes import cheaper_route
 from aftertune.expected import costs, memory
 from aftertune.expected.costs import Cost
-from aftertune.expected.estimate import Estimate, estimate, route_of
+from aftertune.expected.estimate import Estimate, estimate
 from aftertune.expected.forecast import Forecast
-from aftertune.expected.intent import Item, Left
+from aftertune.expected.intent import Item, Left, route_of
 from aftertune.expected.told import memory_warning, tell_seconds
 from aftertune.models.machine import Machine, measure_machine
 from aftertune.models.size import ModelSize, size_by_config, size_of
@@ -65,10 +66,14 @@ def test_attribution_by_hand() -> None:
 
 
 def test_forward_mode_that_is_written_out_moves_less() -> None:
-    moved = costs.BYTES_OF_ATTENTION_WRITTEN_OUT * 600 + costs.BYTES_OF_STATE_WRITTEN_OUT * 240
     around = Cost(seconds=costs.SECONDS_OF_CHUNK * 2)
     size = replace(SIZE, architecture="llama")
-    close(costs.attribution(size, 4, 7, "forward", 4), replace(PASS, moved=moved) * 4 + LOGITS * 3 + around)
+    shorter = costs.one_pass(SIZE, 8, written_out=True)  # without half of the prompt
+    assert shorter.moved == costs.BYTES_OF_ATTENTION_WRITTEN_OUT * 384 + costs.BYTES_OF_STATE_WRITTEN_OUT * 192
+    close(costs.attribution(size, 4, 7, "forward", 4), shorter * 4 + LOGITS * 3 + around)
+    close(
+        costs.attribution(size, 4, 7, "forward-bfloat16", 4), shorter * 4 * costs.COST_OF_BFLOAT16 + LOGITS * 3 + around
+    )
     assert costs.attribution(size, 4, 7, "reverse") == costs.attribution(SIZE, 4, 7, "reverse")
 
 
@@ -104,19 +109,29 @@ def test_memory_by_hand() -> None:
     left = Left(SIZE, silent=(6,), items=(Item(6, None),), n_checked=0, head_layers=0, concept_layers=0, already={})
     # Six directions at once, 9 positions x (4 x 7 + 8 x 5 + 6 heads' matrices x 3 x 9) numbers; 4 tokens' logits.
     attribution, weights = 6 * 9 * (28 + 40 + 162) * 4 + 4 * 4 * 4 * 11, 4 * 1000
-    assert memory.peak_bytes(left, 4, "float32", MACHINE) == memory.LIBRARY_BYTES + weights + attribution
+    assert memory.peak_bytes(left, 4, "float32", "auto", MACHINE) == memory.LIBRARY_BYTES + weights + attribution
     halved = memory.LIBRARY_BYTES + weights / 2 + 6 * 9 * 230 * 2 + 4 * 4 * 4 * 11
-    assert memory.peak_bytes(left, 4, "bfloat16", MACHINE) == halved
+    assert memory.peak_bytes(left, 4, "bfloat16", "auto", MACHINE) == halved
+    # Written out: plain values and attention weights of a layer, the work on a block, and each direction's tangents.
+    plain, work = 11 * (6 * 5 + 4 * 7 + 3 * 11), 1536 * (4 * 7 + 10 * 5 + 2 * 3 * 128)
+    long = replace(left, size=replace(SIZE, architecture="llama"), items=(Item(4, 8),))
+    written_out = (plain + work + 4 * 11 * 5) * 4 + 4 * 4 * 8 * 11
+    assert memory.peak_bytes(long, 8, "float32", "auto", MACHINE) == memory.LIBRARY_BYTES + weights + written_out
     heads = replace(left, silent=(), items=(), head_layers=2)
-    assert memory.peak_bytes(heads, 4, "float32", MACHINE) == memory.LIBRARY_BYTES + weights + memory.HEAD_BLOCKS
+    assert (
+        memory.peak_bytes(heads, 4, "float32", "auto", MACHINE) == memory.LIBRARY_BYTES + weights + memory.HEAD_BLOCKS
+    )
     answering = replace(left, items=())
     kept = 8 * 4 * (2 * 2 * 1 * 4 * (6 + 4) + 11)  # keys and values of eight sequences, and their last logits
-    assert memory.peak_bytes(answering, 4, "float32", MACHINE) == memory.LIBRARY_BYTES + weights + kept
+    assert memory.peak_bytes(answering, 4, "float32", "auto", MACHINE) == memory.LIBRARY_BYTES + weights + kept
 
 
 def test_the_route_is_the_one_that_attribution_chooses() -> None:
-    assert route_of("auto", Item(7, 10)) == "forward" and route_of("auto", Item(8, 10)) == "reverse"
-    assert route_of("removal", Item(7, 10)) == "removal"
+    assert route_of("auto", Item(7, 10), SIZE) == "forward" and route_of("auto", Item(8, 10), SIZE) == "reverse"
+    written_out = replace(SIZE, architecture="qwen3")
+    for n, route in ((11, "forward"), (12, "reverse")):
+        assert route_of("auto", Item(n, 10), written_out) == cheaper_route(n, 10, written_out=True) == route
+    assert route_of("removal", Item(7, 10), SIZE) == "removal"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

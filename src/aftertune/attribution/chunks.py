@@ -15,6 +15,10 @@ Found = TypeVar("Found")
 SHARE_OF_FREE_MEMORY = 0.4
 MOST_ON_CPU = 16  # more at once no longer fits the caches and gains nothing (NOTES.md)
 MOST_ON_GPU = 128
+# Where forward mode is written out: rows of the tangents of a block of directions, and queries whose scores are made.
+ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
+ROWS_ON_GPU = 32768
+QUERIES_AT_ONCE = 128
 
 
 def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterator[tuple[int, int, Found]]:
@@ -49,14 +53,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
 
 
-def fitting(backbone: Backbone, batch: Batch) -> int:
+def fitting(backbone: Backbone, batch: Batch, written_out: bool = False) -> int:
     """How many directions through ``batch`` fit at once into the share of free memory that we take."""
     config = backbone.checkpoint.model.config
     b, t, _ = batch.embeds.shape
     width = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    number, free = batch.embeds.element_size(), _free_bytes(batch.embeds)
+    if written_out:
+        fixed, each = bytes_written_out(b, t, width, config.hidden_size, config.num_attention_heads, number)
+        return most_at_once(each, free - fixed / SHARE_OF_FREE_MEMORY, batch.n_units)
     n_heads = config.num_attention_heads if config._attn_implementation == "eager" else None
-    each = bytes_of_direction(b, t, width, config.hidden_size, n_heads, batch.embeds.element_size())
-    return most_at_once(each, _free_bytes(batch.embeds), batch.embeds.is_cuda)
+    each = bytes_of_direction(b, t, width, config.hidden_size, n_heads, number)
+    return most_at_once(each, free, MOST_ON_GPU if batch.embeds.is_cuda else MOST_ON_CPU)
 
 
 def bytes_of_direction(b: int, t: int, d_inner: int, d_model: int, n_heads: int | None, number: int) -> int:
@@ -69,9 +77,19 @@ def bytes_of_direction(b: int, t: int, d_inner: int, d_model: int, n_heads: int 
     return b * t * (4 * d_inner + 8 * d_model + matrices * t) * number
 
 
-def most_at_once(each: int, free_bytes: int, on_gpu: bool) -> int:
-    """How many directions that need so many bytes each are taken at once."""
-    most = MOST_ON_GPU if on_gpu else MOST_ON_CPU
+def bytes_written_out(b: int, t: int, d_inner: int, d_model: int, n_heads: int, number: int) -> tuple[int, int]:
+    """The bytes that forward mode as it is written out needs, however many directions there are, and for each of them.
+
+    Plain values of one layer with its attention weights, and the intermediate results of one block of directions; of
+    each direction only the tangent of the residual stream is kept.
+    """
+    plain = b * t * (6 * d_model + 4 * d_inner + n_heads * t)
+    work = max(ROWS_ON_CPU, b * t) * (4 * d_inner + 10 * d_model + 2 * n_heads * QUERIES_AT_ONCE)
+    return (plain + work) * number, b * t * d_model * number
+
+
+def most_at_once(each: int, free_bytes: float, most: int) -> int:
+    """How many directions that need so many bytes each are taken at once, at most ``most``."""
     return int(max(1, min(most, SHARE_OF_FREE_MEMORY * free_bytes // each)))
 
 

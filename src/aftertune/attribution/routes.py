@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from aftertune.attribution.agreement import measure_agreement
@@ -18,15 +19,21 @@ from aftertune.attribution.forward import forward_importance
 from aftertune.attribution.removal import REMOVALS, removal_importance
 from aftertune.attribution.reverse import reverse_importance
 from aftertune.attribution.units import Unit, UnitChoice, split_units
+from aftertune.attribution.written.build import is_of_this_build
 from aftertune.errors import AttributionError
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.families import FAMILIES
 from aftertune.prompts.encoding import EncodedPrompt, show_tokens
 from aftertune.results.attribution import Attribution
 
-ROUTES = ("auto", "forward", "reverse", "removal")
-REVERSE_COST = 0.7  # one backward pass over one forward-mode pass, measured (NOTES.md)
+BFLOAT16 = "forward-bfloat16"
+FORWARD = ("forward", BFLOAT16)
+ROUTES = ("auto", "forward", "reverse", "removal", BFLOAT16)
+# One backward pass over one pass of forward mode: by `torch.func`, and as it is written out (measured, NOTES.md).
+REVERSE_COST = 0.7
+REVERSE_COST_WRITTEN_OUT = 1.1
 
 
 def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:
@@ -71,7 +78,7 @@ def attribute_batch(
     must_be_known("removal", removal, REMOVALS)
     divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
     tasks = [_task(encoded, units) for encoded, units in divided if len(response_of(encoded))]
-    chosen = choose_route(tasks) if route == "auto" and tasks else route
+    chosen = choose_route(checkpoint, tasks) if route == "auto" and tasks else route
     computed = _compute(checkpoint, tasks, chosen, removal) if tasks else iter(())
     name = f"removal ({removal})" if chosen == "removal" else chosen
     kind = unit if isinstance(unit, str) else "spans"
@@ -81,11 +88,17 @@ def attribute_batch(
     ]
 
 
-def choose_route(tasks: Sequence[Task]) -> str:
+def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> str:
     """The cheaper of "forward" (one pass per unit) and "reverse" (one per response token) for a batch."""
     n_units = max(len(task.units) for task in tasks)
     n_response = max(len(task.response_ids) for task in tasks)
-    return "forward" if n_units <= REVERSE_COST * n_response else "reverse"
+    return cheaper_route(n_units, n_response, checkpoint.family.written_out)
+
+
+def cheaper_route(n_units: int, n_response: int, written_out: bool) -> str:
+    """The route for so many units and response tokens; ``written_out`` says how forward mode is taken."""
+    cost = REVERSE_COST_WRITTEN_OUT if written_out else REVERSE_COST
+    return "forward" if n_units <= cost * n_response else "reverse"
 
 
 def _task(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> Task:
@@ -97,12 +110,23 @@ def _compute(
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     backbone = Backbone(checkpoint)
     # Fused experts have no forward mode, and none of them knows float64.
+    if route == BFLOAT16:
+        _must_be_written_out(backbone)
     with borrowed(checkpoint.model, attention=attention_for(route, checkpoint), experts="eager"):
         batch = make_batch(backbone, tasks)
         importance, probability = _run(backbone, batch, route, removal)
     for row, task in enumerate(tasks):
         n, m = len(task.units), len(task.response_ids)
         yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
+
+
+def _must_be_written_out(backbone: Backbone) -> None:
+    if not is_of_this_build(backbone):
+        families = ", ".join(family.name for family in FAMILIES.values() if family.written_out)
+        raise AttributionError(
+            f"Route {BFLOAT16!r} is for models in float32 of these architectures: {families}. "
+            f"{backbone.checkpoint.provenance.name} is not one. Take route forward or auto."
+        )
 
 
 def attention_for(route: str, checkpoint: Checkpoint) -> str:
@@ -112,13 +136,15 @@ def attention_for(route: str, checkpoint: Checkpoint) -> str:
     mode, and leaves out the soft-capping of attention scores (Gemma 2).
     """
     capped = getattr(checkpoint.model.config, "attn_logit_softcapping", None)
-    return "eager" if route == "forward" or capped else "sdpa"
+    return "eager" if route in FORWARD or capped else "sdpa"
 
 
 def _run(backbone: Backbone, batch: Batch, route: str, removal: str) -> tuple[Tensor, Tensor]:
     if route == "removal":
         return removal_importance(backbone, batch, removal)
-    return forward_importance(backbone, batch) if route == "forward" else reverse_importance(backbone, batch)
+    if route == "reverse":
+        return reverse_importance(backbone, batch)
+    return forward_importance(backbone, batch, torch.bfloat16 if route == BFLOAT16 else None)
 
 
 def _result(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from aftertune.attribution.chunks import MOST_ON_CPU
-from aftertune.models.families import FAMILIES
-from aftertune.attribution.routes import REVERSE_COST
+from aftertune.attribution.routes import BFLOAT16, FORWARD, REVERSE_COST
+from aftertune.models.families import is_written_out
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 
@@ -22,6 +22,8 @@ BYTES_OF_STATE = 400
 BYTES_OF_ATTENTION_WRITTEN_OUT = 60
 BYTES_OF_STATE_WRITTEN_OUT = 850
 BYTES_OF_PLAIN_STATE = 110
+# What forward mode takes with products in bfloat16, where the processor has such products.
+COST_OF_BFLOAT16 = 0.6
 # What Python and its libraries take around the products of a layer: in a step of generation, in a chunk of directions.
 SECONDS_OF_STEP = 1.8e-3
 SECONDS_OF_CHUNK = 3e-3
@@ -115,9 +117,11 @@ def attribution(size: ModelSize, n_prompt: int, n_response: int, route: str, at_
         # What stands before the removed token is kept, so half of the prompt on average.
         again = passed_again(size, positions - n_prompt // 2) + prediction(size, n_response)
         return again * n_directions + around
-    passes = n_directions * (REVERSE_COST if route == "reverse" else 1.0)
-    written_out = route == "forward" and FAMILIES[size.architecture].written_out
-    return one_pass(size, positions, written_out) * passes + prediction(size, n_response) * 3 + around
+    passes = n_directions * {"reverse": REVERSE_COST, BFLOAT16: COST_OF_BFLOAT16}.get(route, 1.0)
+    written_out = route in FORWARD and is_written_out(size.architecture)
+    # Written out, what stands before a unit is left out.
+    passed = positions - n_prompt // 2 if written_out else positions
+    return one_pass(size, passed, written_out) * passes + prediction(size, n_response) * 3 + around
 
 
 def heads_of_layer(size: ModelSize, n_words: int, d_vector: int, n_top: int, n_draws: int) -> Cost:

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 from aftertune.attribution.chunks import MOST_ON_CPU, MOST_ON_GPU
 from aftertune.attribution.measure import RESPONSES_AT_ONCE
-from aftertune.attribution.routes import REVERSE_COST
 from aftertune.expected import costs
 from aftertune.expected.costs import Cost
-from aftertune.expected.intent import Intent, Item, Left, left_of, most_tokens
+from aftertune.expected.intent import Intent, Item, Left, left_of, most_tokens, route_of
 from aftertune.expected.memory import peak_bytes
 from aftertune.models.machine import Machine
 
@@ -68,7 +67,10 @@ def _seconds(
 
 
 def _bytes(intent: Intent, left: Mapping[str, Left], n_tokens: Mapping[str, int], machine: Machine) -> float:
-    return max((peak_bytes(one, n_tokens[role], intent.dtype, machine) for role, one in left.items()), default=0.0)
+    return max(
+        (peak_bytes(one, n_tokens[role], intent.dtype, intent.plan.route, machine) for role, one in left.items()),
+        default=0.0,
+    )
 
 
 def _stages(
@@ -100,13 +102,6 @@ def stages_of(intent: Intent, left: Left, n_tokens: int, at_once: int) -> dict[s
     return {name: cost for name, cost in stages.items() if cost != Cost()}
 
 
-def route_of(route: str, item: Item) -> str:
-    """The route that a prompt with a response goes by."""
-    if route != "auto":
-        return route
-    return "forward" if item.n_prompt <= REVERSE_COST * (item.n_response or 0) else "reverse"
-
-
 def _responses(left: Left, n_tokens: int) -> Cost:
     lengths = sorted(left.silent)
     batches: Sequence[Sequence[int]] = [
@@ -119,7 +114,7 @@ def _attribution(left: Left, item: Item, route: str, at_once: int) -> Cost:
     """A prompt's attribution, and its part in the check against removal, which is made on a sample."""
     n, m = item.n_prompt, item.n_response or 0
     check = costs.attribution(left.size, n, m, "removal", at_once) * (left.n_checked / len(left.items))
-    return costs.attribution(left.size, n, m, route_of(route, item), at_once) + check
+    return costs.attribution(left.size, n, m, route_of(route, item, left.size), at_once) + check
 
 
 def _report(intent: Intent) -> Cost:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftertune.attribution.measure import Plan
+from aftertune.attribution.routes import cheaper_route
 from aftertune.concepts.plan import ConceptPlan
 from aftertune.heads.layer import Lexicon
+from aftertune.models.families import is_written_out
 from aftertune.models.size import ModelSize, size_of
 from aftertune.prompts.prompt import Prompt
 from aftertune.results.concept_parts import CONCEPTS
@@ -131,3 +133,10 @@ def _layers_left(
     layers = plan.chosen_layers(size.n_layers) if plan else ()
     left = sum(not parts.is_written(run, role, layer) for layer in layers)
     return left, 1 - left / len(layers) if layers else 1.0
+
+
+def route_of(route: str, item: Item, size: ModelSize) -> str:
+    """The route that a prompt with a response goes by."""
+    if route != "auto":
+        return route
+    return cheaper_route(item.n_prompt, item.n_response or 0, is_written_out(size.architecture))

@@ -6,10 +6,14 @@
 4. Heads: the blocks that bound them, and each word's vector. Concepts: a covariance and its eigenvectors in float64.
 """
 
-from aftertune.attribution.chunks import bytes_of_direction, most_at_once
+from dataclasses import replace
+
+from aftertune.attribution.chunks import MOST_ON_CPU, MOST_ON_GPU, bytes_of_direction, bytes_written_out, most_at_once
 from aftertune.attribution.head import STATES_AT_ONCE
 from aftertune.attribution.measure import RESPONSES_AT_ONCE
-from aftertune.expected.intent import Left
+from aftertune.attribution.routes import FORWARD
+from aftertune.expected.intent import Item, Left, route_of
+from aftertune.models.families import is_written_out
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 
@@ -21,17 +25,15 @@ COPIES_OF_LOGITS = 4
 COPIES_OF_COVARIANCE = 4
 
 
-def peak_bytes(left: Left, n_tokens: int, dtype: str, machine: Machine) -> float:
+def peak_bytes(left: Left, n_tokens: int, dtype: str, route: str, machine: Machine) -> float:
     """Bytes at the peak, if every response that is not there yet has ``n_tokens``."""
     size, number = left.size, NUMBER_BYTES[dtype]
+    answered = (replace(one, n_response=one.n_response or n_tokens) for one in left.items)
     weights = number * size.n_parameters
     needed = [
         weights if size.is_gguf else 0.0,
         _responses(size, max(left.silent, default=0), n_tokens, number) if left.silent else 0.0,
-        max(
-            (_attribution(size, one.n_prompt, one.n_response or n_tokens, number, machine) for one in left.items),
-            default=0.0,
-        ),
+        max((_attribution(size, one, number, route, machine) for one in answered), default=0.0),
         HEAD_BLOCKS if left.head_layers else 0.0,
         COPIES_OF_COVARIANCE * 8.0 * size.d_model**2 + HEAD_BLOCKS / 3 if left.concept_layers else 0.0,
     ]
@@ -44,9 +46,14 @@ def _responses(size: ModelSize, n_prompt: int, n_tokens: int, number: int) -> fl
     return float(RESPONSES_AT_ONCE * number * (kept + size.n_vocabulary))
 
 
-def _attribution(size: ModelSize, n_prompt: int, n_response: int, number: int, machine: Machine) -> float:
+def _attribution(size: ModelSize, item: Item, number: int, route: str, machine: Machine) -> float:
+    n_prompt, n_response = item.n_prompt, item.n_response or 0
     positions = n_prompt + n_response - 1
+    fixed, most = 0, MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
     each = bytes_of_direction(1, positions, size.d_inner, size.d_model, size.n_heads, number)
+    if is_written_out(size.architecture) and route_of(route, item, size) in FORWARD:
+        most = n_prompt
+        fixed, each = bytes_written_out(1, positions, size.d_inner, size.d_model, size.n_heads, number)
     logits = COPIES_OF_LOGITS * 4 * min(n_response, STATES_AT_ONCE) * size.n_vocabulary
-    at_once = most_at_once(each, machine.free_bytes, machine.kind == "cuda")
-    return float(logits + each * min(at_once, max(n_prompt, n_response)))
+    at_once = most_at_once(each, machine.free_bytes, most)
+    return float(logits + fixed + each * min(at_once, max(n_prompt, n_response)))

@@ -18,7 +18,11 @@ class Family:
 
     ``down`` is the path from a layer to the down projection of its feed-forward network, ``written_norm`` the norm of
     what that network writes, None where there is none. ``transposed`` weights are (in, out) instead of (out, in). A
-    norm scales by ``norm_offset`` + its weight.
+    norm scales by ``norm_offset`` + its weight. ``attended_norm`` is the norm of what attention writes, and
+    ``network_norm`` the one of what the network is given, None where there is none.
+
+    ``written_out`` families have layers of Llama's build, as `aftertune.attribution.written` takes them: two halves
+    that add to x what attention and a gated network write, root mean square norms, and rotary positions.
 
     In a mixture of experts ``experts`` is the path from a layer to the module that holds the ``down_proj`` of all
     routed experts in one tensor, (experts, out, in), and ``shared`` the one to the network that every token passes
@@ -100,6 +104,11 @@ FAMILIES = {
     "ernie4_5_moe": Family("ERNIE 4.5 MoE", experts=EXPERTS, shared="mlp.shared_experts"),
     "dots1": Family("dots.llm1", head_norms=NORMS, experts=EXPERTS, shared="mlp.shared_experts"),
 }
+
+
+def is_written_out(architecture: str) -> bool:
+    """Whether forward mode is written out for models of an architecture's build."""
+    return architecture in FAMILIES and FAMILIES[architecture].written_out
 
 
 def find_family(config: Any) -> Family:

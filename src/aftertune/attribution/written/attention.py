@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from aftertune.attribution import chunks
 from aftertune.attribution.written.build import AttentionParts, Norm
 from aftertune.attribution.written.steps import Normed, normed, product, through
-
-QUERIES_AT_ONCE = 128
 
 Turn = tuple[Tensor, Tensor]
 PushRead = Callable[[Tensor, int, int], Tensor]
@@ -101,8 +100,8 @@ def _placed(change: Tensor, norm: Normed, turn: Turn, start: int, d_head: int) -
 
 def _blocks(queries: Tensor, keys: Tensor, values: Tensor, parts: AttentionParts) -> Iterator[_Block]:
     n_positions, n_shared = keys.shape[-2], queries.shape[2]
-    for low in range(0, n_positions, QUERIES_AT_ONCE):
-        high = min(low + QUERIES_AT_ONCE, n_positions)
+    for low in range(0, n_positions, chunks.QUERIES_AT_ONCE):
+        high = min(low + chunks.QUERIES_AT_ONCE, n_positions)
         scores = queries[..., low:high, :].flatten(2, 3) @ keys[..., :high, :].transpose(-1, -2)
         slope = None
         if parts.softcap is not None:

@@ -73,7 +73,7 @@ class LayerParts:
 
 
 def is_of_this_build(backbone: Backbone) -> bool:
-    """Whether the layers are built as `LayerParts` says, of plain linear modules in float32 or float64 on one device."""
+    """Whether layers are built as `LayerParts` says, of plain linear modules in float32 or float64 on one device."""
     checkpoint = backbone.checkpoint
     if not checkpoint.family.written_out:
         return False

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aftertune.attribution import chunks
 from aftertune.attribution.batch import Batch
 from aftertune.attribution.written.attention import PushRead, Turn, attend
 from aftertune.attribution.written.build import LayerParts, is_of_this_build, layers_of, norm_of
@@ -22,8 +23,6 @@ from aftertune.attribution.written.steps import add_product, network, normed, th
 from aftertune.models.backbone import Backbone
 
 AGREEMENT = 1e-3
-ROWS_ON_CPU = 1536  # of the tangents of a block: what is in work stays in the caches (NOTES.md)
-ROWS_ON_GPU = 32768
 
 Rows = Callable[[int, int], Tensor | None]
 
@@ -59,7 +58,7 @@ def rows_of(backbone: Backbone, batch: Batch, states: Tensor, gradient: Tensor, 
 
 def _blocks(batch: Batch, start: int, stop: int) -> list[tuple[int, int]]:
     b, t, _ = batch.embeds.shape
-    size = max(1, (ROWS_ON_GPU if batch.embeds.is_cuda else ROWS_ON_CPU) // (b * t))
+    size = max(1, (chunks.ROWS_ON_GPU if batch.embeds.is_cuda else chunks.ROWS_ON_CPU) // (b * t))
     return [(low, min(low + size, stop)) for low in range(start, stop, size)]
 
 
