@@ -1,11 +1,12 @@
-"""Ours beside Inseq and Captum on SmolLM2-135M-Instruct, N = 50 prompt tokens, M = 150 and 300 response tokens.
+"""Attribution: ours beside Inseq, Captum and plain loops on SmolLM2-135M-Instruct, N = 50 prompt tokens, in one table.
 
 1. Write the model as safetensors, so that every method reads the same weights in the same way.
-2. Measure the machine's float32 matrix rate on products of the model's own shape.
-3. Run each method in a process of its own, in turn, ``--repeats`` times; nothing else should run on the machine.
-4. Print seconds, the ratio to ours within the same round (median, range), peak memory, the largest difference from ours
-   relative to the largest importance, and the share of the matrix rate: 2 x (weights of the layers) x positions x N
-   operations, which forward mode can't avoid, over the time.
+2. Measure the machine's float32 matrix rate on products of the model's own shape; the floor is 2 x (weights of the
+   layers) x positions x N operations at that rate.
+3. The numbers of a loop in float64, against which every method's error is taken, relative to the largest importance.
+4. Each method in a process of its own, in turn, ``--repeats`` times; nothing else should run on the machine.
+5. Print seconds, the ratio to `forward` within the same round (median, range), peak memory, share of the matrix rate
+   and error; keep every round's numbers in ``bench/results/DATE-attribution.json``, after each method.
 """
 
 import argparse
@@ -26,24 +27,25 @@ from rich.table import Table
 import aftertune
 from aftertune.demo import find_demo_base
 
+from bench.methods import METHODS
+
 TEXT = "Summarize the following passage in one sentence and then list three questions that a reader could ask. "
 FILLER = "The river rises in the hills above the town, runs past the old mill and the market, and joins the sea. "
+REFERENCE = "float64"
 
 
 def main() -> None:
+    today = datetime.now(UTC).date().isoformat()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n-prompt", type=int, default=50)
     parser.add_argument("--n-response", type=int, nargs="+", default=[150, 300])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=["forward", "reverse", "inseq", "captum"])
-    parser.add_argument("--out", type=Path, help="also keep the table's numbers as JSON")
+    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != REFERENCE])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / f"{today}-attribution.json")
     settings = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = measure(settings, Path(folder))
-    show(results, settings)
-    if settings.out:
-        settings.out.parent.mkdir(parents=True, exist_ok=True)
-        settings.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    show(results, settings.methods)
 
 
 def measure(settings: argparse.Namespace, folder: Path) -> dict:
@@ -51,17 +53,29 @@ def measure(settings: argparse.Namespace, folder: Path) -> dict:
     checkpoint.model.save_pretrained(folder / "model")
     checkpoint.tokenizer.save_pretrained(folder / "model")
     layers = sum(p.numel() for name, p in checkpoint.model.named_parameters() if ".layers." in name)
-    rate, cases = matrix_rate(checkpoint.model.config), []
+    rate = matrix_rate(checkpoint.model.config)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {"threads": torch.get_num_threads(), "torch": torch.__version__, "time": now}
+    results = {"about": about, "matrix_rate_gflops": rate / 1e9, "n_prompt": settings.n_prompt, "cases": []}
     for n_response in settings.n_response:
         prompt, response = make_texts(checkpoint.tokenizer, settings.n_prompt, n_response)
         task = folder / f"{n_response}.json"
         task.write_text(json.dumps({"prompt": prompt, "response": response}), encoding="utf-8")
         operations = 2 * layers * (settings.n_prompt + n_response - 1) * settings.n_prompt
-        rounds = [{name: run_method(name, folder, task) for name in settings.methods} for _ in range(settings.repeats)]
-        cases.append({"n_response": n_response, "floor_seconds": operations / rate, "rounds": rounds})
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"threads": torch.get_num_threads(), "torch": torch.__version__, "time": now}
-    return {"about": about, "matrix_rate_gflops": rate / 1e9, "n_prompt": settings.n_prompt, "cases": cases}
+        case = {"n_response": n_response, "floor_seconds": operations / rate, "rounds": []}
+        results["cases"].append(case)
+        run_method(REFERENCE, folder, task)
+        for _ in range(settings.repeats):
+            case["rounds"].append({})
+            for name in settings.methods:
+                case["rounds"][-1][name] = run_method(name, folder, task)
+                keep(results, settings.out)
+    return results
+
+
+def keep(results: dict, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def make_texts(tokenizer, n_prompt: int, n_response: int) -> tuple[str, str]:
@@ -93,35 +107,41 @@ def run_method(name: str, folder: Path, task: Path) -> dict:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
-    reference = folder / "forward.npy"
     found = json.loads(done.stdout.strip().splitlines()[-1])
     print(f"{task.stem} response tokens, {name}: {found['seconds']:.1f} s", flush=True)
-    if reference.exists():
-        ours, theirs = np.load(reference), np.load(out)
-        found["difference"] = float(np.abs(ours - theirs).max() / np.abs(ours).max())
+    exact, own = np.load(folder / f"{REFERENCE}.npy"), np.load(out)
+    if own.shape == exact.shape:  # words are fewer than tokens
+        found["error"] = float(np.abs(own - exact).max() / np.abs(exact).max())
     return found
 
 
-def show(results: dict, settings: argparse.Namespace) -> None:
+def show(results: dict, methods: list[str]) -> None:
     console = Console(width=120)
-    console.print(f"float32 matrix rate {results['matrix_rate_gflops']:.0f} Gflop/s, {results['about']}")
+    title = (
+        f"N = {results['n_prompt']}, {results['about']['threads']} threads, "
+        f"float32 products at {results['matrix_rate_gflops']:.0f} Gflop/s"
+    )
+    columns = ("M", "method", "seconds", "times ours", "peak MiB", "share of rate", "error")
+    table = Table(*columns, title=title)
     for case in results["cases"]:
-        title = f"N = {results['n_prompt']}, M = {case['n_response']}, floor {case['floor_seconds']:.1f} s"
-        table = Table("method", "seconds", "times ours", "peak MiB", "share of rate", "difference", title=title)
-        for name in settings.methods:
-            table.add_row(name, *cells(case, name))
-        console.print(table)
+        floor = case["floor_seconds"]
+        ours = statistics.median(one["forward"]["seconds"] for one in case["rounds"] if "forward" in one)
+        table.add_row(str(case["n_response"]), "floor", f"{floor:.1f}", f"{floor / ours:.2f}", "", "100%", "")
+        for name in methods:
+            table.add_row("", name, *cells(case, name))
+        table.add_section()
+    console.print(table)
 
 
 def cells(case: dict, name: str) -> list[str]:
-    rounds = [one[name] for one in case["rounds"]]
+    rounds = [one[name] for one in case["rounds"] if name in one]
     seconds = statistics.median(one["seconds"] for one in rounds)
-    ratios = [one[name]["seconds"] / one["forward"]["seconds"] for one in case["rounds"] if "forward" in one]
-    spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})" if ratios else ""
+    ratios = [one[name]["seconds"] / one["forward"]["seconds"] for one in case["rounds"] if name in one]
+    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     peak = max(one["peak_mib"] for one in rounds)
     share = f"{case['floor_seconds'] / seconds:.0%}" if name == "forward" else ""
-    difference = max(one.get("difference", float("nan")) for one in rounds)
-    return [f"{seconds:.1f}", spread, f"{peak:.0f}", share, f"{difference:.1e}"]
+    error = f"{max(one['error'] for one in rounds):.1e}" if "error" in rounds[0] else ""
+    return [f"{seconds:.1f}", "1" if name == "forward" else spread, f"{peak:.0f}", share, error]
 
 
 if __name__ == "__main__":

@@ -15,19 +15,20 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 Matrix = np.ndarray
+Call = Callable[[], Matrix]
 
 
-def ours(route: str) -> Callable[[str, str, str], Matrix]:
-    def run(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
+def ours(route: str, unit: str = "token") -> Callable[[str, str, str], Call]:
+    def run(folder: str, prompt: str, response: str) -> Call:
         import aftertune
 
         checkpoint = aftertune.load(folder, device="cpu")
-        return lambda: aftertune.attribute(checkpoint, prompt, response, route=route).importance
+        return lambda: aftertune.attribute(checkpoint, prompt, response, route=route, unit=unit).importance
 
     return run
 
 
-def inseq(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
+def inseq(folder: str, prompt: str, response: str) -> Call:
     import inseq as peer
 
     model, tokenizer = _read(folder)
@@ -41,7 +42,7 @@ def inseq(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
     return call
 
 
-def captum(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
+def captum(folder: str, prompt: str, response: str) -> Call:
     from captum.attr import LayerGradientXActivation, LLMGradientAttribution, TextTokenInput
 
     model, tokenizer = _read(folder)
@@ -59,11 +60,46 @@ def captum(folder: str, prompt: str, response: str) -> Callable[[], Matrix]:
     return call
 
 
+def loop(frozen: bool, dtype: torch.dtype = torch.float32) -> Callable[[str, str, str], Call]:
+    """One pass forward, then one backward pass for each response token, as one would write it."""
+
+    def run(folder: str, prompt: str, response: str) -> Call:
+        model, tokenizer = _read(folder)
+        model = model.to(dtype).requires_grad_(not frozen)
+        ids = torch.tensor(tokenizer(prompt + response).input_ids)
+        n_prompt = len(tokenizer(prompt).input_ids)
+
+        def call() -> Matrix:
+            embeds = model.get_input_embeddings()(ids[None]).detach().requires_grad_()
+            logits = model(inputs_embeds=embeds).logits[0, n_prompt - 1 : -1]
+            p = logits.softmax(-1).gather(1, ids[n_prompt:, None])[:, 0]
+            columns = []
+            for one in p:
+                embeds.grad = None
+                one.backward(retain_graph=True)
+                columns.append((embeds.grad * embeds.detach())[0, :n_prompt].sum(-1))
+            return torch.stack(columns, 1).numpy()
+
+        return call
+
+    return run
+
+
 def _read(folder: str):
     return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
 
-METHODS = {"forward": ours("forward"), "reverse": ours("reverse"), "inseq": inseq, "captum": captum}
+METHODS = {
+    "forward": ours("forward"),
+    "forward, words": ours("forward", "word"),
+    "forward-bfloat16": ours("forward-bfloat16"),
+    "reverse": ours("reverse"),
+    "loop": loop(frozen=False),
+    "loop, weights frozen": loop(frozen=True),
+    "inseq": inseq,
+    "captum": captum,
+    "float64": loop(frozen=True, dtype=torch.float64),
+}
 
 
 def main() -> None:
