@@ -248,7 +248,7 @@ def test_chunks_of_what_is_written_out_hold_what_is_left_of_memory(monkeypatch: 
 
     backbone = Backbone(load("llama", torch.float32))
     batch = make_batch(backbone, [Task((5,) * 60, (6,) * 41, tuple((place,) for place in range(60)))])
-    plain, work = 100 * (6 * 32 + 4 * 48 + 4 * 100), chunks.ROWS_ON_CPU * (4 * 48 + 10 * 32 + 2 * 4 * 128)
+    plain, work = 100 * (6 * 32 + 4 * 48 + 4 * 100), chunks.ROWS_ON_CPU * (4 * 48 + 10 * 32 + 2 * 4 * 192)
     fixed, each = (plain + work) * 4, 100 * 32 * 4
     for free, expected in (((fixed + 7.5 * each) / 0.4, 7), (0, 1), (1e12, 60)):
         monkeypatch.setattr(chunks, "_free_bytes", lambda _, free=free: free)

@@ -113,7 +113,7 @@ def test_memory_by_hand() -> None:
     halved = memory.LIBRARY_BYTES + weights / 2 + 6 * 9 * 230 * 2 + 4 * 4 * 4 * 11
     assert memory.peak_bytes(left, 4, "bfloat16", "auto", MACHINE) == halved
     # Written out: plain values and attention weights of a layer, the work on a block, and each direction's tangents.
-    plain, work = 11 * (6 * 5 + 4 * 7 + 3 * 11), 1536 * (4 * 7 + 10 * 5 + 2 * 3 * 128)
+    plain, work = 11 * (6 * 5 + 4 * 7 + 3 * 11), 1536 * (4 * 7 + 10 * 5 + 2 * 3 * 192)
     long = replace(left, size=replace(SIZE, architecture="llama"), items=(Item(4, 8),))
     written_out = (plain + work + 4 * 11 * 5) * 4 + 4 * 4 * 8 * 11
     assert memory.peak_bytes(long, 8, "float32", "auto", MACHINE) == memory.LIBRARY_BYTES + weights + written_out

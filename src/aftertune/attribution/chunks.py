@@ -18,7 +18,7 @@ MOST_ON_GPU = 128
 # Where forward mode is written out: rows of the tangents of a block of directions, and queries whose scores are made.
 ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
 ROWS_ON_GPU = 32768
-QUERIES_AT_ONCE = 128
+QUERIES_AT_ONCE = 192
 
 
 def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterator[tuple[int, int, Found]]:

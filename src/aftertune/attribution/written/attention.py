@@ -9,6 +9,7 @@ B sequences, G key heads, R query heads that share one, T positions, D direction
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -100,8 +101,9 @@ def _placed(change: Tensor, norm: Normed, turn: Turn, start: int, d_head: int) -
 
 def _blocks(queries: Tensor, keys: Tensor, values: Tensor, parts: AttentionParts) -> Iterator[_Block]:
     n_positions, n_shared = keys.shape[-2], queries.shape[2]
-    for low in range(0, n_positions, chunks.QUERIES_AT_ONCE):
-        high = min(low + chunks.QUERIES_AT_ONCE, n_positions)
+    size = ceil(n_positions / ceil(n_positions / chunks.QUERIES_AT_ONCE))  # of blocks as even as can be
+    for low in range(0, n_positions, size):
+        high = min(low + size, n_positions)
         scores = queries[..., low:high, :].flatten(2, 3) @ keys[..., :high, :].transpose(-1, -2)
         slope = None
         if parts.softcap is not None:
