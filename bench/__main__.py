@@ -3,7 +3,7 @@
 1. Write the model as safetensors, so that every method reads the same weights in the same way.
 2. Measure the machine's float32 matrix rate on products of the model's own shape; the floor is 2 x (weights of the
    layers) x positions x N operations at that rate.
-3. The numbers of a loop in float64, against which every method's error is taken, relative to the largest importance.
+3. The numbers of `torch.func` in float64, from which each method's error is taken, relative to the largest importance.
 4. Each method in a process of its own, in turn, ``--repeats`` times; nothing else should run on the machine.
 5. Print seconds, the ratio to `forward` within the same round (median, range), peak memory, share of the matrix rate
    and error; keep every round's numbers in ``bench/results/DATE-attribution.json``, after each method.
@@ -26,7 +26,6 @@ from rich.table import Table
 
 import aftertune
 from aftertune.demo import find_demo_base
-
 from bench.methods import METHODS
 
 TEXT = "Summarize the following passage in one sentence and then list three questions that a reader could ask. "

@@ -60,12 +60,12 @@ def captum(folder: str, prompt: str, response: str) -> Call:
     return call
 
 
-def loop(frozen: bool, dtype: torch.dtype = torch.float32) -> Callable[[str, str, str], Call]:
+def loop(frozen: bool) -> Callable[[str, str, str], Call]:
     """One pass forward, then one backward pass for each response token, as one would write it."""
 
     def run(folder: str, prompt: str, response: str) -> Call:
         model, tokenizer = _read(folder)
-        model = model.to(dtype).requires_grad_(not frozen)
+        model.requires_grad_(not frozen)
         ids = torch.tensor(tokenizer(prompt + response).input_ids)
         n_prompt = len(tokenizer(prompt).input_ids)
 
@@ -85,6 +85,31 @@ def loop(frozen: bool, dtype: torch.dtype = torch.float32) -> Callable[[str, str
     return run
 
 
+def exact(folder: str, prompt: str, response: str) -> Call:
+    """`torch.func`'s forward mode in float64, on the model as it is with plain attention: what errors are taken from."""
+    model, tokenizer = _read(folder)
+    model = model.double()
+    model.set_attn_implementation("eager")
+    ids = torch.tensor(tokenizer(prompt + response).input_ids)
+    n_prompt = len(tokenizer(prompt).input_ids)
+    embeds = model.get_input_embeddings()(ids).detach()
+
+    def p(given: torch.Tensor) -> torch.Tensor:
+        states = model.model(inputs_embeds=given[None], use_cache=False)[0][0, n_prompt - 1 : -1]
+        return model.lm_head(states).softmax(-1).gather(1, ids[n_prompt:, None])[:, 0]
+
+    def row(place: int) -> torch.Tensor:
+        tangent = torch.zeros_like(embeds)
+        tangent[place] = embeds[place]
+        return torch.func.jvp(p, (embeds,), (tangent,))[1]
+
+    def call() -> Matrix:
+        with torch.no_grad():
+            return torch.stack([row(place) for place in range(n_prompt)]).numpy()
+
+    return call
+
+
 def _read(folder: str):
     return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
@@ -98,7 +123,7 @@ METHODS = {
     "loop, weights frozen": loop(frozen=True),
     "inseq": inseq,
     "captum": captum,
-    "float64": loop(frozen=True, dtype=torch.float64),
+    "float64": exact,
 }
 
 

@@ -7,6 +7,7 @@ import torch
 import aftertune
 from aftertune.attribution.ask import encode_for
 from aftertune.attribution.batch import Task
+from aftertune.attribution.fused import FUSED
 from aftertune.attribution.routes import attribute_batch, choose_route
 from aftertune.errors import AttributionError, PromptError
 from aftertune.prompts.prompt import Message, Prompt
@@ -231,14 +232,14 @@ def test_chunks_shrink_with_length_and_never_below_one(monkeypatch: pytest.Monke
 
     backbone = Backbone(load("llama", torch.float32))
     batch = make_batch(backbone, [Task((5,) * 60, (6,) * 41, ((0,),))])
-    each = 100 * (4 * 48 + 8 * 32 + 6 * 4 * 100) * 4  # bytes of one direction with eager attention
-    for free, expected in ((each / 0.4 * 3.5, 3), (0, 1), (each * 1e6, chunks.MOST_ON_CPU)):
-        monkeypatch.setattr(chunks, "_free_bytes", lambda _, free=free: free)
-        backbone.checkpoint.model.set_attn_implementation("eager")
-        assert chunks.fitting(backbone, batch) == expected
-    monkeypatch.setattr(chunks, "_free_bytes", lambda _: each / 0.4 * 3.5)
-    backbone.checkpoint.model.set_attn_implementation("sdpa")
-    assert chunks.fitting(backbone, batch) > 3
+    # Numbers of attention that a direction holds for each position: 4 heads, 100 keys, a block of 100 queries.
+    for attention, scores in (("eager", 6 * 4 * 100), (FUSED, 3 * 4 * 100), ("sdpa", 100)):
+        each = 100 * (4 * 48 + 8 * 32 + scores) * 4
+        backbone.checkpoint.model.set_attn_implementation(attention)
+        for free, expected in ((each / 0.4 * 3.5, 3), (0, 1), (each * 1e6, chunks.MOST_ON_CPU)):
+            monkeypatch.setattr(chunks, "_free_bytes", lambda _, free=free: free)
+            assert chunks.fitting(backbone, batch) == expected
+    assert chunks.scores_of_position(FUSED, 1000, 4) == 3 * 4 * chunks.QUERIES_AT_ONCE
 
 
 def test_chunks_of_what_is_written_out_hold_what_is_left_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

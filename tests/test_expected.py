@@ -107,11 +107,13 @@ def test_weights_by_hand() -> None:
 
 def test_memory_by_hand() -> None:
     left = Left(SIZE, silent=(6,), items=(Item(6, None),), n_checked=0, head_layers=0, concept_layers=0, already={})
-    # Six directions at once, 9 positions x (4 x 7 + 8 x 5 + 6 heads' matrices x 3 x 9) numbers; 4 tokens' logits.
-    attribution, weights = 6 * 9 * (28 + 40 + 162) * 4 + 4 * 4 * 4 * 11, 4 * 1000
+    # Six tokens and a response of 4, so by reverse mode: six at once, 9 positions x (4 x 7 + 8 x 5 + 9) numbers.
+    attribution, weights = 6 * 9 * (28 + 40 + 9) * 4 + 4 * 4 * 4 * 11, 4 * 1000
     assert memory.peak_bytes(left, 4, "float32", "auto", MACHINE) == memory.LIBRARY_BYTES + weights + attribution
-    halved = memory.LIBRARY_BYTES + weights / 2 + 6 * 9 * 230 * 2 + 4 * 4 * 4 * 11
+    halved = memory.LIBRARY_BYTES + weights / 2 + 6 * 9 * 77 * 2 + 4 * 4 * 4 * 11
     assert memory.peak_bytes(left, 4, "bfloat16", "auto", MACHINE) == halved
+    forward = memory.LIBRARY_BYTES + weights + 6 * 9 * (28 + 40 + 3 * 3 * 9) * 4 + 4 * 4 * 4 * 11
+    assert memory.peak_bytes(left, 4, "float32", "forward", MACHINE) == forward
     # Written out: plain values and attention weights of a layer, the work on a block, and each direction's tangents.
     plain, work = 11 * (6 * 5 + 4 * 7 + 3 * 11), 1536 * (4 * 7 + 10 * 5 + 2 * 3 * 192)
     long = replace(left, size=replace(SIZE, architecture="llama"), items=(Item(4, 8),))

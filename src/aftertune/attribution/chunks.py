@@ -62,19 +62,28 @@ def fitting(backbone: Backbone, batch: Batch, written_out: bool = False) -> int:
     if written_out:
         fixed, each = bytes_written_out(b, t, width, config.hidden_size, config.num_attention_heads, number)
         return most_at_once(each, free - fixed / SHARE_OF_FREE_MEMORY, batch.n_units)
-    n_heads = config.num_attention_heads if config._attn_implementation == "eager" else None
-    each = bytes_of_direction(b, t, width, config.hidden_size, n_heads, number)
+    scores = scores_of_position(config._attn_implementation, t, config.num_attention_heads)
+    each = bytes_of_direction(b, t, width, config.hidden_size, scores, number)
     return most_at_once(each, free, MOST_ON_GPU if batch.embeds.is_cuda else MOST_ON_CPU)
 
 
-def bytes_of_direction(b: int, t: int, d_inner: int, d_model: int, n_heads: int | None, number: int) -> int:
+def scores_of_position(attention: str, t: int, n_heads: int) -> int:
+    """Attention scores and weights that one direction holds for each position, by an implementation of attention.
+
+    Plain matrices ("eager") are held about six times. Ours holds those of a block of queries, PyTorch's ("sdpa") no
+    more than a mask.
+    """
+    if attention == "eager":
+        return 6 * n_heads * t
+    return t if attention == "sdpa" else 3 * n_heads * min(t, QUERIES_AT_ONCE)
+
+
+def bytes_of_direction(b: int, t: int, d_inner: int, d_model: int, scores: int, number: int) -> int:
     """The bytes that one direction through ``b`` sequences of ``t`` positions needs, in numbers of so many bytes.
 
-    The widest intermediate results of one layer about four times over, and, with eager attention (``n_heads`` is
-    given), the attention weights of one layer about six times; fused attention keeps no more than a mask.
+    The widest intermediate results of one layer about four times over, and ``scores`` for each position.
     """
-    matrices = 6 * n_heads if n_heads else 1
-    return b * t * (4 * d_inner + 8 * d_model + matrices * t) * number
+    return b * t * (4 * d_inner + 8 * d_model + scores) * number
 
 
 def bytes_written_out(b: int, t: int, d_inner: int, d_model: int, n_heads: int, number: int) -> tuple[int, int]:

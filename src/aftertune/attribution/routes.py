@@ -16,6 +16,7 @@ from torch import Tensor
 from aftertune.attribution.agreement import measure_agreement
 from aftertune.attribution.batch import Batch, Task, make_batch
 from aftertune.attribution.forward import forward_importance
+from aftertune.attribution.fused import FUSED
 from aftertune.attribution.removal import REMOVALS, removal_importance
 from aftertune.attribution.reverse import reverse_importance
 from aftertune.attribution.units import Unit, UnitChoice, split_units
@@ -130,13 +131,14 @@ def _must_be_written_out(backbone: Backbone) -> None:
 
 
 def attention_for(route: str, checkpoint: Checkpoint) -> str:
-    """The attention implementation a route can run on.
+    """The attention implementation a route runs on; none of them keeps (positions, positions) matrices for long.
 
-    Fused attention keeps no (positions, positions) matrix, so that long inputs fit into memory; but it has no forward
-    mode, and leaves out the soft-capping of attention scores (Gemma 2).
+    For forward mode ours, whose tangent is written out. PyTorch's has no forward mode, and leaves out the soft-capping
+    of attention scores (Gemma 2), which goes by plain matrices in the other routes.
     """
-    capped = getattr(checkpoint.model.config, "attn_logit_softcapping", None)
-    return "eager" if route in FORWARD or capped else "sdpa"
+    if route in FORWARD:
+        return FUSED
+    return "eager" if getattr(checkpoint.model.config, "attn_logit_softcapping", None) else "sdpa"
 
 
 def _run(backbone: Backbone, batch: Batch, route: str, removal: str) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,15 @@
 
 from dataclasses import replace
 
-from aftertune.attribution.chunks import MOST_ON_CPU, MOST_ON_GPU, bytes_of_direction, bytes_written_out, most_at_once
+from aftertune.attribution.chunks import (
+    MOST_ON_CPU,
+    MOST_ON_GPU,
+    bytes_of_direction,
+    bytes_written_out,
+    most_at_once,
+    scores_of_position,
+)
+from aftertune.attribution.fused import FUSED
 from aftertune.attribution.head import STATES_AT_ONCE
 from aftertune.attribution.measure import RESPONSES_AT_ONCE
 from aftertune.attribution.routes import FORWARD
@@ -50,8 +58,10 @@ def _attribution(size: ModelSize, item: Item, number: int, route: str, machine: 
     n_prompt, n_response = item.n_prompt, item.n_response or 0
     positions = n_prompt + n_response - 1
     fixed, most = 0, MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
-    each = bytes_of_direction(1, positions, size.d_inner, size.d_model, size.n_heads, number)
-    if is_written_out(size.architecture) and route_of(route, item, size) in FORWARD:
+    chosen = route_of(route, item, size)
+    scores = scores_of_position(FUSED if chosen in FORWARD else "sdpa", positions, size.n_heads)
+    each = bytes_of_direction(1, positions, size.d_inner, size.d_model, scores, number)
+    if is_written_out(size.architecture) and chosen in FORWARD:
         most = n_prompt
         fixed, each = bytes_written_out(1, positions, size.d_inner, size.d_model, size.n_heads, number)
     logits = COPIES_OF_LOGITS * 4 * min(n_response, STATES_AT_ONCE) * size.n_vocabulary

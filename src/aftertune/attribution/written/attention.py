@@ -9,6 +9,7 @@ B sequences, G key heads, R query heads that share one, T positions, D direction
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import torch
@@ -25,7 +26,7 @@ PushRead = Callable[[Tensor, int, int], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class _Block:
+class Block:
     """Queries from ``low`` to ``high``: weights (B, G, R, queries, high), what they read (B, G, R, queries, d_head).
 
     ``slopes`` is the weights times the slope of the soft-capping of scores.
@@ -39,13 +40,13 @@ class _Block:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plain:
+class Plain:
     """Scaled queries (B, G, R, T, d_head), keys (B, G, T, d_head), values beside a one (B, G, T, d_head + 1)."""
 
     queries: Tensor
     keys: Tensor
     values: Tensor
-    blocks: list[_Block]
+    blocks: list[Block]
 
 
 def attend(parts: AttentionParts, given: Normed, turn: Turn, number: torch.dtype) -> tuple[Tensor, PushRead]:
@@ -56,20 +57,21 @@ def attend(parts: AttentionParts, given: Normed, turn: Turn, number: torch.dtype
     keys = turned(_heads(of_keys.value, d_head), turn)
     queries = torch.unflatten(turned(_heads(of_queries.value, d_head), turn), 1, (keys.shape[1], -1)) * parts.scaling
     values = _heads(_split(through(parts.value, given.value), None, d_head), d_head)
-    blocks = list(_blocks(queries, keys, values, parts))
+    unseen = partial(_unseen, window=parts.window, device=keys.device)
+    blocks = list(blocks_of(queries, keys, values, parts.softcap, unseen))
     read = torch.cat([block.read for block in blocks], dim=-2).permute(0, 3, 1, 2, 4).flatten(2)
-    plain = _in(number, queries, keys, values, blocks)
+    plain = plain_in(number, queries, keys, values, blocks)
     weights = [part.weight.to(number) for part in (parts.query, parts.key, parts.value)]
 
-    def push(dx: Tensor, start: int, begin: int) -> Tensor:
+    def push_read(dx: Tensor, start: int, begin: int) -> Tensor:
         du = given.push(dx, start).to(number)
         dq, dk, dv = product(du[:, :, begin - start :], weights[0]), product(du, weights[1]), product(du, weights[2])
         dq = _placed(_split(dq, parts.query_norm, d_head), of_queries, turn, begin, d_head).mul_(parts.scaling)
         dk = _placed(_split(dk, parts.key_norm, d_head), of_keys, turn, start, d_head)
         dv = _heads(_split(dv, None, d_head), d_head)
-        return _push(plain, torch.unflatten(dq, 2, (keys.shape[1], -1)), dk, dv, start, begin)
+        return push(plain, torch.unflatten(dq, 2, (keys.shape[1], -1)), dk, dv, start, begin)
 
-    return read, push
+    return read, push_read
 
 
 def turned(heads: Tensor, turn: Turn) -> Tensor:
@@ -99,22 +101,27 @@ def _placed(change: Tensor, norm: Normed, turn: Turn, start: int, d_head: int) -
     return turned(heads, (cosine, sine))
 
 
-def _blocks(queries: Tensor, keys: Tensor, values: Tensor, parts: AttentionParts) -> Iterator[_Block]:
+def blocks_of(
+    queries: Tensor, keys: Tensor, values: Tensor, softcap: float | None, unseen: Callable[[int, int], Tensor]
+) -> Iterator[Block]:
+    """Attention of scaled queries (B, G, R, T, d_head) to keys and values (B, G, T, d_head), block by block.
+
+    ``unseen(low, high)`` (..., high - low, high) says which keys the queries of a block do not see.
+    """
     n_positions, n_shared = keys.shape[-2], queries.shape[2]
     size = ceil(n_positions / ceil(n_positions / chunks.QUERIES_AT_ONCE))  # of blocks as even as can be
     for low in range(0, n_positions, size):
         high = min(low + size, n_positions)
         scores = queries[..., low:high, :].flatten(2, 3) @ keys[..., :high, :].transpose(-1, -2)
         slope = None
-        if parts.softcap is not None:
-            capped = torch.tanh(scores / parts.softcap)
-            scores, slope = parts.softcap * capped, 1 - capped.square()
+        if softcap is not None:
+            capped = torch.tanh(scores / softcap)
+            scores, slope = softcap * capped, 1 - capped.square()
         shape = (n_shared, high - low)
-        unseen = _unseen(low, high, parts.window, keys.device)
-        weights = torch.unflatten(scores, 2, shape).masked_fill(unseen, -torch.inf).softmax(-1)
+        weights = torch.unflatten(scores, 2, shape).masked_fill(unseen(low, high), -torch.inf).softmax(-1)
         slopes = weights if slope is None else weights * torch.unflatten(slope, 2, shape)
         read = torch.unflatten(weights.flatten(2, 3) @ values[..., :high, :], 2, shape)
-        yield _Block(low, high, weights, slopes, read)
+        yield Block(low, high, weights, slopes, read)
 
 
 def _unseen(low: int, high: int, window: int | None, device: torch.device) -> Tensor:
@@ -123,16 +130,20 @@ def _unseen(low: int, high: int, window: int | None, device: torch.device) -> Te
     return (ages < 0) if window is None else (ages < 0) | (ages >= window)
 
 
-def _in(number: torch.dtype, queries: Tensor, keys: Tensor, values: Tensor, blocks: list[_Block]) -> _Plain:
+def plain_in(number: torch.dtype, queries: Tensor, keys: Tensor, values: Tensor, blocks: list[Block]) -> Plain:
+    """What `push` needs, in another type."""
     ones = values.new_ones(*values.shape[:-1], 1)
     cast = [
-        _Block(one.low, one.high, one.weights.to(number), one.slopes.to(number), one.read.to(number)) for one in blocks
+        Block(one.low, one.high, one.weights.to(number), one.slopes.to(number), one.read.to(number)) for one in blocks
     ]
-    return _Plain(queries.to(number), keys.to(number), torch.cat((values, ones), dim=-1).to(number), cast)
+    return Plain(queries.to(number), keys.to(number), torch.cat((values, ones), dim=-1).to(number), cast)
 
 
-def _push(plain: _Plain, dq: Tensor, dk: Tensor, dv: Tensor, start: int, begin: int) -> Tensor:
-    """From tangents of scaled queries from ``begin`` on, keys and values from ``start`` on: those of what is read."""
+def push(plain: Plain, dq: Tensor, dk: Tensor, dv: Tensor, start: int, begin: int) -> Tensor:
+    """Tangents (D, B, T - begin, heads x d_head) of what is read.
+
+    From those of scaled queries (D, B, G, R, T - begin, d_head), and of keys and values (D, B, G, T - start, d_head).
+    """
     n, b, g, r, n_positions, d_head = dq.shape
     found = dq.new_empty(n, b, n_positions, g, r, d_head)
     at = found.permute(0, 1, 3, 4, 2, 5)
@@ -154,5 +165,5 @@ def _push(plain: _Plain, dq: Tensor, dk: Tensor, dv: Tensor, start: int, begin: 
     return found.flatten(3)
 
 
-def _parts(block: _Block) -> tuple[Tensor, Tensor, Tensor]:
+def _parts(block: Block) -> tuple[Tensor, Tensor, Tensor]:
     return block.weights, block.slopes, block.read
