@@ -86,7 +86,7 @@ def loop(frozen: bool) -> Callable[[str, str, str], Call]:
 
 
 def exact(folder: str, prompt: str, response: str) -> Call:
-    """`torch.func`'s forward mode in float64, on the model as it is with plain attention: what errors are taken from."""
+    """Forward mode of `torch.func` in float64, on the model with plain attention: what errors are taken from."""
     model, tokenizer = _read(folder)
     model = model.double()
     model.set_attn_implementation("eager")
