@@ -1,7 +1,8 @@
 """Reading all attention heads of SmolLM2-135M-Instruct, beside the products it can't avoid and beside an obvious loop.
 
 1. The floor: for every layer the product of all neurons' weights with all words' embeddings, and the cosines of every
-   neuron pair's top words; nothing else, on this machine, in this run.
+   neuron pair's top words; nothing else, on this machine, in this run. With controls there are cosines of their vectors
+   too.
 2. Ours: every layer from the weights to the finished lists, with and without the controls.
 3. The obvious loop on a sample of heads: neuron by neuron, sort all words, look at every pair of top words. Its time
    for the model is that of the sample times the number of heads.
@@ -67,6 +68,7 @@ def measure(settings: argparse.Namespace) -> dict:
     for _ in range(settings.repeats):
         one = {
             "floor": seconds(lambda: floor(checkpoint, plain)),
+            "floor_with_controls": seconds(lambda: floor(checkpoint, controlled, 1 + len(controlled.controls))),
             "ours": seconds(lambda: read(checkpoint, plain)),
             "ours_with_controls": seconds(lambda: read(checkpoint, controlled)),
             "loop": obvious_loop(checkpoint, plain, settings.sample) * shape.n_layers * shape.n_heads,
@@ -93,15 +95,16 @@ def read(checkpoint: aftertune.Checkpoint, lexicon, n_layers: int | None = None)
         read_layer(checkpoint, layer, lexicon, embeddings)
 
 
-def floor(checkpoint: aftertune.Checkpoint, lexicon) -> None:
-    """The matrix products alone, of the same shapes."""
+def floor(checkpoint: aftertune.Checkpoint, lexicon, n_kinds: int = 1) -> None:
+    """The matrix products alone, of the same shapes, with cosines of so many kinds of vectors."""
     shape, n = attention_shape(checkpoint), len(lexicon.words)
     columns, d_model = (shape.n_heads + shape.n_key_heads) * shape.d_head, checkpoint.model.config.hidden_size
     weights, embeddings = torch.randn(columns, d_model), torch.randn(n, d_model)
     top = torch.randn(shape.n_heads * shape.d_head, N_TOP, lexicon.vectors.vectors.shape[1])
     for _ in range(shape.n_layers):
         weights @ embeddings.T
-        top @ top.transpose(1, 2)
+        for _ in range(n_kinds):
+            top @ top.transpose(1, 2)
 
 
 def obvious_loop(checkpoint: aftertune.Checkpoint, lexicon, n_heads: int) -> float:
@@ -156,11 +159,12 @@ def peak_memory(n_words: int) -> dict:
 def show(results: dict) -> None:
     console = Console(width=120)
     console.print(results["about"])
-    table = Table("", "seconds", "times the floor", "times ours")
-    for name in ("floor", "ours", "ours_with_controls", "loop"):
+    others = ("floor", "floor_with_controls", "ours")
+    table = Table("", "seconds", *(f"times {other.replace('_', ' ')}" for other in others))
+    for name in ("floor", "floor_with_controls", "ours", "ours_with_controls", "loop"):
         rounds = results["rounds"]
         taken = statistics.median(one[name] for one in rounds)
-        ratios = [sorted(one[name] / one[other] for one in rounds) for other in ("floor", "ours")]
+        ratios = [sorted(one[name] / one[other] for one in rounds) for other in others]
         spread = [f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})" for found in ratios]
         table.add_row(name.replace("_", " "), f"{taken:.1f}", *spread)
     console.print(table)

@@ -11,7 +11,7 @@ import aftertune
 from aftertune.attribution import chunks, forward
 from aftertune.attribution.batch import Task, make_batch
 from aftertune.attribution.routes import BFLOAT16
-from aftertune.attribution.written import rows
+from aftertune.attribution.written import products, rows
 from aftertune.errors import AttributionError
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
@@ -129,3 +129,20 @@ def test_a_model_that_computes_something_else_is_left_to_torch(monkeypatch: pyte
         importance(checkpoint, [LONG], monkeypatch, number=torch.bfloat16)
     handle.remove()
     assert taken[:1] == [False] and np.array_equal(found[0], expected[0])
+
+
+@pytest.mark.parametrize("number", [torch.float32, torch.bfloat16, torch.float64])
+def test_products_with_a_weight_that_is_laid_out_are_plain_products(
+    number: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, tangents = torch.randn(24, 40, generator=generator), torch.randn(3, 2, 17, 40, generator=generator)
+    exact = tangents.to(number).double() @ weight.to(number).double().T
+    made = products.Weight(weight, number)
+    assert (made.laid_out is not None) == (number != torch.float64 and torch.backends.mkldnn.is_available())
+    monkeypatch.setattr(products, "_laid_out", lambda _: None)
+    for one in (made, products.Weight(weight, number)):
+        found = one.product(tangents.to(number)[:, :, 5:])
+        assert found.dtype == number
+        tolerance = {torch.float32: 1e-6, torch.bfloat16: 1e-2, torch.float64: 1e-14}[number]
+        assert (found.double() - exact[:, :, 5:]).abs().max() < tolerance * exact.abs().max()

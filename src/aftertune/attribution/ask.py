@@ -32,8 +32,9 @@ def attribute(
     """Importance of each prompt unit to each response token (section 4.1).
 
     Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``route`` is "forward",
-    "reverse" (both first order, equal up to rounding), "removal" (Eq. 1, with ``removal`` "zeroed" or "deleted"), or
-    "auto", the cheaper of the first two. ``unit`` is "token", "word", "sentence", "line", or character ranges.
+    "reverse" (both first order, equal up to rounding), "removal" (Eq. 1, with ``removal`` "zeroed" or "deleted"),
+    "forward-bfloat16" (products of tangents in bfloat16, for models of Llama's build in float32), or "auto", the
+    cheaper of the first two. ``unit`` is "token", "word", "sentence", "line", or character ranges.
     ``template`` is "raw" or "chat". With ``check`` the result says how well it ranks units against removal.
 
     Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is

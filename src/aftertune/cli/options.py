@@ -22,7 +22,9 @@ Remote = Annotated[
         "--trust-remote-code", help="Run Python code that comes with the checkpoint; only for sources that you trust."
     ),
 ]
-Route = Annotated[str, typer.Option(help="auto, forward, reverse, or removal (Eq. 1 itself).")]
+Route = Annotated[
+    str, typer.Option(help="auto, forward, reverse, removal (Eq. 1 itself), or forward-bfloat16 (faster, less exact).")
+]
 Removal = Annotated[
     str, typer.Option(help="How removal removes: zeroed (embeddings set to 0) or deleted (tokens left out).")
 ]

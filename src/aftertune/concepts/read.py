@@ -70,12 +70,7 @@ def measure_concepts(
     embeddings = _embeddings(checkpoint, words)
     if not has_chance(run, role):
         write_chance(run, role, nearest_by_chance(checkpoint, embeddings))
-    read = _reader(checkpoint, words, plan, embeddings)
-    for done, layer in enumerate(layers):
-        progress("concepts", done, len(layers))
-        if not CONCEPTS.is_written(run, role, layer):
-            CONCEPTS.write(run, role, layer, read(layer))
-    progress("concepts", len(layers), len(layers))
+    CONCEPTS.fill(run, role, layers, _reader(checkpoint, words, plan, embeddings), progress)
 
 
 def concept_settings(words: Words, plan: ConceptPlan) -> dict[str, Any]:

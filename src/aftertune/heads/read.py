@@ -91,11 +91,7 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
         run.write_frame(HEADS.words, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
     HEADS.remember(run, role, _about(checkpoint, layers))
     embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
-    for done, layer in enumerate(layers):
-        progress("heads", done, len(layers))
-        if not HEADS.is_written(run, role, layer):
-            HEADS.write(run, role, layer, read_layer(checkpoint, layer, lexicon, embeddings))
-    progress("heads", len(layers), len(layers))
+    HEADS.fill(run, role, layers, lambda layer: read_layer(checkpoint, layer, lexicon, embeddings), progress)
 
 
 def head_settings(lexicon: Lexicon) -> dict[str, Any]:

@@ -5,16 +5,19 @@ the model what its reading says, and which layers are shown.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import polars as pl
 
 from aftertune.errors import RunError
+from aftertune.results.behind import written_behind
 from aftertune.results.run import RunFolder
 
 Frames = Mapping[str, pl.DataFrame]
+Progress = Callable[[str, float, float], None]
 
 
 class LayerPlan(Protocol):
@@ -66,6 +69,21 @@ class LayerParts:
         """Write the frames of one layer; raises `RunError` if that fails."""
         for name in self.frames:
             run.write_frame(self._part(name, role, layer), frames[name])
+
+    def fill(
+        self, run: RunFolder, role: str, layers: Sequence[int], read: Callable[[int], Frames], progress: Progress
+    ) -> None:
+        """Read the layers that are not there yet, and write each while the next one is read.
+
+        ``progress(kind, done, total)`` is called before each layer and at the end. Raises what ``read`` raises, and
+        `RunError` if a part can't be written.
+        """
+        with written_behind() as write:
+            for done, layer in enumerate(layers):
+                progress(self.kind, done, len(layers))
+                if not self.is_written(run, role, layer):
+                    write(partial(self.write, run, role, layer, read(layer)))
+        progress(self.kind, len(layers), len(layers))
 
     def is_written(self, run: RunFolder, role: str, layer: int) -> bool:
         """Whether all frames of a layer lie in the run."""

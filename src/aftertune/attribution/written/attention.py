@@ -18,7 +18,8 @@ from torch.nn.functional import pad
 
 from aftertune.attribution import chunks
 from aftertune.attribution.written.build import AttentionParts, Norm
-from aftertune.attribution.written.steps import Normed, normed, product, through
+from aftertune.attribution.written.products import Weight
+from aftertune.attribution.written.steps import Normed, normed, through
 
 Turn = tuple[Tensor, Tensor]
 PushRead = Callable[[Tensor, int, int], Tensor]
@@ -61,11 +62,11 @@ def attend(parts: AttentionParts, given: Normed, turn: Turn, number: torch.dtype
     blocks = list(blocks_of(queries, keys, values, parts.softcap, unseen))
     read = torch.cat([block.read for block in blocks], dim=-2).permute(0, 3, 1, 2, 4).flatten(2)
     plain = plain_in(number, queries, keys, values, blocks)
-    weights = [part.weight.to(number) for part in (parts.query, parts.key, parts.value)]
+    of_query, of_key, of_value = (Weight(part.weight, number) for part in (parts.query, parts.key, parts.value))
 
     def push_read(dx: Tensor, start: int, begin: int) -> Tensor:
         du = given.push(dx, start).to(number)
-        dq, dk, dv = product(du[:, :, begin - start :], weights[0]), product(du, weights[1]), product(du, weights[2])
+        dq, dk, dv = of_query.product(du[:, :, begin - start :]), of_key.product(du), of_value.product(du)
         dq = _placed(_split(dq, parts.query_norm, d_head), of_queries, turn, begin, d_head).mul_(parts.scaling)
         dk = _placed(_split(dk, parts.key_norm, d_head), of_keys, turn, start, d_head)
         dv = _heads(_split(dv, None, d_head), d_head)

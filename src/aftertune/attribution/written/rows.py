@@ -19,6 +19,7 @@ from aftertune.attribution import chunks
 from aftertune.attribution.batch import Batch
 from aftertune.attribution.written.attention import PushRead, Turn, attend
 from aftertune.attribution.written.build import LayerParts, is_of_this_build, layers_of, norm_of
+from aftertune.attribution.written.products import Weight
 from aftertune.attribution.written.steps import add_product, network, normed, through, written_by
 from aftertune.models.backbone import Backbone
 
@@ -120,7 +121,7 @@ class _Turns:
 def _layer(layer: LayerParts, x: Tensor, turn: Turn, blocks: list[_Directions], number: torch.dtype) -> Tensor:
     read, push_read = attend(layer.attention, normed(layer.before_attention, x), turn, number)
     written = normed(layer.after_attention, through(layer.attention.out, read))
-    out = layer.attention.out.weight.to(number)
+    out = Weight(layer.attention.out.weight, number)
     x = x + written.value
     network_writes, push = network(layer.network, layer.before_network, layer.after_network, x, number)
     for block in blocks:

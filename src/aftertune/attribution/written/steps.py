@@ -16,6 +16,7 @@ from torch.func import jvp
 from torch.nn.functional import linear
 
 from aftertune.attribution.written.build import Affine, NetworkParts, Norm
+from aftertune.attribution.written.products import Weight
 
 Push = Callable[[Tensor, int], None]
 """Adds to tangents, in place, what a step makes of them; the second argument is ``start``."""
@@ -52,18 +53,9 @@ def through(affine: Affine, x: Tensor) -> Tensor:
     return linear(x, affine.weight, affine.bias)
 
 
-def product(tangents: Tensor, weight: Tensor) -> Tensor:
-    """Tangents through a projection, as one product of two matrices: tensors of more dimensions take a slower way."""
-    rows = tangents.reshape(-1, tangents.shape[-1])
-    return torch.mm(rows, weight.t()).view(*tangents.shape[:-1], len(weight))
-
-
-def add_product(dx: Tensor, tangents: Tensor, weight: Tensor, after: Normed, start: int) -> None:
+def add_product(dx: Tensor, tangents: Tensor, weight: Weight, after: Normed, start: int) -> None:
     """Add tangents, through a projection and the norm after it, to those of the residual stream."""
-    if after.unit is None and tangents.dtype == dx.dtype:
-        dx.view(-1, dx.shape[-1]).addmm_(tangents.reshape(-1, tangents.shape[-1]), weight.t())
-    else:
-        dx.add_(after.push(product(tangents, weight), start))
+    dx.add_(after.push(weight.product(tangents), start))
 
 
 def written_by(parts: NetworkParts, given: Tensor) -> Tensor:
@@ -80,12 +72,12 @@ def network(
     opened, slope = jvp(parts.act, (gate,), (torch.ones_like(gate),))
     written = normed(after, through(parts.down, opened * up))
     slope, opened = slope.mul_(up).to(number), opened.to(number)
-    of_gate, of_up, of_down = (part.weight.to(number) for part in (parts.gate, parts.up, parts.down))
+    of_gate, of_up, of_down = (Weight(part.weight, number) for part in (parts.gate, parts.up, parts.down))
 
     def push(dx: Tensor, start: int) -> None:
         du = given.push(dx, start).to(number)
-        change = product(du, of_up).mul_(opened[:, start:])
-        change.addcmul_(product(du, of_gate), slope[:, start:])
+        change = of_up.product(du).mul_(opened[:, start:])
+        change.addcmul_(of_gate.product(du), slope[:, start:])
         add_product(dx, change, of_down, written, start)
 
     return written.value, push
