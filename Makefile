@@ -22,6 +22,7 @@ check: .venv/check ## Style, types, import rules
 
 bench: .venv/bench ## Ours beside Inseq, Captum and plain loops, in one run
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.growth
 	$(BIN)/python -m bench.heads
 	$(BIN)/python -m bench.concepts
 	$(BIN)/python -m bench.report

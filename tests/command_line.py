@@ -89,10 +89,10 @@ def snapshot(folder: Path) -> dict[str, str]:
     }
 
 
-def save_checkpoint(folder: Path, seed: int = 0) -> Path:
-    """A tiny Llama with its tokenizer, as a folder."""
+def save_checkpoint(folder: Path, seed: int = 0, family: str = "llama") -> Path:
+    """A tiny model with its tokenizer, as a folder."""
     logging.disable_progress_bar()
-    make_model(seed=seed).save_pretrained(folder)
+    make_model(family, seed=seed).save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return folder
 

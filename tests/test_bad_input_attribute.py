@@ -22,7 +22,11 @@ def refusal(cli: CommandLine, base: Path, *more: str | Path, prompt: str = "the 
 
 
 SETTINGS = {
-    "route": ("--route", "sideways", "The route 'sideways' is not known. Allowed: auto, forward, reverse, removal."),
+    "route": (
+        "--route",
+        "sideways",
+        "The route 'sideways' is not known. Allowed: auto, forward, reverse, removal, forward-bfloat16.",
+    ),
     "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: zeroed, deleted."),
     "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: raw, chat."),
     "unit": (

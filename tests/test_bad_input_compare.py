@@ -36,6 +36,14 @@ def test_unknown_settings(cli: CommandLine, base: Path, tuned: Path, prompts: Pa
     assert message.startswith(f"The {option[2:]} 'odd' ") and " Allowed: " in message
 
 
+def test_route_that_is_not_for_the_architecture(cli: CommandLine, base: Path, prompts: Path, tmp_path: Path) -> None:
+    other = save_checkpoint(tmp_path / "other", family="gpt2")
+    for model, dtype, named in ((other, "float32", "gpt2"), (base, "bfloat16", "llama")):
+        message = refusal(cli, model, model, prompts, "--route", "forward-bfloat16", "--dtype", dtype)
+        assert message.startswith("Route 'forward-bfloat16' is for models in float32 of these architectures: Llama, ")
+        assert message.endswith(f"The architecture {named!r} in {dtype} is not one. Take route forward or auto.")
+
+
 @pytest.mark.parametrize("more", [("--limit", "0"), ("--max-new-tokens", "0"), ("--check", "-1"), ("--nothing",)])
 def test_usage(cli: CommandLine, base: Path, tuned: Path, prompts: Path, more: tuple[str, ...]) -> None:
     assert more[0] in cli.refuses_usage("compare", base, tuned, "--run", "run", "--prompts", prompts, *more)

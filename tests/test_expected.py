@@ -131,7 +131,7 @@ def test_memory_by_hand() -> None:
 def test_the_route_is_the_one_that_attribution_chooses() -> None:
     assert route_of("auto", Item(7, 10), SIZE) == "forward" and route_of("auto", Item(8, 10), SIZE) == "reverse"
     written_out = replace(SIZE, architecture="qwen3")
-    for n, route in ((11, "forward"), (12, "reverse")):
+    for n, route in ((18, "forward"), (19, "reverse")):
         assert route_of("auto", Item(n, 10), written_out) == cheaper_route(n, 10, written_out=True) == route
     assert route_of("removal", Item(7, 10), SIZE) == "removal"
 

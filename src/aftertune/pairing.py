@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from aftertune.attribution.ask import encode_for
+from aftertune.attribution.routes import must_suit_architecture
 from aftertune.errors import CheckpointError
 from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
 from aftertune.models.weights import AttentionShape, shape_of
@@ -53,6 +54,13 @@ def must_have_layers(configs: Sequence[Any], plan: LayerPlan) -> None:
     for config in configs:
         if config is not None:
             plan.chosen_layers(shape_of(config).n_layers)
+
+
+def must_suit_route(configs: Sequence[Any], dtype: str, route: str) -> None:
+    """Raise `AttributionError` if the route is not for an architecture in that type; None is let through."""
+    for config in configs:
+        if config is not None:
+            must_suit_architecture(config.model_type, dtype, route)
 
 
 def must_be_alike_inside(configs: Sequence[Any]) -> None:

@@ -119,6 +119,7 @@ def compare(
     from aftertune.expected.intent import Intent, sizes_of
     from aftertune.layerwise import make_lexicon_of, read_concepts_of, read_heads_of
     from aftertune.models import load
+    from aftertune.pairing import must_suit_route
 
     parts, plan, tell = _parts(skip), plan or Plan(), progress or (lambda *_: None)
     asked = _choose_prompts(prompts, limit) if "attribution" in parts else []
@@ -133,6 +134,7 @@ def compare(
     left = [role for role in subjects if not _is_measured(role, asked, readers, folder)]
     pending = {role: subjects[role] for role in left}
     configs, lengths = _must_be_comparable(list(pending.values()), asked, readers, plan, folder, trust_remote_code)
+    must_suit_route(configs if asked else [], dtype, plan.route)
     if announce is not None:
         sizes = sizes_of(pending, configs)
         announce(Intent(folder, subjects, sizes, asked, lengths, plan, lexicon, reading, device, dtype))
@@ -287,14 +289,14 @@ def _must_be_comparable(
 
     A mistake in the second checkpoint must not be told after hours of work on the first.
     """
-    from aftertune.pairing import must_be_alike_inside, must_be_there, must_have_layers, must_read_prompts_alike
+    from aftertune import pairing
 
-    configs = must_be_there(subjects, trust_remote_code)
-    tokens = must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
+    configs = pairing.must_be_there(subjects, trust_remote_code)
+    tokens = pairing.must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
     if readers:
-        must_be_alike_inside(configs)
+        pairing.must_be_alike_inside(configs)
     for reader in readers:
-        must_have_layers(configs, reader.plan)
+        pairing.must_have_layers(configs, reader.plan)
         reader.must_agree(folder)
     return configs, [len(ids) for ids in tokens.values()]
 

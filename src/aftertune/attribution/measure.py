@@ -19,6 +19,7 @@ from aftertune.attribution.routes import (
     ROUTES,
     attribute_batch,
     must_be_known,
+    must_suit,
     respond,
     response_of,
     with_agreement,
@@ -67,6 +68,7 @@ def measure(
     ``progress(what, done, total)`` is called after each unit of work, in units of estimated cost. Raises what
     `aftertune.attribute` raises, and `RunError` if a part cannot be written.
     """
+    must_suit(checkpoint, plan.route)
     encoded = [encode_for(checkpoint, prompt, plan.template, prompt.response) for prompt in prompts]
     answered = _respond(checkpoint, role, encoded, plan, run, progress)
     _attribute(checkpoint, role, answered, plan, run, progress)

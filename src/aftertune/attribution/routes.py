@@ -25,7 +25,7 @@ from aftertune.errors import AttributionError
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.families import FAMILIES
+from aftertune.models.families import FAMILIES, is_written_out
 from aftertune.prompts.encoding import EncodedPrompt, show_tokens
 from aftertune.results.attribution import Attribution
 
@@ -34,7 +34,7 @@ FORWARD = ("forward", BFLOAT16)
 ROUTES = ("auto", "forward", "reverse", "removal", BFLOAT16)
 # One backward pass over one pass of forward mode: by `torch.func`, and as it is written out (measured, NOTES.md).
 REVERSE_COST = 0.7
-REVERSE_COST_WRITTEN_OUT = 1.1
+REVERSE_COST_WRITTEN_OUT = 1.8
 
 
 def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:
@@ -111,8 +111,7 @@ def _compute(
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     backbone = Backbone(checkpoint)
     # Fused experts have no forward mode, and none of them knows float64.
-    if route == BFLOAT16:
-        _must_be_written_out(backbone)
+    must_suit(checkpoint, route)
     with borrowed(checkpoint.model, attention=attention_for(route, checkpoint), experts="eager"):
         batch = make_batch(backbone, tasks)
         importance, probability = _run(backbone, batch, route, removal)
@@ -121,13 +120,24 @@ def _compute(
         yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
 
 
-def _must_be_written_out(backbone: Backbone) -> None:
-    if not is_of_this_build(backbone):
-        families = ", ".join(family.name for family in FAMILIES.values() if family.written_out)
-        raise AttributionError(
-            f"Route {BFLOAT16!r} is for models in float32 of these architectures: {families}. "
-            f"{backbone.checkpoint.provenance.name} is not one. Take route forward or auto."
-        )
+def must_suit_architecture(architecture: str, dtype: str, route: str) -> None:
+    """Raise `AttributionError` if the route is not for an architecture (``model_type``) with weights of a type."""
+    if route == BFLOAT16 and not (is_written_out(architecture) and dtype in ("float32", "float64")):
+        raise _not_written_out(f"The architecture {architecture!r} in {dtype}")
+
+
+def must_suit(checkpoint: Checkpoint, route: str) -> None:
+    """Raise `AttributionError` if the route is not for this model."""
+    if route == BFLOAT16 and not is_of_this_build(Backbone(checkpoint)):
+        raise _not_written_out(checkpoint.provenance.name)
+
+
+def _not_written_out(name: str) -> AttributionError:
+    families = ", ".join(family.name for family in FAMILIES.values() if family.written_out)
+    return AttributionError(
+        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {families}. {name} is not one. "
+        "Take route forward or auto."
+    )
 
 
 def attention_for(route: str, checkpoint: Checkpoint) -> str:
