@@ -32,7 +32,8 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Attention of query (B, heads, T, d_head) to key and value (B, key heads, T, d_head): (B, T, heads, d_head)."""
     queries = torch.unflatten(query * scaling, 1, (key.shape[1], -1))
-    read: Tensor = _Attention.apply(queries, key, value, attention_mask, softcap)
+    attention: Any = _Attention
+    read: Tensor = attention.apply(queries, key, value, attention_mask, softcap)
     return read.flatten(1, 2).transpose(1, 2).contiguous(), None
 
 
@@ -53,7 +54,8 @@ class _Attention(Function):
 
     @staticmethod
     def jvp(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor, *_: Any) -> Tensor:
-        found: Tensor = _Push.apply(*ctx.saved_tensors, ctx.softcap, dq, dk, dv)
+        push_one: Any = _Push
+        found: Tensor = push_one.apply(*ctx.saved_tensors, ctx.softcap, dq, dk, dv)
         return found
 
 
@@ -84,9 +86,10 @@ class _Push(Function):
 def _pushed(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, softcap: float | None, *changes: Tensor
 ) -> Tensor:
+    dq, dk, dv = changes
     blocks = list(blocks_of(queries, keys, values, softcap, partial(_unseen, mask)))
     plain: Plain = plain_in(queries.dtype, queries, keys, values, blocks)
-    found = torch.unflatten(push(plain, *changes, 0, 0), -1, (keys.shape[1], -1, keys.shape[-1]))
+    found = torch.unflatten(push(plain, dq, dk, dv, 0, 0), -1, (keys.shape[1], -1, keys.shape[-1]))
     return found.permute(0, 1, 3, 4, 2, 5)
 
 

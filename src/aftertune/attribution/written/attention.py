@@ -78,7 +78,7 @@ def attend(parts: AttentionParts, given: Normed, turn: Turn, number: torch.dtype
 def turned(heads: Tensor, turn: Turn) -> Tensor:
     """Rotary position: linear, so tangents are turned as values are. Dimensions beyond the turn's stay as they are."""
     cosine, sine = turn
-    moved, still = heads.split((cosine.shape[-1], heads.shape[-1] - cosine.shape[-1]), dim=-1)
+    moved, still = torch.split(heads, [cosine.shape[-1], heads.shape[-1] - cosine.shape[-1]], dim=-1)
     first, second = moved.chunk(2, dim=-1)
     found = torch.addcmul(moved * cosine, torch.cat((-second, first), dim=-1), sine)
     return torch.cat((found, still), dim=-1) if still.shape[-1] else found

@@ -92,16 +92,26 @@ def layers_of(backbone: Backbone) -> Iterator[LayerParts]:
     family, model = backbone.checkpoint.family, backbone.checkpoint.model
     inner: Any = model.model
     for layer in inner.layers:
-        names = (family.norm, family.attended_norm, family.network_norm, family.written_norm)
-        norms = [None if name is None else norm_of(getattr(layer, name), family.norm_offset) for name in names]
-        attention = _attention_parts(layer.self_attn, model.config, family.norm_offset)
-        yield LayerParts(attention, _network_parts(layer.mlp), *norms, kind=_kind(layer, inner))
+        yield LayerParts(
+            attention=_attention_parts(layer.self_attn, model.config, family.norm_offset),
+            network=_network_parts(layer.mlp),
+            before_attention=_norm(layer, family.norm, family.norm_offset),
+            after_attention=_norm(layer, family.attended_norm, family.norm_offset),
+            before_network=_norm(layer, family.network_norm, family.norm_offset),
+            after_network=_norm(layer, family.written_norm, family.norm_offset),
+            kind=_kind(layer, inner),
+        )
 
 
 def norm_of(module: Any, offset: float) -> Norm:
     """A norm as a family's module keeps it; ``offset`` is added to its weight."""
     epsilon = getattr(module, "variance_epsilon", None) or module.eps
     return Norm(module.weight + offset if offset else module.weight, epsilon)
+
+
+def _norm(owner: Any, name: str | None, offset: float) -> Norm | None:
+    module = None if name is None else getattr(owner, name, None)
+    return None if module is None else norm_of(module, offset)
 
 
 def _kind(layer: Any, inner: Any) -> str | None:
@@ -123,8 +133,7 @@ def _attention_parts(attention: Any, config: Any, offset: float) -> AttentionPar
         query, key, value = _cut(attention.qkv_proj, (config.num_attention_heads * d_head, n_keys, n_keys))
     else:
         query, key, value = (_affine(getattr(attention, f"{name}_proj")) for name in "qkv")
-    norms = (getattr(attention, name, None) for name in ("q_norm", "k_norm"))
-    query_norm, key_norm = (None if norm is None else norm_of(norm, offset) for norm in norms)
+    query_norm, key_norm = (_norm(attention, name, offset) for name in ("q_norm", "k_norm"))
     softcap = getattr(attention, "attn_logit_softcapping", None)
     window = getattr(attention, "sliding_window", getattr(config, "sliding_window", None))
     return AttentionParts(

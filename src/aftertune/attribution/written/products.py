@@ -5,6 +5,8 @@ with it, and was 1.1 to 1.3 times as fast on two cores with AVX-512 (NOTES.md). 
 models, by two operators without a public name; where they are not there, the plain product is taken.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -33,7 +35,8 @@ class Weight:
 
 def _laid_out(weight: Tensor) -> Tensor | None:
     """The weight as oneDNN lays it out, or None where that can't be used."""
-    able = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    onednn: Any = torch.backends.mkldnn
+    able = onednn.is_available() and onednn.enabled
     if weight.device.type != "cpu" or weight.dtype not in LAID_OUT or not able:
         return None
     operators = torch.ops.mkldnn

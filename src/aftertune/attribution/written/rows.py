@@ -146,8 +146,10 @@ def _contributions(
 ) -> Tensor:
     """What each unit of the block does to p(y_m): (D, B, M). Before ``first`` no prompt's response is predicted."""
     begin = max(block.start, first)
-    changes = block.change[:, :, begin - block.start :], push_read(block.change, block.start, begin)
-    own = (places - begin).clamp(min=0)[None, ..., None]  # those of padding, and of prompts without such units
-    return sum(
-        (torch.take_along_dim(change, own, dim=2) * by).sum(-1) for change, by in zip(changes, gradients, strict=True)
-    )
+    own = (places - begin).clamp(min=0)[None, ..., None]  # below 0 are those of padding, and prompts without such units
+
+    def along(change: Tensor, gradient: Tensor) -> Tensor:
+        return (torch.take_along_dim(change, own, dim=2) * gradient).sum(-1)
+
+    of_stream = along(block.change[:, :, begin - block.start :], gradients[0])
+    return of_stream + along(push_read(block.change, block.start, begin), gradients[1])

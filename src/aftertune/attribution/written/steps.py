@@ -69,7 +69,8 @@ def network(
     """What the network writes (B, T, d_model), and its push; products of tangents are taken in ``number``."""
     given = normed(before, x)
     gate, up = through(parts.gate, given.value), through(parts.up, given.value)
-    opened, slope = jvp(parts.act, (gate,), (torch.ones_like(gate),))
+    found: tuple[Tensor, Tensor] = jvp(parts.act, (gate,), (torch.ones_like(gate),))  # type: ignore[assignment]
+    opened, slope = found
     written = normed(after, through(parts.down, opened * up))
     slope, opened = slope.mul_(up).to(number), opened.to(number)
     of_gate, of_up, of_down = (Weight(part.weight, number) for part in (parts.gate, parts.up, parts.down))
