@@ -86,7 +86,7 @@ def measure(settings: argparse.Namespace, checkpoint: aftertune.Checkpoint) -> l
 
 def weights(settings: argparse.Namespace, checkpoint: aftertune.Checkpoint) -> dict[str, float]:
     """Seconds of all layers' heads and concepts, from one layer."""
-    heads, concepts = aftertune.HeadPlan(layers=(0,)), aftertune.ConceptPlan(layers=(0,))
+    heads, concepts = aftertune.HeadPlan(layers="0"), aftertune.ConceptPlan(layers="0")
     words = aftertune.load_words()
     calls = {
         "heads": lambda: aftertune.read_heads(checkpoint, words, plan=heads),
