@@ -86,11 +86,10 @@ def measure(settings: argparse.Namespace, checkpoint: aftertune.Checkpoint) -> l
 
 def weights(settings: argparse.Namespace, checkpoint: aftertune.Checkpoint) -> dict[str, float]:
     """Seconds of all layers' heads and concepts, from one layer."""
-    heads, concepts = aftertune.HeadPlan(layers="0"), aftertune.ConceptPlan(layers="0")
-    words = aftertune.load_words()
+    words, first = aftertune.load_words(), aftertune.HeadPlan(layers="0")
     calls = {
-        "heads": lambda: aftertune.read_heads(checkpoint, words, plan=heads),
-        "concepts": lambda: aftertune.read_concepts(checkpoint, words, concepts),
+        "heads": lambda: aftertune.read_heads(checkpoint, words, plan=first),
+        "concepts": lambda: aftertune.read_concepts(checkpoint, words, layers="0"),
     }
     return {name: settings.layers * timed(settings.device, 1, call)[0] for name, call in calls.items()}
 
