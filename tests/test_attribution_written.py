@@ -139,7 +139,8 @@ def test_products_with_a_weight_that_is_laid_out_are_plain_products(
     weight, tangents = torch.randn(24, 40, generator=generator), torch.randn(3, 2, 17, 40, generator=generator)
     exact = tangents.to(number).double() @ weight.to(number).double().T
     made = products.Weight(weight, number)
-    assert (made.laid_out is not None) == (number != torch.float64 and torch.backends.mkldnn.is_available())
+    if number == torch.float64:
+        assert made.laid_out is None  # oneDNN has no such products; the others are laid out where they can be
     monkeypatch.setattr(products, "_laid_out", lambda _: None)
     for one in (made, products.Weight(weight, number)):
         found = one.product(tangents.to(number)[:, :, 5:])

@@ -2,7 +2,7 @@
 
 PyTorch multiplies float32 matrices on CPUs by MKL. oneDNN, which it brings too, lays a weight out once for all products
 with it, and was 1.1 to 1.3 times as fast on two cores with AVX-512 (NOTES.md). PyTorch itself calls it so in compiled
-models, by two operators without a public name; where they are not there, the plain product is taken.
+models, by operators without a public name; where they are not there, the plain product is taken.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 LAID_OUT = (torch.float32, torch.bfloat16)
+OPERATORS = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
 
 
 class Weight:
@@ -40,7 +41,9 @@ def _laid_out(weight: Tensor) -> Tensor | None:
     if weight.device.type != "cpu" or weight.dtype not in LAID_OUT or not able:
         return None
     operators = torch.ops.mkldnn
-    if not (hasattr(operators, "_linear_pointwise") and hasattr(operators, "_reorder_linear_weight")):
+    if not all(hasattr(operators, name) for name in OPERATORS):
+        return None
+    if weight.dtype == torch.bfloat16 and not operators._is_mkldnn_bf16_supported():  # by the processor
         return None
     found: Tensor = operators._reorder_linear_weight(weight)
     return found
