@@ -24,9 +24,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import aftertune
-from aftertune.demo import find_demo_base
 from bench.methods import METHODS
+from bench.shared import dated, save_model, weights_of_layers
 
 TEXT = "Summarize the following passage in one sentence and then list three questions that a reader could ask. "
 FILLER = "The river rises in the hills above the town, runs past the old mill and the market, and joins the sea. "
@@ -34,14 +33,13 @@ REFERENCE = "float64"
 
 
 def main() -> None:
-    today = datetime.now(UTC).date().isoformat()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n-prompt", type=int, default=50)
     parser.add_argument("--n-response", type=int, nargs="+", default=[150, 300])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != REFERENCE])
     parser.add_argument("--no-error", action="store_true", help="leave the numbers in float64 out, which take minutes")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / f"{today}-attribution.json")
+    parser.add_argument("--out", type=Path, default=dated("attribution"))
     settings = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = measure(settings, Path(folder))
@@ -49,10 +47,8 @@ def main() -> None:
 
 
 def measure(settings: argparse.Namespace, folder: Path) -> dict:
-    checkpoint = aftertune.load(find_demo_base(), device="cpu")
-    checkpoint.model.save_pretrained(folder / "model")
-    checkpoint.tokenizer.save_pretrained(folder / "model")
-    layers = sum(p.numel() for name, p in checkpoint.model.named_parameters() if ".layers." in name)
+    checkpoint = save_model(folder / "model")
+    layers = weights_of_layers(checkpoint)
     rate = matrix_rate(checkpoint.model.config)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"threads": torch.get_num_threads(), "torch": torch.__version__, "time": now}

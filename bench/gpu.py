@@ -28,6 +28,7 @@ from aftertune.attribution.fused import FUSED
 from aftertune.demo import find_demo_base
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
+from bench.shared import weights_of_layers
 
 PRECISIONS = {"float32": ("ieee", None), "TF32": ("tf32", None), "bfloat16 tangents": ("ieee", torch.bfloat16)}
 
@@ -66,8 +67,7 @@ def measure(settings: argparse.Namespace, checkpoint: aftertune.Checkpoint) -> l
     ids = np.random.default_rng(0).integers(5, 1000, settings.n_prompt + settings.n_response).tolist()
     n, rows, first = settings.n_prompt, [], None
     task = Task(tuple(ids[:n]), tuple(ids[n:]), tuple((place,) for place in range(n)))
-    layers = sum(p.numel() for name, p in checkpoint.model.named_parameters() if ".layers." in name)
-    operations = 2 * layers * (n + settings.n_response - 1) * n
+    operations = 2 * weights_of_layers(checkpoint) * (n + settings.n_response - 1) * n
     backbone = Backbone(checkpoint)
     with borrowed(checkpoint.model, attention=FUSED):
         batch = make_batch(backbone, [task])

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import altair as alt
@@ -28,24 +27,22 @@ from aftertune.attribution.batch import Task, make_batch
 from aftertune.attribution.forward import forward_importance
 from aftertune.attribution.reverse import reverse_importance
 from aftertune.attribution.routes import attention_for, cheaper_route
-from aftertune.demo import find_demo_base
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from aftertune.report.figures import styled
 from aftertune.report.render import write_picture
 from bench.methods import peak_mib
+from bench.shared import dated, save_model, weights_of_layers
 
 FEW, MANY, GROUP = 4, 20, 4
 ROUTES = ("forward", "reverse")
 
 
 def main() -> None:
-    today = datetime.now(UTC).date().isoformat()
-    results = Path(__file__).parent / "results"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n-prompt", type=int, nargs="+", default=[50, 100, 200, 350, 500, 1000, 2000])
     parser.add_argument("--n-response", type=int, default=300)
-    parser.add_argument("--out", type=Path, default=results / f"{today}-growth.json")
+    parser.add_argument("--out", type=Path, default=dated("growth"))
     parser.add_argument("--plot", type=Path, help="also draw the curves of --out, or of an earlier one, here")
     parser.add_argument("--one", nargs=3, metavar=("FOLDER", "ROUTE", "N"), help=argparse.SUPPRESS)
     settings = parser.parse_args()
@@ -64,9 +61,7 @@ def main() -> None:
 def measure_all(settings: argparse.Namespace) -> None:
     rows: list[dict] = []
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = aftertune.load(find_demo_base(), device="cpu")
-        checkpoint.model.save_pretrained(folder)
-        checkpoint.tokenizer.save_pretrained(folder)
+        save_model(Path(folder))
         for n_prompt in settings.n_prompt:
             for route in ROUTES:
                 asked = [folder, route, str(n_prompt), "--n-response", str(settings.n_response)]
@@ -122,7 +117,7 @@ def sample(n: int, k: int) -> list[int]:
 def operations(checkpoint, route: str, n_prompt: int, n_response: int) -> float:
     """Of the products of one direction; forward mode leaves out what stands before its token, half of the prompt."""
     config, positions = checkpoint.model.config, n_prompt + n_response - 1
-    weights = sum(p.numel() for name, p in checkpoint.model.named_parameters() if ".layers." in name)
+    weights = weights_of_layers(checkpoint)
     d_heads = config.num_hidden_layers * config.num_attention_heads * config.head_dim
     if route == "reverse":
         return 2 * weights * positions + 8 * d_heads * positions**2 / 2

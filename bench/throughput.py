@@ -13,7 +13,6 @@ import json
 import statistics
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -27,16 +26,16 @@ from aftertune.demo import find_demo_base
 from aftertune.models.generation import generate
 from aftertune.prompts import read_prompts
 from aftertune.results.run import RunFolder
+from bench.shared import dated
 
 
 def main() -> None:
-    today = datetime.now(UTC).date().isoformat()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", required=True, help="as aftertune compare --prompts")
     parser.add_argument("--sample", type=int, default=16)
     parser.add_argument("--max-new-tokens", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / f"{today}-throughput.json")
+    parser.add_argument("--out", type=Path, default=dated("throughput"))
     settings = parser.parse_args()
     checkpoint = aftertune.load(find_demo_base(), device="cpu")
     prompts = read_prompts(settings.prompts)

@@ -156,7 +156,9 @@ def push(plain: Plain, dq: Tensor, dk: Tensor, dv: Tensor, start: int, begin: in
         low, high = max(block.low, begin), block.high
         if low >= high:
             continue
-        weights, slopes, read = (part[..., low - block.low :, :].flatten(2, 3) for part in _parts(block))
+        weights, slopes, read = (
+            part[..., low - block.low :, :].flatten(2, 3) for part in (block.weights, block.slopes, block.read)
+        )
         queries = both_queries[..., low - begin : high - begin, :].flatten(3, 4)
         summed = (queries @ both_keys[..., :high, :].transpose(-1, -2)).mul_(slopes) @ plain.values[..., :high, :]
         change = torch.addcmul(summed[..., :-1], read, summed[..., -1:], value=-1)
@@ -164,7 +166,3 @@ def push(plain: Plain, dq: Tensor, dk: Tensor, dv: Tensor, start: int, begin: in
         change += torch.unflatten(by_values, -1, (n, d_head)).movedim(3, 0)
         at[..., low - begin : high - begin, :] = torch.unflatten(change, 3, (r, high - low))
     return found.flatten(3)
-
-
-def _parts(block: Block) -> tuple[Tensor, Tensor, Tensor]:
-    return block.weights, block.slopes, block.read

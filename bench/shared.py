@@ -1,0 +1,25 @@
+"""What the benches of attribution share: the model as every method reads it, and where results are kept."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aftertune
+from aftertune.demo import find_demo_base
+
+
+def save_model(folder: Path) -> aftertune.Checkpoint:
+    """Write the demo's model as safetensors, so that every process reads the same weights in the same way."""
+    checkpoint = aftertune.load(find_demo_base(), device="cpu")
+    checkpoint.model.save_pretrained(folder)
+    checkpoint.tokenizer.save_pretrained(folder)
+    return checkpoint
+
+
+def weights_of_layers(checkpoint: aftertune.Checkpoint) -> int:
+    """How many weights all layers have together: what products of tangents pass through."""
+    return sum(p.numel() for name, p in checkpoint.model.named_parameters() if ".layers." in name)
+
+
+def dated(name: str) -> Path:
+    """Today's file of results of a bench."""
+    return Path(__file__).parent / "results" / f"{datetime.now(UTC).date().isoformat()}-{name}.json"
