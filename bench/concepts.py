@@ -3,12 +3,13 @@
 1. The floor: for every layer the product that gives the covariance of the down projection's rows, in float64.
 2. The products: these, and in float32 those of the components with the words' embeddings.
 3. Plain: the covariance products, and `torch.linalg.eigh` of each; no words.
-4. Ours: every layer from the weights to components with words, with the default words, and the chance control.
+4. Ours: every layer from the weights to components with words, and the chance control.
 5. A plain full SVD of every layer's rows, in float64; no words.
 6. Floor, plain and our components for a model of 7 billion parameters (32 layers, 4,096 x 11,008): one layer of random
    weights, times 32.
 
-All take turns, ``--repeats`` times (step 6 once); nothing else should run on the machine.
+All take turns, ``--repeats`` times (step 6 once); nothing else should run on the machine. The words are the default
+ones, or those of ``--words``.
 """
 
 import argparse
@@ -39,10 +40,11 @@ MEANINGS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--words", help="as aftertune concepts --words")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also keep the numbers as JSON")
     settings = parser.parse_args()
-    checkpoint, words = aftertune.load(find_demo_base(), device="cpu"), aftertune.load_words()
+    checkpoint, words = aftertune.load(find_demo_base(), device="cpu"), aftertune.load_words(settings.words)
     n_layers = attention_shape(checkpoint).n_layers
     layers = [weights for layer in range(n_layers) for weights in down_weights(checkpoint, layer)]
     rounds = []
@@ -61,7 +63,8 @@ def main() -> None:
     seven["plain"] = 32 * seconds(lambda: torch.linalg.eigh(covariance(large)))
     seven["components"] = 32 * seconds(lambda: principal_components(large, N_COMPONENTS))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    results = {"time": now, "threads": torch.get_num_threads(), "rounds": rounds, "seven_billion": seven}
+    about = {"time": now, "threads": torch.get_num_threads(), "words": words.source, "n_words": len(words)}
+    results = {**about, "rounds": rounds, "seven_billion": seven}
     show(results)
     if settings.out:
         settings.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -2,9 +2,9 @@
 
 1. ``--sample`` prompts, spread evenly over the file by their length.
 2. Responses by transformers' `generate`, in batches of eight in the file's order, as one would write it; then ours:
-   sorted by length, then in batches. ``--repeats`` times, in turn.
+   sorted by length, then in batches. ``--repeats`` times, in turn; 0 leaves this out.
 3. Attribution of ours, prompt by prompt, into a run folder, and its scores.
-4. The time of the whole file: that of the sample times what the whole costs by count (`_cost`: min(N, M) x (N + M)),
+4. The time of the whole file: that of the sample times what the whole costs by count (min(N, M) x (N + M)),
    with responses of the sample's mean length.
 """
 
@@ -21,7 +21,7 @@ from rich.table import Table
 
 import aftertune
 from aftertune.attribution.ask import encode_for
-from aftertune.attribution.measure import RESPONSES_AT_ONCE, Plan, measure, sample
+from aftertune.attribution.measure import RESPONSES_AT_ONCE, Plan, measure, relative_cost, sample
 from aftertune.demo import find_demo_base
 from aftertune.models.generation import generate
 from aftertune.prompts import read_prompts
@@ -48,8 +48,8 @@ def main() -> None:
     results = {"n_prompts": len(prompts), "n_sample": len(chosen), "rounds": rounds}
     results |= attribute_and_score(checkpoint, chosen, settings.max_new_tokens)
     mean = round(statistics.mean(results["n_response"]))
-    whole = sum(cost(len(item.ids), mean) for item in encoded.values())
-    part = sum(cost(len(encoded[prompt.id].ids), m) for prompt, m in zip(chosen, results["n_response"], strict=True))
+    whole = sum(relative_cost(len(item.ids), mean) for item in encoded.values())
+    part = sum(map(relative_cost, results["n_prompt"], results["n_response"]))
     results["attribution_of_all"] = results["attribution"] * whole / part
     settings.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     show(results)
@@ -109,24 +109,20 @@ def attribute_and_score(checkpoint, prompts: list, most: int) -> dict:
     }
 
 
-def cost(n: int, m: int) -> float:
-    return min(n, m) * (n + m)
-
-
 def show(results: dict) -> None:
     console, rounds = Console(width=120), results["rounds"]
-    ratios = sorted(one["ours"] / one["theirs"] for one in rounds)
     table = Table("", "seconds", "tokens a second", title=f"{results['n_sample']} of {results['n_prompts']} prompts")
-    for name in ("theirs", "ours"):
-        tokens = "their_tokens" if name == "theirs" else "our_tokens"
+    for name, tokens in (("theirs", "their_tokens"), ("ours", "our_tokens")) if rounds else ():
         seconds = statistics.median(one[name] for one in rounds)
         rate = statistics.median(one[tokens] / one[name] for one in rounds)
         table.add_row(f"responses, {name}", f"{seconds:.1f}", f"{rate:.0f}")
-    table.add_row("attribution", f"{results['attribution']:.1f}", "")
-    table.add_row("scoring", f"{results['scoring']:.2f}", "")
+    for name in ("responses", "attribution", "scoring"):
+        table.add_row(f"{name}, into a run folder", f"{results[name]:.1f}", "")
     table.add_row("attribution of all, computed", f"{results['attribution_of_all']:.0f}", "")
     console.print(table)
-    console.print(f"ours over theirs: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    if rounds:
+        ratios = sorted(one["ours"] / one["theirs"] for one in rounds)
+        console.print(f"ours over theirs: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 
 
 if __name__ == "__main__":

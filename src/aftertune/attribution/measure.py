@@ -138,8 +138,12 @@ def _row(item: EncodedPrompt, found: Attribution) -> dict[str, object]:
 
 
 def _cost(item: EncodedPrompt) -> float:
-    n, m = len(item.ids), len(response_of(item))
-    return min(n, m) * (n + m)
+    return relative_cost(len(item.ids), len(response_of(item)))
+
+
+def relative_cost(n_prompt: int, n_response: int) -> float:
+    """What an attribution costs beside others, by count: directions times positions."""
+    return min(n_prompt, n_response) * (n_prompt + n_response)
 
 
 def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
