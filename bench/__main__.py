@@ -1,10 +1,10 @@
 """Attribution: ours beside Inseq, Captum and plain loops on SmolLM2-135M-Instruct, N = 50 prompt tokens, in one table.
 
 1. Write the model as safetensors, so that every method reads the same weights in the same way.
-2. Measure the machine's float32 matrix rate on products of the model's own shape; the floor is 2 x (weights of the
-   layers) x positions x N operations at that rate.
-3. The numbers of `torch.func` in float64, from which each method's error is taken, relative to the largest importance.
-4. Each method in a process of its own, in turn, ``--repeats`` times; nothing else should run on the machine.
+2. The numbers of `torch.func` in float64, from which each method's error is taken, relative to the largest importance.
+3. ``--repeats`` times, since a machine's speed drifts: its float32 matrix rate on products of the model's own shape.
+   The floor is 2 x (weights of the layers) x positions x N operations at that rate.
+4. In the same round each method in a process of its own, in turn; nothing else should run on the machine.
 5. Print seconds, the ratio to `forward` within the same round (median, range), peak memory, share of the matrix rate
    and error; keep every round's numbers in ``bench/results/DATE-attribution.json``, after each method.
 """
@@ -49,20 +49,22 @@ def main() -> None:
 def measure(settings: argparse.Namespace, folder: Path) -> dict:
     checkpoint = save_model(folder / "model")
     layers = weights_of_layers(checkpoint)
-    rate = matrix_rate(checkpoint.model.config)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"threads": torch.get_num_threads(), "torch": torch.__version__, "time": now}
-    results = {"about": about, "matrix_rate_gflops": rate / 1e9, "n_prompt": settings.n_prompt, "cases": []}
+    results = {"about": about, "n_prompt": settings.n_prompt, "cases": []}
     for n_response in settings.n_response:
         prompt, response = make_texts(checkpoint.tokenizer, settings.n_prompt, n_response)
         task = folder / f"{n_response}.json"
         task.write_text(json.dumps({"prompt": prompt, "response": response}), encoding="utf-8")
         operations = 2 * layers * (settings.n_prompt + n_response - 1) * settings.n_prompt
-        case = {"n_response": n_response, "floor_seconds": operations / rate, "rounds": []}
+        case = {"n_response": n_response, "floors": [], "rates_gflops": [], "rounds": []}
         results["cases"].append(case)
         if not settings.no_error:
             run_method(REFERENCE, folder, task)
         for _ in range(settings.repeats):
+            rate = matrix_rate(checkpoint.model.config)
+            case["rates_gflops"].append(rate / 1e9)
+            case["floors"].append(operations / rate)
             case["rounds"].append({})
             for name in settings.methods:
                 case["rounds"][-1][name] = run_method(name, folder, task)
@@ -115,16 +117,16 @@ def run_method(name: str, folder: Path, task: Path) -> dict:
 
 def show(results: dict, methods: list[str]) -> None:
     console = Console(width=120)
+    rates = [rate for case in results["cases"] for rate in case["rates_gflops"]]
     title = (
         f"N = {results['n_prompt']}, {results['about']['threads']} threads, "
-        f"float32 products at {results['matrix_rate_gflops']:.0f} Gflop/s"
+        f"float32 products at {min(rates):.0f} to {max(rates):.0f} Gflop/s"
     )
     columns = ("M", "method", "seconds", "times ours", "peak MiB", "share of rate", "error")
     table = Table(*columns, title=title)
     for case in results["cases"]:
-        floor = case["floor_seconds"]
-        ours = statistics.median(one["forward"]["seconds"] for one in case["rounds"] if "forward" in one)
-        table.add_row(str(case["n_response"]), "floor", f"{floor:.1f}", f"{floor / ours:.2f}", "", "100%", "")
+        floor = statistics.median(case["floors"])
+        table.add_row(str(case["n_response"]), "floor", f"{floor:.1f}", spread(shares(case)), "", "100%", "")
         for name in methods:
             table.add_row("", name, *cells(case, name))
         table.add_section()
@@ -135,11 +137,20 @@ def cells(case: dict, name: str) -> list[str]:
     rounds = [one[name] for one in case["rounds"] if name in one]
     seconds = statistics.median(one["seconds"] for one in rounds)
     ratios = [one[name]["seconds"] / one["forward"]["seconds"] for one in case["rounds"] if name in one]
-    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     peak = max(one["peak_mib"] for one in rounds)
-    share = f"{case['floor_seconds'] / seconds:.0%}" if name == "forward" else ""
+    share = f"{statistics.median(shares(case)):.0%}" if name == "forward" else ""
     error = f"{max(one['error'] for one in rounds):.1e}" if "error" in rounds[0] else ""
-    return [f"{seconds:.1f}", "1" if name == "forward" else spread, f"{peak:.0f}", share, error]
+    return [f"{seconds:.1f}", "1" if name == "forward" else spread(ratios), f"{peak:.0f}", share, error]
+
+
+def shares(case: dict) -> list[float]:
+    """The floor over the time of `forward`, in each round."""
+    rounds = zip(case["floors"], case["rounds"], strict=True)
+    return [floor / one["forward"]["seconds"] for floor, one in rounds if "forward" in one]
+
+
+def spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 if __name__ == "__main__":

@@ -87,9 +87,10 @@ def attribute_and_score(checkpoint, prompts: list, most: int) -> dict:
     begun: dict[str, float] = {}
     took: dict[str, float] = {}
 
-    def progress(what: str, *_: float) -> None:
+    def progress(what: str, done: float, total: float) -> None:
         begun.setdefault(what, time.perf_counter())
         took[what] = time.perf_counter() - begun[what]
+        print(f"{what}: {done / total:.1%} after {took[what]:.0f} s", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.start(f"{folder}/run", {}, {})

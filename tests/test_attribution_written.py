@@ -1,6 +1,7 @@
 """Forward mode as it is written out for models of Llama's build, against `torch.func` on the model itself."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -51,6 +52,7 @@ def importance(
         return None if found is None else watched
 
     monkeypatch.setattr(forward, "rows_of", rows_of)
+    monkeypatch.setattr(forward, "OneProduct", nullcontext)  # the plain model is what this is held against
     with borrowed(checkpoint.model, attention="eager", experts="eager"):
         backbone = Backbone(checkpoint)
         found, _ = forward.forward_importance(backbone, make_batch(backbone, tasks), number)

@@ -15,6 +15,7 @@ from torch.func import jvp, vmap
 from aftertune.attribution.batch import Batch
 from aftertune.attribution.chunks import fitting, in_chunks
 from aftertune.attribution.head import predict
+from aftertune.attribution.projected import OneProduct
 from aftertune.attribution.written.rows import Rows, rows_of
 from aftertune.errors import AttributionError
 from aftertune.models.backbone import Backbone
@@ -32,7 +33,8 @@ def forward_importance(backbone: Backbone, batch: Batch, number: torch.dtype | N
 
     def general(start: int, stop: int) -> Tensor:
         tangents = batch.mask(start, stop) * batch.embeds
-        change: Tensor = vmap(lambda tangent: jvp(states, (batch.embeds,), (tangent,))[1])(tangents)
+        with OneProduct():
+            change: Tensor = vmap(lambda tangent: jvp(states, (batch.embeds,), (tangent,))[1])(tangents)
         return (gradient * change.to(gradient.dtype)).sum(-1)
 
     with torch.no_grad():

@@ -33,7 +33,7 @@ BFLOAT16 = "forward-bfloat16"
 FORWARD = ("forward", BFLOAT16)
 ROUTES = ("auto", "forward", "reverse", "removal", BFLOAT16)
 # One backward pass over one pass of forward mode: by `torch.func`, and as it is written out (measured, NOTES.md).
-REVERSE_COST = 0.7
+REVERSE_COST = 1.0
 REVERSE_COST_WRITTEN_OUT = 1.8
 
 

@@ -16,8 +16,8 @@ from aftertune.models.size import ModelSize
 
 NUMBER = 4  # bytes of a number in float32
 # Bytes for each attention weight of a tangent, and for each number of a layer's states: of a tangent, and plain.
-BYTES_OF_ATTENTION = 1500
-BYTES_OF_STATE = 1000
+BYTES_OF_ATTENTION = 750
+BYTES_OF_STATE = 500
 # The same where forward mode is written out.
 BYTES_OF_ATTENTION_WRITTEN_OUT = 60
 BYTES_OF_STATE_WRITTEN_OUT = 850
