@@ -25,6 +25,7 @@ from rich.table import Table
 import aftertune
 from aftertune.concepts.components import principal_components
 from aftertune.demo import find_demo_base
+from aftertune.models.products import TallWeight
 from aftertune.models.weights import attention_shape, down_weights
 from bench.heads import seconds
 
@@ -76,10 +77,11 @@ def covariance(weights: torch.Tensor) -> torch.Tensor:
 
 
 def products(layers: list[torch.Tensor], n_words: int) -> None:
-    embeddings = torch.randn(n_words, layers[0].shape[1])
+    embeddings = TallWeight(torch.randn(n_words, layers[0].shape[1]))
     for weights in layers:
         covariance(weights)
-        weights[:N_COMPONENTS] @ embeddings.T
+        for part in embeddings.parts:
+            part.product(weights[:N_COMPONENTS])
 
 
 def show(results: dict) -> None:

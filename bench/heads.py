@@ -33,6 +33,7 @@ import aftertune
 from aftertune.demo import find_demo_base
 from aftertune.heads.layer import read_layer
 from aftertune.heads.read import make_lexicon
+from aftertune.models.products import TallWeight
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape, query_key_weights
 from aftertune.words import load_vectors, load_words
@@ -96,13 +97,16 @@ def read(checkpoint: aftertune.Checkpoint, lexicon, n_layers: int | None = None)
 
 
 def floor(checkpoint: aftertune.Checkpoint, lexicon, n_kinds: int = 1) -> None:
-    """The matrix products alone, of the same shapes, with cosines of so many kinds of vectors."""
+    """The matrix products alone, of the same shapes and by the fastest way that we know, with cosines of so many kinds
+    of vectors.
+    """
     shape, n = attention_shape(checkpoint), len(lexicon.words)
     columns, d_model = (shape.n_heads + shape.n_key_heads) * shape.d_head, checkpoint.model.config.hidden_size
-    weights, embeddings = torch.randn(columns, d_model), torch.randn(n, d_model)
+    weights, embeddings = torch.randn(columns, d_model), TallWeight(torch.randn(n, d_model))
     top = torch.randn(shape.n_heads * shape.d_head, N_TOP, lexicon.vectors.vectors.shape[1])
     for _ in range(shape.n_layers):
-        weights @ embeddings.T
+        for part in embeddings.parts:
+            part.product(weights)
         for _ in range(n_kinds):
             top @ top.transpose(1, 2)
 
@@ -110,7 +114,8 @@ def floor(checkpoint: aftertune.Checkpoint, lexicon, n_kinds: int = 1) -> None:
 def obvious_loop(checkpoint: aftertune.Checkpoint, lexicon, n_heads: int) -> float:
     """Seconds for a head, on average over a sample spread over the model."""
     shape, co = attention_shape(checkpoint), lexicon.co_occurrence
-    embeddings = np.concatenate([block.numpy() for _, block in WordEmbeddings(checkpoint, lexicon.words.words)()])
+    blocks = WordEmbeddings(checkpoint, lexicon.words.words).blocks()
+    embeddings = np.concatenate([block.numpy() for _, block in blocks])
     rows, unit, limits = co.rows.numpy(), co.unit.numpy(), co.thresholds.numpy()
     names = [word.lower() for word in lexicon.words.words]
     started = time.perf_counter()

@@ -12,8 +12,9 @@ import aftertune
 from aftertune.attribution import chunks, forward
 from aftertune.attribution.batch import Task, make_batch
 from aftertune.attribution.routes import BFLOAT16
-from aftertune.attribution.written import products, rows
+from aftertune.attribution.written import rows
 from aftertune.errors import AttributionError
+from aftertune.models import products
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from aftertune.models.families import is_written_out

@@ -55,7 +55,7 @@ def test_random_directions_are_nearest_to_the_word_that_plain_products_find() ->
     embeddings = WordEmbeddings(checkpoint, words, "output", unit=True)
     found = nearest_by_chance(checkpoint, embeddings, 50)
     drawn = np.random.default_rng(0).standard_normal((50, 32), dtype=np.float32)
-    ((_, units),) = embeddings()
+    ((_, units),) = embeddings.blocks()
     expected = np.abs(drawn / np.linalg.norm(drawn, axis=1, keepdims=True) @ units.numpy().T).max(axis=1)
     np.testing.assert_allclose(found, np.sort(expected), rtol=1e-5)
 

@@ -15,6 +15,7 @@ from aftertune.heads import HeadPlan, read_heads
 from aftertune.heads.cooccurrence import co_occurrence, thresholds
 from aftertune.heads.read import make_lexicon, measure_heads
 from aftertune.models import top_words as top_words_module
+from aftertune.models.products import TallWeight
 from aftertune.results.head_parts import open_heads
 from aftertune.results.run import RunFolder
 from aftertune.words import load_vectors, load_words
@@ -68,7 +69,7 @@ def test_reading_in_small_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch
     plan = HeadPlan(n_top=25, n_pairs=12, n_frequent=60)
     whole = read_heads(checkpoint, words, some_vectors(words), plan)
     monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * 17)
-    monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES", 8 * 17 * 5)
+    monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES_ON_CPU", 8 * 17 * 5)
     monkeypatch.setattr("aftertune.heads.pairs.PAIR_BYTES", 16 * 25**2 * 3)
     parts = read_heads(checkpoint, words, some_vectors(words), plan)
     for name in ("neurons", "pairs", "controls", "control_neurons"):
@@ -249,11 +250,11 @@ def test_a_run_of_other_words_is_refused(tmp_path: Path) -> None:
 
 def test_blocks_keep_to_their_budget_whatever_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * 16)
-    monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES", 4 * 16 * 8)
+    monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES_ON_CPU", 4 * 16 * 8)
     blocks = []
 
-    def recorded(weights: torch.Tensor, embeddings: torch.Tensor, k: int) -> tuple[torch.Tensor, ...]:
-        blocks.append((embeddings.nbytes, 4 * len(weights) * len(embeddings)))
+    def recorded(weights: torch.Tensor, embeddings: TallWeight, k: int) -> tuple[torch.Tensor, ...]:
+        blocks.append((4 * weights.shape[1] * embeddings.n_outputs, 4 * len(weights) * embeddings.n_outputs))
         return of_block(weights, embeddings, k)
 
     of_block = top_words_module._of_block

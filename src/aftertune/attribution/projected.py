@@ -2,7 +2,7 @@
 
 Under `vmap` the tangents of all directions often lie such that `linear` becomes a batched product, with the weight
 repeated for each of them. While `OneProduct` is active, what `linear` makes of tangents is taken of all directions'
-rows at once, as `written.products` does; its values are the model's own.
+rows at once, as `models.products` does; its values are the model's own.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
-from aftertune.attribution.written.products import Weight
+from aftertune.models.products import Weight
 
 
 class OneProduct(TorchFunctionMode):

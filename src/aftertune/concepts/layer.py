@@ -69,5 +69,5 @@ def _words(directions: Tensor, embeddings: WordEmbeddings, n: int) -> tuple[Tens
 
 
 def _gathered(spelled: pl.Series, places: npt.NDArray[np.int64]) -> pl.Series:
-    words = spelled.gather(places.reshape(-1)).to_numpy().reshape(places.shape)
-    return pl.Series([list(row) for row in words], dtype=pl.List(pl.String))
+    """The words at places (n, k), as n lists."""
+    return spelled.gather(places.reshape(-1)).reshape(places.shape).cast(pl.List(pl.String))

@@ -6,15 +6,18 @@
 3. Its energy: the sum over all words of the activation's square.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-ACTIVATION_BYTES = 128 * 2**20
+from aftertune.models.products import TallWeight
 
-Chunks = Callable[[], Iterable[tuple[int, Tensor]]]
+ACTIVATION_BYTES_ON_CPU = 20 * 2**20  # what is in work stays in the caches (NOTES.md)
+ACTIVATION_BYTES_ON_GPU = 128 * 2**20
+
+Chunks = Callable[[], Iterable[tuple[int, TallWeight]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +39,21 @@ def top_words(weights: Tensor, chunks: Chunks, k: int) -> TopWords:
     words = torch.empty(len(weights), 0, dtype=torch.long, device=weights.device)
     activations, energy = weights.new_empty(len(weights), 0), weights.new_zeros(len(weights), dtype=torch.float64)
     for start, embeddings in chunks():
-        found = [_of_block(part, embeddings, k) for part in _blocks(weights, len(embeddings))]
-        places, values, squares = (torch.cat(parts) for parts in zip(*found, strict=True))
+        found = [_of_block(part, embeddings, k) for part in _blocks(weights, embeddings)]
+        places, values, squares = (torch.cat(parts).to(weights.device) for parts in zip(*found, strict=True))
         energy += squares
         words, activations = _best(torch.cat([words, places + start], 1), torch.cat([activations, values], 1), k)
     words, order = words.sort(dim=1)
     return TopWords(words, activations.gather(1, order), energy)
 
 
-def _blocks(weights: Tensor, n_words: int) -> Iterator[Tensor]:
-    size = max(1, ACTIVATION_BYTES // (n_words * weights.element_size()))
-    for start in range(0, len(weights), size):
-        yield weights[start : start + size]
+def _blocks(weights: Tensor, embeddings: TallWeight) -> tuple[Tensor, ...]:
+    most = ACTIVATION_BYTES_ON_CPU if embeddings.device.type == "cpu" else ACTIVATION_BYTES_ON_GPU
+    return weights.split(max(1, most // (embeddings.n_outputs * weights.element_size())))
 
 
-def _of_block(weights: Tensor, embeddings: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    values = weights @ embeddings.to(weights).T
+def _of_block(weights: Tensor, embeddings: TallWeight, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    values = embeddings.product(weights).to(weights.dtype)
     squares = torch.linalg.vector_norm(values, dim=1).double().square()
     places = values.abs().topk(min(k, values.shape[1]), dim=1, sorted=False).indices
     return places, values.gather(1, places), squares

@@ -5,7 +5,7 @@
 A word that has no token, or one that the tokenizer does not know, has the zero vector.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.products import TallWeight
 
 BOUNDARIES = ("▁", "Ġ")
 SIDES = ("input", "output")
@@ -78,7 +79,7 @@ def mean_embeddings(matrix: Tensor, tokens: WordTokens) -> Tensor:
 
 
 class WordEmbeddings:
-    """Embeddings of a vocabulary, block by block; kept where they are a single block.
+    """Embeddings of a vocabulary, block by block.
 
     ``side`` is "input" or "output"; ``unit`` divides each by its length.
     """
@@ -89,20 +90,21 @@ class WordEmbeddings:
         self._matrix = embedding_matrix(checkpoint, side)
         self._tokens = tokenize_words(checkpoint.tokenizer, words)
         self._unit = unit
-        self._kept: list[tuple[int, Tensor]] = []
+        self._size = max(1, EMBEDDING_BYTES // (4 * self._matrix.shape[1]))
+        self._kept: list[tuple[int, TallWeight]] = []
 
-    def __call__(self) -> Iterator[tuple[int, Tensor]]:
-        """The blocks (n_chunk, d_model), each with the place of its first word."""
-        size = max(1, EMBEDDING_BYTES // (4 * self._matrix.shape[1]))
-        if self._kept or len(self._tokens) <= size:
-            self._kept = self._kept or list(self._blocks(size))
-            yield from self._kept
-        else:
-            yield from self._blocks(size)
+    def __call__(self) -> Iterable[tuple[int, TallWeight]]:
+        """The blocks, ready for products, each with the place of its first word; kept where there is a single one."""
+        ready = ((start, TallWeight(block)) for start, block in self.blocks())
+        if len(self._tokens) > self._size:
+            return ready
+        self._kept = self._kept or list(ready)
+        return self._kept
 
-    def _blocks(self, size: int) -> Iterator[tuple[int, Tensor]]:
-        for start in range(0, len(self._tokens), size):
-            found = mean_embeddings(self._matrix, self._tokens.cut(start, min(start + size, len(self._tokens))))
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """The blocks (n_chunk, d_model) themselves, each with the place of its first word."""
+        for start in range(0, len(self._tokens), self._size):
+            found = mean_embeddings(self._matrix, self._tokens.cut(start, min(start + self._size, len(self._tokens))))
             yield start, normalize(found, dim=1) if self._unit else found
 
 

@@ -18,8 +18,8 @@ from torch.nn.functional import pad
 
 from aftertune.attribution import chunks
 from aftertune.attribution.written.build import AttentionParts, Norm
-from aftertune.attribution.written.products import Weight
 from aftertune.attribution.written.steps import Normed, normed, through
+from aftertune.models.products import Weight
 
 Turn = tuple[Tensor, Tensor]
 PushRead = Callable[[Tensor, int, int], Tensor]

@@ -19,9 +19,9 @@ from aftertune.attribution import chunks
 from aftertune.attribution.batch import Batch
 from aftertune.attribution.written.attention import PushRead, Turn, attend
 from aftertune.attribution.written.build import LayerParts, is_of_this_build, layers_of, norm_of
-from aftertune.attribution.written.products import Weight
 from aftertune.attribution.written.steps import add_product, network, normed, through, written_by
 from aftertune.models.backbone import Backbone
+from aftertune.models.products import Weight
 
 AGREEMENT = 1e-3
 

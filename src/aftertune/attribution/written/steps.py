@@ -16,7 +16,7 @@ from torch.func import jvp
 from torch.nn.functional import linear
 
 from aftertune.attribution.written.build import Affine, NetworkParts, Norm
-from aftertune.attribution.written.products import Weight
+from aftertune.models.products import Weight
 
 Push = Callable[[Tensor, int], None]
 """Adds to tangents, in place, what a step makes of them; the second argument is ``start``."""
