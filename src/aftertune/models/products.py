@@ -43,7 +43,7 @@ class TallWeight:
     def __init__(self, weight: Tensor) -> None:
         self.device, self.dtype, self.n_outputs = weight.device, weight.dtype, len(weight)
         size = OUTPUTS_ON_CPU if weight.device.type == "cpu" else max(1, len(weight))
-        self.parts = [Weight(part, weight.dtype) for part in weight.split(size)]
+        self.parts = [Weight(part, weight.dtype) for part in torch.split(weight, size)]
 
     def product(self, rows: Tensor) -> Tensor:
         """Rows (n, d_in) times the weight, where it lies and of its type: (n, d_out)."""

@@ -49,7 +49,7 @@ def top_words(weights: Tensor, chunks: Chunks, k: int) -> TopWords:
 
 def _blocks(weights: Tensor, embeddings: TallWeight) -> tuple[Tensor, ...]:
     most = ACTIVATION_BYTES_ON_CPU if embeddings.device.type == "cpu" else ACTIVATION_BYTES_ON_GPU
-    return weights.split(max(1, most // (embeddings.n_outputs * weights.element_size())))
+    return torch.split(weights, max(1, most // (embeddings.n_outputs * weights.element_size())))
 
 
 def _of_block(weights: Tensor, embeddings: TallWeight, k: int) -> tuple[Tensor, Tensor, Tensor]:
