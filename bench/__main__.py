@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.methods import METHODS
-from bench.shared import dated, save_model, weights_of_layers
+from bench.shared import dated, save_model, spread, weights_of_layers
 
 TEXT = "Summarize the following passage in one sentence and then list three questions that a reader could ask. "
 FILLER = "The river rises in the hills above the town, runs past the old mill and the market, and joins the sea. "
@@ -147,10 +147,6 @@ def shares(case: dict) -> list[float]:
     """The floor over the time of `forward`, in each round."""
     rounds = zip(case["floors"], case["rounds"], strict=True)
     return [floor / one["forward"]["seconds"] for floor, one in rounds if "forward" in one]
-
-
-def spread(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 if __name__ == "__main__":

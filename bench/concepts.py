@@ -28,6 +28,7 @@ from aftertune.demo import find_demo_base
 from aftertune.models.products import TallWeight
 from aftertune.models.weights import attention_shape, down_weights
 from bench.heads import seconds
+from bench.shared import spread
 
 N_COMPONENTS = 300
 MEANINGS = {
@@ -89,9 +90,8 @@ def show(results: dict) -> None:
     table = Table("", "seconds", *(f"times {other}" for other in others))
     for name, meaning in MEANINGS.items():
         rounds = results["rounds"]
-        ratios = [sorted(one[name] / one[other] for one in rounds) for other in others]
-        spread = [f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})" for found in ratios]
-        table.add_row(f"{name}: {meaning}", f"{statistics.median(one[name] for one in rounds):.2f}", *spread)
+        ratios = [spread([one[name] / one[other] for one in rounds]) for other in others]
+        table.add_row(f"{name}: {meaning}", f"{statistics.median(one[name] for one in rounds):.2f}", *ratios)
     console, seven = Console(width=140), results["seven_billion"]
     console.print(table)
     console.print("7B, estimated from one layer:", ", ".join(f"{name} {taken:.0f} s" for name, taken in seven.items()))

@@ -37,6 +37,7 @@ from aftertune.models.products import TallWeight
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape, query_key_weights
 from aftertune.words import load_vectors, load_words
+from bench.shared import spread
 
 N_TOP = 100
 
@@ -169,9 +170,8 @@ def show(results: dict) -> None:
     for name in ("floor", "floor_with_controls", "ours", "ours_with_controls", "loop"):
         rounds = results["rounds"]
         taken = statistics.median(one[name] for one in rounds)
-        ratios = [sorted(one[name] / one[other] for one in rounds) for other in others]
-        spread = [f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})" for found in ratios]
-        table.add_row(name.replace("_", " "), f"{taken:.1f}", *spread)
+        ratios = [spread([one[name] / one[other] for one in rounds]) for other in others]
+        table.add_row(name.replace("_", " "), f"{taken:.1f}", *ratios)
     console.print(table)
     for found in results["memory"].values():
         console.print(f"{found['n_words']:,} words: {found['peak_mib']:.0f} MiB beyond model, words and vectors")

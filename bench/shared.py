@@ -1,5 +1,6 @@
-"""What the benches of attribution share: the model as every method reads it, and where results are kept."""
+"""What benches share: the model as every method reads it, where results are kept, and how ratios are shown."""
 
+import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,3 +24,8 @@ def weights_of_layers(checkpoint: aftertune.Checkpoint) -> int:
 def dated(name: str) -> Path:
     """Today's file of results of a bench."""
     return Path(__file__).parent / "results" / f"{datetime.now(UTC).date().isoformat()}-{name}.json"
+
+
+def spread(ratios: list[float]) -> str:
+    """Median and range over the rounds."""
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"

@@ -26,7 +26,7 @@ from aftertune.demo import find_demo_base
 from aftertune.models.generation import generate
 from aftertune.prompts import read_prompts
 from aftertune.results.run import RunFolder
-from bench.shared import dated
+from bench.shared import dated, spread
 
 
 def main() -> None:
@@ -118,12 +118,11 @@ def show(results: dict) -> None:
         rate = statistics.median(one[tokens] / one[name] for one in rounds)
         table.add_row(f"responses, {name}", f"{seconds:.1f}", f"{rate:.0f}")
     for name in ("responses", "attribution", "scoring"):
-        table.add_row(f"{name}, into a run folder", f"{results[name]:.1f}", "")
+        table.add_row(name, f"{results[name]:.1f}", "")
     table.add_row("attribution of all, computed", f"{results['attribution_of_all']:.0f}", "")
     console.print(table)
     if rounds:
-        ratios = sorted(one["ours"] / one["theirs"] for one in rounds)
-        console.print(f"ours over theirs: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+        console.print("ours over theirs:", spread([one["ours"] / one["theirs"] for one in rounds]))
 
 
 if __name__ == "__main__":

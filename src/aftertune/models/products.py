@@ -47,7 +47,8 @@ class TallWeight:
 
     def product(self, rows: Tensor) -> Tensor:
         """Rows (n, d_in) times the weight, where it lies and of its type: (n, d_out)."""
-        found = [part.product(rows.to(self.device, self.dtype)) for part in self.parts]
+        rows = rows.to(self.device, self.dtype)
+        found = [part.product(rows) for part in self.parts]
         return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
 
