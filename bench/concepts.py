@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 import aftertune
-from aftertune.concepts.components import principal_components
 from aftertune.demo import find_demo_base
+from aftertune.explainers.concepts.components import principal_components
 from aftertune.models.products import TallWeight
 from aftertune.models.weights import attention_shape, down_weights
 from bench.heads import seconds

@@ -16,8 +16,8 @@ from rich.table import Table
 
 import aftertune
 from aftertune.demo import ADAPTER, find_demo_base
-from aftertune.expected.estimate import estimate
 from aftertune.models.machine import measure_machine
+from aftertune.study.expected.estimate import estimate
 
 
 def main() -> None:

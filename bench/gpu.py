@@ -22,10 +22,10 @@ from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import aftertune
-from aftertune.attribution.batch import Task, make_batch
-from aftertune.attribution.forward import forward_importance
-from aftertune.attribution.fused import FUSED
 from aftertune.demo import find_demo_base
+from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.forward import forward_importance
+from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from bench.shared import weights_of_layers

@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 import aftertune
-from aftertune.attribution.batch import Task, make_batch
-from aftertune.attribution.forward import forward_importance
-from aftertune.attribution.reverse import reverse_importance
-from aftertune.attribution.routes import attention_for, cheaper_route
+from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.forward import forward_importance
+from aftertune.explainers.attribution.importance.reverse import reverse_importance
+from aftertune.explainers.attribution.importance.routes import attention_for, cheaper_route
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from aftertune.report.figures import styled

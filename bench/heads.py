@@ -31,8 +31,8 @@ from rich.table import Table
 
 import aftertune
 from aftertune.demo import find_demo_base
-from aftertune.heads.layer import read_layer
-from aftertune.heads.read import make_lexicon
+from aftertune.explainers.heads.layer import read_layer
+from aftertune.explainers.heads.measure import make_lexicon
 from aftertune.models.products import TallWeight
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape, query_key_weights

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aftertune.report import ReportContents
-from aftertune.results.maps import SalientMap
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.report.contents import ReportContents
 
 Generator = np.random.Generator
 MODELS = ("base-model", "tuned-model")

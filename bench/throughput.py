@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 import aftertune
-from aftertune.attribution.ask import encode_for
-from aftertune.attribution.measure import RESPONSES_AT_ONCE, Plan, measure, relative_cost, sample
 from aftertune.demo import find_demo_base
+from aftertune.explainers.attribution.attribute import encode_for
+from aftertune.explainers.attribution.measure import RESPONSES_AT_ONCE, Plan, measure, relative_cost, sample
 from aftertune.models.generation import generate
 from aftertune.prompts import read_prompts
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from bench.shared import dated, spread
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aftertune.comparison.annotation_marks import INTERPRETED, Marks
-from aftertune.results.annotations import ANNOTATIONS, LEVELS, SCENARIOS
-from aftertune.results.concepts import COMPONENTS
+from aftertune.explainers.annotation.marks import INTERPRETED, Marks
+from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, SCENARIOS
+from aftertune.explainers.concepts.result import COMPONENTS
 
 Answer = tuple[str | None, list[str] | None, str | None, list[str]]
 Concepts = Mapping[tuple[int, int], Sequence[Answer]]

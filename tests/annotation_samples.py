@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from aftertune.results import concept_parts
-from aftertune.results.concepts import COMPONENTS, SPECTRA
-from aftertune.results.run import RunFolder
+from aftertune.explainers.concepts import parts as concept_parts
+from aftertune.explainers.concepts.result import COMPONENTS, SPECTRA
+from aftertune.runs.run import RunFolder
 
 D_MODEL = 4
 Words = Sequence[Sequence[str]]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aftertune.results.maps import SalientMap
+from aftertune.explainers.attribution.maps import SalientMap
 
 N_RESPONSE = 16
 

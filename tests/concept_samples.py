@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aftertune.results.chance import chance_p_values
-from aftertune.results.concepts import COMPONENTS, SPECTRA, ConceptReading, Network
+from aftertune.explainers.concepts.chance import chance_p_values
+from aftertune.explainers.concepts.result import COMPONENTS, SPECTRA, ConceptReading, Network
 
 Rows = Mapping[Network, Any]
 

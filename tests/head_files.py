@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aftertune.comparison.verbs import INSTRUCTION_VERBS, frequent_verbs
+from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS, frequent_verbs
 
 MADE_UP = tuple("".join(syllables) for syllables in product(("ba", "ce", "di", "fo", "gu", "ha", "je"), repeat=3))
 WORDS = (*INSTRUCTION_VERBS, *frequent_verbs()[:60], *MADE_UP[:200], "Write", "qqq")  # the last has no vector

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aftertune.results.heads import CONTROL_NEURONS, CONTROLS, NEURONS, PAIRS, HeadReading
+from aftertune.explainers.heads.result import CONTROL_NEURONS, CONTROLS, NEURONS, PAIRS, HeadReading
 
 Pair = tuple[str, str]
 Lists = Mapping[tuple[int, int], Sequence[Pair]]

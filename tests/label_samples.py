@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from aftertune.explainers.attribution.result import Attribution
 from aftertune.labelling.label import open_session
 from aftertune.labelling.session import Session
 from aftertune.prompts.instruction import instruction_spans
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.record import to_record
 from aftertune.prompts.spans import mark_tokens
-from aftertune.results.attribution import Attribution
-from aftertune.results.provenance import Provenance
-from aftertune.results.run import RunFolder
+from aftertune.runs.provenance import Provenance
+from aftertune.runs.run import RunFolder
 
 TOKEN = re.compile(r"\s*\S+")
 PROMPTS = (

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aftertune.results.annotations import LEVELS, SCENARIOS
-from aftertune.results.concepts import ConceptReading
-from aftertune.results.heads import HeadReading
-from aftertune.results.maps import SalientMap
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.concepts.result import ConceptReading
+from aftertune.explainers.heads.result import HeadReading
 from annotated_samples import Answer, make_annotations
 from concept_samples import make_concepts, orthonormal
 from head_samples import Pair, make_reading

@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.comparison import compare_annotations
-from aftertune.results.concepts import COMPONENTS
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.concepts.result import COMPONENTS
 from annotated_samples import CANNOT_TELL, UNREADABLE, Concepts, make_annotations, said
 
 ODD = "<script>alert(1)</script> and \u202eturned names"

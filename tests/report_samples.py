@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from aftertune.report import ReportContents
-from aftertune.results.maps import SalientMap
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.report.contents import ReportContents
 
 ODD_TEXTS = [
     "Say </script><script>alert('no')</script> & <b>bold</b>.",

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from aftertune.errors import PromptError
+from aftertune.explainers.attribution.map_file import RawMap
+from aftertune.explainers.attribution.released import locate
 from aftertune.prompts.alignment import align_pieces
 from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.released import locate
-from aftertune.results.layout import RawMap
 from comparison_samples import make_map
 
 

@@ -7,16 +7,18 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from aftertune.comparison import AnnotationChange, CategoryRow, compare_annotations, describe_annotations
-from aftertune.comparison.annotation_findings import table_question
-from aftertune.comparison.category_tables import category_table
-from aftertune.comparison.concept_draws import swapping_p_value
-from aftertune.comparison.description_words import words_of
-from aftertune.comparison.kappa import fleiss_kappa
-from aftertune.comparison.questions import is_shown
-from aftertune.comparison.statistics import N_RESAMPLES, hedges_g, holm, permutation_p_value, welch_p_value
 from aftertune.errors import RunError
-from aftertune.results.annotations import LEVELS, SCENARIOS, are_copies
+from aftertune.explainers.annotation.agreement import fleiss_kappa
+from aftertune.explainers.annotation.category_tables import category_table
+from aftertune.explainers.annotation.change import AnnotationChange
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.annotation.concept_draws import swapping_p_value
+from aftertune.explainers.annotation.description_words import words_of
+from aftertune.explainers.annotation.findings import describe_annotations, table_question
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, are_copies
+from aftertune.explainers.annotation.rows import CategoryRow
+from aftertune.statistics.inference import N_RESAMPLES, hedges_g, holm, permutation_p_value, welch_p_value
+from aftertune.statistics.questions import is_shown
 from annotated_samples import (
     BASE,
     CANNOT_TELL,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from aftertune.annotation.categories import LEVEL_OF, SCENARIO_OF, TASKS
-from aftertune.annotation.parse import PARSERS, UnusableError
-from aftertune.annotation.request import Reply, Request
-from aftertune.annotation.templates import CASES, read_templates
 from aftertune.errors import AnnotationError
+from aftertune.explainers.annotation.categories import LEVEL_OF, SCENARIO_OF, TASKS
+from aftertune.explainers.annotation.parse import PARSERS, UnusableError
+from aftertune.explainers.annotation.request import Reply, Request
+from aftertune.explainers.annotation.templates import CASES, read_templates
 
 DESCRIPTIONS = {
     '{"description": "dates"}': "dates",

@@ -9,11 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from aftertune.annotation import AnnotationPlan, export_concepts, import_annotations
 from aftertune.errors import AnnotationError, RunError
-from aftertune.results.annotation_parts import open_annotations, recall_annotations, write_annotations
-from aftertune.results.annotations import ANNOTATIONS
-from aftertune.results.run import RunFolder
+from aftertune.explainers.annotation.parts import open_annotations, recall_annotations, write_annotations
+from aftertune.explainers.annotation.people import export_concepts, import_annotations
+from aftertune.explainers.annotation.result import ANNOTATIONS
+from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.runs.run import RunFolder
 from annotation_samples import save_concepts
 from command_line import CommandLine
 from fault_server import fault_server

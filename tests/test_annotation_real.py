@@ -17,10 +17,10 @@ import pytest
 
 from aftertune.demo import find_demo_base
 from aftertune.errors import CheckpointError
+from aftertune.explainers.annotation.parts import recall_annotations
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
 from aftertune.models import load
-from aftertune.results.annotation_parts import recall_annotations
-from aftertune.results.annotations import LEVELS, SCENARIOS
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from annotation_samples import save_concepts
 
 pytestmark = pytest.mark.slow

@@ -8,12 +8,19 @@ import openai
 import openai._base_client
 import pytest
 
-from aftertune.annotation import AnnotationPlan, annotate, server
-from aftertune.annotation.refusals import MAX_TOKENS_WITH_THINKING, parameters, refused_parameter, what_was_said
-from aftertune.annotation.request import MAX_TOKENS, Request
 from aftertune.errors import AnnotationError
-from aftertune.results.annotation_parts import recall_annotations
-from aftertune.results.run import RunFolder
+from aftertune.explainers.annotation import server
+from aftertune.explainers.annotation.annotate import annotate
+from aftertune.explainers.annotation.parts import recall_annotations
+from aftertune.explainers.annotation.refusals import (
+    MAX_TOKENS_WITH_THINKING,
+    parameters,
+    refused_parameter,
+    what_was_said,
+)
+from aftertune.explainers.annotation.request import MAX_TOKENS, Request
+from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.runs.run import RunFolder
 from annotation_samples import save_concepts
 from fault_server import fault_server
 

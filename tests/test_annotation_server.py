@@ -15,18 +15,20 @@ import openai._base_client
 import polars as pl
 import pytest
 
-from aftertune.annotation import AnnotationPlan, annotate, server
-from aftertune.annotation.estimate import Estimate
 from aftertune.errors import AnnotationError, RunError
-from aftertune.results.annotation_parts import (
+from aftertune.explainers.annotation import server
+from aftertune.explainers.annotation.annotate import annotate
+from aftertune.explainers.annotation.estimate import Estimate
+from aftertune.explainers.annotation.parts import (
     annotators,
     open_annotations,
     recall_annotations,
     server_folder,
     write_annotations,
 )
-from aftertune.results.annotations import ANNOTATIONS
-from aftertune.results.run import RunFolder
+from aftertune.explainers.annotation.result import ANNOTATIONS
+from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.runs.run import RunFolder
 from annotation_samples import save_concepts
 from fault_server import STALL_SECONDS, Body, about_of, fault_server, plain_answer, step_of
 

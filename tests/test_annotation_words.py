@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from aftertune.annotation import AnnotationPlan, annotate, baseline
-from aftertune.annotation.baseline import NAMING, likeness
 from aftertune.errors import AnnotationError, WordError
-from aftertune.results.annotation_parts import recall_annotations
-from aftertune.results.annotations import LEVELS, SCENARIOS
-from aftertune.results.run import RunFolder
+from aftertune.explainers.annotation import baseline
+from aftertune.explainers.annotation.annotate import annotate
+from aftertune.explainers.annotation.baseline import NAMING, likeness
+from aftertune.explainers.annotation.parts import recall_annotations
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
+from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.runs.run import RunFolder
 from annotation_samples import save_concepts
 from tiny import GQA, make_tokenizer
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import aftertune
-from aftertune.attribution.ask import encode_for
-from aftertune.attribution.batch import Task
-from aftertune.attribution.fused import FUSED
-from aftertune.attribution.routes import attribute_batch, choose_route
 from aftertune.errors import AttributionError, PromptError
+from aftertune.explainers.attribution.attribute import encode_for
+from aftertune.explainers.attribution.importance.batch import Task
+from aftertune.explainers.attribution.importance.fused import FUSED
+from aftertune.explainers.attribution.importance.routes import attribute_batch, choose_route
 from aftertune.prompts.prompt import Message, Prompt
 from oracles.importance import delete_each, finite_difference, zero_each
 from tiny import FAMILIES, make_model, make_tokenizer
@@ -137,7 +137,7 @@ def test_memory_that_runs_out_halves_the_chunk(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_memory_that_is_too_small_for_one_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from aftertune.attribution import forward
+    from aftertune.explainers.attribution.importance import forward
 
     def fail(*_: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
@@ -226,8 +226,8 @@ def test_a_bfloat16_model_gives_float32_results_of_the_same_kind(route: str) -> 
 
 
 def test_chunks_shrink_with_length_and_never_below_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from aftertune.attribution import chunks
-    from aftertune.attribution.batch import make_batch
+    from aftertune.explainers.attribution.importance import chunks
+    from aftertune.explainers.attribution.importance.batch import make_batch
     from aftertune.models.backbone import Backbone
 
     backbone = Backbone(load("llama", torch.float32))
@@ -243,8 +243,8 @@ def test_chunks_shrink_with_length_and_never_below_one(monkeypatch: pytest.Monke
 
 
 def test_chunks_of_what_is_written_out_hold_what_is_left_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    from aftertune.attribution import chunks
-    from aftertune.attribution.batch import make_batch
+    from aftertune.explainers.attribution.importance import chunks
+    from aftertune.explainers.attribution.importance.batch import make_batch
     from aftertune.models.backbone import Backbone
 
     backbone = Backbone(load("llama", torch.float32))

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import aftertune
-from aftertune.attribution import chunks, forward, projected, routes
-from aftertune.attribution.batch import Task, make_batch
-from aftertune.attribution.fused import FUSED
+from aftertune.explainers.attribution.importance import chunks, forward, projected, routes
+from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from tiny import FAMILIES, make_model, make_tokenizer

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import aftertune
-from aftertune.attribution import chunks, forward
-from aftertune.attribution.batch import Task, make_batch
-from aftertune.attribution.routes import BFLOAT16
-from aftertune.attribution.written import rows
 from aftertune.errors import AttributionError
+from aftertune.explainers.attribution.importance import chunks, forward
+from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.routes import BFLOAT16
+from aftertune.explainers.attribution.importance.written import rows
 from aftertune.models import products
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed

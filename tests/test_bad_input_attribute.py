@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from aftertune.results import parts
+from aftertune.runs import parts
 from command_line import SHORT, CommandLine, snapshot
 from tiny import make_tokenizer
 

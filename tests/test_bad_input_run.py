@@ -168,7 +168,7 @@ def test_report_of_a_damaged_run(cli: CommandLine, run: Path) -> None:
 def test_what_killed_processes_left_is_taken_away(
     cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path
 ) -> None:
-    from aftertune.results.parts import HOST
+    from aftertune.runs.parts import HOST
 
     strays = [
         run / f".run.json.{HOST}.999999999.partial",

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from aftertune.comparison import compare_heads, compare_maps
-from aftertune.comparison.dealing import dealing_p_value
-from aftertune.comparison.head_lists import HEAD
-from aftertune.comparison.word_parts import N_PARTS, distances_without, excess_test, word_parts
-from aftertune.results.heads import PAIRS
+from aftertune.explainers.attribution.change import compare_maps
+from aftertune.explainers.heads.compare import compare_heads
+from aftertune.explainers.heads.list_changes import HEAD
+from aftertune.explainers.heads.result import PAIRS
+from aftertune.explainers.heads.word_parts import N_PARTS, distances_without, excess_test, word_parts
+from aftertune.statistics.permutation import dealing_p_value
 from comparison_samples import make_map
 from null_runs import ASKED, GENERAL, null_heads
 
@@ -47,7 +48,7 @@ def test_scores_are_dealt_within_their_data_set() -> None:
 
 def test_many_deals_are_made_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = dealing_p_value(SCORES[:3], SCORES[3:], (["d"] * 3, ["d"] * 5))
-    monkeypatch.setattr("aftertune.comparison.dealing.RESAMPLED_AT_ONCE", 800)
+    monkeypatch.setattr("aftertune.statistics.permutation.RESAMPLED_AT_ONCE", 800)
     assert dealing_p_value(SCORES[:3], SCORES[3:], (["d"] * 3, ["d"] * 5)) == whole
 
 

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aftertune.comparison import Comparison, compare_maps, describe
-from aftertune.comparison.agreement import describe_agreement, summarise_agreement
-from aftertune.comparison.tables import table2
 from aftertune.errors import RunError
-from aftertune.results.attribution import Agreement
-from aftertune.results.maps import SalientMap
+from aftertune.explainers.attribution.change import Comparison, compare_maps
+from aftertune.explainers.attribution.findings import describe
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.removal_check import describe_agreement, summarise_agreement
+from aftertune.explainers.attribution.result import Agreement
+from aftertune.explainers.attribution.tables import table2
 from comparison_samples import make_map, score_of
 
 LOOP = ("▁go", "▁on", "▁and", "▁on") * 4

@@ -3,9 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aftertune.comparison import figure6
-from aftertune.comparison.position import quarters, split
-from aftertune.results.maps import SalientMap
+from aftertune.explainers.attribution.figure6 import figure6, quarters, split
+from aftertune.explainers.attribution.maps import SalientMap
 from comparison_samples import make_map
 
 

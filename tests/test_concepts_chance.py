@@ -8,15 +8,17 @@ import pytest
 from scipy import special, stats
 
 import planted_heads as planted
-from aftertune.comparison import ConceptChange, compare_concepts, describe_concepts
-from aftertune.comparison.concept_chance import beyond_chance, n_within_chance
-from aftertune.concepts import ConceptPlan, read_concepts
-from aftertune.concepts.chance import nearest_by_chance
-from aftertune.concepts.read import measure_concepts
+from aftertune.explainers.concepts.chance import chance_p_values
+from aftertune.explainers.concepts.chance_rows import beyond_chance, n_within_chance
+from aftertune.explainers.concepts.change import ConceptChange
+from aftertune.explainers.concepts.compare import compare_concepts
+from aftertune.explainers.concepts.findings import describe_concepts
+from aftertune.explainers.concepts.measure import measure_concepts, read_concepts
+from aftertune.explainers.concepts.parts import are_measured, open_concepts
+from aftertune.explainers.concepts.random_directions import nearest_by_chance
+from aftertune.explainers.concepts.settings import ConceptPlan
 from aftertune.models.vocabulary import WordEmbeddings
-from aftertune.results.chance import chance_p_values
-from aftertune.results.concept_parts import are_measured, open_concepts
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from aftertune.words import load_words
 from concept_samples import make_concepts, orthonormal
 from test_concepts_read import checkpoint_of, planted_concepts

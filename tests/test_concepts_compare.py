@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
-from aftertune.comparison import ConceptChange, Finding, RotationTrend, compare_concepts, describe_concepts
-from aftertune.comparison.concept_findings import is_unchanged
-from aftertune.comparison.figure8 import figure8
-from aftertune.comparison.rotation import best_matches, gaps, principal_angles, share_within
 from aftertune.errors import RunError
+from aftertune.explainers.concepts.change import ConceptChange
+from aftertune.explainers.concepts.compare import compare_concepts
+from aftertune.explainers.concepts.figure8 import figure8
+from aftertune.explainers.concepts.findings import describe_concepts, is_unchanged
+from aftertune.explainers.concepts.rotation import best_matches, gaps, principal_angles, share_within
+from aftertune.explainers.concepts.rows import RotationTrend
+from aftertune.statistics.finding import Finding
 from concept_samples import VOCABULARY, make_concepts, orthonormal, turned
 
 UNIT = np.eye(6)

@@ -10,13 +10,13 @@ from transformers import PreTrainedModel
 
 import aftertune
 import planted_heads as planted
-from aftertune.concepts import ConceptPlan, read_concepts
-from aftertune.concepts.components import _on_cpu, _on_device, principal_components
-from aftertune.concepts.read import measure_concepts
 from aftertune.errors import AttributionError, RunError
+from aftertune.explainers.concepts.components import _on_cpu, _on_device, principal_components
+from aftertune.explainers.concepts.measure import measure_concepts, read_concepts
+from aftertune.explainers.concepts.parts import open_concepts
+from aftertune.explainers.concepts.settings import ConceptPlan
 from aftertune.models.weights import down_weights
-from aftertune.results.concept_parts import open_concepts
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from aftertune.words import load_words
 from oracles.concepts import components, down_projections, output_embedding
 from test_heads_read import some_words

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 import aftertune
-from aftertune.comparison import compare_annotations, compare_concepts, compare_heads, compare_maps, describe
-from aftertune.comparison.change import without_maps
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.attribution.change import compare_maps, without_maps
+from aftertune.explainers.attribution.findings import describe
+from aftertune.explainers.concepts.compare import compare_concepts
+from aftertune.explainers.heads.compare import compare_heads
 from annotated_samples import make_annotations
 from comparison_samples import make_map
 from concept_samples import make_concepts, orthonormal

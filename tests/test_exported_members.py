@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aftertune
-from aftertune.results.heads import FRAMES
+from aftertune.explainers.heads.result import FRAMES
 
 SOURCE = Path(aftertune.__file__)
 FUNCTIONS = sorted(name for name in aftertune.__all__ if inspect.isfunction(getattr(aftertune, name)))

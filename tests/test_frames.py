@@ -8,14 +8,17 @@ import polars as pl
 import pytest
 
 import aftertune
-from aftertune.comparison import compare_annotations, compare_concepts, compare_heads, compare_maps
-from aftertune.comparison.change import without_maps
-from aftertune.comparison.lineage import Lineage
-from aftertune.comparison.rows import InstanceRow, Spread
-from aftertune.comparison.statistics import Interval
 from aftertune.errors import RunError
-from aftertune.results.frames import frame_of
-from aftertune.results.result import Result
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.attribution.change import compare_maps, without_maps
+from aftertune.explainers.attribution.rows import InstanceRow
+from aftertune.explainers.concepts.compare import compare_concepts
+from aftertune.explainers.heads.compare import compare_heads
+from aftertune.runs.frames import frame_of
+from aftertune.runs.result import Result
+from aftertune.statistics.inference import Interval
+from aftertune.statistics.spread import Spread
+from aftertune.study.stages import Lineage
 from annotated_samples import make_annotations
 from comparison_samples import make_map, score_of
 from concept_samples import make_concepts, orthonormal
@@ -160,7 +163,7 @@ def test_pandas_frames_hold_what_polars_frames_do(results: list[Result]) -> None
 
 
 def test_without_pandas_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.results.result.find_spec", lambda _: None)
+    monkeypatch.setattr("aftertune.runs.result.find_spec", lambda _: None)
     with pytest.raises(RunError, match=r"pip install 'pandas>=2\.2'.*to_polars"):
         make_map("a", BASE, 4).to_pandas()
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aftertune.comparison import INSTRUCTION_VERBS, HeadChange, compare_heads, describe_heads
-from aftertune.comparison.heads import layer_groups
-from aftertune.comparison.word_shares import N_SETS, matched_sets, word_shares
 from aftertune.errors import RunError, WordError
-from aftertune.results.heads import HeadReading
+from aftertune.explainers.heads.change import HeadChange
+from aftertune.explainers.heads.compare import compare_heads, layer_groups
+from aftertune.explainers.heads.findings import describe_heads
+from aftertune.explainers.heads.result import HeadReading
+from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
+from aftertune.explainers.heads.word_shares import N_SETS, matched_sets, word_shares
 from head_samples import WORDS, drawn_reading, make_reading
 
 ASKED, GENERAL = ("write", "make", "tell"), ("run", "walk", "tree", "stone", "river")
@@ -235,7 +237,7 @@ def test_nothing_is_tested_with_fewer_than_five_words_of_a_kind() -> None:
 
 
 def test_table3_controls_count_every_draw_of_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.comparison.table3.LEAST_WORDS", 2)
+    monkeypatch.setattr("aftertune.explainers.heads.table3.LEAST_WORDS", 2)
     many = {
         ("permuted", 0): {(0, 0): [("write", "tree"), ("run", "stone")]},
         ("permuted", 1): {(0, 0): [("tree", "stone")]},
@@ -265,7 +267,7 @@ def test_matched_words_are_as_frequent_and_not_asked_about() -> None:
 
 
 def test_the_matched_p_value_counts_sets_that_lie_as_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.comparison.table3.LEAST_WORDS", 2)
+    monkeypatch.setattr("aftertune.explainers.heads.table3.LEAST_WORDS", 2)
     change = changed()
     row = row_of(change, "table3", "all")
     shares = {"run": 0.5, "walk": 0.0, "tree": None, "stone": None}

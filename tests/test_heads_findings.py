@@ -3,16 +3,18 @@ from typing import Any
 
 import pytest
 
-from aftertune.comparison import DepthTrend, Finding, HeadChange, Table3Row, compare_heads, describe_heads
-from aftertune.comparison.head_claims import claims
-from aftertune.comparison.head_lists import HEAD
-from aftertune.comparison.head_rows import DepthControl, Figure2Control, Table3Control
-from aftertune.comparison.heads import layer_groups
-from aftertune.comparison.questions import answer
-from aftertune.comparison.rows import Spread
-from aftertune.comparison.table3 import table3
-from aftertune.comparison.word_shares import Words, matched_sets, word_shares
-from aftertune.results.heads import HeadReading
+from aftertune.explainers.heads.change import HeadChange
+from aftertune.explainers.heads.claims import claims
+from aftertune.explainers.heads.compare import compare_heads, layer_groups
+from aftertune.explainers.heads.findings import describe_heads
+from aftertune.explainers.heads.list_changes import HEAD
+from aftertune.explainers.heads.result import HeadReading
+from aftertune.explainers.heads.rows import DepthControl, DepthTrend, Figure2Control, Table3Control, Table3Row
+from aftertune.explainers.heads.table3 import table3
+from aftertune.explainers.heads.word_shares import Words, matched_sets, word_shares
+from aftertune.statistics.finding import Finding
+from aftertune.statistics.questions import answer
+from aftertune.statistics.spread import Spread
 from head_samples import drawn_reading, make_reading
 
 VOCABULARY = [f"w{n}" for n in range(150)]
@@ -202,7 +204,7 @@ def test_planted_growth_is_claimed_unless_the_control_grows_too() -> None:
 
 
 def test_growth_of_all_frequent_words_is_not_claimed_of_those_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.comparison.word_shares.N_NEIGHBOURS", 10)  # of so small a vocabulary
+    monkeypatch.setattr("aftertune.explainers.heads.word_shares.N_NEIGHBOURS", 10)  # of so small a vocabulary
     frequent = [3 * weight if n < 55 else weight for n, weight in enumerate(FREQUENCY)]
     change = compare_heads(*two_readings(frequent, FREQUENCY, 0), ASKED, GENERAL, n_groups=1)
     assert change.table3[-1].p_value < 0.05 and change.table3[-1].p_value_permutation < 0.05

@@ -7,7 +7,7 @@ import pytest
 
 import aftertune
 import planted_heads as planted
-from aftertune.comparison import HeadChange
+from aftertune.explainers.heads.change import HeadChange
 
 Pairs = Mapping[tuple[int, int], Sequence[tuple[str, str]]]
 

@@ -11,13 +11,13 @@ import torch
 import aftertune
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError
-from aftertune.heads import HeadPlan, read_heads
-from aftertune.heads.cooccurrence import co_occurrence, thresholds
-from aftertune.heads.read import make_lexicon, measure_heads
+from aftertune.explainers.heads.cooccurrence import co_occurrence, thresholds
+from aftertune.explainers.heads.measure import make_lexicon, measure_heads, read_heads
+from aftertune.explainers.heads.parts import open_heads
+from aftertune.explainers.heads.settings import HeadPlan
 from aftertune.models import top_words as top_words_module
 from aftertune.models.products import TallWeight
-from aftertune.results.head_parts import open_heads
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from aftertune.words import load_vectors, load_words
 from oracles.heads import read as read_slowly
 from tiny import DENSE, make_model, make_tokenizer
@@ -70,7 +70,7 @@ def test_reading_in_small_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch
     whole = read_heads(checkpoint, words, some_vectors(words), plan)
     monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * 17)
     monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES_ON_CPU", 8 * 17 * 5)
-    monkeypatch.setattr("aftertune.heads.pairs.PAIR_BYTES", 16 * 25**2 * 3)
+    monkeypatch.setattr("aftertune.explainers.heads.pairs.PAIR_BYTES", 16 * 25**2 * 3)
     parts = read_heads(checkpoint, words, some_vectors(words), plan)
     for name in ("neurons", "pairs", "controls", "control_neurons"):
         own, other = getattr(whole, name), getattr(parts, name)

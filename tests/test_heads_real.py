@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import aftertune
-from aftertune.heads import HeadPlan
+from aftertune.explainers.heads.settings import HeadPlan
 from oracles.heads import head_weights, neuron_pairs, word_embedding, word_thresholds
 
 pytestmark = pytest.mark.slow

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aftertune.results.density import density, instruction_score
-from aftertune.results.sparsify import cut, sparsify
+from aftertune.explainers.attribution.density import density, instruction_score
+from aftertune.explainers.attribution.sparsify import cut, sparsify
 
 
 def test_levels_are_tenths_of_the_column_maximum_rounded_up() -> None:

@@ -33,7 +33,7 @@ COMPARED_DEATHS = (12, 14, 15)
 # cheap; prints how each child ended. A file is put in its place by one rename.
 FORKING = """
 import os, signal, sys
-import aftertune.attribution.measure, aftertune.cli, aftertune.heads.read, aftertune.models, aftertune.study
+import aftertune.explainers.attribution.measure, aftertune.cli, aftertune.explainers.heads.measure, aftertune.models, aftertune.study.study
 import torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
 from fsspec.implementations.local import LocalFileSystem
 

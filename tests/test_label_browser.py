@@ -13,7 +13,7 @@ from aftertune.labelling.label import _listen
 from aftertune.labelling.server import make_app
 from aftertune.labelling.store import read_rater
 from aftertune.prompts.prompt import Message, Prompt
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from label_samples import ANSWERS, PROMPTS, save_run, session
 from report_browser import chromium, fits, set_width
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 import aftertune
-from aftertune.comparison.change import Comparison
 from aftertune.errors import AnnotationError, RunError
+from aftertune.explainers.attribution.change import Comparison
+from aftertune.explainers.attribution.density import instruction_score
+from aftertune.explainers.attribution.released import mark_instruction
 from aftertune.labelling import export_labels, import_labels
 from aftertune.labelling.store import append, read_labels, read_rater
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.released import mark_instruction
-from aftertune.results.density import instruction_score
-from aftertune.results.roles import Pair
-from aftertune.results.run import RunFolder
-from aftertune.saved.measured import compare_pair, read_measured
+from aftertune.runs.roles import Pair
+from aftertune.runs.run import RunFolder
+from aftertune.study.saved.measured import compare_pair, read_measured
 from command_line import CommandLine
 from label_samples import many_prompts, save_run, session
 from tokenizers_for_tests import byte_level

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from aftertune.labelling.server import LARGEST_BODY, PAGES, make_app
 from aftertune.labelling.store import FOLDER, read_rater
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from label_samples import save_run, session
 
 HOME = "http://127.0.0.1:8000"

@@ -14,7 +14,7 @@ from aftertune.errors import AnnotationError, RunError
 from aftertune.labelling.labels import Labels, RaterLabels
 from aftertune.labelling.session import Marked, Rated, Undone
 from aftertune.labelling.store import append, must_be_named, read_actions, read_labels, read_rater
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 from label_samples import PROMPTS, save_run, session
 
 

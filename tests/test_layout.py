@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from aftertune.errors import RunError
-from aftertune.results.layout import read_maps, write_maps
+from aftertune.explainers.attribution.map_file import read_maps, write_maps
 from comparison_samples import make_map
 
 ROW: dict[str, Any] = {

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import aftertune
-from aftertune.comparison.lineage import Lineage, instance_rows, rows_of_models, rows_of_pairs, score_table
-from aftertune.comparison.lineage_findings import describe_lineage
-from aftertune.comparison.statistics import holm
-from aftertune.results.roles import Pair, pairs_of, role_names
+from aftertune.runs.roles import Pair, pairs_of, role_names
+from aftertune.statistics.inference import holm
+from aftertune.study.stage_findings import describe_lineage
+from aftertune.study.stages import Lineage, instance_rows, rows_of_models, rows_of_pairs, score_table
 from command_line import QUICK, CommandLine, save_checkpoint, save_prompts
 from head_files import save_head_files
 

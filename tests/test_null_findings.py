@@ -16,21 +16,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aftertune.comparison import (
-    Comparison,
-    Finding,
-    compare_annotations,
-    compare_concepts,
-    compare_heads,
-    compare_maps,
-    describe,
-    describe_annotations,
-    describe_concepts,
-    describe_heads,
-)
-from aftertune.comparison.dealing import dealing_p_value
-from aftertune.comparison.questions import Question, answer, described, is_shown, largest
-from aftertune.comparison.table3 import table3
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.annotation.findings import describe_annotations
+from aftertune.explainers.attribution.change import Comparison, compare_maps
+from aftertune.explainers.attribution.findings import describe
+from aftertune.explainers.concepts.compare import compare_concepts
+from aftertune.explainers.concepts.findings import describe_concepts
+from aftertune.explainers.heads.compare import compare_heads
+from aftertune.explainers.heads.findings import describe_heads
+from aftertune.explainers.heads.table3 import table3
+from aftertune.statistics.finding import Finding
+from aftertune.statistics.permutation import dealing_p_value
+from aftertune.statistics.questions import Question, answer, described, is_shown, largest
 from null_runs import ASKED, GENERAL, null_annotations, null_concepts, null_heads, null_maps
 
 N_RUNS, N_DRAWS = 200, 999
@@ -42,12 +39,14 @@ CARELESSNESS = (0.02, 0.3)  # a steady annotator, and one who errs a lot
 def few_draws() -> Iterator[None]:
     """Fewer permutations, which keep a test's rate, and no more of what no claim rests on than a sentence needs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aftertune.comparison.tables.dealing_p_value", partial(dealing_p_value, n_deals=N_DRAWS))
-        patch.setattr("aftertune.comparison.heads.table3", partial(table3, n_permutations=N_DRAWS))
-        patch.setattr("aftertune.comparison.layers.N_PERMUTATIONS", N_DRAWS)
-        patch.setattr("aftertune.comparison.concept_draws.N_RESAMPLES", N_DRAWS)
-        patch.setattr("aftertune.comparison.statistics.N_RESAMPLES", 20)
-        patch.setattr("aftertune.comparison.findings.detectable_effect", lambda *_: 1.0)
+        patch.setattr(
+            "aftertune.explainers.attribution.tables.dealing_p_value", partial(dealing_p_value, n_deals=N_DRAWS)
+        )
+        patch.setattr("aftertune.explainers.heads.compare.table3", partial(table3, n_permutations=N_DRAWS))
+        patch.setattr("aftertune.statistics.layers.N_PERMUTATIONS", N_DRAWS)
+        patch.setattr("aftertune.explainers.annotation.concept_draws.N_RESAMPLES", N_DRAWS)
+        patch.setattr("aftertune.statistics.inference.N_RESAMPLES", 20)
+        patch.setattr("aftertune.explainers.attribution.findings.detectable_effect", lambda *_: 1.0)
         yield
 
 

@@ -5,9 +5,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from aftertune import progress
-from aftertune.expected.forecast import Forecast
-from aftertune.progress import Display
+from aftertune.cli import progress
+from aftertune.cli.progress import Display
+from aftertune.study.expected.forecast import Forecast
 
 
 class Clock:

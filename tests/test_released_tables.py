@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aftertune.comparison import Comparison, compare_maps, describe
-from aftertune.comparison.statistics import auroc
+from aftertune.explainers.attribution.change import Comparison, compare_maps
+from aftertune.explainers.attribution.findings import describe
+from aftertune.explainers.attribution.map_file import read_maps
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.released import locate
 from aftertune.prompts.formats import read_prompts
-from aftertune.prompts.released import locate
-from aftertune.results.layout import read_maps
-from aftertune.results.maps import SalientMap
+from aftertune.statistics.inference import auroc
 
 # Mean and ± of followed and unfollowed (table 1), tuned and base (table 2), and p.
 TABLE1 = {

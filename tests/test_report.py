@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from aftertune.errors import RunError
-from aftertune.report import write_instance, write_report
-from aftertune.report.page import file_id
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.view import render_instance
+from aftertune.report.instance import write_instance
+from aftertune.report.page import file_id, write_report
 from aftertune.report.prompts import PromptPair, gaps, pair_maps, prompt_texts, side_of, to_script_json, user_text
-from aftertune.results.maps import SalientMap
-from aftertune.results.readable import readable, visible
-from aftertune.results.view import render_instance
+from aftertune.runs.readable import readable, visible
 from report_samples import ODD_TEXTS, make_map, released_contents, sample_contents
 
 VOID = {"meta", "link", "input", "br"}

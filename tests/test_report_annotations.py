@@ -10,12 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from aftertune.comparison import CategoryRow
 from aftertune.errors import RunError
-from aftertune.report import write_report
-from aftertune.report.annotation_figures import interpreted_chart, levels_chart
-from aftertune.report.annotation_tables import clear_rows
-from aftertune.report.annotations import (
+from aftertune.explainers.annotation.figures import interpreted_chart, levels_chart
+from aftertune.explainers.annotation.page_data import (
     agreement_sentences,
     chance_sentence,
     doubts,
@@ -23,7 +20,10 @@ from aftertune.report.annotations import (
     unparsed_sentences,
     word_groups,
 )
-from aftertune.report.concepts import with_descriptions
+from aftertune.explainers.annotation.rows import CategoryRow
+from aftertune.explainers.annotation.tables import clear_rows
+from aftertune.explainers.concepts.page_data import with_descriptions
+from aftertune.report.page import write_report
 from report_annotation_samples import ODD, category_row, sample_annotations, spread
 from report_browser import chromium, fits, set_width, visit
 from report_concept_samples import component_row, sample_concepts

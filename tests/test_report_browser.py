@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from aftertune.report import write_instance, write_report
+from aftertune.explainers.attribution.view import render_instance
+from aftertune.report.instance import write_instance
+from aftertune.report.page import write_report
 from aftertune.report.prompts import pair_maps
-from aftertune.results.view import render_instance
 from report_browser import chromium, fits, visit
 from report_samples import sample_contents
 

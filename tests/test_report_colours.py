@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pytest
 
 from aftertune import report
+from aftertune.explainers.concepts.figures import COLOURS as ANGLES
+from aftertune.explainers.heads.figures import COLOURS as LISTS
 from aftertune.report import colours
-from aftertune.report.concept_figures import COLOURS as ANGLES
-from aftertune.report.head_figures import COLOURS as LISTS
 
 Vector = npt.NDArray[np.float64]
 STYLE = (Path(report.__file__).parent / "templates" / "page.css").read_text("utf-8")

@@ -11,14 +11,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from aftertune.comparison.concept_rows import ChanceRow, Figure8Row, RotationRow
 from aftertune.errors import RunError
-from aftertune.report import ReportContents, write_report
-from aftertune.report.concept_figures import angles_chart, variance_chart
-from aftertune.report.concepts import concepts_view
+from aftertune.explainers.concepts.figures import angles_chart, variance_chart
+from aftertune.explainers.concepts.page_data import concepts_view
+from aftertune.explainers.concepts.rows import ChanceRow, Figure8Row, RotationRow
+from aftertune.report.contents import ReportContents
 from aftertune.report.evidence import not_run, to_look_at
 from aftertune.report.formats import HTML, LATEX, PLAIN
-from aftertune.results.readable import visible
+from aftertune.report.page import write_report
+from aftertune.runs.readable import visible
 from report_concept_samples import (
     chance_row,
     component_row,

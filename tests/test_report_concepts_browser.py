@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aftertune.report import write_report
+from aftertune.report.page import write_report
 from report_browser import chromium, fits, set_width, visit
 from report_concept_samples import expert_concepts, many_concepts, sample_concepts
 from report_head_samples import ODD_WORDS, sample_heads

@@ -12,13 +12,14 @@ import polars as pl
 import pytest
 
 from aftertune.errors import RunError
-from aftertune.report import ReportContents, write_report
+from aftertune.explainers.heads.figures import heads_chart, layers_chart
+from aftertune.explainers.heads.page_data import heads_view
+from aftertune.report.contents import ReportContents
 from aftertune.report.evidence import depth_sentence
 from aftertune.report.formats import HTML, LATEX, PLAIN
-from aftertune.report.head_figures import heads_chart, layers_chart
-from aftertune.report.heads import heads_view
+from aftertune.report.page import write_report
 from aftertune.report.tables import table_texts
-from aftertune.results.readable import visible
+from aftertune.runs.readable import visible
 from report_head_samples import ODD_WORDS, figure2_row, many_heads, sample_heads, table3_row
 from report_samples import sample_contents
 from test_report import Page

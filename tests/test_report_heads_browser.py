@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aftertune.report import write_report
+from aftertune.report.page import write_report
 from report_browser import chromium, fits, set_width, visit
 from report_head_samples import ODD_WORDS, many_heads, sample_heads
 from report_samples import sample_contents

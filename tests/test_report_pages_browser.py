@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aftertune.report import write_report
+from aftertune.report.page import write_report
 from aftertune.report.prompts import pair_maps
 from page_audits import CONTRAST, NAMES
 from report_annotation_samples import sample_annotations

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import aftertune
-from aftertune.results.parts import read_row, write_row
-from aftertune.results.run import RunFolder
+from aftertune.runs.parts import read_row, write_row
+from aftertune.runs.run import RunFolder
 from tiny import make_model, make_tokenizer
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aftertune.results.sentences import sentences
+from aftertune.prompts.sentences import sentences
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from aftertune.comparison.statistics import (
+from aftertune.statistics.inference import (
     auroc,
     auroc_interval,
     detectable_effect,
@@ -149,7 +149,7 @@ def test_intervals_come_from_their_seed() -> None:
 
 
 def test_intervals_of_large_groups_are_drawn_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.comparison.statistics.RESAMPLED_AT_ONCE", 1000)
+    monkeypatch.setattr("aftertune.statistics.inference.RESAMPLED_AT_ONCE", 1000)
     whole = TUNED.mean() - BASE.mean()
     low, high = mean_difference_interval(TUNED, BASE) or (0.0, 0.0)
     assert low < whole < high

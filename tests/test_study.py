@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 import aftertune
-from aftertune.comparison import Comparison
+from aftertune.explainers.attribution.change import Comparison
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.record import from_record
-from aftertune.results.roles import role_names
+from aftertune.runs.roles import role_names
 from tiny import make_model, make_tokenizer
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import aftertune
-from aftertune.comparison import Comparison
+from aftertune.explainers.attribution.change import Comparison
 from command_line import CommandLine, save_checkpoint
 
 pytest_plugins = ("cli_fixtures",)

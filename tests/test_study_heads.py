@@ -12,8 +12,10 @@ import pytest
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 import aftertune
-from aftertune.comparison import INSTRUCTION_VERBS, Comparison, HeadChange
-from aftertune.results.heads import FRAMES
+from aftertune.explainers.attribution.change import Comparison
+from aftertune.explainers.heads.change import HeadChange
+from aftertune.explainers.heads.result import FRAMES
+from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
 from command_line import PROMPTS, save_prompts, snapshot
 from head_files import HeadFiles, save_head_files
 from tiny import SHARED, make_tokenizer
@@ -270,8 +272,8 @@ def test_a_damaged_part_is_named_and_made_anew(
 
 
 def test_heads_of_a_role_that_a_run_does_not_hold(base: Path, files: HeadFiles, run: Path, tmp_path: Path) -> None:
-    from aftertune.layerwise import make_lexicon_of, read_heads_of
-    from aftertune.study import read_into_run
+    from aftertune.study.layerwise import make_lexicon_of, read_heads_of
+    from aftertune.study.study import read_into_run
 
     with pytest.raises(aftertune.RunError, match=r"run holds the heads of base and tuned, not of 'model'\. Ask for"):
         aftertune.open_heads(run)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from aftertune.comparison import Finding, summarise
+from aftertune.statistics.finding import Finding
+from aftertune.study.summary import summarise
 
 SHOWN = [Finding(f"claim {n}", "numbers", True) for n in range(5)]
 DOUBTED = Finding("no difference shown", "numbers", False)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aftertune.comparison import Finding, compare_maps
-from aftertune.comparison.change import Comparison
-from aftertune.comparison.suspects import Answer, answers_of, describe_suspects
+from aftertune.explainers.attribution.change import Comparison, compare_maps
+from aftertune.explainers.attribution.map_file import read_maps
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.released import locate
+from aftertune.explainers.attribution.suspects import Answer, answers_of, describe_suspects
 from aftertune.prompts.formats import read_prompts
-from aftertune.prompts.released import locate
-from aftertune.results.layout import read_maps
-from aftertune.results.maps import SalientMap
+from aftertune.statistics.finding import Finding
 from comparison_samples import make_map, score_of
 
 LOOP = ("▁go", "▁on", "▁and", "▁on") * 4

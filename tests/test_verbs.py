@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from aftertune.comparison import INSTRUCTION_VERBS, frequent_verbs, read_verbs
 from aftertune.errors import WordError
+from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS, frequent_verbs, read_verbs
 
 
 def test_instruction_verbs_are_those_of_the_released_run() -> None:
@@ -27,7 +27,7 @@ def test_frequent_verbs_leave_out_stop_words_and_instruction_verbs() -> None:
 
 
 def test_an_impossible_number_of_verbs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.comparison.verbs._verbs", lambda: iter(("run", "walk")))
+    monkeypatch.setattr("aftertune.explainers.heads.verbs._verbs", lambda: iter(("run", "walk")))
     for n in (0, -1, 7):
         with pytest.raises(WordError, match=f"{n} frequent verbs were asked for; there are 2"):
             frequent_verbs(n)

@@ -4,14 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aftertune.annotation import AnnotationPlan, annotate
-    from aftertune.attribution import Plan, attribute, attribute_all
-    from aftertune.comparison.concept_change import ConceptChange
-    from aftertune.comparison.concepts import compare_concepts
-    from aftertune.comparison.head_change import HeadChange
-    from aftertune.comparison.heads import compare_heads
-    from aftertune.comparison.lineage import Lineage
-    from aftertune.concepts import ConceptPlan, ConceptStudy, read_concepts
     from aftertune.errors import (
         AftertuneError,
         AnnotationError,
@@ -21,17 +13,29 @@ if TYPE_CHECKING:
         RunError,
         WordError,
     )
-    from aftertune.heads import HeadPlan, HeadStudy, read_heads
+    from aftertune.explainers.annotation.annotate import annotate
+    from aftertune.explainers.annotation.settings import AnnotationPlan
+    from aftertune.explainers.attribution.attribute import attribute, attribute_all
+    from aftertune.explainers.attribution.maps import SalientMap
+    from aftertune.explainers.attribution.measure import Plan
+    from aftertune.explainers.attribution.result import Attribution
+    from aftertune.explainers.concepts.change import ConceptChange
+    from aftertune.explainers.concepts.compare import compare_concepts
+    from aftertune.explainers.concepts.measure import read_concepts
+    from aftertune.explainers.concepts.result import ConceptReading
+    from aftertune.explainers.concepts.settings import ConceptPlan, ConceptStudy
+    from aftertune.explainers.heads.change import HeadChange
+    from aftertune.explainers.heads.compare import compare_heads
+    from aftertune.explainers.heads.measure import read_heads
+    from aftertune.explainers.heads.result import HeadReading
+    from aftertune.explainers.heads.settings import HeadPlan, HeadStudy
     from aftertune.labelling import export_labels, import_labels, label, open_labels
     from aftertune.models import Checkpoint, load
     from aftertune.prompts import Message, Prompt, read_prompts
-    from aftertune.results.attribution import Attribution
-    from aftertune.results.concepts import ConceptReading
-    from aftertune.results.heads import HeadReading
-    from aftertune.results.maps import SalientMap
-    from aftertune.saved import open_annotations, open_comparison, open_concepts, open_heads, write_report
-    from aftertune.study import compare, score
-    from aftertune.subject import Subject
+    from aftertune.study.saved import open_annotations, open_comparison, open_concepts, open_heads, write_report
+    from aftertune.study.stages import Lineage
+    from aftertune.study.study import compare, score
+    from aftertune.study.subject import Subject
     from aftertune.words import Vectors, Words, load_vectors, load_words
 
 __version__ = "0.1.0"
@@ -88,29 +92,29 @@ __all__ = [
 
 # Loaded when first asked for, so that `import aftertune` and `aftertune --help` do not wait for torch.
 _HOMES = {
-    "aftertune.annotation": ("AnnotationPlan", "annotate"),
-    "aftertune.attribution": ("Plan", "attribute", "attribute_all"),
-    "aftertune.comparison.concept_change": ("ConceptChange",),
-    "aftertune.comparison.concepts": ("compare_concepts",),
-    "aftertune.comparison.head_change": ("HeadChange",),
-    "aftertune.comparison.heads": ("compare_heads",),
-    "aftertune.concepts": ("ConceptPlan", "ConceptStudy", "read_concepts"),
-    "aftertune.comparison.lineage": ("Lineage",),
+    "aftertune.explainers.annotation": ("AnnotationPlan", "annotate"),
+    "aftertune.explainers.attribution": ("Plan", "attribute", "attribute_all"),
+    "aftertune.explainers.concepts.change": ("ConceptChange",),
+    "aftertune.explainers.concepts.compare": ("compare_concepts",),
+    "aftertune.explainers.heads.change": ("HeadChange",),
+    "aftertune.explainers.heads.compare": ("compare_heads",),
+    "aftertune.explainers.concepts": ("ConceptPlan", "ConceptStudy", "read_concepts"),
+    "aftertune.study.stages": ("Lineage",),
     "aftertune.errors": (
         *("AftertuneError", "AnnotationError", "AttributionError", "CheckpointError"),
         *("PromptError", "RunError", "WordError"),
     ),
-    "aftertune.heads": ("HeadPlan", "HeadStudy", "read_heads"),
+    "aftertune.explainers.heads": ("HeadPlan", "HeadStudy", "read_heads"),
     "aftertune.labelling": ("export_labels", "import_labels", "label", "open_labels"),
     "aftertune.models": ("Checkpoint", "load"),
     "aftertune.prompts": ("Message", "Prompt", "read_prompts"),
-    "aftertune.results.attribution": ("Attribution",),
-    "aftertune.results.concepts": ("ConceptReading",),
-    "aftertune.results.heads": ("HeadReading",),
-    "aftertune.results.maps": ("SalientMap",),
-    "aftertune.saved": ("open_annotations", "open_comparison", "open_concepts", "open_heads", "write_report"),
-    "aftertune.study": ("compare", "score"),
-    "aftertune.subject": ("Subject",),
+    "aftertune.explainers.attribution.result": ("Attribution",),
+    "aftertune.explainers.concepts.result": ("ConceptReading",),
+    "aftertune.explainers.heads.result": ("HeadReading",),
+    "aftertune.explainers.attribution.maps": ("SalientMap",),
+    "aftertune.study.saved": ("open_annotations", "open_comparison", "open_concepts", "open_heads", "write_report"),
+    "aftertune.study.study": ("compare", "score"),
+    "aftertune.study.subject": ("Subject",),
     "aftertune.words": ("Vectors", "Words", "load_vectors", "load_words"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -12,8 +12,8 @@ from aftertune.cli.options import OPTIONAL, Json, Verbs
 from aftertune.cli.told import announce, tell
 
 if TYPE_CHECKING:
-    from aftertune.comparison.change import Comparison
-    from aftertune.comparison.lineage import Lineage
+    from aftertune.explainers.attribution.change import Comparison
+    from aftertune.study.stages import Lineage
 
 
 @app.command(short_help="Tables 1 and 2 from maps made elsewhere.")
@@ -44,8 +44,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Compare SmolLM2-135M-Instruct with the LoRA adapter that comes with Aftertune, on twelve prompts."""
+    from aftertune.cli.progress import shown_progress
     from aftertune.demo import ADAPTER, MAX_NEW_TOKENS, find_demo_base
-    from aftertune.progress import shown_progress
 
     base = find_demo_base()
     with shown_progress() as progress:

@@ -24,7 +24,7 @@ from aftertune.cli.options import (
 from aftertune.errors import RunError
 
 if TYPE_CHECKING:
-    from aftertune.results.attribution import Attribution
+    from aftertune.explainers.attribution.result import Attribution
 
 
 @app.command(short_help="Attribute one response to its prompt.")
@@ -79,7 +79,7 @@ def _plain(found: "Attribution") -> dict[str, Any]:
 
 def _check_out(out: Path) -> None:
     """Refuse a place that can't be written before the model is loaded, not after it has worked."""
-    from aftertune.results.parts import must_be_writable
+    from aftertune.runs.parts import must_be_writable
 
     allowed = (".json", ".html", ".svg", ".png", ".parquet")
     if out.suffix not in allowed:
@@ -90,7 +90,7 @@ def _check_out(out: Path) -> None:
 
 def _write_attribution(out: Path, found: "Attribution") -> None:
     from aftertune.report.instance import write_instance
-    from aftertune.results.parts import write_text
+    from aftertune.runs.parts import write_text
 
     if out.suffix == ".json":
         write_text(out, json.dumps(_plain(found), ensure_ascii=False) + "\n")
@@ -105,7 +105,7 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from aftertune.results.sparsify import DENSITY_THRESHOLD
+    from aftertune.explainers.attribution.sparsify import DENSITY_THRESHOLD
 
     console = Console()
     console.print(Text(f"Response: {found.response}"))

@@ -29,10 +29,10 @@ from aftertune.cli.options import (
     Verbs,
     Words,
 )
+from aftertune.cli.settings_file import as_yaml, keeping_settings, settled
 from aftertune.cli.told import announce, tell
 from aftertune.errors import RunError
-from aftertune.settings import as_yaml, keeping_settings, settled
-from aftertune.subject import run_name
+from aftertune.study.subject import run_name
 
 
 @app.command(short_help="Compare checkpoints: responses, heads, layers.")
@@ -90,7 +90,7 @@ def compare(
     settings.yaml, for --config. An interrupted comparison goes on where it stopped when the same command is given
     again.
     """
-    from aftertune.progress import shown_progress
+    from aftertune.cli.progress import shown_progress
 
     skipped = _skipped(only, skip)
     subjects = [
@@ -125,7 +125,7 @@ def compare(
 
 
 def _skipped(only: list[str] | None, skip: list[str] | None) -> list[str]:
-    from aftertune.study import PARTS
+    from aftertune.study.study import PARTS
 
     if only and skip:
         raise RunError("--only and --skip both say which parts are computed. Give one of the two.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from aftertune.settings import take_settings
+from aftertune.cli.settings_file import take_settings
 
 CHECKPOINT = "hub id, folder, or .gguf file"
 PROMPTS = "Prompt file (JSON lines, Alpaca, Self-Instruct, MT-Bench, LIMA) or hub:NAME[:SPLIT]"

@@ -16,7 +16,7 @@ from aftertune.errors import AnnotationError
 if TYPE_CHECKING:
     import polars as pl
 
-    from aftertune.annotation.estimate import Estimate
+    from aftertune.explainers.annotation.estimate import Estimate
 
 
 @app.command(short_help="Have the concepts of a run described.")
@@ -50,9 +50,10 @@ def annotate(
 
     An interrupted annotation goes on where it stopped when the same command is given again; no answer is paid twice.
     """
-    from aftertune.annotation import AnnotationPlan, export_concepts, import_annotations
-    from aftertune.annotation import annotate as ask
-    from aftertune.progress import shown_progress
+    from aftertune.cli.progress import shown_progress
+    from aftertune.explainers.annotation.annotate import annotate as ask
+    from aftertune.explainers.annotation.people import export_concepts, import_annotations
+    from aftertune.explainers.annotation.settings import AnnotationPlan
 
     if sum(given is not None for given in (server, export, import_)) != 1 or (import_ is None) != (rater is None):
         raise AnnotationError("Give one of --server, --export FILE, or --import FILE with --rater NAME.")
@@ -109,9 +110,9 @@ def _confirm(expected: "Estimate", yes: bool) -> bool:
 
 
 def _show_annotations(found: "pl.DataFrame", run: str, as_json: bool) -> None:
-    from aftertune.results.annotation_parts import recall_annotations
-    from aftertune.results.annotations import are_copies
-    from aftertune.results.run import RunFolder
+    from aftertune.explainers.annotation.parts import recall_annotations
+    from aftertune.explainers.annotation.result import are_copies
+    from aftertune.runs.run import RunFolder
 
     about = recall_annotations(RunFolder.open(run)) or {}
     if as_json:

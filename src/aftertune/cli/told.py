@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from aftertune.comparison.change import Comparison
-    from aftertune.comparison.lineage import Lineage
-    from aftertune.expected.intent import Intent
-    from aftertune.progress import Display
+    from aftertune.cli.progress import Display
+    from aftertune.explainers.attribution.change import Comparison
+    from aftertune.study.expected.intent import Intent
+    from aftertune.study.stages import Lineage
 
 
 def announce(display: "Display", skipped: Sequence[str], intent: "Intent") -> None:
     """Tell what was chosen, and how long it will take."""
-    from aftertune.expected.prepare import prepare
+    from aftertune.study.expected.prepare import prepare
 
     display.begin(*prepare(intent, skipped))
 
@@ -25,10 +25,10 @@ def tell(found: "Comparison | Lineage", as_json: bool, run: str | None = None) -
     if as_json:
         typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
         return
-    from aftertune.comparison.change import Comparison
-    from aftertune.comparison.findings import describe
-    from aftertune.comparison.lineage_findings import describe_lineage
-    from aftertune.comparison.summary import summarise
+    from aftertune.explainers.attribution.change import Comparison
+    from aftertune.explainers.attribution.findings import describe
+    from aftertune.study.stage_findings import describe_lineage
+    from aftertune.study.summary import summarise
 
     findings = describe(found) if isinstance(found, Comparison) else describe_lineage(found)
     if run is None:

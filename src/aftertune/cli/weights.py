@@ -27,8 +27,8 @@ from aftertune.cli.options import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from aftertune.layerwise import Layerwise
-    from aftertune.results.heads import HeadReading
+    from aftertune.explainers.heads.result import HeadReading
+    from aftertune.study.layerwise import Layerwise
 
 
 @app.command(short_help="Read a model's heads as word pairs.")
@@ -51,7 +51,7 @@ def heads(
 
     An interrupted reading goes on where it stopped when the same command is given again.
     """
-    from aftertune.layerwise import make_lexicon_of, read_heads_of
+    from aftertune.study.layerwise import make_lexicon_of, read_heads_of
 
     plan = aftertune.HeadPlan(layers=layers, min_coverage=min_coverage)
     reader = read_heads_of(make_lexicon_of(aftertune.HeadStudy(words, vectors, plan=plan)))
@@ -84,7 +84,7 @@ def concepts(
 
     An interrupted reading goes on where it stopped when the same command is given again.
     """
-    from aftertune.layerwise import read_concepts_of
+    from aftertune.study.layerwise import read_concepts_of
 
     reader = read_concepts_of(aftertune.ConceptStudy(words, aftertune.ConceptPlan(components, n_words, layers)))
     _read(aftertune.Subject(model, adapter, revision), run, reader, device, dtype, trust_remote_code)
@@ -97,8 +97,8 @@ def concepts(
 
 
 def _read(subject: "aftertune.Subject", run: str, reader: "Layerwise", device: str, dtype: str, trust: bool) -> None:
-    from aftertune.progress import shown_progress
-    from aftertune.study import read_into_run
+    from aftertune.cli.progress import shown_progress
+    from aftertune.study.study import read_into_run
 
     with shown_progress() as progress:
         read_into_run(subject, run, reader, device=device, dtype=dtype, trust_remote_code=trust, progress=progress)

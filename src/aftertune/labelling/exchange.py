@@ -16,9 +16,9 @@ from aftertune.labelling.store import Action, append, must_be_named, raters, rea
 from aftertune.labelling.tasks import must_be_rateable, read_answer, read_run_prompts
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt, find_rating
-from aftertune.results.names import display_names
-from aftertune.results.parts import write_text
-from aftertune.results.run import RunFolder
+from aftertune.runs.names import display_names
+from aftertune.runs.parts import write_text
+from aftertune.runs.run import RunFolder
 
 REMEDY = "Correct the file; nothing was kept."
 

@@ -15,9 +15,9 @@ from aftertune.labelling.labels import RaterLabels
 from aftertune.labelling.session import Session
 from aftertune.labelling.store import local_file, must_be_named, read_rater
 from aftertune.labelling.tasks import must_be_rateable, read_run_prompts
-from aftertune.results.parts import must_be_writable
-from aftertune.results.roles import roles_of
-from aftertune.results.run import RunFolder
+from aftertune.runs.parts import must_be_writable
+from aftertune.runs.roles import roles_of
+from aftertune.runs.run import RunFolder
 
 HOST = "127.0.0.1"
 

@@ -16,8 +16,8 @@ from aftertune.labelling.store import append, labels_of, read_actions, read_rate
 from aftertune.labelling.tasks import blind_order, read_answer
 from aftertune.prompts.instruction import locate_spans
 from aftertune.prompts.prompt import Prompt
-from aftertune.results.readable import in_place, visible
-from aftertune.results.run import RunFolder
+from aftertune.runs.readable import in_place, visible
+from aftertune.runs.run import RunFolder
 
 
 class Asked(BaseModel):

@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import AnnotationError, RunError
 from aftertune.labelling.labels import LEVELS, Labels, RaterLabels
-from aftertune.results.run import RunFolder
+from aftertune.runs.run import RunFolder
 
 FOLDER = "labels"
 SUFFIX = ".jsonl"

@@ -12,8 +12,8 @@ from typing import Any
 from aftertune.errors import RunError
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.record import from_record, with_text
-from aftertune.results.roles import roles_of
-from aftertune.results.run import RunFolder
+from aftertune.runs.roles import roles_of
+from aftertune.runs.run import RunFolder
 
 
 def must_be_rateable(run: RunFolder) -> None:

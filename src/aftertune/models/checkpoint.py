@@ -30,7 +30,7 @@ from aftertune.models.families import Family, find_family
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.quiet import quiet
 from aftertune.models.references import Source, find_adapter, find_checkpoint
-from aftertune.results.provenance import Provenance
+from aftertune.runs.provenance import Provenance
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 IN_LAYER = re.compile(r"\b(layers|h)\.\d+\.")

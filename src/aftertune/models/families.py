@@ -21,7 +21,7 @@ class Family:
     norm scales by ``norm_offset`` + its weight. ``attended_norm`` is the norm of what attention writes, and
     ``network_norm`` the one of what the network is given, None where there is none.
 
-    ``written_out`` families have layers of Llama's build, as `aftertune.attribution.written` takes them: two halves
+    ``written_out`` families have layers of Llama's build, as `aftertune.explainers.attribution.importance.written` takes them: two halves
     that add to x what attention and a gated network write, root mean square norms, and rotary positions.
 
     In a mixture of experts ``experts`` is the path from a layer to the module that holds the ``down_proj`` of all

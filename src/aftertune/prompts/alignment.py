@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.errors import PromptError
-from aftertune.results.readable import BYTE_OF, BYTE_PIECE, SPACE_PIECE
+from aftertune.runs.readable import BYTE_OF, BYTE_PIECE, SPACE_PIECE
 
 SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Za-z_0-9]+\]")
 WHITE_SPACE = re.compile(rb"\s*")

@@ -1,10 +1,10 @@
 """Which figures do the results allow? Each is a chart definition, by the name of its file."""
 
-from aftertune.report.annotation_figures import interpreted_chart, levels_chart
-from aftertune.report.concept_figures import angles_chart, variance_chart
+from aftertune.explainers.annotation.figures import interpreted_chart, levels_chart
+from aftertune.explainers.concepts.figures import angles_chart, variance_chart
+from aftertune.explainers.heads.figures import heads_chart, layers_chart
 from aftertune.report.contents import ReportContents
 from aftertune.report.figures import Spec, quarters_chart, scores_chart
-from aftertune.report.head_figures import heads_chart, layers_chart
 
 
 def charts_of(contents: ReportContents) -> dict[str, Spec]:

@@ -8,7 +8,7 @@ differ in colour, dash and mark, so that no figure is read by colour alone.
 from collections.abc import Sequence
 from typing import Any
 
-from aftertune.results.sparsify import N_LEVELS
+from aftertune.explainers.attribution.sparsify import N_LEVELS
 
 Rgb = tuple[int, int, int]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.report.required import (
     ANNOTATION_FACTS,
     ANNOTATION_REQUIRED,
@@ -32,7 +33,6 @@ from aftertune.report.required import (
     ROTATION_SPREADS,
     SPREAD,
 )
-from aftertune.results.maps import SalientMap
 
 Row = Mapping[str, Any]
 

@@ -14,10 +14,10 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.sparsify import N_LEVELS
 from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, one_each, ramp
 from aftertune.report.prompts import prompt_texts, response_texts
-from aftertune.results.maps import SalientMap
-from aftertune.results.sparsify import N_LEVELS
 
 Row = Mapping[str, Any]
 Spec = dict[str, Any]

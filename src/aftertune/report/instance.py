@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.report.figures import map_chart
 from aftertune.report.formats import number
 from aftertune.report.packing import encode_bytes
 from aftertune.report.page import environment
 from aftertune.report.prompts import side_of
 from aftertune.report.render import write_picture
-from aftertune.results.maps import SalientMap
-from aftertune.results.parts import write_text
+from aftertune.runs.parts import write_text
 
 SUFFIXES = (".html", ".svg", ".png")
 

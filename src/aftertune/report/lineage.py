@@ -10,9 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from aftertune.report.annotation_figures import interpreted_chart, levels_chart
+from aftertune.explainers.annotation.figures import interpreted_chart, levels_chart
+from aftertune.explainers.concepts.figures import variance_chart
 from aftertune.report.captions import CAPTIONS
-from aftertune.report.concept_figures import variance_chart
 from aftertune.report.evidence import flatten
 from aftertune.report.figures import Spec, quarters_chart
 from aftertune.report.formats import HTML
@@ -21,7 +21,7 @@ from aftertune.report.lineage_tables import LINEAGE_CAPTIONS, LINEAGE_TITLES, co
 from aftertune.report.page import environment, write_files
 from aftertune.report.render import to_svg
 from aftertune.report.tables import TEXT_KINDS, Column, cells_of, to_csv, to_latex, to_markdown
-from aftertune.results.parts import write_text
+from aftertune.runs.parts import write_text
 
 Row = Mapping[str, Any]
 Rows = list[dict[str, Any]]

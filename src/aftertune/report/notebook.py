@@ -12,7 +12,7 @@ from aftertune.report.formats import HTML
 from aftertune.report.page import environment
 from aftertune.report.render import to_svg
 from aftertune.report.tables import TEXT_KINDS, Column, cells_of
-from aftertune.results.readable import visible
+from aftertune.runs.readable import visible
 
 Row = Mapping[str, Any]
 Table = dict[str, Any]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.results.readable import visible
+from aftertune.runs.readable import visible
 
 LEVEL = 6
 

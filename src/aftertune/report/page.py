@@ -21,23 +21,23 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from aftertune.explainers.annotation.page_data import annotations_view
+from aftertune.explainers.concepts.page_data import concepts_view
+from aftertune.explainers.heads.page_data import heads_view
+from aftertune.explainers.heads.tables import AS_READ
 from aftertune.report import colours
-from aftertune.report.annotations import annotations_view
 from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
 from aftertune.report.charts import charts_of
-from aftertune.report.concepts import concepts_view
 from aftertune.report.contents import ReportContents
 from aftertune.report.evidence import REMOVALS, check_sentence, depth_sentence, describe, flatten, not_run, to_look_at
 from aftertune.report.figures import Spec, map_chart, pair_chart, shorten
 from aftertune.report.formats import HTML, PLAIN
-from aftertune.report.head_tables import AS_READ
-from aftertune.report.heads import heads_view
 from aftertune.report.packing import packed
 from aftertune.report.prompts import PromptPair, pair_maps, rating_in_words, side_of, to_script_json
 from aftertune.report.render import to_svg, write_picture
 from aftertune.report.tables import COLUMNS, TEXT_KINDS, cells_of, columns_of, shown_rows, table_texts
-from aftertune.results.parts import write_text
-from aftertune.results.readable import visible
+from aftertune.runs.parts import write_text
+from aftertune.runs.readable import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 N_MAPS_DRAWN = 12

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.report.contents import ReportContents
-from aftertune.results.maps import SalientMap
-from aftertune.results.readable import readable, visible
+from aftertune.runs.readable import readable, visible
 
 Row = Mapping[str, Any]
 LEVEL_SIGNS = "0123456789a"

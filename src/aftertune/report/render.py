@@ -7,7 +7,7 @@ import altair as alt
 import vl_convert
 
 from aftertune.errors import RunError
-from aftertune.results.parts import replacing, write_text
+from aftertune.runs.parts import replacing, write_text
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 PNG_SCALE = 3.0

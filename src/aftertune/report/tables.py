@@ -12,12 +12,12 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from aftertune.report.annotation_tables import ANNOTATION_COLUMNS, ANNOTATION_ROWS
+from aftertune.explainers.annotation.tables import ANNOTATION_COLUMNS, ANNOTATION_ROWS
+from aftertune.explainers.concepts.tables import first_of_each, unmatched_rows
+from aftertune.explainers.heads.tables import figure2_rows, table3_rows
 from aftertune.report.captions import TITLES
-from aftertune.report.concept_tables import first_of_each, unmatched_rows
 from aftertune.report.contents import ReportContents
 from aftertune.report.formats import LATEX, MARKDOWN, Format, latex_text, markdown_text
-from aftertune.report.head_tables import figure2_rows, table3_rows
 from aftertune.report.required import CONCEPT_REQUIRED, HEAD_REQUIRED, REQUIRED
 
 Row = Mapping[str, Any]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aftertune.errors import WordError
-from aftertune.results.result import Result
+from aftertune.runs.result import Result
 from aftertune.words.array_vectors import read_npz, read_safetensors
 from aftertune.words.gensim_vectors import is_keyed, keyed_table, read_binary, read_pickle
 from aftertune.words.hub_vectors import MODULE, read_hub, read_model_folder

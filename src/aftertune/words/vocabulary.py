@@ -23,7 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aftertune.errors import WordError
-from aftertune.results.result import Result
+from aftertune.runs.result import Result
 from aftertune.words.corpus import count_words
 from aftertune.words.lines import address_of, decode_line, ending, file_name, read_lines
 

@@ -1,0 +1,79 @@
+"""Every answer of a chat model on disk as soon as it is there: paid for once, kept also where the process is killed.
+
+A file for each request, named by the request's digest, written whole or not at all.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+
+import fsspec
+
+from aftertune.errors import AnnotationError
+from aftertune.explainers.annotation.parts import FOLDER
+from aftertune.explainers.annotation.request import ChatModel, Reply, Request
+from aftertune.explainers.annotation.templates import Templates
+from aftertune.runs.parts import is_partial, remove_strays, write_text
+from aftertune.runs.run import RunFolder
+
+READERS = 16
+KEPT = ("text", "finish", "refusal", "input_tokens", "output_tokens")
+
+
+@dataclass(eq=False)
+class Answers:
+    """The answers of one chat model to one set of templates; ``n_sent`` counts the new ones."""
+
+    folder: str
+    model: ChatModel
+    templates: Templates
+    known: dict[str, Reply] = field(default_factory=dict)
+    n_sent: int = 0
+    _digests: dict[Request, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, run: RunFolder, model: ChatModel, templates: Templates) -> "Answers":
+        """With what lies in the run already; raises `AnnotationError` if a file there is damaged."""
+        folder = run.path(FOLDER, model.name, "answers")
+        remove_strays(folder)
+        return cls(folder, model, templates, _read_all(folder))
+
+    def find(self, request: Request) -> Reply | None:
+        """The answer to a request, if it was ever asked."""
+        if request not in self._digests:
+            self._digests[request] = request.digest(self.model.model, self.templates.render(request))
+        return self.known.get(self._digests[request])
+
+    def ask(self, request: Request) -> Reply:
+        """Ask, and keep the answer on disk before it is returned; may be called from several threads."""
+        messages = self.templates.render(request)
+        reply = self.model.ask(request, messages)
+        digest = request.digest(self.model.model, messages)
+        # What was asked is for a reader; the file's name is what counts.
+        row = {"step": request.step, "about": request.about, "repeat": request.repeat, "model": self.model.model}
+        text = json.dumps(row | asdict(reply), ensure_ascii=False, indent=1)
+        write_text(f"{self.folder}/{digest[:2]}/{digest}.json", text + "\n")
+        self.known[digest] = reply
+        return reply
+
+
+def _read_all(folder: str) -> dict[str, Reply]:
+    system, path = fsspec.core.url_to_fs(folder)
+    found = [place for place in system.find(path) if place.endswith(".json") and not is_partial(place)]
+    with ThreadPoolExecutor(READERS) as pool:  # one after another takes long at a remote address
+        replies = list(pool.map(lambda place: _read(place, system.cat_file(place)), found))
+    return dict(zip(_names(found), replies, strict=True))
+
+
+def _names(places: Sequence[str]) -> list[str]:
+    return [place.rsplit("/", 1)[-1].removesuffix(".json") for place in places]
+
+
+def _read(place: str, content: bytes) -> Reply:
+    try:
+        found = json.loads(content)
+        left_out = tuple(found.get("left_out", ()))  # answers of the first version do not say
+        return Reply(**{name: found[name] for name in KEPT}, left_out=left_out)
+    except (ValueError, KeyError, TypeError) as error:
+        raise AnnotationError(f"The answer {place} is damaged. Delete that file; it is asked for anew.") from error

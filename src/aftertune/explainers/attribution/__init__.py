@@ -1,0 +1,1 @@
+"""LOCAL: which prompt tokens does each response token depend on?"""

@@ -1,0 +1,121 @@
+"""Which prompt tokens does each response token depend on?  (Sections 4.1 and 4.2.)  What users call.
+
+1. Encode the prompts; take the responses that were given, or generate them greedily.
+2. Attribute them in batches of like length (`routes`).
+3. If asked, hold the first order against removal itself.
+"""
+
+from collections.abc import Sequence
+
+from aftertune.errors import AttributionError, PromptError
+from aftertune.explainers.attribution.importance.routes import attribute_batch, respond, response_of, with_agreement
+from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.units import UnitChoice
+from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
+from aftertune.prompts.encoding import EncodedPrompt, encode
+from aftertune.prompts.prompt import Message, Prompt
+
+
+def attribute(
+    checkpoint: Checkpoint,
+    prompt: str | Prompt,
+    response: str | None = None,
+    route: str = "auto",
+    unit: UnitChoice = "token",
+    *,
+    template: str = "raw",
+    removal: str = "zeroed",
+    check: bool = False,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> Attribution:
+    """Importance of each prompt unit to each response token (section 4.1).
+
+    Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``route`` is "forward",
+    "reverse" (both first order, equal up to rounding), "removal" (Eq. 1, with ``removal`` "zeroed" or "deleted"),
+    "forward-bfloat16" (products of tangents in bfloat16, for models of Llama's build in float32), or "auto", the
+    cheaper of the first two. ``unit`` is "token", "word", "sentence", "line", or character ranges.
+    ``template`` is "raw" or "chat". With ``check`` the result says how well it ranks units against removal.
+
+    Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
+    not known or a check of removal by itself, `CheckpointError` where a response must be generated but never ends.
+    """
+    (found,) = attribute_all(
+        checkpoint,
+        [prompt],
+        None if response is None else [response],
+        route,
+        unit,
+        template=template,
+        removal=removal,
+        check=check,
+        max_new_tokens=max_new_tokens,
+    )
+    return found
+
+
+def attribute_all(
+    checkpoint: Checkpoint,
+    prompts: Sequence[str | Prompt],
+    responses: Sequence[str] | None = None,
+    route: str = "auto",
+    unit: UnitChoice = "token",
+    *,
+    template: str = "raw",
+    removal: str = "zeroed",
+    check: bool = False,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    batch_size: int = 8,
+) -> list[Attribution]:
+    """`attribute` for several prompts, ``batch_size`` of like length at a time; results in the order of the prompts.
+
+    ``responses`` gives one response a prompt. Raises what `attribute` raises, and `PromptError` where their number is
+    not that of the prompts.
+    """
+    _must_be_checkable(check, route)
+    asked = [_as_prompt(prompt) for prompt in prompts]
+    texts = [prompt.response for prompt in asked] if responses is None else list(responses)
+    if len(texts) != len(asked):
+        raise PromptError(f"There are {len(texts)} responses to {len(asked)} prompts. Give one response a prompt.")
+    encoded = [encode_for(checkpoint, one, template, text) for one, text in zip(asked, texts, strict=True)]
+    found: dict[int, Attribution] = {}
+    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        batch = _answer(checkpoint, [encoded[place] for place in places], max_new_tokens)
+        results = attribute_batch(checkpoint, batch, route, unit, removal=removal)
+        for place, item, result in zip(places, batch, results, strict=True):
+            found[place] = with_agreement(checkpoint, item, result, unit, removal) if check else result
+    return [found[place] for place in range(len(encoded))]
+
+
+def _as_prompt(prompt: str | Prompt) -> Prompt:
+    return prompt if isinstance(prompt, Prompt) else Prompt(id="prompt", messages=(Message("user", prompt),))
+
+
+def _must_be_checkable(check: bool, route: str) -> None:
+    if check and route == "removal":
+        raise AttributionError(
+            "A check holds the first order against removal, and route 'removal' is removal itself. "
+            "Leave the check out, or take route auto, forward or reverse."
+        )
+
+
+def _answer(checkpoint: Checkpoint, batch: Sequence[EncodedPrompt], max_new_tokens: int) -> list[EncodedPrompt]:
+    """The batch with responses: those that are given, and the model's own greedy ones for the others."""
+    silent = [item for item in batch if item.response_ids is None]
+    own = iter(generate(checkpoint, [item.ids.tolist() for item in silent], max_new_tokens) if silent else ())
+    answered = [item if item.response_ids is not None else respond(item, next(own)) for item in batch]
+    if not all(len(response_of(item)) for item in answered):
+        raise PromptError(
+            "The response has no token: the model ended it at once. Give a response, or another prompt or template."
+        )
+    return answered
+
+
+def encode_for(checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None) -> EncodedPrompt:
+    """Token ids and spans of a prompt for this checkpoint; raises `PromptError` if it does not fit its context."""
+    encoded = encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
+    if encoded.response_ids is None:
+        must_leave_room(checkpoint, len(encoded.ids), f"Prompt {prompt.id!r}")
+    return encoded

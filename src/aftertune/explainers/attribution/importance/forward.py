@@ -1,0 +1,62 @@
+"""Forward mode: one directional derivative per prompt unit gives its whole row of the importance matrix.
+
+Question: how does p(y_m) change, for every m at once, when the embeddings of one unit are scaled by (1 + a)?
+Section 4.1: I[n, m] = dp(y_m)/dE[x_n] . E[x_n] is that derivative at a = 0.
+1. One plain pass: states at the response positions, p(y_m) and its gradient g_m by the state (head.py).
+2. For a chunk of units: the tangent is the unit's own embedding, 0 elsewhere; one JVP through the layers, by
+   `torch.func` for any model.  For models of Llama's build it is written out (`written`), which is faster.
+3. I[n, m] = <g_m, dh_m>.  Nothing is stored for a backward pass, so memory is bounded by the chunk.
+"""
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from aftertune.errors import AttributionError
+from aftertune.explainers.attribution.importance.batch import Batch
+from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
+from aftertune.explainers.attribution.importance.head import predict
+from aftertune.explainers.attribution.importance.projected import OneProduct
+from aftertune.explainers.attribution.importance.written.rows import Rows, rows_of
+from aftertune.models.backbone import Backbone
+
+
+def forward_importance(backbone: Backbone, batch: Batch, number: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning.
+
+    With a ``number`` products of tangents are taken in that type, for models that forward mode is written out for;
+    raises `AttributionError` for others.
+    """
+
+    def states(embeds: Tensor) -> Tensor:
+        return batch.at_responses(backbone.states(embeds))
+
+    def general(start: int, stop: int) -> Tensor:
+        tangents = batch.mask(start, stop) * batch.embeds
+        with OneProduct():
+            change: Tensor = vmap(lambda tangent: jvp(states, (batch.embeds,), (tangent,))[1])(tangents)
+        return (gradient * change.to(gradient.dtype)).sum(-1)
+
+    with torch.no_grad():
+        plain = states(batch.embeds)
+        p, gradient = predict(backbone, plain, batch.targets)
+        written = rows_of(backbone, batch, plain, gradient, number or batch.embeds.dtype)
+        found = None if written is None else _all_rows(written, batch, fitting(backbone, batch, written_out=True))
+        if found is None and number is not None:
+            raise AttributionError(
+                f"{backbone.checkpoint.provenance.name} does not compute what its architecture says, so that its "
+                "tangents can't be taken in another type than its own. Take route forward or auto."
+            )
+        if found is None:
+            found = _all_rows(general, batch, fitting(backbone, batch))
+        assert found is not None  # the general way always finds rows
+        return found.movedim(0, 1), p
+
+
+def _all_rows(rows: Rows, batch: Batch, at_once: int) -> Tensor | None:
+    chunks = []
+    for _, _, chunk in in_chunks(batch.n_units, at_once, rows):
+        if chunk is None:
+            return None
+        chunks.append(chunk)
+    return torch.cat(chunks)

@@ -1,0 +1,101 @@
+"""Attention whose tangent is written out, for models that `torch.func` differentiates as they are.
+
+`torch.func` would keep tangents of scores and weights, (positions, positions) for each head and direction, and pass
+over them a dozen times. Transformers lets a model's attention be replaced by name; this one computes the same, and
+takes its tangent block by block, for all directions of a chunk at once, as `written.attention` does.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+
+from aftertune.explainers.attribution.importance.written.attention import Plain, blocks_of, plain_in, push
+
+FUSED = "aftertune"
+_SEEN = -1.0  # what is added to the score of a key that is not seen lies far below, of one that is seen it is 0
+
+
+def _attend(
+    _module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention of query (B, heads, T, d_head) to key and value (B, key heads, T, d_head): (B, T, heads, d_head)."""
+    queries = torch.unflatten(query * scaling, 1, (key.shape[1], -1))
+    attention: Any = _Attention
+    read: Tensor = attention.apply(queries, key, value, attention_mask, softcap)
+    return read.flatten(1, 2).transpose(1, 2).contiguous(), None
+
+
+class _Attention(Function):
+    """What attention reads (B, G, R, T, d_head)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, softcap: float | None) -> Tensor:
+        blocks = blocks_of(queries, keys, values, softcap, partial(_unseen, mask))
+        return torch.cat([block.read for block in blocks], dim=-2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
+        *tensors, ctx.softcap = inputs
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def jvp(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor, *_: Any) -> Tensor:
+        push_one: Any = _Push
+        found: Tensor = push_one.apply(*ctx.saved_tensors, ctx.softcap, dq, dk, dv)
+        return found
+
+
+class _Push(Function):
+    """The tangent of what attention reads, for one direction; under `vmap` for all of them at once."""
+
+    @staticmethod
+    def forward(
+        queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, softcap: float | None, *changes: Tensor
+    ) -> Tensor:
+        return _pushed(queries, keys, values, mask, softcap, *(change[None] for change in changes))[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *given: Any) -> tuple[Tensor, int]:
+        *plain, dq, dk, dv = given
+        assert not any(dim is not None for dim in in_dims[:-3])  # all directions share the plain values
+        changes = [
+            change.expand(info.batch_size, *change.shape) if dim is None else change.movedim(dim, 0)
+            for change, dim in zip((dq, dk, dv), in_dims[-3:], strict=True)
+        ]
+        return _pushed(*plain, *changes), 0
+
+
+def _pushed(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, softcap: float | None, *changes: Tensor
+) -> Tensor:
+    dq, dk, dv = changes
+    blocks = list(blocks_of(queries, keys, values, softcap, partial(_unseen, mask)))
+    plain: Plain = plain_in(queries.dtype, queries, keys, values, blocks)
+    found = torch.unflatten(push(plain, dq, dk, dv, 0, 0), -1, (keys.shape[1], -1, keys.shape[-1]))
+    return found.permute(0, 1, 3, 4, 2, 5)
+
+
+def _unseen(mask: Tensor, low: int, high: int) -> Tensor:
+    return mask[:, :, None, low:high, :high] < _SEEN
+
+
+AttentionInterface.register(FUSED, _attend)
+AttentionMaskInterface.register(FUSED, eager_mask)

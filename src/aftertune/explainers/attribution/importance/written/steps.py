@@ -1,0 +1,84 @@
+"""The steps of a layer: each gives its value and a function that pushes tangents through it.
+
+1. Norm: with u = x / rms(x), du = (dx - u mean(u dx)) gain / rms(x).
+2. Network: with h = act(g) v, dh = act'(g) v dg + act(g) dv.
+
+Plain tensors are (B, T, ...), tangents (D, B, T - start, ...): nothing is kept for positions before ``start``, where
+they are 0.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+from torch.nn.functional import linear
+
+from aftertune.explainers.attribution.importance.written.build import Affine, NetworkParts, Norm
+from aftertune.models.products import Weight
+
+Push = Callable[[Tensor, int], None]
+"""Adds to tangents, in place, what a step makes of them; the second argument is ``start``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Normed:
+    """What a norm made of x: x over its root mean square, and the gain over that; both None where there is no norm."""
+
+    value: Tensor
+    unit: Tensor | None = None
+    scale: Tensor | None = None
+
+    def push(self, dx: Tensor, start: int) -> Tensor:
+        """Tangents of the value."""
+        if self.unit is None or self.scale is None:
+            return dx
+        unit, scale, dx = self.unit[:, start:], self.scale[:, start:], dx.to(self.unit.dtype)
+        along = torch.einsum("dbt...m,bt...m->dbt...", dx, unit)[..., None] / dx.shape[-1]
+        return torch.addcmul(dx, unit, along, value=-1).mul_(scale)
+
+
+def normed(norm: Norm | None, x: Tensor) -> Normed:
+    """x (B, T, ..., d) through a norm, if there is one."""
+    if norm is None:
+        return Normed(x)
+    inverse = (x.square().mean(-1, keepdim=True) + norm.epsilon).rsqrt()
+    unit = x * inverse
+    return Normed(unit * norm.gain, unit, inverse * norm.gain)
+
+
+def through(affine: Affine, x: Tensor) -> Tensor:
+    """x through a projection."""
+    return linear(x, affine.weight, affine.bias)
+
+
+def add_product(dx: Tensor, tangents: Tensor, weight: Weight, after: Normed, start: int) -> None:
+    """Add tangents, through a projection and the norm after it, to those of the residual stream."""
+    dx.add_(after.push(weight.product(tangents), start))
+
+
+def written_by(parts: NetworkParts, given: Tensor) -> Tensor:
+    """What the network writes (B, T, d_model) of a normalised input."""
+    return through(parts.down, parts.act(through(parts.gate, given)) * through(parts.up, given))
+
+
+def network(
+    parts: NetworkParts, before: Norm | None, after: Norm | None, x: Tensor, number: torch.dtype
+) -> tuple[Tensor, Push]:
+    """What the network writes (B, T, d_model), and its push; products of tangents are taken in ``number``."""
+    given = normed(before, x)
+    gate, up = through(parts.gate, given.value), through(parts.up, given.value)
+    found: tuple[Tensor, Tensor] = jvp(parts.act, (gate,), (torch.ones_like(gate),))  # type: ignore[assignment]
+    opened, slope = found
+    written = normed(after, through(parts.down, opened * up))
+    slope, opened = slope.mul_(up).to(number), opened.to(number)
+    of_gate, of_up, of_down = (Weight(part.weight, number) for part in (parts.gate, parts.up, parts.down))
+
+    def push(dx: Tensor, start: int) -> None:
+        du = given.push(dx, start).to(number)
+        change = of_up.product(du).mul_(opened[:, start:])
+        change.addcmul_(of_gate.product(du), slope[:, start:])
+        add_product(dx, change, of_down, written, start)
+
+    return written.value, push

@@ -1,0 +1,146 @@
+"""What one attribution found: how much each prompt token mattered for each response token."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from aftertune.errors import RunError
+from aftertune.explainers.attribution.density import density, instruction_score
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.sparsify import DENSITY_THRESHOLD, PICTURE_THRESHOLD, sparsify
+from aftertune.explainers.attribution.view import render_instance
+from aftertune.runs.parts import read_row, write_row
+from aftertune.runs.provenance import Provenance
+from aftertune.runs.result import Result
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well the first order ranks prompt units against removal itself (Eq. 1), on one instance.
+
+    ``spearman`` is the mean over response tokens of the rank correlation over prompt units; ``top1`` the share of
+    response tokens whose most important unit is the same in both.
+    """
+
+    removal: str
+    spearman: float
+    top1: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Result):
+    """Importance of each prompt unit to each response token of one prompt and response.
+
+    ``importance`` (n_prompt, n_response) float32 is I of the paper's section 4.1, in probability: the first-order
+    effect on p(y_m) of scaling the unit's embeddings, or with ``route`` "removal" the drop of p(y_m) itself (Eq. 1).
+    ``probability`` (n_response,) is p(y_m | Z_m). A prompt unit is a token unless ``unit`` says otherwise;
+    ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template; ``is_user``
+    and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction.
+    """
+
+    importance: npt.NDArray[np.float32]
+    probability: npt.NDArray[np.float32]
+    prompt_tokens: tuple[str, ...]
+    response_tokens: tuple[str, ...]
+    text: str
+    response: str
+    offsets: npt.NDArray[np.int64]
+    is_user: npt.NDArray[np.bool_]
+    is_instruction: npt.NDArray[np.bool_]
+    unit: str
+    route: str
+    provenance: Provenance
+    agreement: Agreement | None = None
+
+    def levels(self, threshold: int = PICTURE_THRESHOLD) -> npt.NDArray[np.uint8]:
+        """Levels S (n_prompt, n_response) in 0..10 (Eq. 2); those not above ``threshold`` are 0."""
+        return sparsify(self.importance, threshold)
+
+    def density(self, threshold: int = DENSITY_THRESHOLD) -> npt.NDArray[np.float64]:
+        """Density of each prompt unit (n_prompt,) (section 4.2)."""
+        return density(self.levels(threshold))
+
+    def score(self, threshold: int = DENSITY_THRESHOLD) -> float:
+        """How densely the instruction is used: the number behind tables 1 and 2."""
+        return instruction_score(self.density(threshold), self.is_instruction)
+
+    def to_map(self, id: str = "", dataset: str = "", model: str = "", helpfulness: int | None = None) -> SalientMap:
+        """The salient map that the comparison and the report read."""
+        return SalientMap(
+            id=id,
+            dataset=dataset,
+            model=model or self.provenance.name,
+            text=self.text,
+            prompt_tokens=self.prompt_tokens,
+            response_tokens=self.response_tokens,
+            offsets=self.offsets,
+            is_user=self.is_user,
+            is_instruction=self.is_instruction,
+            levels=self.levels(),
+            helpfulness=helpfulness,
+        )
+
+    def to_row(self) -> dict[str, Any]:
+        """One row of plain columns; `from_row` is its inverse."""
+        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        row["provenance"] = self.provenance.to_dict()
+        row["agreement"] = asdict(self.agreement) if self.agreement else None
+        return row
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Attribution":
+        """The result whose columns stand in ``row``; raises `RunError` if one is missing."""
+        missing = [field.name for field in fields(cls) if field.name not in row]
+        if missing:
+            raise RunError(f"This is no saved attribution (no {', '.join(missing)}). Give a file that `save` wrote.")
+        values = {field.name: row[field.name] for field in fields(cls)}
+        agreement = json.loads(row["agreement"])
+        values["provenance"] = Provenance(**json.loads(row["provenance"]))
+        values["agreement"] = Agreement(**agreement) if agreement else None
+        return cls(**values)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row per prompt unit and response token, prompt units first.
+
+        Columns ``prompt_index, response_index, prompt_token, response_token, importance, level, probability``: indices
+        count from 0; ``importance`` is in probability, ``level`` 0 to 10, ``probability`` that of the response token.
+        """
+        n, m = self.importance.shape
+        rows, columns = np.divmod(np.arange(n * m), m) if m else (np.arange(0), np.arange(0))
+        return pl.DataFrame(
+            {
+                "prompt_index": rows,
+                "response_index": columns,
+                "prompt_token": [self.prompt_tokens[row] for row in rows],
+                "response_token": [self.response_tokens[column] for column in columns],
+                "importance": self.importance.reshape(-1),
+                "level": self.levels().reshape(-1),
+                "probability": self.probability[columns],
+            }
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write it as a Parquet file of one row; raises `RunError` if the place cannot be written."""
+        write_row(path, self.to_row())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Attribution":
+        """Read what `save` wrote, bit for bit; raises `RunError` if it is missing or not such a file."""
+        return cls.from_row(read_row(path))
+
+    def _facts(self) -> dict[str, Any]:
+        n_prompt, n_response = self.importance.shape
+        sizes = {"n_prompt": n_prompt, "n_response": n_response}
+        return {"model": self.provenance.name} | sizes | {"unit": self.unit, "route": self.route}
+
+    def _repr_html_(self) -> str:
+        levels = self.levels()
+        return render_instance(
+            self.prompt_tokens, self.response_tokens, levels, self.density(), self.is_instruction, self.provenance.name
+        )

@@ -1,0 +1,142 @@
+"""Do followed responses use their instruction more densely, and does the tuned model more than its base?
+
+Tables 1 and 2 (paper 4.2, 4.3, appendix B.1), from the score of each instance.
+1. Table 1, per data set and model with ratings: followed (helpfulness 2 to 4) against unfollowed (1). Instances
+   without a rating, and responses of fewer than 5 tokens, are left out.
+2. Table 2, per data set: tuned against base on each model's own responses; every instance counts, an empty response
+   scores 0. The Welch test takes all instances, the paired test those whose prompt both models answered.
+3. With two or more data sets, a pooled row takes all of them together.
+4. Two p-values: Welch's as in the paper, and that of dealing scores out again (`dealing`). A claim needs both.
+5. Holm's correction is over the data sets: of one model in table 1, of the table in table 2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.rows import Paired, Table1Row, Table2Row
+from aftertune.statistics.inference import (
+    Scores,
+    auroc,
+    auroc_interval,
+    hedges_g,
+    holm,
+    mean_difference_interval,
+    paired_difference_interval,
+    paired_p_value,
+    welch_p_value,
+)
+from aftertune.statistics.permutation import dealing_p_value
+from aftertune.statistics.spread import POOLED, Spread
+
+Maps = Sequence[SalientMap]
+
+LEAST_RESPONSE = 5
+FOLLOWED = (2, 3, 4)
+UNFOLLOWED = (1,)
+
+
+def table1(maps: Maps, seed: int = 0) -> tuple[Table1Row, ...]:
+    """Table 1: one row per model and data set that has ratings, a model's pooled row after its others."""
+    rated = [m for m in maps if m.helpfulness in FOLLOWED + UNFOLLOWED and m.n_response >= LEAST_RESPONSE]
+    rows: list[Table1Row] = []
+    for model in dict.fromkeys(m.model for m in rated):
+        own = [m for m in rated if m.model == model]
+        found = [_table1_row(name, model, group, pooled, seed) for name, group, pooled in _datasets(own)]
+        rows += _correct_table1(found)
+    return tuple(rows)
+
+
+def table2(maps: Maps, base: str, tuned: str, seed: int = 0) -> tuple[Table2Row, ...]:
+    """Table 2 of the models named ``base`` and ``tuned``: one row per data set of both, the pooled row last."""
+    of_base, of_tuned = ({m.dataset for m in maps if m.model == name} for name in (base, tuned))
+    shared = [m for m in maps if m.dataset in of_base & of_tuned and m.model in (base, tuned)]
+    rows = [_table2_row(name, group, (base, tuned), pooled, seed) for name, group, pooled in _datasets(shared)]
+    return tuple(_correct_table2(rows))
+
+
+def _datasets(maps: Maps) -> list[tuple[str, Maps, bool]]:
+    """Each data set with its maps, in their order; all together, marked as pooled, if there are several."""
+    names = list(dict.fromkeys(m.dataset for m in maps))
+    groups: list[tuple[str, Maps, bool]] = [(name, [m for m in maps if m.dataset == name], False) for name in names]
+    return [*groups, (POOLED, maps, True)] if len(names) > 1 else groups
+
+
+def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -> Table1Row:
+    groups = [[m for m in maps if m.helpfulness in ratings] for ratings in (FOLLOWED, UNFOLLOWED)]
+    followed, unfollowed = map(_scores, groups)
+    return Table1Row(
+        dataset=dataset,
+        model=model,
+        followed=Spread.of(followed),
+        unfollowed=Spread.of(unfollowed),
+        **_difference(followed, unfollowed, seed),
+        p_value_dealt=dealing_p_value(followed, unfollowed, _datasets_of(*groups), seed),
+        auroc=auroc(followed, unfollowed),
+        auroc_interval=auroc_interval(followed, unfollowed, seed),
+        pooled=pooled,
+    )
+
+
+def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, seed: int) -> Table2Row:
+    groups = [[m for m in maps if m.model == name] for name in names]
+    base, tuned = ({(m.dataset, m.id): m.score() for m in group} for group in groups)
+    base_scores, tuned_scores = (np.array(list(scores.values()), dtype=np.float64) for scores in (base, tuned))
+    pairs = np.array([(base[key], tuned[key]) for key in base if key in tuned], dtype=np.float64).reshape(-1, 2)
+    return Table2Row(
+        dataset=dataset,
+        base=Spread.of(base_scores),
+        tuned=Spread.of(tuned_scores),
+        **_difference(tuned_scores, base_scores, seed),
+        p_value_dealt=dealing_p_value(tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed),
+        paired=_paired(pairs[:, 1], pairs[:, 0], seed),
+        pooled=pooled,
+    )
+
+
+def _difference(greater: Scores, lesser: Scores, seed: int) -> dict[str, Any]:
+    both = len(greater) and len(lesser)
+    return {
+        "difference": float(greater.mean() - lesser.mean()) if both else None,
+        "difference_interval": mean_difference_interval(greater, lesser, seed),
+        "p_value": welch_p_value(greater, lesser),
+        "p_value_two_sided": welch_p_value(greater, lesser, two_sided=True),
+        "p_value_holm": None,
+        "effect_size_g": hedges_g(greater, lesser),
+    }
+
+
+def _paired(tuned: Scores, base: Scores, seed: int) -> Paired:
+    return Paired(
+        n_pairs=len(tuned),
+        difference=float((tuned - base).mean()) if len(tuned) else None,
+        difference_interval=paired_difference_interval(tuned, base, seed),
+        p_value=paired_p_value(tuned, base),
+        p_value_two_sided=paired_p_value(tuned, base, two_sided=True),
+        p_value_holm=None,
+    )
+
+
+def _correct_table1(rows: Sequence[Table1Row]) -> list[Table1Row]:
+    corrected = holm([None if row.pooled else row.p_value for row in rows])
+    return [replace(row, p_value_holm=p) for row, p in zip(rows, corrected, strict=True)]
+
+
+def _correct_table2(rows: Sequence[Table2Row]) -> list[Table2Row]:
+    welch = holm([None if row.pooled else row.p_value for row in rows])
+    paired = holm([None if row.pooled else row.paired.p_value for row in rows])
+    return [
+        replace(row, p_value_holm=p, paired=replace(row.paired, p_value_holm=p_paired))
+        for row, p, p_paired in zip(rows, welch, paired, strict=True)
+    ]
+
+
+def _datasets_of(greater: Maps, lesser: Maps) -> tuple[list[str], list[str]]:
+    return [m.dataset for m in greater], [m.dataset for m in lesser]
+
+
+def _scores(maps: Maps) -> Scores:
+    return np.array([m.score() for m in maps], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""GLOBAL: which concepts do the feed-forward layers write?"""

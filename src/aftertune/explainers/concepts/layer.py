@@ -1,0 +1,73 @@
+"""One layer of one model, read whole: the unit of work.  (Paper 5.2; METHOD 3.)
+
+For each feed-forward network of the layer (one, or one for each expert):
+1. The principal components of its down projection, and the share of variance that each explains.
+2. The words of a component: those whose output embeddings have the largest |cosine| with it. Its sign is set such that
+   the first of them is on the positive side.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from torch import Tensor
+
+from aftertune.explainers.concepts.components import principal_components
+from aftertune.explainers.concepts.result import COMPONENTS, SPECTRA
+from aftertune.explainers.concepts.settings import ConceptPlan
+from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.top_words import top_words
+from aftertune.models.vocabulary import WordEmbeddings
+from aftertune.models.weights import down_weights
+
+
+@torch.inference_mode()
+def read_layer(
+    checkpoint: Checkpoint, layer: int, plan: ConceptPlan, spelled: pl.Series, embeddings: WordEmbeddings
+) -> dict[str, pl.DataFrame]:
+    """The frames of one layer: ``components`` with their ``direction``, and ``spectra``.
+
+    ``spelled`` are the words, ``embeddings`` their output embeddings, of unit length.
+    """
+    found = [_network(weights, plan, spelled, embeddings) for weights in down_weights(checkpoint, layer)]
+    marks = [{"layer": pl.lit(layer), "expert": pl.lit(expert)} for expert in range(len(found))]
+    frames = {
+        name: pl.concat([one[name].with_columns(**mark) for one, mark in zip(found, marks, strict=True)])
+        for name in ("components", "spectra")
+    }
+    return {
+        "components": frames["components"].select(*COMPONENTS, "direction").cast(pl.Schema(COMPONENTS)),
+        "spectra": frames["spectra"].select(*SPECTRA).cast(pl.Schema(SPECTRA)),
+    }
+
+
+def _network(
+    weights: Tensor, plan: ConceptPlan, spelled: pl.Series, embeddings: WordEmbeddings
+) -> dict[str, pl.DataFrame]:
+    directions, variances = principal_components(weights, plan.n_components)
+    words, cosines = _words(directions, embeddings, plan.n_words)
+    directions = directions * torch.where(cosines[:, :1] < 0, -1, 1)
+    cosines = cosines * torch.where(cosines[:, :1] < 0, -1, 1)
+    variance = variances.cpu().numpy()
+    n = len(directions)
+    components = {
+        "rank": np.arange(1, n + 1),
+        "variance_share": variance[:n] / max(variance.sum(), np.finfo(np.float64).tiny),
+        "words": _gathered(spelled, words.cpu().numpy()),
+        "cosines": pl.Series(cosines.cpu().float().numpy()),
+        "direction": pl.Series(directions.cpu().numpy()),
+    }
+    spectrum = {"rank": np.arange(1, len(variance) + 1), "variance": variance}
+    return {"components": pl.DataFrame(components), "spectra": pl.DataFrame(spectrum)}
+
+
+def _words(directions: Tensor, embeddings: WordEmbeddings, n: int) -> tuple[Tensor, Tensor]:
+    """Places of the ``n`` words of each direction, and their cosines, the largest |cosine| first."""
+    found = top_words(directions, embeddings, n)
+    order = found.activations.abs().argsort(dim=1, descending=True, stable=True)
+    return found.words.gather(1, order), found.activations.gather(1, order)
+
+
+def _gathered(spelled: pl.Series, places: npt.NDArray[np.int64]) -> pl.Series:
+    """The words at places (n, k), as n lists."""
+    return spelled.gather(places.reshape(-1)).reshape(places.shape).cast(pl.List(pl.String))

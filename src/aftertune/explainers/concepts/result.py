@@ -1,0 +1,79 @@
+"""What reading a model's feed-forward layers found: directions, the words that lie along them (paper 5.2)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from aftertune.explainers.concepts.chance import Sample
+from aftertune.runs.result import Result
+
+NETWORK: dict[str, Any] = {"layer": pl.Int16, "expert": pl.Int16}
+COMPONENTS: dict[str, Any] = {
+    **NETWORK,
+    "rank": pl.Int32,
+    "variance_share": pl.Float64,
+    "words": pl.List(pl.String),
+    "cosines": pl.List(pl.Float32),
+}
+SPECTRA: dict[str, Any] = {**NETWORK, "rank": pl.Int32, "variance": pl.Float64}
+
+Network = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ConceptReading(Result):
+    """The principal components of the down projections of ``model``, in the layers that were read.
+
+    ``components`` has a row for each of the first components of a network, at most ``n_components``: ``layer, expert,
+    rank, variance_share, words, cosines, p_chance``. ``words`` are those whose output embedding has the largest
+    |cosine| with the component, first the largest; a negative cosine stands for a word on the other side. ``p_chance``
+    says how often a random direction has a word as near (`aftertune.explainers.concepts.chance`); it is not corrected for asking of
+    many components, and null where that was not measured (runs of earlier versions). Layers and experts count from 0 (a
+    layer without experts is expert 0, a shared expert comes after the others), ranks from 1. ``spectra`` has the
+    variance along every component of every network, ``layer, expert, rank, variance``, also of those without words.
+
+    ``directions`` has the components themselves, by (layer, expert): unit rows (n_components, d_model), the sign such
+    that the first word's cosine is positive.
+
+    ``chance`` (n_random,) has the |cosine| of the nearest word of random directions, ascending; None where not
+    measured.
+
+    ``settings`` is what must be the same for two readings to be compared; ``words`` the vocabulary.
+    """
+
+    model: str
+    layers: tuple[int, ...]
+    n_layers: int
+    d_model: int
+    words: tuple[str, ...]
+    settings: dict[str, Any]
+    components: pl.DataFrame
+    spectra: pl.DataFrame
+    directions: dict[Network, npt.NDArray[np.floating[Any]]]
+    chance: Sample | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was read and how, and the components without their directions, as plain JSON data."""
+        names = ("model", "layers", "n_layers", "d_model", "settings")
+        return {name: getattr(self, name) for name in names} | {"components": self.components.to_dicts()}
+
+    def to_polars(self) -> pl.DataFrame:
+        """``components``, a row for each, with their ``direction`` (d_model) in a column of its own.
+
+        ``variance_share`` is a share of the network's variance, 0 to 1; a ``direction`` has length 1.
+        """
+        found = [row for network in sorted(self.directions) for row in self.directions[network]]
+        kind = pl.Float64 if any(one.dtype == np.float64 for one in self.directions.values()) else pl.Float32
+        return self.components.with_columns(direction=pl.Series(found, dtype=pl.Array(kind, self.d_model)))
+
+    def concepts_with(self, word: str) -> pl.DataFrame:
+        """The rows of ``components`` among whose words a word is, however it is capitalised."""
+        lowered = pl.col("words").list.eval(pl.element().str.to_lowercase())
+        return self.components.filter(lowered.list.contains(word.lower()))
+
+    def _facts(self) -> dict[str, Any]:
+        sizes = {"n_layers": len(self.layers), "n_components": self.components.height}
+        return {"model": self.model} | sizes | {"d_model": self.d_model, "n_words": len(self.words)}

@@ -1,0 +1,1 @@
+"""GLOBAL: which word pairs does each attention head connect?"""

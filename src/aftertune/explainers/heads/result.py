@@ -1,0 +1,98 @@
+"""What reading a model's attention heads found: word pairs of every neuron pair and of every head (paper 5.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from aftertune.runs.result import Result
+
+PAIR = {"rank": pl.Int32, "word_a": pl.String, "word_b": pl.String, "n_neurons": pl.Int32}
+HEAD = {"layer": pl.Int16, "head": pl.Int16}
+CONTROL = {"control": pl.String, "draw": pl.Int16}
+
+NEURONS = {
+    **HEAD,
+    "neuron": pl.Int16,
+    "rank": pl.Int16,
+    "energy": pl.Float64,
+    "query_word": pl.String,
+    "key_word": pl.String,
+    "cosine": pl.Float32,
+}
+PAIRS = {**HEAD, **PAIR}
+CONTROLS = {**CONTROL, **HEAD, **PAIR}
+CONTROL_NEURONS = {**CONTROL, **HEAD, "neuron": pl.Int16, "query": pl.Int32, "key": pl.Int32}
+FRAMES: Mapping[str, Mapping[str, Any]] = {
+    "neurons": NEURONS,
+    "pairs": PAIRS,
+    "controls": CONTROLS,
+    "control_neurons": CONTROL_NEURONS,
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadReading(Result):
+    """The word pairs that the attention heads of ``model`` connect, in the layers that were read.
+
+    ``neurons`` has a row for each word pair of a neuron pair, at most the ``n_pairs`` of highest cosine: ``layer,
+    head, neuron, rank, energy, query_word, key_word, cosine``. ``rank`` is that of the neuron pair in its head by its
+    ``energy``, the sum over all words of q^2 + k^2; a neuron pair without any word pair has no row. ``pairs`` has the
+    lists of the heads: ``layer, head, rank, word_a, word_b, n_neurons``, lower-cased and unordered (the more frequent
+    word is ``word_a``), with the number of the head's neuron pairs that hold the pair. Layers, heads and neurons count
+    from 0, ranks from 1.
+
+    ``controls`` and ``control_neurons`` are the same lists with word vectors that were given to other words:
+    ``control`` is "permuted" (any other word) or "frequency-matched" (a word about as frequent), ``draw`` counts from
+    0; ``query`` and ``key`` are positions in ``words``.
+
+    ``words`` is the vocabulary, most frequent first, ``has_vector`` (n_words,) marks those with a word vector.
+    ``settings`` is what must be the same for two readings to be compared.
+    """
+
+    model: str
+    layers: tuple[int, ...]
+    n_layers: int
+    n_heads: int
+    d_head: int
+    words: tuple[str, ...]
+    has_vector: npt.NDArray[np.bool_]
+    settings: dict[str, Any]
+    neurons: pl.DataFrame
+    pairs: pl.DataFrame
+    controls: pl.DataFrame
+    control_neurons: pl.DataFrame
+
+    def heads_with(self, word: str) -> pl.DataFrame:
+        """The rows of ``pairs`` that hold a word, by layer, head and rank; none if no head holds it."""
+        asked = word.lower()
+        return self.pairs.filter((pl.col("word_a") == asked) | (pl.col("word_b") == asked))
+
+    def strongest(self, n_heads: int = 15, n_pairs: int = 4) -> pl.DataFrame:
+        """The heads whose first pair is held by most neuron pairs: ``layer, head, n_neurons, pairs``, these as text."""
+        pair = pl.format("{}={}", "word_a", "word_b")
+        heads = self.pairs.group_by("layer", "head", maintain_order=True).agg(
+            pl.col("n_neurons").first(), pair.head(n_pairs).str.join(", ").alias("pairs")
+        )
+        return heads.sort("n_neurons", "layer", "head", descending=[True, False, False]).head(n_heads)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The lists of the heads, ``pairs``: ``layer, head, rank, word_a, word_b, n_neurons``, a row for each pair.
+
+        Layers and heads count from 0, ranks from 1; ``n_neurons`` is a number of neuron pairs.
+        """
+        return self.pairs
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, how many words have a vector, and the lists of the heads, as plain JSON data."""
+        names = ("model", "layers", "n_layers", "n_heads", "d_head", "settings")
+        about = {name: getattr(self, name) for name in names}
+        counts = {"n_words": len(self.words), "n_with_vector": int(self.has_vector.sum())}
+        return about | counts | {"pairs": self.pairs.to_dicts()}
+
+    def _facts(self) -> dict[str, Any]:
+        sizes = {"n_layers": len(self.layers), "n_heads": self.n_heads}
+        return {"model": self.model} | sizes | {"n_pairs": self.pairs.height, "n_words": len(self.words)}

@@ -1,0 +1,143 @@
+"""An analysis that is read layer by layer, in a run folder: a Parquet part for each frame of each layer.
+
+A layer is done when all its parts exist. Beside them lie the vocabulary, once, and ``KIND-ROLE.json``, which says of
+the model what its reading says, and which layers are shown.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import polars as pl
+
+from aftertune.errors import RunError
+from aftertune.runs.background import written_behind
+from aftertune.runs.run import RunFolder
+
+Frames = Mapping[str, pl.DataFrame]
+Progress = Callable[[str, float, float], None]
+
+
+class LayerPlan(Protocol):
+    """Says which layers are read."""
+
+    def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
+        """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class LayerParts:
+    """The parts of one ``kind`` of analysis: the names of its ``frames``, and what is said ``about`` a model."""
+
+    kind: str
+    frames: tuple[str, ...]
+    about: frozenset[str]
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """The part that holds the vocabulary."""
+        return self.kind, "words", "words.parquet"
+
+    @property
+    def settings(self) -> str:
+        """The file that says how the analysis is made."""
+        return f"{self.kind}.json"
+
+    def must_agree(self, run: RunFolder, settings: Mapping[str, Any]) -> None:
+        """Raise `RunError` if the run holds the same analysis made with other settings."""
+        if run.exists(self.settings):
+            run.claim(self.settings, settings, {})
+
+    def roles(self, run: RunFolder) -> list[str]:
+        """The roles of which something lies in the run, sorted."""
+        found = (re.fullmatch(rf"{self.kind}-(.+)\.json", name) for name in run.names())
+        return sorted(match[1] for match in found if match)
+
+    def must_be_of(self, run: RunFolder, role: str) -> None:
+        """Raise `RunError` if the run holds other roles, but not this one."""
+        held = self.roles(run)
+        if held and role not in held:
+            raise RunError(
+                f"{run.address} holds the {self.kind} of {' and '.join(held)}, not of {role!r}. Ask for a role that it "
+                "holds."
+            )
+
+    def write(self, run: RunFolder, role: str, layer: int, frames: Frames) -> None:
+        """Write the frames of one layer; raises `RunError` if that fails."""
+        for name in self.frames:
+            run.write_frame(self._part(name, role, layer), frames[name])
+
+    def fill(
+        self, run: RunFolder, role: str, layers: Sequence[int], read: Callable[[int], Frames], progress: Progress
+    ) -> None:
+        """Read the layers that are not there yet, and write each while the next one is read.
+
+        ``progress(kind, done, total)`` is called before each layer and at the end. Raises what ``read`` raises, and
+        `RunError` if a part can't be written.
+        """
+        with written_behind() as write:
+            for done, layer in enumerate(layers):
+                progress(self.kind, done, len(layers))
+                if not self.is_written(run, role, layer):
+                    write(partial(self.write, run, role, layer, read(layer)))
+        progress(self.kind, len(layers), len(layers))
+
+    def is_written(self, run: RunFolder, role: str, layer: int) -> bool:
+        """Whether all frames of a layer lie in the run."""
+        return all(run.exists(*self._part(name, role, layer)) for name in self.frames)
+
+    def are_measured(self, run: RunFolder, role: str, plan: LayerPlan) -> bool:
+        """Whether the words and all layers of the plan lie in the run."""
+        about = self.recall(run, role)
+        if about is None or not run.exists(*self.words):
+            return False
+        return all(self.is_written(run, role, layer) for layer in plan.chosen_layers(about["n_layers"]))
+
+    def show(self, run: RunFolder, role: str, plan: LayerPlan) -> None:
+        """Let the run show the layers of the plan from now on; raises `RunError` if it has none of ``role``."""
+        about = self.recall(run, role)
+        if about is None:
+            raise self._lacking(run, role)
+        layers = plan.chosen_layers(about["n_layers"])
+        if layers != about["layers"]:
+            self.remember(run, role, about | {"layers": layers})
+
+    def remember(self, run: RunFolder, role: str, about: Mapping[str, Any]) -> None:
+        """Keep what is said about a model."""
+        run.remember(f"{self.kind}-{role}.json", dict(about))
+
+    def recall(self, run: RunFolder, role: str) -> dict[str, Any] | None:
+        """What `remember` kept; None if nothing was. Raises `RunError` if it is damaged."""
+        name = f"{self.kind}-{role}.json"
+        if not run.exists(name):
+            return None
+        about = run.read_json(name)["record"]
+        if set(about) != self.about:
+            raise RunError(
+                f"{run.path(name)} is of another version of Aftertune, or damaged. Start again in a new folder."
+            )
+        return {**about, "layers": tuple(about["layers"])}
+
+    def read(self, run: RunFolder, role: str) -> tuple[dict[str, Any], list[dict[str, pl.DataFrame]]]:
+        """What is said about a model, and the frames of each layer that is shown.
+
+        Raises `RunError` if they are not there, not complete, or damaged.
+        """
+        about = self.recall(run, role)
+        if about is None or not all(self.is_written(run, role, layer) for layer in about["layers"]):
+            raise self._lacking(run, role)
+        return about, [
+            {name: run.read_frame(self._part(name, role, layer)) for name in self.frames} for layer in about["layers"]
+        ]
+
+    def _lacking(self, run: RunFolder, role: str) -> RunError:
+        return RunError(
+            f"The {self.kind} of {role!r} are not there, or not all read yet, in {run.address}. "
+            "Start the command that reads them again; it goes on where it stopped."
+        )
+
+    def _part(self, name: str, role: str, layer: int) -> tuple[str, str, str]:
+        return f"{self.kind}/{name}", role, f"layer-{layer:03d}.parquet"

@@ -1,0 +1,46 @@
+"""What can every public result do, whatever it holds?
+
+1. Be a data frame: `to_polars`, and `to_pandas` where pandas is installed.
+2. Say what it is in one line: its ``repr`` never prints arrays.
+3. Show itself in a notebook. Findings, tables and figures are made of results and stand above them in the order of
+   imports, so the module that puts them together is looked up by its name, when a notebook first asks.
+"""
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import polars as pl
+
+from aftertune.errors import RunError
+
+DISPLAY = "aftertune.study.display"
+
+
+class Result(ABC):
+    """A result that is a data frame and shows itself in a notebook."""
+
+    @abstractmethod
+    def to_polars(self) -> pl.DataFrame:
+        """The result as a polars data frame."""
+
+    @abstractmethod
+    def _facts(self) -> dict[str, Any]:
+        """The few short facts that say which result this is."""
+
+    def to_pandas(self) -> Any:
+        """What `to_polars` gives, as a pandas data frame; raises `RunError` if pandas is not installed."""
+        if find_spec("pandas") is None:
+            raise RunError(
+                "A pandas data frame needs pandas, which is not installed. Install it (pip install 'pandas>=2.2'), or "
+                "take to_polars()."
+            )
+        return self.to_polars().to_pandas()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        shown: str = import_module(DISPLAY).to_html(self)
+        return shown

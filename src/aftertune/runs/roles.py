@@ -1,0 +1,40 @@
+"""Which checkpoints does a run hold, and which of them are compared?
+
+A run of one checkpoint holds the role "model". One of several holds "base", "tuned", "tuned-2" and so on, in the order
+of their training. Each is compared with its predecessor, and with the base.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from aftertune.runs.run import RunFolder
+
+MODEL, BASE, TUNED = "model", "base", "tuned"
+
+
+class Pair(NamedTuple):
+    """Two roles (or two names of models), the earlier one first."""
+
+    base: str
+    tuned: str
+
+
+def role_names(n_checkpoints: int) -> tuple[str, ...]:
+    """The roles of so many checkpoints that are compared: "base", "tuned", "tuned-2"..."""
+    return (BASE, TUNED, *(f"{TUNED}-{number}" for number in range(2, n_checkpoints)))[:n_checkpoints]
+
+
+def roles_of(run: RunFolder) -> tuple[str, ...]:
+    """The roles in a run, in their order; ("model",) where it holds one checkpoint."""
+    held = run.read_json("run.json")["identity"]
+    n_tuned = sum(key == TUNED or key.startswith(f"{TUNED}-") for key in held)
+    return role_names(1 + n_tuned) if BASE in held else (MODEL,)
+
+
+def pairs_of(roles: Sequence[str]) -> list[Pair]:
+    """Each with its predecessor, and with the first where that is another, in the order of the later one."""
+    found = [Pair(roles[0], roles[1])] if len(roles) > 1 else []
+    for before, now in pairwise(roles[1:]):
+        found += [Pair(before, now), Pair(roles[0], now)]
+    return found
