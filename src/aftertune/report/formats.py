@@ -39,11 +39,16 @@ class Spread(Protocol):
     """Number, mean and standard deviation, as `aftertune.statistics.spread.Spread` has them."""
 
     @property
-    def n(self) -> int | None: ...
+    def n(self) -> int | None:
+        """How many."""
+
     @property
-    def mean(self) -> float | None: ...
+    def mean(self) -> float | None:
+        """Their mean."""
+
     @property
-    def std(self) -> float | None: ...
+    def std(self) -> float | None:
+        """Their standard deviation."""
 
 
 def is_number(value: Any) -> bool:

@@ -28,7 +28,8 @@ SCRIPTS = ("downloads.js", "pages.js")
 class Report:
     """All that one report shows of ``models``, in the order of their training.
 
-    ``summary`` are the few sentences that matter most, ``not_run`` says what was not measured. ``reports`` are the
+    ``summary`` are the few sentences that matter most, ``not_run`` says what was not measured, ``notes`` what a
+    reader must know first. ``reports`` are the
     reports of pairs of these models that lie beside it: names, and the address from here. Raises `RunError` if two
     models have one name, if there is no section, or if two tables or two figures of it have one name.
     """
@@ -40,6 +41,7 @@ class Report:
     sections: Sequence[Section]
     settings: dict[str, Any] = field(default_factory=dict)
     not_run: Sequence[str] = ()
+    notes: Sequence[str] = ()
     reports: Sequence[tuple[str, str]] = ()
 
     def __post_init__(self) -> None:
