@@ -16,7 +16,7 @@ from aftertune.report.table import Column, Table
 class Section:
     """The part of one explainer, ``name``, in a report.
 
-    ``body`` is its page below the heading ``title``, ``methods`` its paragraphs (`Markup`) of the page on methods; where ``body``
+    ``body`` is its page below the heading ``title``, ``methods`` its paragraphs of the page on methods; where ``body``
     is None, tables and figures stand one below the other. ``pictures`` are figures that become files only. ``data`` is
     JSON that scripts read at once, by the id of its element; ``blocks`` are packed (`aftertune.report.packing`) and
     stand at the end of the page. ``scripts`` are modules that draw the page, ``styles`` its style sheets. ``settings``

@@ -154,7 +154,7 @@ def _measure_one(
     progress(loading, 0, 1)
     checkpoint = load_subject(study, subject)
     progress(loading, 1, 1)
-    for name, work in works.items():
+    for work in works.values():
         work.must_fit([checkpoint.model.config], run)
     checks.claim_weights(run, role, checkpoint)
     for name, work in works.items():
