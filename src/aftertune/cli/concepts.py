@@ -42,7 +42,7 @@ def concepts(
     values = {"n_components" if name == "components" else name: value for name, value in settings.items()}
     made, subject = CONCEPTS(n_words=n_words, **values), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:
-        how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
         read_into_run(subject, run, "concepts", made, **how, progress=progress)
     found = aftertune.open_concepts(run)
     rows = found.components if find is None else found.concepts_with(find)

@@ -30,8 +30,10 @@ def demo(
     )
     study, annotation = aftertune.Study(*subjects, run=run, max_new_tokens=MAX_NEW_TOKENS), Stage(step="annotation")
     with shown_progress() as progress:
-        found = aftertune.compare(study, progress=progress, announce=partial(announce, progress))
-        if found.annotation is None:
+        found: aftertune.Comparison | aftertune.Stages = aftertune.compare(
+            study, progress=progress, announce=partial(announce, progress)
+        )
+        if getattr(found, "annotation", None) is None:
             progress(annotation, 0, 1)
             aftertune.annotate(run, "words")
             found = aftertune.write_report(run)

@@ -60,7 +60,7 @@ def _parameter(flag: str, about: Any) -> inspect.Parameter:
     if about.default not in (None, ""):
         text = f"{text} [default: {about.default}]"
     option = typer.Option(f"--{flag}", help=text, show_default=False)
-    annotation = Annotated[kind | None, option]
+    annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(
         flag.replace("-", "_"), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

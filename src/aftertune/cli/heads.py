@@ -41,7 +41,7 @@ def heads(
 
     made, subject = HEADS(**settings), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:
-        how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
         read_into_run(subject, run, "heads", made, **how, progress=progress)
     found = aftertune.open_heads(run)
     if as_json:

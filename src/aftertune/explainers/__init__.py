@@ -41,7 +41,8 @@ def _loaded(entry: Any) -> AnyExplainer:
         made = entry.load()()
     except Exception as error:  # another package's code can raise anything
         raise RunError(
-            f"The explainer {entry.name!r} ({entry.value}) could not be loaded: {error!r}. Mend its package, or uninstall it."
+            f"The explainer {entry.name!r} ({entry.value}) could not be loaded: {error!r}. "
+            "Mend its package, or uninstall it."
         ) from error
     if not isinstance(made, Explainer):
         raise RunError(f"{entry.value} is no explainer. Let the entry point name a class of aftertune's `Explainer`.")

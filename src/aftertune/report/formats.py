@@ -29,8 +29,21 @@ LATEX_SIGNS = {
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")
 
 Kind = Literal[
-    *("text", "count", "flag", "number", "change", "spread", "interval", "p", "degrees_spread", "degrees_interval"),
-    *("share_spread", "percent", "percent_change", "percent_spread", "percent_interval"),
+    "text",
+    "count",
+    "flag",
+    "number",
+    "change",
+    "spread",
+    "interval",
+    "p",
+    "degrees_spread",
+    "degrees_interval",
+    "share_spread",
+    "percent",
+    "percent_change",
+    "percent_spread",
+    "percent_interval",
 ]
 Format = Callable[[Any], str]
 

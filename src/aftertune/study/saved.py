@@ -116,8 +116,8 @@ def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Sett
         if not homes:
             known = ", ".join(dict.fromkeys(one for name in measuring() for one in _asked(name)))
             raise RunError(
-                f"{key!r} can't be asked of what {folder.address} holds. A saved run can be asked about: {known}, where it "
-                "was measured."
+                f"{key!r} can't be asked of what {folder.address} holds. A saved run can be asked about "
+                f"{known}, where it was measured."
             )
         for name, field in homes.items():
             values.setdefault(name, {})[field] = value
@@ -125,7 +125,8 @@ def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Sett
 
 
 def _asked(name: str) -> list[str]:
-    return measuring()[name].settings.names("change")
+    found: list[str] = measuring()[name].settings.names("change")
+    return found
 
 
 def _write_pages(root: Path, folder: RunFolder, compared: Mapping[Pair, Comparison], found: Found) -> None:

@@ -72,8 +72,8 @@ class Stages(Result):
         ]
         measures = {name: found for one in self.comparisons for name, found in _measures(one).items()}
         columns = [Column("base", "From"), Column("tuned", "To"), *_columns(measures)]
-        empty = {name: None for name in ("value", "interval", "control")}
-        filled = [{name: empty for name in measures} | row for row in rows]
+        nothing: dict[str, Any] = dict.fromkeys(measures, dict.fromkeys(("value", "interval", "control")))
+        filled = [nothing | row for row in rows]
         caption = (
             "How much changed from model to model, by the measure of each explainer over all layers or prompts. A "
             "control is the same measure where nothing can have changed. None of this is a test."
@@ -96,7 +96,7 @@ class Stages(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The names, the findings on all models together and each comparison, as plain JSON data."""
-        data = {"names": self.names, "summary": self.summary}
+        data: dict[str, Any] = {"names": self.names, "summary": self.summary}
         data |= {"findings": [finding.to_dict() for finding in self.findings]}
         data |= {"comparisons": [one.to_dict() for one in self.comparisons]}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
