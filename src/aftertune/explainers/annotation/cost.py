@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aftertune.explainers.annotation.answers import Answers
-from aftertune.explainers.annotation.concepts import Concept
 from aftertune.explainers.annotation.parse import UnusableError, parse_description
 from aftertune.explainers.annotation.request import Reply, Request
+from aftertune.explainers.annotation.result import Component
 
 # A token of English text is about four characters; an answer here is a short line of JSON.
 CHARACTERS_OF_A_TOKEN = 4
@@ -18,7 +18,7 @@ DESCRIPTION = ("words for the months of a year",)
 
 @dataclass(frozen=True)
 class Estimate:
-    """Requests and tokens that are left, at most: a concept that can't be told needs no request but its first."""
+    """Requests and tokens that are left, at most: what can't be described needs no request but its first."""
 
     descriptions: int
     tasks_and_levels: int
@@ -38,20 +38,23 @@ class Estimate:
         )
 
 
-def estimate(concepts: list[Concept], n_repeats: int, answers: Answers) -> Estimate:
-    """What is left of annotating ``concepts``.
+def estimate(components: list[Component], n_repeats: int, answers: Answers) -> Estimate:
+    """What is left of annotating ``components``.
 
     A description that is not known yet counts as one of its own, with tasks and a level to ask for.
     """
-    asked = dict.fromkeys(Request("description", one.words, repeat) for one in concepts for repeat in range(n_repeats))
-    replies = {request: answers.find(request) for request in asked}
+    repeats = range(n_repeats)
+    first = dict.fromkeys(Request("description", one.words, repeat) for one in components for repeat in repeats)
+    replies = {request: answers.find(request) for request in first}
     unknown = [request for request, reply in replies.items() if reply is None]
     known = dict.fromkeys(text for reply in replies.values() if reply and (text := _description(reply)))
     follow = [one for text in known for one in follow_up(text) if answers.find(one) is None]
     n_follow = len(follow) + 2 * len(unknown)
-    first, later = _mean_tokens(unknown, answers), _mean_tokens(follow_up(DESCRIPTION[0]), answers)
+    tokens, later = _mean_tokens(unknown, answers), _mean_tokens(follow_up(DESCRIPTION[0]), answers)
     total = len(unknown) + n_follow
-    return Estimate(len(unknown), n_follow, round(len(unknown) * first + n_follow * later), total * TOKENS_OF_AN_ANSWER)
+    return Estimate(
+        len(unknown), n_follow, round(len(unknown) * tokens + n_follow * later), total * TOKENS_OF_AN_ANSWER
+    )
 
 
 def follow_up(description: str) -> list[Request]:
