@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.annotation.description_words import words_of
 from scipy import stats
 
 from aftertune.errors import RunError
 from aftertune.explainers.annotation.agreement import fleiss_kappa
 from aftertune.explainers.annotation.category_tables import category_table
 from aftertune.explainers.annotation.change import AnnotationChange
-from aftertune.explainers.annotation.compare import compare_annotations
 from aftertune.explainers.annotation.concept_draws import swapping_p_value
-from aftertune.explainers.annotation.description_words import words_of
 from aftertune.explainers.annotation.findings import describe_annotations, table_question
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, are_copies
 from aftertune.explainers.annotation.rows import CategoryRow

@@ -33,7 +33,7 @@ class Study(BaseModel):
     explainers; further keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is not allowed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
 
     base: Subject
     tuned: tuple[Subject, ...]

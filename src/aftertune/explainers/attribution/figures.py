@@ -11,11 +11,13 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.explainers.attribution.sparsify import N_LEVELS
+from aftertune.explainers.attribution.change import InstanceRow
+from aftertune.explainers.attribution.figure6 import Figure6Row
+from aftertune.explainers.attribution.prompt_pairs import prompt_texts, response_texts
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.explainers.attribution.score import N_LEVELS
 from aftertune.report.chart_style import Spec, model_scale, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, ramp
-from aftertune.report.prompts import prompt_texts, response_texts
 
 QUARTER_NAMES = ["first", "second", "third", "last"]
 EVEN_SHARE = 0.25
@@ -24,12 +26,12 @@ LONGEST_LABELLED = 120
 NAME_DIGITS = 4
 
 
-def quarters_chart(rows: Sequence[Any], models: Sequence[str]) -> Spec:
+def quarters_chart(rows: Sequence[Figure6Row], models: Sequence[str]) -> Spec:
     """Figure 6: share of the prompt's density in each quarter of a sentence; the dotted line is an even share."""
     values = [
-        {"dataset": row["dataset"], "model": row["model"], "quarter": name, "share": share}
+        {"dataset": row.dataset, "model": row.model, "quarter": name, "share": share}
         for row in rows
-        for name, share in zip(QUARTER_NAMES, row["quarters"], strict=True)
+        for name, share in zip(QUARTER_NAMES, row.quarters, strict=True)
     ]
     plain = alt.Chart(alt.NamedData(name="quarters"))
     chart = plain.encode(
@@ -42,16 +44,16 @@ def quarters_chart(rows: Sequence[Any], models: Sequence[str]) -> Spec:
     line = chart.mark_line(strokeWidth=2).encode(strokeDash=dash)
     even = plain.mark_rule(strokeDash=[2, 3], color=GREY).encode(y=alt.datum(EVEN_SHARE))
     panels = alt.layer(even, line, chart.mark_point(size=60, filled=True, opacity=1)).properties(width=210, height=180)
-    columns = min(3, len({row["dataset"] for row in rows}))
+    columns = min(3, len({row.dataset for row in rows}))
     return styled(panels.facet(facet=alt.Facet("dataset:N", title=None), columns=columns), {"quarters": values})
 
 
-def scores_chart(rows: Sequence[Any], base: str, tuned: str) -> Spec:
+def scores_chart(rows: Sequence[InstanceRow], base: str, tuned: str) -> Spec:
     """Score of each prompt under both models; above the line the tuned model used the instruction more densely."""
-    known = [row for row in rows if row["score_base"] is not None and row["score_tuned"] is not None]
-    values = [{key: row[key] for key in ("id", "dataset", "score_base", "score_tuned")} for row in known]
-    top = 1.05 * max((max(row["score_base"], row["score_tuned"]) for row in known), default=1.0) or 1.0
-    names = list(dict.fromkeys(row["dataset"] for row in known))
+    known = [row for row in rows if row.difference is not None]
+    values = [{key: getattr(row, key) for key in ("id", "dataset", "score_base", "score_tuned")} for row in known]
+    top = 1.05 * max((max(one["score_base"], one["score_tuned"]) for one in values), default=1.0) or 1.0
+    names = list(dict.fromkeys(row.dataset for row in known))
     scale = alt.Scale(domain=[0, top], nice=False)
     colour = alt.Scale(domain=names, range=[DATASETS[i % len(DATASETS)] for i in range(len(names))])
     points = (

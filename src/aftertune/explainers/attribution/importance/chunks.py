@@ -19,6 +19,10 @@ MOST_ON_GPU = 128
 ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
 ROWS_ON_GPU = 32768
 QUERIES_AT_ONCE = 192
+# Prompts in one batch; numbers of a batch depend on its members, so that it is the unit of work.
+RESPONSES_AT_ONCE = 8
+ATTRIBUTIONS_AT_ONCE_ON_CPU = 1
+ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
 
 
 def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterator[tuple[int, int, Found]]:

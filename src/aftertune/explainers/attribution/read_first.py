@@ -1,6 +1,6 @@
-"""Which prompts does the tuned model only pretend to follow, which does it ignore, and what is to be done?
+"""Which prompts should be read first: those that the tuned model only pretends to follow, and those that it ignores?
 
-1. A response reads as an answer if it has five tokens or more and is not mostly copied (`results.repetition`).
+1. A response reads as an answer if it has five tokens or more and is not mostly copied (`repetition`).
 2. It hardly uses its instruction if its score without copied tokens is below half of what is usual: the median over
    the same model's answers to the other prompts of the data set, of which there are five or more.
 3. It follows if a person rated it 2 to 4, and does not if rated 1. Without a rating, it does not follow if it is empty
@@ -17,33 +17,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from aftertune.explainers.attribution.change import Comparison
-from aftertune.explainers.attribution.rows import InstanceRow
+from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
 from aftertune.explainers.attribution.tables import FOLLOWED, LEAST_RESPONSE
-from aftertune.statistics.finding import Finding
+from aftertune.runs.readable import visible
+from aftertune.statistics.finding import Finding, Link, Verdict
 
 LISTED = 20
 LEAST_OTHERS = 5
 USUAL_SHARE = 0.5
 TO_DO = {
     "pretends": (
-        "Read these responses beside their prompts. Where they are wrong, add examples of such tasks to the tuning "
-        "data, with the same task worded in several ways, so that the wording has to be read."
+        "Read them beside their prompts. Where they are wrong, add examples of such tasks to the tuning data, each "
+        "worded in several ways, so that the wording has to be read."
     ),
     "ignores": (
-        "Read these first. Where many are empty, check the chat template and the token that ends a response, which may "
-        "differ from those in tuning; where they repeat the prompt, look for examples in the tuning data that do."
+        "Where many are empty, check the chat template and the end-of-sequence token, which may differ from those in "
+        "tuning; where they repeat the prompt, look for examples in the tuning data that do."
     ),
 }
 HEADLINES = {"pretends": "seems only to pretend to follow", "ignores": "ignores"}
-USUAL = (
-    "Hardly means: copied words left out, a score below half of the median of the model's answers to the other prompts."
-)
-Key = tuple[str, str]
-SAID = {
-    "pretends": "reads as an answer, yet was rated as not following or hardly uses the instruction",
-    "ignores": "is empty, or mostly copies and was rated as not following or hardly uses the instruction",
+BEHAVIOUR = {
+    "pretends": "They read as answers, but were rated as not following or hardly use the instruction",
+    "ignores": "They are empty, or mostly copy and were rated as not following or hardly use the instruction",
 }
+HARDLY = "without copied words, a score below half of the median of the model's answers to the other prompts"
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,13 @@ class Answer:
         return self.usual is None or self.score >= USUAL_SHARE * self.usual
 
 
-def describe_suspects(comparison: Comparison) -> Iterator[Finding]:
+def prompts_to_read(change: AttributionChange) -> Iterator[Finding]:
     """The prompts that the tuned model pretends to follow, and those that it ignores, each if there are any."""
-    base, tuned = (answers_of(comparison.instances, role) for role in ("base", "tuned"))
-    for kind, reads in (("pretends", True), ("ignores", False)):
+    base, tuned = (answers_of(change.instances, role) for role in ("base", "tuned"))
+    for what, reads in (("pretends", True), ("ignores", False)):
         found, before = (_keys(answers, reads) for answers in (tuned, base))
         if found:
-            yield _finding(kind, found, before, comparison, len(tuned))
+            yield _finding(what, found, before, change, len(tuned))
 
 
 def answers_of(rows: Sequence[InstanceRow], role: str) -> list[Answer]:
@@ -104,26 +102,29 @@ def _keys(answers: Sequence[Answer], reads: bool) -> dict[Key, Answer]:
 
 
 def _finding(
-    kind: str, found: Mapping[Key, Answer], before: Mapping[Key, Answer], comparison: Comparison, n_prompts: int
+    what: str, found: Mapping[Key, Answer], before: Mapping[Key, Answer], change: AttributionChange, n_prompts: int
 ) -> Finding:
     n_rated, n_before = sum(one.rating is not None for one in found.values()), len(found.keys() & before.keys())
-    names = ", ".join(id for _, id in list(found)[:LISTED]) + (", ..." if len(found) > LISTED else "")
-    rated = f" A person rated {n_rated} of them 1." if n_rated else ""
+    rated = f" People rated {n_rated} of them 1, not following." if n_rated else ""
     sentence = (
-        f"To {len(found)} of {n_prompts} prompts the response of {comparison.tuned} {SAID[kind]}: {names}. {USUAL}"
-        f"{rated} {_of_base(comparison.base, len(before), n_before)} {TO_DO[kind]} This says where to look; no test "
-        "was made."
+        f"{BEHAVIOUR[what]} ({HARDLY}).{rated} {_of_base(change.base, len(before), n_before)} {TO_DO[what]} The rule "
+        "says where to look, not what is wrong."
     )
-    evidence = {"n": len(found), "n_prompts": n_prompts, "n_rated": n_rated}
+    evidence = {"what": what, "n": len(found), "n_prompts": n_prompts, "n_rated": n_rated}
     evidence |= {"n_in_base_too": n_before, "n_of_base": len(before)}
-    headline = f"The tuned model {HEADLINES[kind]} {len(found)} of {n_prompts} prompts"
-    return Finding(headline, sentence, None, evidence, prompts=tuple(found)[:LISTED])
+    headline = f"{change.tuned} {HEADLINES[what]} {len(found)} of {n_prompts} prompts"
+    links = _links(list(found)[:LISTED], change)
+    return Finding("attribution.read_first", headline, sentence, Verdict.NOT_TESTED, evidence, links)
+
+
+def _links(keys: Sequence[Key], change: AttributionChange) -> tuple[Link, ...]:
+    """Where the page lists these prompts: in the order of the instances."""
+    numbers = {(row.dataset, row.id): number for number, row in enumerate(change.instances)}
+    return tuple(Link(visible(key[1]), f"prompt-{numbers[key]}") for key in keys)
 
 
 def _of_base(base: str, n_all: int, n_same: int) -> str:
     """What the base does by the same rule, which is the control: what it does too, tuning did not bring."""
     if not n_same:
-        return f"By the same rule {base} does so to {n_all} prompts, none of these, so they came with tuning."
-    return (
-        f"By the same rule {base} does so to {n_all} prompts, {n_same} of them among these; those tuning did not bring."
-    )
+        return f"Tuning brought them: by the same rule {base} does so for {n_all} prompts, none of these."
+    return f"Tuning did not bring all of them: by the same rule {base} does so for {n_all} prompts, {n_same} of these."
