@@ -21,11 +21,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from aftertune.explainers.annotation.page_data import annotations_view
+from aftertune.explainers.annotation.page_data import annotations_view, component_notes
 from aftertune.explainers.concepts.page_data import concepts_view
 from aftertune.explainers.heads.page_data import heads_view
 from aftertune.explainers.heads.tables import AS_READ
 from aftertune.report import colours
+from aftertune.report.bundle import bundle
 from aftertune.report.captions import CAPTIONS, EMPTY, TITLES
 from aftertune.report.charts import charts_of
 from aftertune.report.contents import ReportContents
@@ -40,10 +41,13 @@ from aftertune.runs.parts import write_text
 from aftertune.runs.readable import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
+EXPLAINERS = Path(__file__).parents[1] / "explainers"
+FOLDERS = (TEMPLATES, *(EXPLAINERS / name / "templates" for name in ("attribution", "heads", "concepts", "annotation")))
 N_MAPS_DRAWN = 12
 LONGEST_FILE_ID = 80
 SNIPPET = 150
 ROLES = ("base", "tuned")
+SCRIPTS = {"list.js": "comparison", "heads.js": "heads", "concepts.js": "concepts"}
 DRAWN = ("figure6", "scores", "figure2", "figure8", "angles", "figure3", "figure7")
 IN_PAGE = ("table1", "table2", "table3", "rotation", "chance", "unmatched", "categories", "clearest")
 
@@ -94,7 +98,9 @@ def render_page(
             heads=_heads(contents),
             concepts=_concepts(contents),
             annotations=annotations_view(contents.annotations) if contents.annotations is not None else None,
+            notes=packed(component_notes(contents.annotations["described"])) if contents.annotations else None,
             rows=rows,
+            scripts=[name for name, found in SCRIPTS.items() if getattr(contents, found) is not None],
             rated={role: n for role in ROLES if (n := sum(row["ratings"][role] is not None for row in rows))},
             widest=max((abs(row["difference"] or 0) for row in rows), default=0) or 1,
             datasets=list(dict.fromkeys(pair.dataset for pair in pairs)),
@@ -116,7 +122,7 @@ def render_page(
 def environment() -> Environment:
     """The templates, with everything escaped that is not marked as markup of our own."""
     found = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(FOLDERS),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -131,11 +137,16 @@ def environment() -> Environment:
     }
     found.filters["script_json"] = lambda data: Markup(to_script_json(data))
     found.globals |= {
-        "source": lambda name: Markup((TEMPLATES / name).read_text("utf-8")),
+        "source": lambda name: Markup(_found(name).read_text("utf-8")),
+        "bundle": lambda *names: Markup(bundle([_found(name) for name in names])),
         "light_ramp": colours.ramp(colours.LIGHT_RAMP),
         "dark_ramp": colours.ramp(colours.DARK_RAMP),
     }
     return found
+
+
+def _found(name: str) -> Path:
+    return next(folder / name for folder in FOLDERS if (folder / name).exists())
 
 
 def file_id(pair: PromptPair) -> str:
@@ -161,8 +172,7 @@ def _heads(contents: ReportContents) -> dict[str, Any] | None:
 def _concepts(contents: ReportContents) -> dict[str, Any] | None:
     if contents.concepts is None:
         return None
-    described = contents.annotations["described"] if contents.annotations is not None else None
-    return concepts_view(contents.concepts, contents.base, contents.tuned, described)
+    return concepts_view(contents.concepts, contents.base, contents.tuned)
 
 
 def _settings(contents: ReportContents) -> dict[str, Any]:
