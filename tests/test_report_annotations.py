@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from aftertune.errors import RunError
@@ -14,7 +15,6 @@ from aftertune.explainers.annotation.figures import interpreted_chart, levels_ch
 from aftertune.explainers.annotation.page_data import (
     agreement_sentences,
     chance_sentence,
-    component_notes,
     doubts,
     repeats_phrase,
     unparsed_sentences,
@@ -22,10 +22,11 @@ from aftertune.explainers.annotation.page_data import (
 )
 from aftertune.explainers.annotation.rows import CategoryRow
 from aftertune.explainers.annotation.tables import clear_rows
+from aftertune.explainers.concepts.page_data import with_descriptions
 from aftertune.report.page import write_report
 from report_annotation_samples import ODD, category_row, sample_annotations, spread
 from report_browser import chromium, fits, set_width, visit
-from report_concept_samples import sample_concepts
+from report_concept_samples import component_row, sample_concepts
 from report_samples import sample_contents
 from test_report import Page
 from test_report_concepts import concepts_only, ids_of, unpack
@@ -161,14 +162,21 @@ def test_agreement_repeats_and_unusable_answers_are_said(page: Page) -> None:
     assert "1 further place was not annotated" in page.text  # that of rank 7, of the tuned model alone
 
 
-def test_notes_are_by_model_layer_expert_and_rank(page: Page) -> None:
-    notes = unpack(json.loads(page.blocks["component-notes"]))
+def test_components_carry_the_descriptions_of_their_own_and_of_their_match(page: Page) -> None:
+    found = {layer: unpack(json.loads(page.blocks[f"concept-layer-{layer}"]))["0"] for layer in (0, 3)}
     shown = ODD.replace("\u202e", "⟨U+202E⟩")
-    assert notes["base"]["0"]["0"] == {"1": shown, "2": "words of poetry"}
-    assert notes["tuned"]["0"]["0"] == {"1": "foreign names", "2": "suffixes", "7": "words of poetry"}
-    assert notes["base"]["3"]["0"] == {"1": "programming code", "2": ""}  # asked, but it could not be described
-    assert notes["tuned"]["3"]["0"]["1"] == "programming loops"
-    assert component_notes(sample_annotations()["described"].clear()) == {"base": {}, "tuned": {}}
+    assert found[0]["description_base"] == [shown, "words of poetry"]
+    assert found[0]["description_tuned"] == ["foreign names", "words of poetry"]  # the match of rank 2 has rank 7
+    assert found[3]["description_base"] == ["programming code", ""]  # asked, but it could not be described
+    assert found[3]["description_tuned"] == ["programming loops", None]  # no match
+    assert json.loads(page.blocks["concept-strip"])["is_described"] is True
+
+
+def test_what_was_never_asked_about_has_no_description() -> None:
+    components = pl.DataFrame([component_row((0, 1, 2), 3, 1.0, [], [])])
+    described = sample_annotations()["described"].clear()
+    row = with_descriptions(components, described, ("rank", "match_rank")).to_dicts()[0]
+    assert row["description_base"] is None and row["description_tuned"] is None and row["rank"] == 2
 
 
 def test_what_the_page_says_depends_on_annotations(page: Page, tmp_path: Path) -> None:
@@ -176,7 +184,7 @@ def test_what_the_page_says_depends_on_annotations(page: Page, tmp_path: Path) -
     assert "they tell of the annotator's noise" in page.text and "A weak annotator" not in page.text
     bare = Page(write_report(tmp_path, concepts_only()).read_text("utf-8"))
     assert "Nobody described these lists" in bare.text and not set(PARTS) & set(ids_of(bare))
-    assert "component-notes" not in bare.blocks
+    assert "description_base" not in unpack(json.loads(bare.blocks["concept-layer-0"]))["0"]
 
 
 def test_a_weak_annotator_is_said_to_be_weak(tmp_path: Path) -> None:

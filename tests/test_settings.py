@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aftertune.study.subject import Subject, run_name
+from aftertune.models.subject import Subject, run_name
 from command_line import QUICK, CommandLine
 
 pytest_plugins = ("cli_fixtures",)

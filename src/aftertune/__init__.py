@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from aftertune.explainers.heads.settings import HeadPlan, HeadStudy
     from aftertune.labelling import export_labels, import_labels, label, open_labels
     from aftertune.models import Checkpoint, load
+    from aftertune.models.subject import Subject
     from aftertune.prompts import Message, Prompt, read_prompts
     from aftertune.study.saved import open_annotations, open_comparison, open_concepts, open_heads, write_report
     from aftertune.study.stages import Lineage
     from aftertune.study.study import compare, score
-    from aftertune.study.subject import Subject
     from aftertune.words import Vectors, Words, load_vectors, load_words
 
 __version__ = "0.1.0"
@@ -114,7 +114,7 @@ _HOMES = {
     "aftertune.explainers.attribution.maps": ("SalientMap",),
     "aftertune.study.saved": ("open_annotations", "open_comparison", "open_concepts", "open_heads", "write_report"),
     "aftertune.study.study": ("compare", "score"),
-    "aftertune.study.subject": ("Subject",),
+    "aftertune.models.subject": ("Subject",),
     "aftertune.words": ("Vectors", "Words", "load_vectors", "load_words"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -32,7 +32,7 @@ from aftertune.cli.options import (
 from aftertune.cli.settings_file import as_yaml, keeping_settings, settled
 from aftertune.cli.told import announce, tell
 from aftertune.errors import RunError
-from aftertune.study.subject import run_name
+from aftertune.models.subject import run_name
 
 
 @app.command(short_help="Compare checkpoints: responses, heads, layers.")

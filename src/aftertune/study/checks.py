@@ -14,13 +14,13 @@ from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.routes import must_suit_architecture
 from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
+from aftertune.models.subject import Subject
 from aftertune.models.weights import AttentionShape, shape_of
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.record import to_record
 from aftertune.runs.layer_parts import LayerPlan
 from aftertune.runs.run import RunFolder
-from aftertune.study.subject import Subject
 
 Tokens = Mapping[str, Sequence[int]]
 

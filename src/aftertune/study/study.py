@@ -17,13 +17,13 @@ from aftertune.errors import PromptError, RunError, WordError
 from aftertune.explainers.attribution.change import Comparison, compare_maps
 from aftertune.explainers.attribution.map_file import RawMap, read_maps
 from aftertune.explainers.attribution.released import locate
+from aftertune.models.subject import Subject
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import role_names
 from aftertune.runs.run import RunFolder
 from aftertune.study.saved import Asked, make_report, read_asked, remember_names
 from aftertune.study.stages import Lineage
-from aftertune.study.subject import Subject
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.measure import Plan

@@ -10,11 +10,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import polars as pl
-
 from aftertune.explainers.annotation.tables import word_rows
 from aftertune.report.formats import is_number
-from aftertune.runs.readable import visible
 
 Annotations = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -37,15 +34,6 @@ def annotations_view(annotations: Annotations) -> dict[str, Any]:
         "unparsed": unparsed_sentences(annotations["unparsed"]),
         "words": word_groups(annotations),
     }
-
-
-def component_notes(described: pl.DataFrame) -> dict[str, Any]:
-    """Descriptions by role, layer, expert and rank, as they are shown; "" of what could not be described."""
-    notes: dict[str, Any] = {"base": {}, "tuned": {}}
-    for row in described.iter_rows(named=True):
-        network = notes[row["role"]].setdefault(row["layer"], {}).setdefault(row["expert"], {})
-        network[row["rank"]] = visible(row["description"] or "")
-    return notes
 
 
 def repeats_phrase(n_base: int, n_tuned: int) -> str:

@@ -12,10 +12,10 @@ from aftertune.explainers.heads.layer import Lexicon
 from aftertune.explainers.heads.parts import HEADS
 from aftertune.models.families import is_written_out
 from aftertune.models.size import ModelSize, size_of
+from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.layer_parts import LayerParts, LayerPlan
 from aftertune.runs.run import RunFolder
-from aftertune.study.subject import Subject
 from aftertune.words import Words
 
 

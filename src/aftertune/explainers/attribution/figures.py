@@ -1,14 +1,11 @@
-"""The figures: one chart definition each, from which the page, the SVG and the PNG are made.
+"""The charts about prompts.
 
 1. `quarters_chart`: figure 6, where in a sentence the densities lie, per data set and model.
 2. `scores_chart`: each prompt's score under the base (across) and the tuned model (up).
 3. `map_chart`, `pair_chart`: figure 1, the levels of one prompt's map, and of both models' maps one above the other.
-
-Each is a Vega-Lite specification with its data in it, ready for `render`. Models differ in colour, dash and mark, so
-that no figure is read by colour alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -16,21 +13,18 @@ import numpy as np
 
 from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.explainers.attribution.sparsify import N_LEVELS
-from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, one_each, ramp
+from aftertune.report.chart_style import Spec, model_scale, shorten, styled
+from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, ramp
 from aftertune.report.prompts import prompt_texts, response_texts
 
-Row = Mapping[str, Any]
-Spec = dict[str, Any]
 QUARTER_NAMES = ["first", "second", "third", "last"]
 EVEN_SHARE = 0.25
-FONT = "Arial, Helvetica, sans-serif"
 CELL = 9
 LONGEST_LABELLED = 120
-LONGEST_LABEL = 24
 NAME_DIGITS = 4
 
 
-def quarters_chart(rows: Sequence[Row], models: Sequence[str]) -> Spec:
+def quarters_chart(rows: Sequence[Any], models: Sequence[str]) -> Spec:
     """Figure 6: share of the prompt's density in each quarter of a sentence; the dotted line is an even share."""
     values = [
         {"dataset": row["dataset"], "model": row["model"], "quarter": name, "share": share}
@@ -52,7 +46,7 @@ def quarters_chart(rows: Sequence[Row], models: Sequence[str]) -> Spec:
     return styled(panels.facet(facet=alt.Facet("dataset:N", title=None), columns=columns), {"quarters": values})
 
 
-def scores_chart(rows: Sequence[Row], base: str, tuned: str) -> Spec:
+def scores_chart(rows: Sequence[Any], base: str, tuned: str) -> Spec:
     """Score of each prompt under both models; above the line the tuned model used the instruction more densely."""
     known = [row for row in rows if row["score_base"] is not None and row["score_tuned"] is not None]
     values = [{key: row[key] for key in ("id", "dataset", "score_base", "score_tuned")} for row in known]
@@ -84,16 +78,6 @@ def pair_chart(base: SalientMap, tuned: SalientMap) -> Spec:
     """Figure 1 for both models, base above tuned, on the same scale of levels."""
     layers = alt.vconcat(_map_layer(base, "base"), _map_layer(tuned, "tuned"), spacing=24)
     return styled(layers, {"base": _cells(base), "tuned": _cells(tuned)})
-
-
-def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
-    """The text, cut with an ellipsis where it is longer than ``longest``."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def model_scale(models: Sequence[str], looks: Sequence[Any]) -> alt.Scale:
-    """A look for each model: its colour, dash or mark."""
-    return alt.Scale(domain=list(models), range=one_each(looks, len(models)))
 
 
 def _cells(salient: SalientMap) -> list[dict[str, Any]]:
@@ -136,21 +120,3 @@ def _token_axis(channel: Any, title: str, names: Sequence[str]) -> Any:
     if channel is alt.X:
         options |= {"labelAngle": -90 if labelled else 0, "orient": "top"}
     return channel(f"{title}:N", title=f"{title} tokens", scale=alt.Scale(domain=list(names)), axis=alt.Axis(**options))
-
-
-def styled(chart: Any, datasets: Mapping[str, list[dict[str, Any]]]) -> Spec:
-    """The look of all figures: nothing but data in full colour, text that a page's own colours can replace."""
-    styled = (
-        chart.configure(font=FONT, background="transparent", aria=False)
-        .configure_view(stroke=None)
-        .configure_axis(
-            grid=False, domainColor=GREY, tickColor=GREY, labelFontSize=11, titleFontSize=11, titleFontWeight="normal"
-        )
-        .configure_header(labelFontSize=12, labelFontWeight="bold")
-        .configure_legend(labelFontSize=11, titleFontSize=11, orient="top")
-        .configure_title(fontSize=12, anchor="start")
-    )
-    spec: Spec = styled.to_dict()
-    # Data are put in afterwards: a map has thousands of cells, and checking each against the schema takes seconds.
-    spec["datasets"] = {**spec.get("datasets", {}), **datasets}
-    return spec
