@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHARED, SHARED_FOLDER = "aftertune/", Path(__file__).parent / "templates"
-IMPORT = re.compile(r'^import \{([^{}]+)\} from "([^"\n]+)";[^\S\n]*(?://.*)?\n?', re.MULTILINE)
+IMPORT = re.compile(r"^import \{([^{}]+)\} from (?:\"([^\"\n]+)\"|'([^'\n]+)');?[^\S\n]*(?://.*)?$\n?", re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:(?:async )?function\*? |class |const )(?P<name>[\w$]+)\b)", re.MULTILINE)
 DIRECTIVE = re.compile(r"^(?:import|export)\b(?![(.]).*", re.MULTILINE)
 NAME = re.compile(r"([\w$]+)(?: as ([\w$]+))?")
@@ -74,7 +74,7 @@ def _read(path: Path, importers: Sequence[Path]) -> Module:
     except OSError as error:
         by = f", which {importers[-1]} imports," if importers else ""
         raise ValueError(f"The module {path}{by} can't be read: {error.strerror}.") from None
-    imports = tuple((_place(source, path), _names(names, path)) for names, source in IMPORT.findall(code))
+    imports = tuple((_place(one[2] or one[3], path), _names(one[1], path)) for one in IMPORT.finditer(code))
     exports = tuple(found["name"] for found in EXPORT.finditer(code))
     code = EXPORT.sub("", IMPORT.sub("", code))
     if left := DIRECTIVE.search(code):
