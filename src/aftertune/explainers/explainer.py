@@ -40,7 +40,7 @@ C = TypeVar("C")
 class Inputs:
     """What all explainers of a study are given: the prompts, how they are put, and how checkpoints are read.
 
-    ``lengths`` (n_prompts,) are the prompts' numbers of tokens, empty before they were tokenized.
+    ``lengths`` (n_prompts,) are the prompts' numbers of tokens; it is filled when the prompts have been tokenized.
     """
 
     prompts: Sequence[Prompt] = ()
@@ -48,7 +48,7 @@ class Inputs:
     max_new_tokens: int = 300
     device: str = "auto"
     dtype: str = "float32"
-    lengths: Sequence[int] = field(default=())
+    lengths: list[int] = field(default_factory=list)
 
 
 class Work(ABC):
@@ -133,6 +133,9 @@ class Explainer(ABC, Generic[S, C]):
     @abstractmethod
     def section(self, change: C) -> Section:
         """The part of a report on a change: tables, figures, a page."""
+
+    def write(self, changes: Sequence[C], run: RunFolder) -> None:
+        """Write what belongs beside the report, once for all pairs of a run: by default nothing."""
 
     def measures(self, change: C) -> Sequence[Measure]:
         """The few numbers that say how much changed, for a table of many pairs."""

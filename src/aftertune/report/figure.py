@@ -1,6 +1,5 @@
 """A figure: one chart definition, from which the page, a notebook, SVG and PNG are drawn."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +8,7 @@ from markupsafe import Markup
 
 from aftertune.report.render import to_svg
 
-Chart = Mapping[str, Any]
+Chart = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,8 +29,21 @@ LATEX_SIGNS = {
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")
 
 Kind = Literal[
-    *("text", "count", "flag", "number", "change", "spread", "interval", "p", "degrees_spread", "degrees_interval"),
-    *("share_spread", "percent", "percent_change", "percent_spread", "percent_interval"),
+    "text",
+    "count",
+    "flag",
+    "number",
+    "change",
+    "spread",
+    "interval",
+    "p",
+    "degrees_spread",
+    "degrees_interval",
+    "share_spread",
+    "percent",
+    "percent_change",
+    "percent_spread",
+    "percent_interval",
 ]
 Format = Callable[[Any], str]
 
@@ -39,11 +52,16 @@ class Spread(Protocol):
     """Number, mean and standard deviation, as `aftertune.statistics.spread.Spread` has them."""
 
     @property
-    def n(self) -> int | None: ...
+    def n(self) -> int | None:
+        """How many."""
+
     @property
-    def mean(self) -> float | None: ...
+    def mean(self) -> float | None:
+        """Their mean."""
+
     @property
-    def std(self) -> float | None: ...
+    def std(self) -> float | None:
+        """Their standard deviation."""
 
 
 def is_number(value: Any) -> bool:

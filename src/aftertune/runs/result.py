@@ -46,7 +46,5 @@ class Result(ABC):
         beside = f"{type(self).__module__.rpartition('.')[0]}.show"
         show: Any = import_module(beside) if find_spec(beside) is not None else None
         if hasattr(show, "to_html"):
-            shown: str = show.to_html(self)
-            return shown
-        shown = import_module(DISPLAY).frame_to_html(type(self).__name__, repr(self), self.to_polars())
-        return shown
+            return str(show.to_html(self))
+        return str(import_module(DISPLAY).frame_to_html(type(self).__name__, repr(self), self.to_polars()))

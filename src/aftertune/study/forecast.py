@@ -9,28 +9,31 @@
 import time
 from collections.abc import Callable, Mapping
 
+from aftertune.runs.stage import Stage
+
 MOST_OFF = 5.0
+NONE = Stage()
 
 
 class Forecast:
     """Is told of each step, and tells the share that is done and the seconds that are left.
 
-    ``seconds`` are the expected seconds of each stage ("base: heads") in the order in which they come, ``already`` the
-    shares of stages that were done before.
+    ``seconds`` are the expected seconds of each stage in the order in which they come, ``already`` the shares of stages
+    that were done before.
     """
 
     def __init__(
         self,
-        seconds: Mapping[str, float],
-        already: Mapping[str, float] | None = None,
+        seconds: Mapping[Stage, float],
+        already: Mapping[Stage, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._expected, self._already, self._clock = dict(seconds), dict(already or {}), clock
-        self._took: dict[str, float] = {}
-        self._now, self._share, self._since = "", 0.0, clock()
+        self._took: dict[Stage, float] = {}
+        self._now, self._share, self._since = NONE, 0.0, clock()
         self._begun = self._at_step = clock()
 
-    def tell(self, what: str, done: float, total: float) -> None:
+    def tell(self, what: Stage, done: float, total: float) -> None:
         """Say that ``done`` of ``total`` units of the stage ``what`` are done."""
         if what != self._now:
             self._end()
@@ -63,7 +66,7 @@ class Forecast:
     def _end(self) -> None:
         if self._now in self._expected:
             self._took[self._now] = self._clock() - self._since
-        self._now, self._share = "", 0.0
+        self._now, self._share = NONE, 0.0
 
     def _left_of_now(self) -> float:
         if self._now not in self._expected:
@@ -74,20 +77,16 @@ class Forecast:
         whole = (1 - share) * expected + at_step  # (1 - share) of the expectation, share of what was measured
         return max((1 - share) * whole - (self._clock() - self._at_step), 0.0)
 
-    def _seen(self) -> dict[str, float]:
+    def _seen(self) -> dict[Stage, float]:
         """The time that every stage took, or would take if it went on as the present one."""
         if self._now not in self._expected or not self._share:
             return self._took
         return self._took | {self._now: (self._at_step - self._since) / self._share}
 
-    def _factor(self, name: str, seen: Mapping[str, float]) -> float:
+    def _factor(self, name: Stage, seen: Mapping[Stage, float]) -> float:
         """How many times the expected time stages like ``name`` take, by those that were ``seen``."""
-        alike = [one for one in seen if _kind(one) == _kind(name)]
+        alike = [one for one in seen if one.step == name.step]
         others = [] if alike else [one for one in self._expected if one not in seen]
         took = sum(seen[one] for one in alike or seen) + sum(self._expected[one] for one in others)
         expected = sum(self._expected[one] for one in [*(alike or seen), *others])
         return min(max(took / expected, 1 / MOST_OFF), MOST_OFF) if expected else 1.0
-
-
-def _kind(name: str) -> str:
-    return name.rsplit(": ", 1)[-1]

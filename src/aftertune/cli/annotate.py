@@ -1,4 +1,4 @@
-"""Commands by which chat models and people say what they see in a run: annotated concepts, labelled responses."""
+"""The command by which chat models, word vectors or people describe the components of a run."""
 
 import json
 import sys
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import aftertune
-from aftertune.cli.app import app
+from aftertune.cli.app import command_app
 from aftertune.cli.options import Json
 from aftertune.errors import AnnotationError
 
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
 
     from aftertune.explainers.annotation.estimate import Estimate
 
+app = command_app()
 
-@app.command(short_help="Have the concepts of a run described.")
+
+@app.command()
 def annotate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of aftertune concepts, or of a comparison.")],
     server: Annotated[
@@ -53,7 +54,6 @@ def annotate(
     from aftertune.cli.progress import shown_progress
     from aftertune.explainers.annotation.annotate import annotate as ask
     from aftertune.explainers.annotation.people import export_concepts, import_annotations
-    from aftertune.explainers.annotation.settings import AnnotationPlan
 
     if sum(given is not None for given in (server, export, import_)) != 1 or (import_ is None) != (rater is None):
         raise AnnotationError("Give one of --server, --export FILE, or --import FILE with --rater NAME.")
@@ -71,37 +71,6 @@ def annotate(
             run, str(server), model, plan, confirm=partial(_confirm, yes=yes), progress=lambda *step: bars()(*step)
         )
     _show_annotations(found, run, as_json)
-
-
-@app.command(short_help="Mark instructions and rate responses by hand.")
-def label(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a comparison.")],
-    rater: Annotated[
-        str | None, typer.Option(help="Who labels, so that several can; with --export only this rater's labels.")
-    ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the page; by default a free one.")] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the page's address.")] = False,
-    import_: Annotated[
-        str | None, typer.Option("--import", help="Take the spans and ratings of a prompt file as --rater's labels.")
-    ] = None,
-    export: Annotated[str | None, typer.Option(help="Write the labels as a prompt file.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Open a page on this machine to mark the instructions of RUN and to rate its responses 1 to 4.
-
-    Every action is on disk at once; end with Ctrl-C, and go on with the same command.
-    """
-    if import_ is not None and (export is not None or rater is None):
-        raise AnnotationError("--import needs --rater NAME, and no --export. Say whose labels they are.")
-    if import_ is not None and rater is not None:
-        done = {"actions": aftertune.import_labels(run, import_, rater)}
-    elif export is not None:
-        done = {"prompts": aftertune.export_labels(run, export, rater)}
-    else:
-        tell = partial(typer.echo, err=True)
-        labels = aftertune.label(run, rater or "rater", port or 0, not no_browser, lambda page: tell(f"Open {page}"))
-        done = {"responses": len(labels.ratings), "prompts": len(labels.spans)}
-    _show_labels(done, run, export, as_json)
 
 
 def _confirm(expected: "Estimate", yes: bool) -> bool:
@@ -128,16 +97,4 @@ def _show_annotations(found: "pl.DataFrame", run: str, as_json: bool) -> None:
             typer.echo(f"{role}: no repeat differs from another; the annotator does not sample, so they tell nothing.")
     typer.echo(f"Written: {run.rstrip('/')}/annotations/{about['annotator']['name']}/annotations.parquet")
     if "base" in set(found["role"]):
-        typer.echo(f"In the report: aftertune report {run}")
-
-
-def _show_labels(done: dict[str, int], run: str, export: str | None, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(done))
-    elif export is not None:
-        typer.echo(f"Written: {export}, {done['prompts']} prompts with labels")
-    elif "actions" in done:
-        typer.echo(f"Taken over: {done['actions']} labels\nIn the report: aftertune report {run}")
-    else:
-        typer.echo(f"{done['responses']} responses rated, {done['prompts']} prompts marked, all on disk")
         typer.echo(f"In the report: aftertune report {run}")
