@@ -1,5 +1,7 @@
 /* The tokens of one side as text: what is marked, and what a sign stands for. */
 
+import { element } from "aftertune/basics.js";
+
 /* A token's text as nodes: signs for new lines and tabs stand beside them, in a colour of their own. */
 function fillToken(span, text) {
   if (!text.trim()) span.classList.add("blank");
@@ -32,7 +34,7 @@ function fill(box, pieces) {
   box.dir = "auto";
 }
 
-function promptBox(side, ids) {
+export function promptBox(side, ids) {
   const { box, spans } = tokenBox("prompt", side.prompt, `Prompt tokens, ${side.model}`, `${ids}p`);
   const top = side.density.reduce((most, value) => Math.max(most, value), 0) || 1;
   spans.forEach((span, n) => {
@@ -44,13 +46,13 @@ function promptBox(side, ids) {
   return { box, spans };
 }
 
-function responseBox(side, ids) {
+export function responseBox(side, ids) {
   const made = tokenBox("response", side.response, `Response tokens, ${side.model}`, `${ids}r`);
   fill(made.box, made.spans);
   return made;
 }
 
-function sideHead(side) {
+export function sideHead(side) {
   const head = element("div", "side-head");
   head.append(element("span", `model ${side.role}`, side.model));
   const facts = [`score ${side.score}`, `${side.prompt.length} prompt tokens`, `${side.response.length} response tokens`];

@@ -1,17 +1,16 @@
 /* The strip of networks: layers across, their experts down, where there are any. */
+import { parsed } from "aftertune/basics.js";
+import { registerFigure } from "aftertune/downloads.js";
+import { CellGrid, degrees, gridPage, percent, rowsOf } from "aftertune/grid.js";
+import { registerPage } from "aftertune/pages.js";
+import { ConceptDetail } from "./concept_detail.js";
+import { ConceptSearch } from "./concept_search.js";
 
-const conceptData = parsed("concept-strip");
-let conceptGrid = null, conceptSearch = null;
-const conceptExperts = conceptData.experts.length > 1;
-const degrees = (value) => `${value.toFixed(2)}°`, percent = (value) => `${(100 * value).toFixed(1)}%`;
-/* Parts a description into its words, which come at odd places, and what stands between them. */
-const LETTERS = /([\p{L}\p{M}\p{N}]+)/u;
 const changed = (kept) => (kept === null ? null : 1 - kept);
 
-function networkName({ layer, expert }) { return `Layer ${layer}${conceptExperts ? `, expert ${expert}` : ""}`; }
-
 /* What a network's numbers say, in lines: for the tooltip, and joined for who cannot see the colour. */
-function networkLines(network) {
+function networkLines(network, hasExperts) {
+  const name = `Layer ${network.layer}${hasExperts ? `, expert ${network.expert}` : ""}`;
   const say = (key, write, text) => (network[key] === null ? [] : [text(write(network[key]))]);
   const lines = [
     ...say("mean_principal_angle", degrees, (angle) => `angle of the spaces ${angle}`),
@@ -21,17 +20,18 @@ function networkLines(network) {
     ...say("kept_in_order", percent, (share) => `${share} of components keep their rank`),
     ...say("variance_kept", percent, (share) => `${share} of variance kept`),
   ];
-  return [networkName(network), ...(lines.length ? lines : ["no component in either model"])];
+  return [name, ...(lines.length ? lines : ["no component in either model"])];
 }
 
 function drawConcepts() {
-  conceptGrid = new CellGrid("concept", {
-    cells: rowsOf(conceptData).map((network) => ({ ...network, words_changed: changed(network.words_kept), order_changed: changed(network.kept_in_order) })),
-    rows: conceptData.experts,
-    columns: conceptData.layers,
+  const data = parsed("concept-strip"), { experts, layers, models } = data, hasExperts = experts.length > 1;
+  const grid = new CellGrid("concept", {
+    cells: rowsOf(data).map((network) => ({ ...network, words_changed: changed(network.words_kept), order_changed: changed(network.kept_in_order) })),
+    rows: experts,
+    columns: layers,
     place: (network) => [network.expert, network.layer],
-    lines: networkLines,
-    rowName: (expert) => (conceptExperts ? `expert ${expert}` : ""),
+    lines: (network) => networkLines(network, hasExperts),
+    rowName: (expert) => (hasExperts ? `expert ${expert}` : ""),
     noun: "network",
     corner: "layer",
     label: "Feed-forward networks by layer",
@@ -43,10 +43,12 @@ function drawConcepts() {
       order_changed: { name: "share of components with another rank", write: percent },
     },
   });
-  conceptGrid.table.classList.toggle("strip", !conceptExperts);
-  new ConceptDetail(conceptGrid, conceptData.models);
-  conceptSearch = new ConceptSearch(conceptGrid, conceptData.layers);
+  grid.table.classList.toggle("strip", !hasExperts);
+  grid.detail = new ConceptDetail(grid, models);
+  new ConceptSearch(grid, layers).listen();
+  return grid;
 }
 
-drawings.networks = () => conceptGrid.toSvg();
-parts.concepts = gridPart("concept", drawConcepts, () => conceptGrid);
+const page = gridPage("concept", drawConcepts);
+registerPage("concepts", page);
+registerFigure("networks", page.toSvg);

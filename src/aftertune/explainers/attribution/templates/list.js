@@ -1,5 +1,11 @@
 /* The list of prompts: sort, open, and what a reload finds again. */
 
+import { control, element, hideTip, unpacked } from "aftertune/basics.js";
+import { registerPage } from "aftertune/pages.js";
+import { clearFilters, filter, onFilters } from "./filters.js";
+import { redraw } from "./map.js";
+import { drawPrompt } from "./prompt.js";
+
 const body = control("list"), items = [...body.querySelectorAll("tr.item")];
 /* By the number of each opened prompt its two sides. */
 const openedSides = new Map();
@@ -14,7 +20,7 @@ function sortList(wants) {
   order = wants;
   const { key, down } = order;
   const value = (item) => (key === "dataset" ? item.dataset.dataset : item.dataset[key] === "" ? -Infinity : Number(item.dataset[key]));
-  const sorted = [...items].sort((a, b) => {
+  const sorted = items.toSorted((a, b) => {
     const [x, y] = [value(a), value(b)], ahead = x < y ? -1 : x > y ? 1 : 0;
     return (down ? -ahead : ahead) || Number(a.dataset.number) - Number(b.dataset.number);
   });
@@ -50,8 +56,10 @@ function closeItem(item) {
 
 function toggle(item) { return detailOf(item) ? closeItem(item) : openItem(item); }
 
+function refilter() { filter(items, detailOf); }
+
 async function reveal(item) {
-  if (item.hidden) { filters.reset(); filter(); }
+  if (item.hidden) { clearFilters(); refilter(); }
   if (!detailOf(item)) await openItem(item);
   item.scrollIntoView({ block: "start" });
   item.querySelector(".open").focus({ preventScroll: true });
@@ -69,17 +77,20 @@ body.addEventListener("click", (event) => {
   if (item) toggle(item);
 });
 control("most").addEventListener("click", openMostChanged);
+onFilters(refilter);
 
-parts.attribution = {
+registerPage("attribution", {
   opens: /^prompt-\d+$/,
   open: (address) => (control(address) ? reveal(control(address)) : undefined),
-  draw: filter,
+  draw: refilter,
+  // A map measures the page, which has no size while another page is shown.
+  shown: redraw,
   kept: () => ({ order, opened: [...openedSides].map(([number, sides]) => [number, sides.map((side) => side?.pinned ?? null)]) }),
   async again(kept) {
     sortList(kept.order);
     for (const [number, pins] of kept.opened) await openAgain(control(`prompt-${number}`), pins);
   },
-};
+});
 
 async function openAgain(item, pins) {
   await openItem(item);

@@ -1,7 +1,10 @@
+/* Figure 1: prompt tokens down, response tokens across. */
+import { cut, element, hideTip, levelColours, shortText, showTip } from "aftertune/basics.js";
+import { mapButtons } from "./map_files.js";
+
 const LONGEST_CANVAS = 32000;
 
-/* Figure 1: prompt tokens down, response tokens across. */
-class SalientGrid {
+export class SalientGrid {
   constructor(owner) {
     this.owner = owner;
     this.large = false;
@@ -115,8 +118,11 @@ function sized(canvas, width, height) {
   return paint;
 }
 
-const grids = new Set();
-const redraw = () => grids.forEach((grid) => (grid.frame.isConnected ? grid.draw() : grids.delete(grid)));
+/* Maps that are drawn again when the page's width or colours change, as long as they stand in it. */
+const maps = new Set();
+export function keepDrawn(map) { maps.add(map); }
+export function redraw() { maps.forEach((map) => (map.frame.isConnected ? map.draw() : maps.delete(map))); }
+
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 let waiting = 0;
 window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(redraw, 120); });

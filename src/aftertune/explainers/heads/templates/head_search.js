@@ -1,6 +1,8 @@
 /* Which heads have a word in their lists, and in how many pairs? */
 
-class HeadSearch extends WordSearch {
+import { WordSearch } from "aftertune/word_search.js";
+
+export class HeadSearch extends WordSearch {
   columns = ["head", "pairs in base", "pairs in tuned", "difference"];
   plural = "heads";
 
@@ -20,7 +22,7 @@ class HeadSearch extends WordSearch {
         if (counts.base || counts.tuned) found.push(counts);
       }
     });
-    return found.sort((a, b) => b.base + b.tuned - a.base - a.tuned);
+    return found.toSorted((a, b) => b.base + b.tuned - a.base - a.tuned);
   }
 
   sum(found) {
@@ -28,7 +30,7 @@ class HeadSearch extends WordSearch {
     return `in ${found.length} of ${this.grid.cells.length} heads, ${sum("base")} pairs in base and ${sum("tuned")} in tuned.`;
   }
 
-  nameOf(counts) { return headLines(this.grid.byKey.get(counts.key))[0]; }
+  nameOf(counts) { return this.grid.lines(this.grid.byKey.get(counts.key))[0]; }
 
   values({ base, tuned }) {
     const change = tuned - base;

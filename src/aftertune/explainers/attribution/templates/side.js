@@ -1,5 +1,10 @@
+/* One model's side of an opened prompt: its tokens, its map, and what the pointer and the keyboard light up there. */
+import { element, hideTip, quoted, shortText, showTip } from "aftertune/basics.js";
+import { SalientGrid } from "./map.js";
+import { promptBox, responseBox, sideHead } from "./tokens.js";
+
 /* The state of one side: what is lit now, and what stays lit because it was clicked. */
-class Side {
+export class Side {
   constructor(root, side, levels, importance, ids) {
     Object.assign(this, { side, levels, importance, pinned: null, lit: null });
     this.width = side.response.length;
@@ -45,7 +50,7 @@ class Side {
   strongest(kind, index) {
     const texts = this.side[kind === "response" ? "prompt" : "response"];
     const found = this.levelsFor(kind, index).map((level, k) => [level, texts[k]]).filter((pair) => pair[0]);
-    return found.sort((a, b) => b[0] - a[0]);
+    return found.toSorted((a, b) => b[0] - a[0]);
   }
 
   say(kind, index) {

@@ -1,15 +1,24 @@
 /* Which components have a word in their list or description, in the base model or in their best match? */
 
-class ConceptSearch extends WordSearch {
+import { WordSearch } from "aftertune/word_search.js";
+import { componentNotes, descriptionOf, splitWords } from "./component_notes.js";
+
+export class ConceptSearch extends WordSearch {
   columns = ["component", "in base", "in tuned"];
   plural = "components";
 
+  async load() {
+    const [found, notes] = await Promise.all([super.load(), componentNotes()]);
+    this.notes = notes;
+    return found;
+  }
+
   show(word, words, fits, layers) {
-    this.isSaid = (text) => Boolean(text) && text.toLowerCase().split(LETTERS).some((part, i) => i % 2 && fits(part));
+    this.isSaid = (text) => Boolean(text) && splitWords(text.toLowerCase()).some((part, i) => i % 2 && fits(part));
     super.show(word, words, fits, layers);
   }
 
-  nothing(word) { return conceptData.is_described ? super.nothing(word).replace("No list has", "No list and no description has") : super.nothing(word); }
+  nothing(word) { return this.notes ? super.nothing(word).replace("No list has", "No list and no description has") : super.nothing(word); }
 
   summary(names, found) {
     return names.length ? super.summary(names, found) : [`Only in descriptions: ${this.sum(found)}`];
@@ -20,23 +29,24 @@ class ConceptSearch extends WordSearch {
     const found = [], held = (ids) => (ids || []).filter((id) => wanted[id]);
     layers.forEach((networks, at) => {
       for (const [expert, columns] of Object.entries(networks)) {
-        const key = `${expert}-${this.layers[at]}`;
+        const layer = this.layers[at], key = `${expert}-${layer}`;
+        const said = (role, rank) => descriptionOf(this.notes, role, { layer, expert }, rank);
         columns.rank.forEach((rank, i) => {
           const base = held(columns.words_base[i]), tuned = held(columns.words_tuned[i]);
           for (const id of [...base, ...tuned]) seen.add(id);
-          const where = { base: this.where(base, columns.description_base?.[i]), tuned: this.where(tuned, columns.description_tuned?.[i]) };
+          const where = { base: this.where(base, said("base", rank)), tuned: this.where(tuned, said("tuned", columns.match_rank[i])) };
           if (where.base || where.tuned) found.push({ key, rank, ...where });
         });
-        found.push(...this.countNew(key, columns.new, held, seen));
+        found.push(...this.countNew(key, columns.new, held, seen, said));
       }
     });
     return found;
   }
 
   /* The same of tuned components that are the best match of none; the base ones beside them were counted. */
-  countNew(key, columns, held, seen) {
+  countNew(key, columns, held, seen, said) {
     return (columns?.rank || []).flatMap((rank, i) => {
-      const words = held(columns.words_tuned[i]), tuned = this.where(words, columns.description_tuned?.[i]);
+      const words = held(columns.words_tuned[i]), tuned = this.where(words, said("tuned", rank));
       for (const id of words) seen.add(id);
       return tuned ? [{ key, rank: `new${rank}`, base: "", tuned }] : [];
     });
@@ -56,7 +66,7 @@ class ConceptSearch extends WordSearch {
 
   nameOf({ key, rank }) {
     const [, isNew, number] = /^(new)?(\d+)$/.exec(rank);
-    return `${networkName(this.grid.byKey.get(key))}, ${isNew ? "tuned " : ""}component ${number}`;
+    return `${this.grid.lines(this.grid.byKey.get(key))[0]}, ${isNew ? "tuned " : ""}component ${number}`;
   }
 
   values({ base, tuned }) { return [base, tuned].map((where) => where || "–"); }

@@ -1,5 +1,9 @@
 /* A salient map as files: a picture on white in the colours of a light page, and every level as a table. */
 
+import { cut, printColours, shortText } from "aftertune/basics.js";
+import { downloadButtons, savePicture, saveText, xml } from "aftertune/downloads.js";
+import { toCsv } from "aftertune/table_text.js";
+
 const MAP_CELL = 9, MOST_LABELLED = 120, LONGEST_LABEL = 20;
 
 /* What stands beside each token: its text, or every tenth place where there are too many. */
@@ -40,7 +44,7 @@ function mapTable({ side, levels, importance, width }) {
   return { columns: importance ? [...columns, "importance"] : columns, rows };
 }
 
-function mapButtons(owner) {
+export function mapButtons(owner) {
   const name = `salient-map-${owner.side.id.replace(/[^A-Za-z0-9._-]+/g, "_").slice(0, 60)}-${owner.side.role}`;
   return downloadButtons("Download this map", { svg: "SVG", png: "PNG", csv: "CSV" }, (suffix) => {
     if (suffix === "csv") saveText(toCsv(mapTable(owner)), name, suffix);

@@ -1,8 +1,12 @@
 /* One prompt, both models side by side: text, response and salient map of each. */
 
+import { element, inflate } from "aftertune/basics.js";
+import { keepDrawn } from "./map.js";
+import { Side } from "./side.js";
+
 /* Resolves to the sides that are drawn, null for one that is missing. Maps are drawn last, for they measure the page,
    which costs most where a text is long. */
-async function drawPrompt(stage, data) {
+export async function drawPrompt(stage, data) {
   const sides = [];
   for (const [number, side] of data.sides.entries()) sides.push(await drawSide(stage, { ...side, id: data.id }, number));
   for (const side of sides) side?.map.draw();
@@ -21,6 +25,6 @@ async function drawSide(stage, side, number) {
   const levels = Uint8Array.from(side.levels, (sign) => parseInt(sign, 16));
   const importance = side.importance ? new Float32Array((await inflate(side.importance)).buffer) : null;
   const made = new Side(root, side, levels, importance, `${stage.id}-${number}`);
-  grids.add(made.map);
+  keepDrawn(made.map);
   return made;
 }

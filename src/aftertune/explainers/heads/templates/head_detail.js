@@ -1,6 +1,11 @@
 /* One opened head: the lists of both models side by side, and the neuron pairs that changed most. */
 
-class HeadDetail extends OpenedCell {
+import { columnHead, element, unpacked } from "aftertune/basics.js";
+import { fraction } from "aftertune/grid.js";
+import { CHANGES, OpenedCell, ROLES, wordElement } from "aftertune/opened.js";
+import { headed, tableButtons } from "aftertune/table_text.js";
+
+export class HeadDetail extends OpenedCell {
   async parts(head) {
     const [words, layer] = await Promise.all([unpacked("head-words"), unpacked(`head-layer-${head.layer}`)]);
     const name = `head-${head.layer}-${head.head}`, pairs = this.pairs(layer.pairs[head.head], words);
@@ -34,7 +39,7 @@ class HeadDetail extends OpenedCell {
 
   list(role, other, pairs) {
     const side = element("section", `head-list ${role}`), table = element("table");
-    const own = pairs.filter((pair) => pair[role].rank).sort((a, b) => a[role].rank - b[role].rank);
+    const own = pairs.filter((pair) => pair[role].rank).toSorted((a, b) => a[role].rank - b[role].rank);
     side.append(element("span", `model ${role}`, this.models[role]));
     side.setAttribute("aria-label", `${this.models[role]} (${role})`);
     if (!own.length) { side.append(element("p", "none", "This model has no pair here.")); return side; }

@@ -1,21 +1,29 @@
 /* One opened network: its base components, each beside its best match among the tuned ones; then the tuned components
    that are the best match of none, each beside the base component that is nearest. */
 
+import { columnHead, element, unpacked } from "aftertune/basics.js";
+import { degrees, percent } from "aftertune/grid.js";
+import { CHANGES, OpenedCell, ROLES, wordElement } from "aftertune/opened.js";
+import { tableButtons } from "aftertune/table_text.js";
+import { componentNotes, descriptionOf, splitWords } from "./component_notes.js";
+
 const SHOWN_AT_ONCE = 50;
 const SORTS = { rank: { name: "Rank", down: false }, angle: { name: "Angle", down: true } };
 
-class ConceptDetail extends OpenedCell {
-  async parts({ layer, expert }) {
-    const [words, networks] = await Promise.all([unpacked("concept-words"), unpacked(`concept-layer-${layer}`)]);
-    const columns = networks[expert] || {}, fresh = this.readComponents(columns.new, words, "new");
+export class ConceptDetail extends OpenedCell {
+  async parts(network) {
+    const { layer, expert } = network, blocks = ["concept-words", `concept-layer-${layer}`].map(unpacked);
+    const [words, networks, notes] = await Promise.all([...blocks, componentNotes()]), columns = networks[expert] || {};
+    const fresh = this.readComponents(columns.new, words, "new");
     Object.assign(this, { components: this.readComponents(columns, words), lost: new Set(columns.lost || []) });
+    for (const component of [...this.components, ...fresh]) this.describe(component, network, notes);
     Object.assign(this, { shown: SHOWN_AT_ONCE, order: { key: "rank", down: false }, onlyBeyond: false });
     if (!this.components.length) return [element("p", "none", "No component of this network was read.")];
     Object.assign(this, { body: element("tbody"), more: element("p", "more") });
     const table = element("table", "components");
     table.append(this.heading((key) => this.sorter(key)), this.body);
     this.drawRows();
-    const buttons = tableButtons(`components-${layer}-${expert}`, () => componentTable(networkName({ layer, expert }), [...this.components, ...fresh]));
+    const buttons = tableButtons(`components-${layer}-${expert}`, () => componentTable(this.grid.lines(network)[0], [...this.components, ...fresh]));
     return [...this.beyond(), buttons, table, this.more, ...this.newOnes(fresh)];
   }
 
@@ -49,13 +57,18 @@ class ConceptDetail extends OpenedCell {
       shares: [columns.variance_share_base[i], columns.variance_share_tuned[i]],
       base: named(columns.words_base[i]), tuned: named(columns.words_tuned[i]),
       chance: { base: chance("base", i), tuned: chance("tuned", i) },
-      descriptions: { base: columns.description_base?.[i] ?? null, tuned: columns.description_tuned?.[i] ?? null },
     }));
+  }
+
+  /* What was written of a component and of the one beside it: `rank` is the base model's, but for a new one. */
+  describe(component, network, notes) {
+    const { rank, match, kind } = component, ranks = kind === "new" ? [match, rank] : [rank, match];
+    component.descriptions = Object.fromEntries(ROLES.map((role, i) => [role, descriptionOf(notes, role, network, ranks[i])]));
   }
 
   heading(cell) {
     const head = element("thead"), row = element("tr");
-    const model = (role) => { const cell = element("th"); cell.append(element("span", `model ${role}`, this.models[role])); return cell; };
+    const model = (role) => { const made = element("th"); made.append(element("span", `model ${role}`, this.models[role])); return made; };
     row.append(cell("rank"), element("th", "", "Variance"), model("base"), model("tuned"), cell("angle"));
     for (const one of row.cells) one.scope = "col";
     head.append(row);
@@ -81,7 +94,7 @@ class ConceptDetail extends OpenedCell {
     const { key, down } = this.order, sign = down ? -1 : 1;
     const last = ({ [key]: value }) => value === null;
     const some = this.components.filter(({ chance: { base, tuned } }) => !this.onlyBeyond || base.beyond || tuned.beyond);
-    return some.sort((a, b) => last(a) - last(b) || sign * (a[key] - b[key]) || a.rank - b.rank);
+    return some.toSorted((a, b) => last(a) - last(b) || sign * (a[key] - b[key]) || a.rank - b.rank);
   }
 
   drawRows() {
@@ -155,7 +168,7 @@ class ConceptDetail extends OpenedCell {
     if (!text) return [element("p", "description none", "could not be described")];
     const line = element("p", "description");
     line.dir = "auto";
-    line.append(...text.split(LETTERS).map((part, i) => (i % 2 ? wordElement(part) : part)));
+    line.append(...splitWords(text).map((part, i) => (i % 2 ? wordElement(part) : part)));
     return [line];
   }
 

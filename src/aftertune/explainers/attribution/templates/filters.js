@@ -1,6 +1,8 @@
 /* Which prompts are listed? Every control leaves some out; what is left empty leaves out none. */
 
-const filters = document.querySelector("#prompts .filters");
+import { control, parsed } from "aftertune/basics.js";
+
+const form = document.querySelector("#prompts .filters");
 const FILTERS = ["dataset", "rated", "bigger", "scored", "lowest", "highest", "repetitive"];
 let searchable = null;
 
@@ -32,7 +34,8 @@ function isRepetitive(roles, wants) {
   return wants === "neither" ? !roles : wants === "either" ? Boolean(roles) : roles.split(" ").includes(wants);
 }
 
-function filter() {
+/* Hides the rows of prompts that do not fit, and with each what `detailOf` gives below it. */
+export function filter(items, detailOf) {
   const wants = wanted();
   let shown = 0;
   for (const item of items) {
@@ -45,6 +48,11 @@ function filter() {
   control("nothing").hidden = shown > 0;
 }
 
-filters.addEventListener("input", filter);
-filters.addEventListener("reset", () => setTimeout(filter));
-filters.addEventListener("submit", (event) => event.preventDefault());
+/* Calls `refilter` whenever a control has another value. */
+export function onFilters(refilter) {
+  form.addEventListener("input", refilter);
+  form.addEventListener("reset", () => setTimeout(refilter));
+  form.addEventListener("submit", (event) => event.preventDefault());
+}
+
+export function clearFilters() { form.reset(); }
