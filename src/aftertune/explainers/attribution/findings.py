@@ -31,14 +31,18 @@ Row = Table1Row | Table2Row
 
 def questions(change: AttributionChange) -> list[Question]:
     """What a report asks of a change, in the order of its findings."""
-    tests = [Question([_p_value(row)], lambda p, row=row: [_density(row, p[0], change)]) for row in change.table2]
-    ratings = [Question([_p_value(row)], lambda p, row=row: [_rating(row, p[0])]) for row in change.table1]
+    table1, table2 = change.table1, change.table2
     agreement = [describe_agreement(change.agreement)] if change.agreement else []
     seen = (describe_answered, describe_positions, describe_repetition, prompts_to_read)
     return [
-        *tests,
+        Question(
+            [_p_value(row) for row in table2],
+            lambda p: [_density(row, one, change) for row, one in zip(table2, p, strict=True)],
+        ),
         described(agreement),
-        *ratings,
+        Question(
+            [_p_value(row) for row in table1], lambda p: [_rating(row, one) for row, one in zip(table1, p, strict=True)]
+        ),
         described([describe_rater(row) for row in change.raters]),
         described([finding for look in seen for finding in look(change)]),
     ]

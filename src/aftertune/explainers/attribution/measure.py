@@ -20,11 +20,7 @@ import numpy as np
 from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.attribute import encode_for
-from aftertune.explainers.attribution.importance.chunks import (
-    ATTRIBUTIONS_AT_ONCE_ON_CPU,
-    ATTRIBUTIONS_AT_ONCE_ON_GPU,
-    RESPONSES_AT_ONCE,
-)
+from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE, attributions_at_once
 from aftertune.explainers.attribution.importance.routes import (
     attribute_batch,
     must_suit,
@@ -163,11 +159,6 @@ class AttributionWork(Work):
         return {item.prompt.id for item in sample([item for item in answered if len(response_of(item))], n_checked)}
 
 
-def attributions_at_once(device: str) -> int:
-    """How many prompts are attributed in one batch on a kind of device."""
-    return ATTRIBUTIONS_AT_ONCE_ON_GPU if device == "cuda" else ATTRIBUTIONS_AT_ONCE_ON_CPU
-
-
 def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
     """``n`` items spread evenly over the list, the same ones every time."""
     n = min(n, len(items))
@@ -178,9 +169,9 @@ def _must_be_same_tokens(before: dict[str, list[int]], now: dict[str, list[int]]
     differing = [id for id in now if now[id] != before[id]]
     if differing:
         raise CheckpointError(
-            f"The checkpoint reads {len(differing)} of {len(now)} prompts as other tokens than the one before it (first: "
-            f"{differing[0]!r}): their tokenizers or chat templates differ, and maps can't be compared token by token. "
-            "Give checkpoints with one tokenizer, or template 'raw'."
+            f"The checkpoint reads {len(differing)} of {len(now)} prompts as different tokens from the one before it "
+            f"(the first is {differing[0]!r}): their tokenizers or chat templates differ, so their maps can't be compared "
+            "token by token. Give checkpoints with the same tokenizer, or use the template 'raw'."
         )
 
 

@@ -144,7 +144,7 @@ def stages_chart(rows: Sequence[StageRow], models: Sequence[str]) -> Spec:
     return styled(_lines(values, [shorten(name) for name in models]), {"stages": values})
 
 
-def _lines(values: Sequence[Mapping[str, Any]], models: Sequence[str]) -> alt.LayerChart:
+def _lines(values: Sequence[Mapping[str, Any]], models: Sequence[str]) -> Any:
     """A line for each data set, with a range at each of its marks."""
     names = list(dict.fromkeys(value["dataset"] for value in values))
     looks = {kind: alt.Scale(domain=names, range=one_each(of, len(names))) for kind, of in LOOKS.items()}
