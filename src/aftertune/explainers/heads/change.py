@@ -35,8 +35,8 @@ class Figure2Row:
     pairs; heads (and neuron pairs) without any word pair in both models are left out. ``distance`` has the number of
     heads, the mean and the standard deviation; its ``interval`` resamples heads.
 
-    Of a control, ``excess`` is the distance as read minus the control's, head by head. Of heads, ``excess_interval`` and
-    the one-sided ``excess_p_value`` (that the excess is above 0) are over words; the latter is None where too few words
+    Of a control, ``excess`` is the distance as read minus the control's, head by head. At the level of heads its
+    interval and the one-sided p-value (that the excess is above 0) are over words, the latter None where too few words
     stand in pairs. Of neuron pairs there is an interval only, over heads.
     """
 
@@ -124,9 +124,9 @@ class HeadChange(Result):
     the words asked about and "general".
 
     ``verbs_name`` is what texts call the words asked about. These are ``verbs_present`` and, without any pair,
-    ``verbs_missing``: those not in the vocabulary of ``n_words`` or not among its ``n_with_vector`` words with a vector.
-    ``n_general_missing`` counts such general words. ``neurons_base`` and ``neurons_tuned`` are the readings' own, and
-    ``settings`` say how both were read.
+    ``verbs_missing``: those not in the vocabulary of ``n_words``, or not among its ``n_with_vector`` words that have a
+    vector. ``n_general_missing`` counts such general words. ``neurons_base`` and ``neurons_tuned`` are the readings'
+    own, and ``settings`` say how both were read.
     """
 
     base: str

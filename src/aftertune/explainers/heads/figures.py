@@ -53,7 +53,7 @@ def layers_chart(rows: Sequence[Figure2Row]) -> Spec | None:
 
 
 def heads_chart(heads: pl.DataFrame, layers: Sequence[int], n_heads: int) -> Spec | None:
-    """The distance of every head's list; a head without a pair in either model is an empty place. None without heads."""
+    """The distance of every head's list; an empty place is a head without any pair. None without heads."""
     if heads.is_empty():
         return None
     values = heads.drop_nulls("distance").select("layer", "head", "distance").to_dicts()

@@ -143,9 +143,11 @@ def _depth(trend: DepthTrend, corrected: float | None) -> Iterator[Finding]:
         *map(_control_trend, trend.controls),
         corrected_by(corrected),
     ]
-    evidence = {"n_heads": trend.n_heads, "correlation": trend.correlation, "p_value": trend.p_value}
-    evidence |= {"as_controls": as_controls, "controls": {one.control: _excess_trend(one) for one in trend.controls}}
-    evidence |= {"p_value_corrected": corrected}
+    evidence = {
+        **{"n_heads": trend.n_heads, "correlation": trend.correlation, "p_value": trend.p_value},
+        **{"as_controls": as_controls, "controls": {one.control: _excess_trend(one) for one in trend.controls}},
+        "p_value_corrected": corrected,
+    }
     sentence = " ".join(part for part in parts if part)
     yield Finding(DEPTH, f"Heads: {claim if shown else doubt}", sentence, Verdict.of(shown), evidence)
 

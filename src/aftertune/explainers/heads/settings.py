@@ -62,6 +62,8 @@ class HeadSettings(Settings):
     def remembered(self) -> dict[str, Any]:
         """The words asked about themselves, so that a report can be written again without the file of them."""
         words, name = self.chosen_verbs
-        if not isinstance(self.verbs, str | Path):
-            name = self.verbs_name
-        return {"verbs": None if words is None else list(words), "verbs_name": name}
+        is_file = isinstance(self.verbs, str | Path)
+        return {
+            "verbs": None if words is None else list(words),
+            "verbs_name": name if is_file else self.verbs_name,
+        }

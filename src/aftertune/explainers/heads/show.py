@@ -27,18 +27,18 @@ N_PAIRS = 5
 
 FIGURE2_TITLE = "Figure 2. How far the heads' word pairs lie apart, by depth"
 FIGURE2_CAPTION = (
-    "The distance of two lists is 0 where both models have the same pairs and 1 where they share none (1 − M, the share "
-    "of pairs that only one model has). A mark is the mean over the heads of neighbouring layers, counted from 0; the "
-    "line through it is its 95% interval. Left: a head's list of its top pairs. Right: the mean over the head's neuron "
-    "pairs. Pale, hollow marks are controls: the same distance after word vectors were given to other words (permuted: "
-    "to any; frequency-matched: to words about as frequent), so that the pairs mean nothing. A change that a control "
-    "shows as well does not come from words that belong together."
+    "The distance of two lists is 0 where both models have the same pairs and 1 where they share none (1 − M, the "
+    "share of pairs that only one model has). A mark is the mean over the heads of neighbouring layers, counted from "
+    "0; the line through it is its 95% interval. Left: a head's list of its top pairs. Right: the mean over the head's "
+    "neuron pairs. Pale, hollow marks are controls: the same distance after word vectors were given to other words "
+    "(permuted: to any; frequency-matched: to words about as frequent), so that the pairs mean nothing. A change that "
+    "a control shows as well does not come from words that belong together."
 )
 FIGURE2_EMPTY = "There is no figure 2: no head has a word pair in either model."
 STAGES_CAPTION = (
     "The mean distance of the heads' lists of word pairs by group of neighbouring layers, counted from 0, with its 95% "
-    "interval, for each pair of models: 0 where both have the same pairs, 1 where they share none. The controls of each "
-    "pair are in its own report."
+    "interval, for each pair of models: 0 where both have the same pairs, 1 where they share none. The controls of "
+    "each pair are in its own report."
 )
 FIGURE2_COLUMNS = (
     Column("level", "Level"),
@@ -53,14 +53,14 @@ FIGURE2_COLUMNS = (
 )
 TABLE3_TITLE = "Table 3. Do heads take up pairs with the words asked about more often than with other verbs?"
 TABLE3_CAPTION = (
-    "For a verb and a group of layers, counted from 0: of the heads in which the number of pairs with that verb changed, "
-    "the share in which it grew. 50% is no preference. Each row has the mean share over the verbs ± its standard "
-    "deviation, in per cent, with the number of verbs that changed anywhere in brackets; the CSV has shares from 0 to 1. "
-    "p is two-sided, by Welch's test as in the paper and by a permutation test; Holm's correction allows for asking of "
-    "several groups and leaves out the row of all layers. Matched words are random words as frequent as those asked "
-    "about, and p (matched) is the share of such sets that lie as far from the general verbs. The rows below each group "
-    "are controls: the same from word vectors given to other words (permuted: to any; frequency-matched: to words about "
-    "as frequent). A difference counts only where the controls do not show it too."
+    "For a verb and a group of layers, counted from 0: of the heads in which the number of pairs with that verb "
+    "changed, the share in which it grew. 50% is no preference. Each row has the mean share over the verbs ± its "
+    "standard deviation, in per cent, with the number of verbs that changed anywhere in brackets; the CSV has shares "
+    "from 0 to 1. p is two-sided, by Welch's test as in the paper and by a permutation test; Holm's correction allows "
+    "for asking of several groups and leaves out the row of all layers. Matched words are random words as frequent as "
+    "those asked about, and p (matched) is the share of such sets that lie as far from the general verbs. The rows "
+    "below each group are controls: the same from word vectors given to other words (permuted: to any; "
+    "frequency-matched: to words about as frequent). A difference counts only where the controls do not show it too."
 )
 TABLE3_EMPTY = "There is no table 3: no head changed its number of pairs with any of the verbs."
 HEADS_TITLE = "Every head"

@@ -21,7 +21,7 @@ WORDS = "heads.words"
 LISTED = 10
 DOUBTS = {
     "chance": "no difference found between pairs with {verbs} and with general words",
-    "no control": "a difference between pairs with {verbs} and with general words, without a control to compare it with",
+    "no control": "a difference between pairs with {verbs} and with general words, without a control to compare",
     "control": "a difference between pairs with {verbs} and with general words, which controls show too ({controls})",
     "frequency": "a difference between pairs with {verbs} and with general words, no larger than for words as frequent",
 }
