@@ -54,9 +54,8 @@ def _flags(kinds: Collection[type[Settings]], scopes: str) -> dict[str, inspect.
 
 def _parameter(flag: str, about: Any) -> inspect.Parameter:
     kind, allowed = _kind(about.annotation), allowed_values(about.annotation)
-    text = about.description or ""
-    if allowed:
-        text = f"{text.rstrip('.')}: {', '.join(map(str, allowed))}."
+    text = f"{(about.description or flag).rstrip('.')}{': ' + ', '.join(map(str, allowed)) if allowed else ''}."
+    text = text[:1].upper() + text[1:]
     if about.default not in (None, ""):
         text = f"{text} [default: {about.default}]"
     option = typer.Option(f"--{flag}", help=text, show_default=False)

@@ -6,8 +6,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from aftertune.report.render import to_svg
-
 Chart = dict[str, Any]
 
 
@@ -28,5 +26,7 @@ class Figure:
 
     @cached_property
     def svg(self) -> Markup:
-        """The drawing as SVG; raises `RunError` if there is nothing to draw."""
+        """The drawing as SVG; empty where there is nothing to draw."""
+        from aftertune.report.render import to_svg  # only now: what draws takes long to import
+
         return Markup(to_svg(self.chart)) if self.chart is not None else Markup("")
