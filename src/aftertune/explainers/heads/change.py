@@ -21,6 +21,9 @@ from aftertune.statistics.spread import Spread
 
 AS_READ = "as read"
 HEAD_LEVEL, NEURON_LEVEL = "head", "neuron pair"
+# Of each kind, for a test: the shares of fewer words are often all the same, and then Welch's test takes any other mean
+# for sure.
+LEAST_WORDS = 5
 PLAIN = (
     *("base", "tuned", "verbs_name", "layers", "n_heads", "d_head", "n_words", "n_with_vector"),
     *("verbs_present", "verbs_missing", "n_general_missing", "settings"),

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aftertune.explainers.heads.change import AS_READ, Table3Row
+from aftertune.explainers.heads.change import AS_READ, LEAST_WORDS, Table3Row
 from aftertune.explainers.heads.list_changes import Names
 from aftertune.statistics.inference import (
     N_PERMUTATIONS,
@@ -33,7 +33,6 @@ from aftertune.statistics.inference import (
 from aftertune.statistics.layers import Groups
 from aftertune.statistics.spread import POOLED, Spread
 
-LEAST_WORDS = 5  # the shares of fewer words are often all the same, and then Welch's test takes any other mean for sure
 N_NEIGHBOURS = 100
 N_SETS = 999
 Shares = dict[str, float]
