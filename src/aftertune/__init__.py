@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from aftertune.explainers.attribution.change import AttributionChange
     from aftertune.explainers.attribution.result import Attribution, SalientMap
     from aftertune.explainers.attribution.settings import AttributionSettings
-    from aftertune.explainers.concepts.change import ConceptChange
-    from aftertune.explainers.concepts.compare import compare_concepts
+    from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
     from aftertune.explainers.concepts.measure import read_concepts
     from aftertune.explainers.concepts.result import ConceptReading, open_concepts
     from aftertune.explainers.concepts.settings import ConceptSettings
@@ -111,8 +110,7 @@ _HOMES = {
     "explainers.attribution.change": ("AttributionChange",),
     "explainers.attribution.result": ("Attribution", "SalientMap"),
     "explainers.attribution.settings": ("AttributionSettings",),
-    "explainers.concepts.change": ("ConceptChange",),
-    "explainers.concepts.compare": ("compare_concepts",),
+    "explainers.concepts.change": ("ConceptChange", "compare_concepts"),
     "explainers.concepts.measure": ("read_concepts",),
     "explainers.concepts.result": ("ConceptReading", "open_concepts"),
     "explainers.concepts.settings": ("ConceptSettings",),
