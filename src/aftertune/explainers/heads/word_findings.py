@@ -47,8 +47,8 @@ class Group:
 def word_question(change: HeadChange) -> Question:
     """What table 3 shows of the words asked about; where there is one group of layers, it is told once."""
     groups = _groups(change.table3)
-    asked = [group for group in groups if group.row.pooled or len(groups) > 2]  # a single group beside the pooled row
-    return Question([_p_value(group) for group in asked], lambda corrected: _findings(asked, corrected, change))
+    tested = [group for group in groups if group.row.pooled or len(groups) > 2]  # a single group beside the pooled row
+    return Question([_p_value(group) for group in tested], lambda corrected: _findings(tested, corrected, change))
 
 
 def _groups(rows: Sequence[Table3Row]) -> list[Group]:
