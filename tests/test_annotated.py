@@ -247,7 +247,7 @@ def test_places_that_were_not_annotated_in_every_repeat_count_nowhere() -> None:
     change = compare_annotations(partial, "Llama", "Vicuna", (0, 1))
     assert (change.n_components, change.n_left_out) == (2, 2)
     (trust,) = [one for one in findings_of(change) if one.kind == "annotation.agreement"]
-    assert trust.evidence["n_left_out"] == 2 and "2 places" in trust.sentence
+    assert trust.evidence["n_left_out"] == 2 and "2 components" in trust.sentence
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
