@@ -45,7 +45,7 @@ def open_comparison(run: str | Path, **settings: Any) -> Found:
 def write_report(run: str | Path, **settings: Any) -> Found:
     """Compare the measurements of a finished run and write its report, tables and figures again; needs no torch.
 
-    ``settings``, what it returns and what it raises are those of `open_comparison`.
+    ``settings`` and what it returns are those of `open_comparison`. Raises `RunError` and what else that raises.
     """
     folder = open_run(run)
     return make_report(folder, _settings_for(folder, settings))
@@ -63,7 +63,7 @@ def make_report(folder: RunFolder, settings: Mapping[str, Settings]) -> Found:
     """What `write_report` does, with settings of each explainer that are checked already."""
     compared = compare_pairs(Held(folder), settings)
     found = joined(compared)
-    folder.remember(ASKED, {name: one.remembered() for name, one in settings.items()})  # only now: they could be used
+    _remember(folder, settings)  # only now: they could be used
     for name, explainer in explainers().items():
         changes = [one.changes[name] for one in compared.values() if name in one.changes]
         if changes:
@@ -72,6 +72,12 @@ def make_report(folder: RunFolder, settings: Mapping[str, Settings]) -> Found:
     with folder.local() as root:
         _write_pages(root, folder, compared, found)
     return found
+
+
+def _remember(folder: RunFolder, settings: Mapping[str, Settings]) -> None:
+    """Keep what was asked of each explainer that the run holds."""
+    present = {name: one.remembered() for name, one in settings.items() if explainers()[name].is_in(folder)}
+    folder.remember(ASKED, {name: asked for name, asked in present.items() if asked})
 
 
 def compare_pairs(held: Held, settings: Mapping[str, Settings]) -> dict[Pair, Comparison]:

@@ -66,19 +66,18 @@ class Stages(Result):
 
     def measure_table(self) -> Table:
         """How much changed, a row for each pair."""
-        rows = [
-            {"base": one.base, "tuned": one.tuned} | {name: _number(found) for name, found in _measures(one).items()}
-            for one in self.comparisons
-        ]
         measures = {name: found for one in self.comparisons for name, found in _measures(one).items()}
         columns = [Column("base", "From"), Column("tuned", "To"), *_columns(measures)]
         nothing: dict[str, Any] = dict.fromkeys(measures, dict.fromkeys(("value", "interval", "control")))
-        filled = [nothing | row for row in rows]
+        rows = [
+            {"base": one.base, "tuned": one.tuned} | nothing | {n: _number(m) for n, m in _measures(one).items()}
+            for one in self.comparisons
+        ]
         caption = (
             "How much changed from model to model, by the measure of each explainer over all layers or prompts. A "
             "control is the same measure where nothing can have changed. None of this is a test."
         )
-        return Table("pairs", "How much each pair differs", caption, columns, filled)
+        return Table("pairs", "How much each pair differs", caption, columns, rows)
 
     def to_polars(self) -> pl.DataFrame:
         """The findings of all comparisons, a row for each; ``base, tuned`` name the pair."""

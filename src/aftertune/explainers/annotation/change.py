@@ -135,9 +135,7 @@ class AnnotationChange(Result):
 
         Of words they have those that rose and fell most, of components the clearest; ``words`` and ``clear`` have all.
         """
-        from aftertune.explainers.annotation.show import tables
-
-        return {table.name: table.frame for table in tables(self)}
+        return {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain JSON data; of words those that rose and fell most, of components the clearest."""

@@ -104,9 +104,7 @@ class AttributionChange(Result):
         Columns are those of the rows, a mean or an interval in columns of their own: ``base_mean,
         difference_interval_low``.
         """
-        from aftertune.explainers.attribution.show import tables
-
-        return {table.name: table.frame for table in tables(self)}
+        return {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """The change as plain JSON data, without its maps: rows are dictionaries, what is not defined is None."""

@@ -117,10 +117,8 @@ class ConceptChange(Result):
         The last four have the columns of their rows, a mean or an interval in columns of their own:
         ``subspace_angle_mean, component_angle_interval_low``.
         """
-        from aftertune.explainers.concepts.show import tables
-
         frames = {"components": self.components, "tuned_components": self.tuned_components}
-        return frames | {table.name: table.frame for table in tables(self)}
+        return frames | {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Rotation, figure 8, chance, the trend and the rows of ``networks`` as plain JSON data, without components."""

@@ -193,10 +193,8 @@ class HeadChange(Result):
         The last two have the columns of their rows (`Figure2Row`, `Table3Row`), a mean or an interval in columns of
         their own: ``distance_mean, interval_low``.
         """
-        from aftertune.explainers.heads.show import tables
-
         frames = {name: getattr(self, name) for name in ("heads", "pairs", "neurons", "verbs")}
-        return frames | {table.name: table.frame for table in tables(self)}
+        return frames | {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Figure 2, table 3, the depth trend and the rows of ``heads`` as plain JSON data, without ``pairs``."""
