@@ -84,10 +84,10 @@ def test_a_shown_difference_is_claimed_with_its_numbers() -> None:
 def test_a_claim_needs_both_tests_and_the_correction() -> None:
     maps = [*group("old", [1, 2, 3, 2, 1] * 5), *group("new", [8, 9, 12, 16, 7] * 5)]
     found = compare_maps(maps, "old", "new")
-    for doubt in ({"p_value": 0.2}, {"p_value_dealt": 0.2}):
+    for doubt in ({"p_value": 0.2}, {"p_value_permutation": 0.2}):
         first = describe(replace(found, table2=(replace(found.table2[0], **doubt),)))[0]
         assert first.significant is False and first.evidence["p_value_corrected"] == 0.2
-    weak = replace(found.table2[0], p_value=0.03, p_value_dealt=0.02)
+    weak = replace(found.table2[0], p_value=0.03, p_value_permutation=0.02)
     assert significant(replace(found, table2=(weak,))) is True
     first, second = describe(replace(found, table2=(weak, weak)))[:2]  # asked twice, so 0.06
     assert first.significant is second.significant is False and first.headline == "d: no difference shown"

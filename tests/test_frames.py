@@ -16,7 +16,7 @@ from aftertune.explainers.concepts.compare import compare_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
-from aftertune.statistics.inference import Interval
+from aftertune.statistics.intervals import Interval
 from aftertune.statistics.spread import Spread
 from aftertune.study.stages import Lineage
 from annotated_samples import make_annotations

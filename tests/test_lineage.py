@@ -8,7 +8,7 @@ import pytest
 
 import aftertune
 from aftertune.runs.roles import Pair, pairs_of, role_names
-from aftertune.statistics.inference import holm
+from aftertune.statistics.corrections import holm
 from aftertune.study.stage_findings import describe_lineage
 from aftertune.study.stages import Lineage, instance_rows, rows_of_models, rows_of_pairs, score_table
 from command_line import QUICK, CommandLine, save_checkpoint, save_prompts
@@ -86,7 +86,7 @@ def test_findings_claim_no_more_than_is_corrected(lineage: Lineage) -> None:
     findings = describe_lineage(lineage)
     tested = [finding.evidence["p_value_corrected"] for finding in findings if "p_value_corrected" in finding.evidence]
     rows = [one.table2[0] for one in lineage.comparisons]
-    assert tested == holm([max(row.p_value or 0, row.p_value_dealt or 0) for row in rows])
+    assert tested == holm([max(row.p_value or 0, row.p_value_permutation or 0) for row in rows])
     assert [finding.significant for finding in findings[:3]] == [p < 0.05 for p in tested]
     assert sum("What changed" in finding.headline for finding in findings) == 2
 

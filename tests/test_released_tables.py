@@ -12,7 +12,7 @@ from aftertune.explainers.attribution.map_file import read_maps
 from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.explainers.attribution.released import locate
 from aftertune.prompts.formats import read_prompts
-from aftertune.statistics.inference import auroc
+from aftertune.statistics.effects import auroc
 
 # Mean and ± of followed and unfollowed (table 1), tuned and base (table 2), and p.
 TABLE1 = {

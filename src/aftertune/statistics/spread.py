@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.scores import Scores
 
 POOLED = "all"
 

@@ -33,7 +33,7 @@ def describe_lineage(lineage: Lineage) -> list[Finding]:
 
 def _density(one: Comparison) -> Question:
     row = one.table2[-1]  # the pooled one, where there are several data sets
-    return Question([largest(row.p_value, row.p_value_dealt)], lambda p: [_told(one.base, one.tuned, row, p[0])])
+    return Question([largest(row.p_value, row.p_value_permutation)], lambda p: [_told(one.base, one.tuned, row, p[0])])
 
 
 def _told(base: str, tuned: str, row: Table2Row, corrected: float | None) -> Finding:
@@ -49,7 +49,8 @@ def _told(base: str, tuned: str, row: Table2Row, corrected: float | None) -> Fin
     sentence = (
         f"The score goes from {row.base.mean:.3f} to {row.tuned.mean:.3f}, a difference of {row.difference:+.3f}"
         f"{between}, g = {row.effect_size_g:.2f}, on {row.base.n} and {row.tuned.n} responses. By Welch's one-sided "
-        f"test and by dealing the scores out again, corrected for asking of all pairs of models, p = {corrected:.2g}."
+        "test and a permutation test within data sets, corrected for asking of all pairs of models, "
+        f"p = {corrected:.2g}."
     )
     return Finding(f"{where}: {claim}", sentence, shown, evidence)
 

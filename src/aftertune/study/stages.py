@@ -17,7 +17,7 @@ from aftertune.errors import RunError
 from aftertune.explainers.attribution.change import Comparison
 from aftertune.explainers.attribution.rows import Table2Row
 from aftertune.runs.result import Result
-from aftertune.statistics.inference import holm
+from aftertune.statistics.corrections import holm
 
 Row = dict[str, Any]
 

@@ -20,8 +20,8 @@ import polars as pl
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.explainers.annotation.rows import AgreementRow, CategoryRow
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA
 from aftertune.statistics.questions import NEVER, PValues, Question, answer, corrected_by, described, is_shown
+from aftertune.statistics.tests import ALPHA
 
 # Customary limits of agreement beyond chance: from here on good, and from here on good enough to conclude with care.
 GOOD, TENTATIVE = 0.8, 0.667

@@ -14,7 +14,7 @@ import polars as pl
 
 from aftertune.errors import RunError
 from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, SCENARIOS
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.scores import Scores
 
 ROLES = ("base", "tuned")
 CONCEPT = ("layer", "expert", "rank")

@@ -1,8 +1,9 @@
 """What does the comparison show, in sentences?
 
 1. Table 2 (data sets, then pooled) and table 1: a difference is claimed only where both the paper's one-sided Welch
-   test and dealing the scores out again give a small p-value, corrected for all that the report asks (`questions`).
-   Everywhere else the sentence says that none is shown, and in a small sample which one could have been found.
+   test and a permutation test within data sets give a small p-value, corrected for all that the report asks
+   (`questions`). Everywhere else the sentence says that none is shown, and in a small sample which one could have been
+   found.
 2. Figure 6, repetition, and the prompts to look at: described, not tested (`observations`, `suspects`).
 3. What changed in attention heads (`head_findings`) and in feed-forward layers (`concept_findings`), and what an
    annotator made of the latter (`annotation_findings`).
@@ -20,9 +21,10 @@ from aftertune.explainers.attribution.removal_check import describe_agreement
 from aftertune.explainers.attribution.rows import Table1Row, Table2Row
 from aftertune.explainers.concepts.findings import concept_questions
 from aftertune.explainers.heads.findings import head_questions
+from aftertune.statistics.effects import detectable_effect
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA, detectable_effect
 from aftertune.statistics.questions import Question, answer, corrected_by, described, is_shown, largest
+from aftertune.statistics.tests import ALPHA
 
 SMALL_SAMPLE = 20
 
@@ -51,7 +53,7 @@ def _questions(comparison: Comparison) -> Iterator[Question]:
 
 
 def _p_value(row: Table1Row | Table2Row) -> float | None:
-    return largest(row.p_value, row.p_value_dealt)
+    return largest(row.p_value, row.p_value_permutation)
 
 
 def _use(row: Table2Row, corrected: float | None, comparison: Comparison) -> Finding:
@@ -134,8 +136,8 @@ def _between(interval: tuple[float, float] | None) -> str:
 
 def _tests(row: Table1Row | Table2Row, n_first: int, n_second: int) -> str:
     return (
-        f"Welch's one-sided test on {n_first} and {n_second} responses gives p = {row.p_value:.2g}, dealing their "
-        f"scores out again p = {row.p_value_dealt:.2g}"
+        f"Welch's one-sided test on {n_first} and {n_second} responses gives p = {row.p_value:.2g}, a "
+        f"permutation test within data sets p = {row.p_value_permutation:.2g}"
     )
 
 
@@ -161,7 +163,7 @@ def _evidence(row: Table1Row | Table2Row, corrected: float | None) -> dict[str, 
     sizes = (row.followed.n, row.unfollowed.n) if isinstance(row, Table1Row) else (row.tuned.n, row.base.n)
     names = (
         *("difference", "difference_interval", "effect_size_g"),
-        *("p_value", "p_value_holm", "p_value_dealt", "p_value_two_sided"),
+        *("p_value", "p_value_holm", "p_value_permutation", "p_value_two_sided"),
     )
     values = {"dataset": row.dataset, "pooled": row.pooled} | {name: getattr(row, name) for name in names}
     return values | {"p_value_corrected": corrected, "detectable_effect_g": detectable_effect(*sizes)}

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.attribution.rows import RaterRow
-from aftertune.statistics.finding import Finding
-from aftertune.statistics.krippendorff import (
+from aftertune.statistics.agreement import (
     GOOD,
     TENTATIVE,
     Judged,
@@ -19,6 +18,7 @@ from aftertune.statistics.krippendorff import (
     count_units,
     krippendorff_alpha,
 )
+from aftertune.statistics.finding import Finding
 
 RATINGS, INSTRUCTIONS = "ratings", "instructions"
 UNITS = {RATINGS: "responses", INSTRUCTIONS: "characters"}

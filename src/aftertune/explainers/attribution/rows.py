@@ -7,7 +7,7 @@ the same question again, so Holm's correction, which is over the data sets, leav
 
 from dataclasses import dataclass
 
-from aftertune.statistics.inference import Interval
+from aftertune.statistics.intervals import Interval
 from aftertune.statistics.spread import Spread
 
 
@@ -15,8 +15,8 @@ from aftertune.statistics.spread import Spread
 class Table1Row:
     """Followed against unfollowed responses of one model on one data set; ``difference`` is followed - unfollowed.
 
-    ``p_value`` is Welch's, ``p_value_dealt`` that of dealing scores out again within data sets (`dealing`); ``auroc``
-    is the probability that a followed response outscores an unfollowed one.
+    ``p_value`` is Welch's, ``p_value_permutation`` that of a permutation test within data sets; ``auroc`` is the
+    probability that a followed response outscores an unfollowed one.
     """
 
     dataset: str
@@ -28,7 +28,7 @@ class Table1Row:
     p_value: float | None
     p_value_two_sided: float | None
     p_value_holm: float | None
-    p_value_dealt: float | None
+    p_value_permutation: float | None
     effect_size_g: float | None
     auroc: float | None
     auroc_interval: Interval | None
@@ -51,7 +51,7 @@ class Paired:
 class Table2Row:
     """Base against tuned on one data set; ``difference`` is tuned - base.
 
-    P-values are Welch's, but ``p_value_dealt`` is that of dealing scores out again within data sets (`dealing`).
+    P-values are Welch's, but ``p_value_permutation`` is that of a permutation test within data sets.
     """
 
     dataset: str
@@ -62,7 +62,7 @@ class Table2Row:
     p_value: float | None
     p_value_two_sided: float | None
     p_value_holm: float | None
-    p_value_dealt: float | None
+    p_value_permutation: float | None
     effect_size_g: float | None
     paired: Paired
     pooled: bool = False

@@ -6,7 +6,7 @@ Tables 1 and 2 (paper 4.2, 4.3, appendix B.1), from the score of each instance.
 2. Table 2, per data set: tuned against base on each model's own responses; every instance counts, an empty response
    scores 0. The Welch test takes all instances, the paired test those whose prompt both models answered.
 3. With two or more data sets, a pooled row takes all of them together.
-4. Two p-values: Welch's as in the paper, and that of dealing scores out again (`dealing`). A claim needs both.
+4. Two p-values: Welch's as in the paper, and that of a permutation test within data sets. A claim needs both.
 5. Holm's correction is over the data sets: of one model in table 1, of the table in table 2.
 """
 
@@ -18,19 +18,12 @@ import numpy as np
 
 from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.explainers.attribution.rows import Paired, Table1Row, Table2Row
-from aftertune.statistics.inference import (
-    Scores,
-    auroc,
-    auroc_interval,
-    hedges_g,
-    holm,
-    mean_difference_interval,
-    paired_difference_interval,
-    paired_p_value,
-    welch_p_value,
-)
-from aftertune.statistics.permutation import dealing_p_value
+from aftertune.statistics.corrections import holm
+from aftertune.statistics.effects import auroc, hedges_g
+from aftertune.statistics.intervals import auroc_interval, mean_difference_interval, paired_difference_interval
+from aftertune.statistics.scores import Scores
 from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.tests import paired_p_value, stratified_permutation_p_value, welch_p_value
 
 Maps = Sequence[SalientMap]
 
@@ -74,7 +67,7 @@ def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -
         followed=Spread.of(followed),
         unfollowed=Spread.of(unfollowed),
         **_difference(followed, unfollowed, seed),
-        p_value_dealt=dealing_p_value(followed, unfollowed, _datasets_of(*groups), seed),
+        p_value_permutation=stratified_permutation_p_value(followed, unfollowed, _datasets_of(*groups), seed),
         auroc=auroc(followed, unfollowed),
         auroc_interval=auroc_interval(followed, unfollowed, seed),
         pooled=pooled,
@@ -91,7 +84,9 @@ def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, 
         base=Spread.of(base_scores),
         tuned=Spread.of(tuned_scores),
         **_difference(tuned_scores, base_scores, seed),
-        p_value_dealt=dealing_p_value(tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed),
+        p_value_permutation=stratified_permutation_p_value(
+            tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed
+        ),
         paired=_paired(pairs[:, 1], pairs[:, 0], seed),
         pooled=pooled,
     )

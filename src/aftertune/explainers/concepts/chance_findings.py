@@ -11,7 +11,7 @@ from dataclasses import asdict
 from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.rows import ChanceRow
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA
+from aftertune.statistics.tests import ALPHA
 
 WHY = "Among thousands of words some lie along every direction."
 REST = (

@@ -10,23 +10,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.explainers.concepts.rows import ChanceRow
-from aftertune.statistics.inference import ALPHA
+from aftertune.statistics.corrections import benjamini_hochberg
 from aftertune.statistics.spread import POOLED
+from aftertune.statistics.tests import ALPHA
 
 FIRST_RANKS = (1, 10, 100)
 
 
 def beyond_chance(p_values: pl.Series) -> pl.Series:
     """Whether the words of each of a model's components are beyond chance, as ``beyond_chance``; null stays null."""
-    known = p_values.drop_nulls().to_numpy()
-    corrected = stats.false_discovery_control(known) if len(known) else known
-    found = np.full(len(p_values), False)
-    found[p_values.is_not_null().to_numpy()] = corrected < ALPHA
-    return pl.select(pl.when(p_values.is_not_null()).then(pl.Series("beyond_chance", found))).to_series()
+    return pl.Series("beyond_chance", benjamini_hochberg(p_values.to_list()), pl.Float64) < ALPHA
 
 
 def chance_rows(readings: Sequence[ConceptReading]) -> tuple[ChanceRow, ...]:

@@ -22,8 +22,9 @@ from aftertune.explainers.concepts.result import NETWORK, ConceptReading, Networ
 from aftertune.explainers.concepts.rotation import principal_angles, share_within
 from aftertune.explainers.concepts.rows import RotationRow, RotationTrend
 from aftertune.runs.comparable import must_be_alike
-from aftertune.statistics.inference import Scores, mean_interval
+from aftertune.statistics.intervals import mean_interval
 from aftertune.statistics.layers import layer_groups, layer_trend
+from aftertune.statistics.scores import Scores
 from aftertune.statistics.spread import POOLED, Spread
 
 ALIKE = ("layers", "d_model")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from aftertune.explainers.concepts.result import Network
 from aftertune.explainers.concepts.rows import Figure8Row
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.scores import Scores
 from aftertune.statistics.spread import Spread
 
 MOST_RANKS = 200

@@ -19,7 +19,7 @@ from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.matches import LEAST_GAP
 from aftertune.explainers.concepts.rows import RotationRow, RotationTrend
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import Interval
+from aftertune.statistics.intervals import Interval
 from aftertune.statistics.questions import NEVER, Question, answer, corrected_by, described, is_shown
 
 SAME_DEGREES, SAME_SHARE = 1e-4, 1e-6

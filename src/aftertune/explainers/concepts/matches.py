@@ -17,7 +17,7 @@ import polars as pl
 from aftertune.explainers.concepts.chance_rows import beyond_chance
 from aftertune.explainers.concepts.result import ConceptReading, Network
 from aftertune.explainers.concepts.rotation import Directions, best_matches, gaps
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.scores import Scores
 
 LEAST_GAP = 0.01
 PLACE = ("layer", "expert")

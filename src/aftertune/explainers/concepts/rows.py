@@ -6,7 +6,7 @@ degrees, from 0 (the same direction, whichever way it points) to 90. Intervals a
 
 from dataclasses import dataclass
 
-from aftertune.statistics.inference import Interval
+from aftertune.statistics.intervals import Interval
 from aftertune.statistics.spread import Spread
 
 

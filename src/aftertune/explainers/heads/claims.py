@@ -14,8 +14,8 @@ from aftertune.explainers.heads.change import HeadChange
 from aftertune.explainers.heads.rows import Table3Control, Table3Row
 from aftertune.explainers.heads.table3 import LEAST_WORDS
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown, largest
+from aftertune.statistics.tests import ALPHA
 
 LISTED = 10
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from aftertune.explainers.heads.rows import DepthControl, DepthTrend, Figure2Control, Figure2Row
-from aftertune.statistics.inference import mean_interval
+from aftertune.statistics.intervals import mean_interval
 from aftertune.statistics.layers import layer_trend
 from aftertune.statistics.spread import POOLED, Spread
 

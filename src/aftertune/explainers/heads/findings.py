@@ -17,8 +17,9 @@ from aftertune.explainers.heads.claims import claims
 from aftertune.explainers.heads.list_changes import holds
 from aftertune.explainers.heads.rows import DepthControl, DepthTrend, Figure2Control, Figure2Row
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA, Interval
+from aftertune.statistics.intervals import Interval
 from aftertune.statistics.questions import NEVER, Question, answer, corrected_by, described, is_shown, largest
+from aftertune.statistics.tests import ALPHA
 
 LISTED_HEADS, LISTED_PAIRS = 5, 3
 VECTORS = "with {} word vectors"

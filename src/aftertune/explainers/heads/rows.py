@@ -7,7 +7,7 @@ vectors were given to other words: "permuted" to any, "frequency-matched" to wor
 
 from dataclasses import dataclass
 
-from aftertune.statistics.inference import Interval
+from aftertune.statistics.intervals import Interval
 from aftertune.statistics.spread import Spread
 
 

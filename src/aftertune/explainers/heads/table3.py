@@ -17,17 +17,12 @@ import polars as pl
 
 from aftertune.explainers.heads.rows import Table3Control, Table3Row
 from aftertune.explainers.heads.word_shares import Groups, Words
-from aftertune.statistics.inference import (
-    N_PERMUTATIONS,
-    ROUNDING,
-    Scores,
-    hedges_g,
-    holm,
-    mean_difference_interval,
-    permutation_p_value,
-    welch_p_value,
-)
+from aftertune.statistics.corrections import holm
+from aftertune.statistics.effects import hedges_g
+from aftertune.statistics.intervals import mean_difference_interval
+from aftertune.statistics.scores import ROUNDING, Scores
 from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.tests import N_PERMUTATIONS, permutation_p_value, welch_p_value
 
 LEAST_WORDS = 5  # the shares of fewer words are often all the same, and then Welch's test takes any other mean for sure
 Shares = dict[str, float]

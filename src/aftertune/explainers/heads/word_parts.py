@@ -1,9 +1,9 @@
 """Would other words show the same excess over a control?
 
-Heads are no independent witnesses: all of them pair the same words by the same vectors, and a control deals the vectors
-out once for all heads. A few words that many neurons take up can thus make all heads exceed the control, or all fall
-short of it. So the error of an excess is taken over words.
-1. The words that stand in pairs are dealt at random into 20 parts.
+Heads are no independent witnesses: all of them pair the same words by the same vectors, and a control permutes the
+vectors once for all heads. A few words that many neurons take up can thus make all heads exceed the control, or all
+fall short of it. So the error of an excess is taken over words.
+1. The words that stand in pairs are split at random into 20 parts.
 2. For each part: every head's distance once more, from the pairs that hold no word of that part, and the mean excess.
 3. The spread of these 20 means gives the error of the mean excess (a jackknife over parts), its interval, and a t-test.
 """
@@ -19,7 +19,8 @@ from aftertune.explainers.heads.list_changes import HEAD, UNORDERED, Names
 from aftertune.explainers.heads.result import HeadReading
 from aftertune.explainers.heads.rows import Figure2Row
 from aftertune.explainers.heads.word_shares import Groups
-from aftertune.statistics.inference import CONFIDENCE, ROUNDING, Interval
+from aftertune.statistics.intervals import CONFIDENCE, Interval
+from aftertune.statistics.scores import ROUNDING
 
 N_PARTS = 20
 LEAST_WORDS = 2 * N_PARTS
@@ -60,7 +61,7 @@ def _over_words(
 
 
 def word_parts(frames: Sequence[pl.DataFrame], seed: int = 0) -> pl.DataFrame:
-    """``word, part``: the words of pairs, dealt into 20 parts of about the same size; no rows with fewer than 40."""
+    """``word, part``: the words of pairs, split into 20 parts of about the same size; no rows with fewer than 40."""
     words = pl.concat([frame[name] for frame in frames for name in UNORDERED]).unique().sort()
     n_words = len(words) if len(words) >= LEAST_WORDS else 0
     part = np.random.default_rng(seed).permutation(n_words) % N_PARTS
