@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from aftertune.explainers.attribution.maps import SalientMap
 
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
-from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.explainers.heads.result import HeadReading
 from annotated_samples import Answer, make_annotations

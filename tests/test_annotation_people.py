@@ -10,11 +10,10 @@ import polars as pl
 import pytest
 
 from aftertune.errors import AnnotationError, RunError
-from aftertune.explainers.annotation.parts import open_annotations, recall_annotations, write_annotations
-from aftertune.explainers.annotation.people import export_concepts, import_annotations
-from aftertune.explainers.annotation.result import ANNOTATIONS
-from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.explainers.annotation.result import ANNOTATIONS, open_annotations, recall_annotations, write_annotations
+from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.run import RunFolder
+from aftertune.study.annotate import export_concepts, import_annotations
 from annotation_samples import save_concepts
 from command_line import CommandLine
 from fault_server import fault_server
@@ -228,7 +227,7 @@ def test_a_folder_without_concepts_is_refused(cli: CommandLine, run: Path) -> No
 @pytest.mark.parametrize("plan", [{"repeats": 0}, {"components": 1.5}, {"concurrency": None}, {"max_requests": True}])
 def test_a_plan_that_cannot_be(plan: dict[str, int]) -> None:
     with pytest.raises(AnnotationError, match="whole number"):
-        AnnotationPlan(**plan)
+        AnnotationSettings(**plan)
 
 
 def test_annotations_of_another_version_are_refused(run: Path) -> None:

@@ -8,12 +8,11 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from aftertune.errors import AnnotationError, WordError
 from aftertune.explainers.annotation import baseline
-from aftertune.explainers.annotation.annotate import annotate
 from aftertune.explainers.annotation.baseline import NAMING, likeness
-from aftertune.explainers.annotation.parts import recall_annotations
-from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
-from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, recall_annotations
+from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.run import RunFolder
+from aftertune.study.annotate import annotate
 from annotation_samples import save_concepts
 from tiny import GQA, make_tokenizer
 
@@ -69,9 +68,9 @@ def test_likeness_is_the_mean_cosine_of_pairs() -> None:
 def test_the_threshold_is_that_of_random_groups(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = save_vectors(tmp_path / "vectors.npz")
     monkeypatch.setattr(baseline, "QUANTILE", 1.0)
-    strict = annotate(run, f"words:{vectors}", plan=AnnotationPlan(components=1))
+    strict = annotate(run, f"words:{vectors}", settings=AnnotationSettings(components=1))
     monkeypatch.setattr(baseline, "QUANTILE", 0.0)
-    loose = annotate(run, f"words:{vectors}", plan=AnnotationPlan(components=1))
+    loose = annotate(run, f"words:{vectors}", settings=AnnotationSettings(components=1))
     assert strict["description"].null_count() > 0 == loose["description"].null_count()
     assert strict["rank"].to_list() == [1] * strict.height
 
@@ -95,7 +94,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_chat_model_that_knows_nothing_breaks_nothing(chat: Path, tmp_path: Path) -> None:
     run = save_concepts(tmp_path / "run", {"model": [[["red", "blue"], ["run", "walk"]]]})
-    found = annotate(run, f"local:{chat}", plan=AnnotationPlan(repeats=2))
+    found = annotate(run, f"local:{chat}", settings=AnnotationSettings(repeats=2))
     assert found["level"].null_count() == found["scenarios"].null_count() == 4
     assert all(row["description"] is None or {"tasks", "level"} <= set(row["unparsed"]) for row in found.to_dicts())
     about = recall_annotations(RunFolder.open(run))
@@ -104,7 +103,7 @@ def test_a_chat_model_that_knows_nothing_breaks_nothing(chat: Path, tmp_path: Pa
     texts = [one.read_text() for one in answers]
     for one in answers:
         one.unlink()
-    assert annotate(run, f"local:{chat}", plan=AnnotationPlan(repeats=2)).equals(found)
+    assert annotate(run, f"local:{chat}", settings=AnnotationSettings(repeats=2)).equals(found)
     assert [one.read_text() for one in sorted(run.rglob("answers/*/*.json"))] == texts, "sampled with the same seed"
 
 

@@ -5,13 +5,13 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
+from aftertune.explainers.heads.word_parts import N_PARTS, distances_without, excess_test, word_parts
 from scipy import stats
 
 from aftertune.explainers.attribution.change import compare_maps
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.explainers.heads.list_changes import HEAD
 from aftertune.explainers.heads.result import PAIRS
-from aftertune.explainers.heads.word_parts import N_PARTS, distances_without, excess_test, word_parts
 from aftertune.statistics.tests import stratified_permutation_p_value
 from comparison_samples import make_map
 from null_runs import ASKED, GENERAL, null_heads

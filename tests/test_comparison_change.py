@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.removal_check import describe_agreement, summarise_agreement
 from scipy import stats
 
 from aftertune.errors import RunError
 from aftertune.explainers.attribution.change import Comparison, compare_maps
 from aftertune.explainers.attribution.findings import describe
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.explainers.attribution.removal_check import describe_agreement, summarise_agreement
 from aftertune.explainers.attribution.result import Agreement
 from aftertune.explainers.attribution.tables import table2
 from comparison_samples import make_map, score_of

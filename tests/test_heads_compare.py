@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aftertune.explainers.heads.word_shares import N_SETS, matched_sets, word_shares
 from scipy import stats
 
 from aftertune.errors import RunError, WordError
@@ -12,7 +13,6 @@ from aftertune.explainers.heads.compare import compare_heads, layer_groups
 from aftertune.explainers.heads.findings import describe_heads
 from aftertune.explainers.heads.result import HeadReading
 from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
-from aftertune.explainers.heads.word_shares import N_SETS, matched_sets, word_shares
 from head_samples import WORDS, drawn_reading, make_reading
 
 ASKED, GENERAL = ("write", "make", "tell"), ("run", "walk", "tree", "stone", "river")

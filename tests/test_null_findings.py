@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.concepts.compare import compare_concepts
 from scipy import stats
 
-from aftertune.explainers.annotation.compare import compare_annotations
 from aftertune.explainers.annotation.findings import describe_annotations
 from aftertune.explainers.attribution.change import Comparison, compare_maps
 from aftertune.explainers.attribution.findings import describe
-from aftertune.explainers.concepts.compare import compare_concepts
 from aftertune.explainers.concepts.findings import describe_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.explainers.heads.findings import describe_heads

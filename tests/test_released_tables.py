@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aftertune.explainers.attribution.maps import SalientMap
 
 from aftertune.explainers.attribution.change import Comparison, compare_maps
 from aftertune.explainers.attribution.findings import describe
 from aftertune.explainers.attribution.map_file import read_maps
-from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.explainers.attribution.released import locate
 from aftertune.prompts.formats import read_prompts
 from aftertune.statistics.effects import auroc

@@ -9,7 +9,7 @@ from aftertune.explainers.attribution.view import render_instance
 from aftertune.report.instance import write_instance
 from aftertune.report.page import write_report
 from aftertune.report.prompts import pair_maps
-from report_browser import chromium, fits, visit
+from report_browser import CATCH, chromium, fits, saved, set_value, visit
 from report_samples import sample_contents
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -83,11 +83,11 @@ def test_filters_and_search(page):
 
 def test_filter_by_sign_and_repetition(page):
     rows = sample_contents().comparison["instances"]
-    page.execute_script("document.getElementById('bigger').value = 'tuned'; filter()")
+    set_value(page, "bigger", "tuned")
     assert shown(page) == [str(n) for n, row in enumerate(rows) if row["difference"] > 0]
-    page.execute_script("document.getElementById('bigger').value = ''")
+    set_value(page, "bigger", "")
     for value, expected in (("either", ["1"]), ("tuned", ["1"]), ("base", []), ("neither", list("02345"))):
-        page.execute_script("control('repetitive').value = arguments[0]; filter()", value)
+        set_value(page, "repetitive", value)
         assert shown(page) == expected
 
 
@@ -148,7 +148,8 @@ def test_the_canvas_is_as_deep_as_the_levels(page):
           const at = all.slice(k, k + 4);
           out.push(at[3] ? '#' + [...at].slice(0, 3).map(v => v.toString(16).padStart(2, '0')).join('') : '');
         }
-        return [out, levelColours()]""",
+        const style = getComputedStyle(document.documentElement);
+        return [out, Array.from({ length: 11 }, (_, level) => style.getPropertyValue(`--level-${level}`).trim())]""",
         salient.n_prompt,
         salient.n_response,
     )
@@ -192,15 +193,12 @@ def test_dark_pages_have_dark_paper(page):
 
 
 def test_downloads_hold_the_files(page, report):
-    page.execute_script(
-        "window.saved = []; saveBlob = (blob, name) => blob.text().then(t => window.saved.push([name, t]))"
-    )
+    page.execute_script(CATCH)
     page.execute_script("document.querySelector('#table2 [data-suffix=tex]').click()")
     page.execute_script("document.querySelector('#figure6 [data-suffix=svg]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 2)
-    saved = dict(page.execute_script("return window.saved"))
-    assert saved["table2.tex"] == (report.parent / "tables" / "table2.tex").read_text("utf-8")
-    assert saved["figure6.svg"].startswith("<svg")
+    found = dict(saved(page, 2))
+    assert found["table2.tex"] == (report.parent / "tables" / "table2.tex").read_text("utf-8")
+    assert found["figure6.svg"].startswith("<svg")
 
 
 def test_one_instance_opens(driver, tmp_path):

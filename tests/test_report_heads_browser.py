@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aftertune.report.page import write_report
-from report_browser import chromium, fits, set_width, visit
+from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
 from report_head_samples import ODD_WORDS, many_heads, sample_heads
 from report_samples import sample_contents
 
@@ -64,11 +64,7 @@ def list_rows(detail: Any, role: str) -> list[tuple[str, ...]]:
 
 
 def search(page: Any, word: str) -> str:
-    field = page.find_element(By.ID, "head-word")
-    field.clear()
-    field.send_keys(word)
-    page.execute_async_script("const done = arguments[0]; headSearch.search().then(done)")
-    return str(page.find_element(By.ID, "head-found").text)
+    return searched(page, "head", word)
 
 
 def hits(page: Any) -> list[str]:
@@ -184,20 +180,17 @@ def test_a_found_head_opens_and_its_word_stands_out(page: Any) -> None:
     search(page, "poem")
     found = [word.text for word in detail.find_elements(By.CSS_SELECTOR, ".word.found")]
     assert found == ["poem", "poem", "Poem"]
-    page.execute_script("document.getElementById('head-word').value = ''; headSearch.search()")
+    set_value(page, "head-word", "")
     assert detail.find_elements(By.CSS_SELECTOR, ".word.found") == [] and hits(page) == []
 
 
 def test_downloads_of_the_grid(page: Any, report: Path) -> None:
-    page.execute_script(
-        "window.saved = []; saveBlob = (blob, name) => blob.text().then(t => window.saved.push([name, t]))"
-    )
+    page.execute_script(CATCH)
     for suffix in ("csv", "svg", "png"):
         page.execute_script(f"document.querySelector('#every-head [data-suffix={suffix}]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 3)
-    saved = dict(page.execute_script("return window.saved"))
-    assert saved["heads.csv"] == (report.parent / "tables" / "heads.csv").read_text("utf-8")
-    assert saved["heads.svg"].count("<rect") == 5 and "PNG" in saved["heads.png"][:8]
+    found = dict(saved(page, 3))
+    assert found["heads.csv"] == (report.parent / "tables" / "heads.csv").read_text("utf-8")
+    assert found["heads.svg"].count("<rect") == 5 and "PNG" in found["heads.png"][:8]
 
 
 @pytest.mark.parametrize("n_heads", [32, 96])

@@ -15,7 +15,7 @@ from aftertune.report.page import write_report
 from aftertune.report.prompts import pair_maps
 from page_audits import CONTRAST, NAMES
 from report_annotation_samples import sample_annotations
-from report_browser import chromium, fits, set_width, visit
+from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
 from report_concept_samples import sample_concepts
 from report_head_samples import sample_heads
 from report_samples import instance_row, make_map, sample_contents
@@ -29,7 +29,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 pytestmark = pytest.mark.slow
 PAGES = ["findings", "attribution", "heads", "concepts", "methods"]
 OPENED = ("#detail-0[data-drawn]", "#head-detail[data-drawn]", "#concept-detail[data-drawn]")
-CATCH = "window.saved = []; saveBlob = (blob, name) => blob.text().then(t => window.saved.push([name, t]))"
+LIST = "return document.getElementById('list').innerText"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,8 @@ def displayed(page: Any) -> list[str]:
 
 
 def shown(page: Any) -> list[str]:
-    return list(page.execute_script("return items.filter(i => !i.hidden).map(i => i.dataset.number)"))
+    items = "[...document.querySelectorAll('tr.item:not([hidden])')]"
+    return list(page.execute_script(f"return {items}.map(item => item.dataset.number)"))
 
 
 def test_one_page_is_shown_and_named(page: Any) -> None:
@@ -129,7 +130,7 @@ def test_back_finds_the_place(page: Any) -> None:
 
 def test_a_reload_loses_nothing(page: Any) -> None:
     open_all(page)
-    page.execute_script("conceptGrid.detail.sortBy('angle')")
+    page.execute_script("document.querySelector('.components [data-order=angle]').click()")
     page.find_element(By.CSS_SELECTOR, "#concept-detail .only-changed").click()
     go(page, "head-0-1", "#heads.current")
     page.execute_script("document.getElementById('head-measure').selectedIndex = 2")
@@ -139,18 +140,19 @@ def test_a_reload_loses_nothing(page: Any) -> None:
     page.find_element(By.ID, "repetitive").send_keys("in neither")
     page.find_element(By.CSS_SELECTOR, "[data-sort=difference]").click()
     page.find_element(By.CSS_SELECTOR, "#detail-0 .base .response .t").click()
-    before = [shown(page), page.execute_script("return body.innerText")]
+    before = [shown(page), page.execute_script(LIST)]
     page.execute_async_script("setTimeout(arguments[0], 300)")
     where = page.execute_script("return window.scrollY")
     page.refresh()
     wait(page, "#detail-0[data-drawn] .base [aria-selected]")
-    assert displayed(page) == ["attribution"] and [shown(page), page.execute_script("return body.innerText")] == before
+    assert displayed(page) == ["attribution"] and [shown(page), page.execute_script(LIST)] == before
     assert page.execute_script("return window.scrollY") == where
     assert page.find_element(By.CSS_SELECTOR, "th.change").get_attribute("aria-sort") == "descending"
     go(page, "heads", "#head-detail[data-drawn='0-1'] .word.found")
-    assert page.execute_script("return headGrid.measure") == "verbs_gained"
+    assert page.find_element(By.ID, "head-measure").get_attribute("value") == "verbs_gained"
     go(page, "concepts", "#concept-detail.changed-only[data-drawn='0-0']")
-    assert page.execute_script("return conceptGrid.detail.order.key") == "angle"
+    angle = page.find_element(By.CSS_SELECTOR, ".components th:has([data-order=angle])")
+    assert angle.get_attribute("aria-sort") == "descending"
 
 
 def test_filters_by_rating_and_score(page: Any) -> None:
@@ -160,12 +162,12 @@ def test_filters_by_rating_and_score(page: Any) -> None:
     options = [one.get_attribute("value") for one in page.find_elements(By.CSS_SELECTOR, "#rated option")]
     assert options == ["", "tuned: followed", "tuned: not followed", "tuned: unrated"]
     for value, expected in zip(options[1:], (["1"], ["0"], list("2345")), strict=True):
-        page.execute_script("control('rated').value = arguments[0]; filter()", value)
+        set_value(page, "rated", value)
         assert shown(page) == expected
     page.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
     WebDriverWait(page, 5).until(lambda d: len(shown(d)) == len(rows))
     low, high = sorted(row["score_tuned"] for row in rows)[1:3]
-    page.execute_script("control('scored').value = 'tuned'")
+    set_value(page, "scored", "tuned")
     for name, value in (("lowest", low), ("highest", high)):
         page.find_element(By.ID, name).send_keys(repr(value))
     assert shown(page) == [str(n) for n, row in enumerate(rows) if low <= row["score_tuned"] <= high]
@@ -174,19 +176,19 @@ def test_filters_by_rating_and_score(page: Any) -> None:
 
 def test_every_figure_and_table_can_be_saved(page: Any) -> None:
     open_all(page)
-    page.execute_script("document.getElementById('head-word').value = 'solve'; return headSearch.search()")
+    go(page, "heads", "#heads.current")
+    searched(page, "head", "solve")
     page.execute_script(CATCH)
     buttons = "[...document.querySelectorAll('[data-suffix], [data-save]')]"
     offered = page.execute_script(f"return {buttons}.map(b => b.dataset.suffix || b.dataset.save)")
     page.execute_script(f"{buttons}.forEach(b => b.click())")
-    WebDriverWait(page, 60).until(lambda d: d.execute_script("return window.saved.length") == len(offered))
-    saved = dict(page.execute_script("return window.saved"))
-    assert sorted(name.rsplit(".", 1)[1] for name, _ in page.execute_script("return window.saved")) == sorted(offered)
+    found = saved(page, len(offered), 60)
+    assert sorted(name.rsplit(".", 1)[1] for name, _ in found) == sorted(offered)
     starts = {"svg": "<svg", "png": "\ufffdPNG", "md": "| ", "tex": "\\begin{table}"}
-    for name, text in saved.items():
+    for name, text in found:
         assert text.startswith(starts.get(name.rsplit(".", 1)[1], "")) and text, name
     for figure in ("figure6", "scores", "figure2", "heads", "figure8", "angles", "networks", "figure3", "figure7"):
-        assert {f"{figure}.svg", f"{figure}.png"} <= set(saved)
+        assert {f"{figure}.svg", f"{figure}.png"} <= {name for name, _ in found}
     for card in page.find_elements(By.CSS_SELECTOR, "figure.card, section.card:has(table), .side .map-head"):
         names = [one.get_attribute("textContent") for one in card.find_elements(By.CSS_SELECTOR, ".downloads button")]
         assert {"SVG", "PNG", "CSV"} <= set(names) or {"CSV", "LaTeX", "Markdown"} <= set(names), card.text[:40]
@@ -197,14 +199,13 @@ def test_a_saved_map_is_the_map(page: Any) -> None:
     page.execute_script(CATCH)
     page.execute_script("document.querySelector('#detail-0 .tuned [data-save=csv]').click()")
     page.execute_script("document.querySelector('#detail-0 .tuned [data-save=svg]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 2)
-    saved = dict(page.execute_script("return window.saved"))
+    found = dict(saved(page, 2))
     salient = pair_maps(rated_contents())[0].tuned
     assert salient is not None
-    rows = list(csv.DictReader(io.StringIO(saved["salient-map-odd_0-tuned.csv"])))
+    rows = list(csv.DictReader(io.StringIO(found["salient-map-odd_0-tuned.csv"])))
     assert [int(row["level"]) for row in rows] == salient.levels.reshape(-1).tolist()
     assert rows[0]["prompt_token"] == salient.prompt_tokens[0] and rows[0]["is_instruction"] == "true"
-    assert saved["salient-map-odd_0-tuned.svg"].count("<rect") == (salient.levels > 0).sum()
+    assert found["salient-map-odd_0-tuned.svg"].count("<rect") == (salient.levels > 0).sum()
 
 
 def test_saved_words_are_written_out_for_their_format(page: Any) -> None:
@@ -212,11 +213,10 @@ def test_saved_words_are_written_out_for_their_format(page: Any) -> None:
     page.execute_script(CATCH)
     for suffix in ("csv", "tex", "md"):
         page.execute_script(f"document.querySelector('#head-detail [data-save={suffix}]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 3)
-    saved = dict(page.execute_script("return window.saved"))
-    assert "</script><script>alert('no')</script>,poem,kept,1,1,2,2\n" in saved["head-0-0-pairs.csv"]
-    assert "\\textless{}/script\\textgreater{}" in saved["head-0-0-pairs.tex"]
-    assert "\\</script\\>" in saved["head-0-0-pairs.md"]
+    found = dict(saved(page, 3))
+    assert "</script><script>alert('no')</script>,poem,kept,1,1,2,2\n" in found["head-0-0-pairs.csv"]
+    assert "\\textless{}/script\\textgreater{}" in found["head-0-0-pairs.tex"]
+    assert "\\</script\\>" in found["head-0-0-pairs.md"]
 
 
 def test_without_scripts_and_on_paper_all_pages_stand_one_below_the_other(driver: Any, report: Path) -> None:
@@ -251,11 +251,22 @@ def test_every_text_stands_out_from_its_ground(page: Any, scheme: str) -> None:
         for name in PAGES:
             go(page, name, f"#{name}.current")
             assert page.execute_script(CONTRAST) == []
-        page.execute_script("openedSides.get('0')[0].pin('response', 2); location.hash = 'attribution'")
+        page.execute_script("document.querySelectorAll('#detail-0 .base .response .t')[2].click()")
+        page.execute_script("location.hash = 'attribution'")
         wait(page, "#attribution.current")
         assert page.execute_script(CONTRAST) == []
     finally:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_page_has_no_global_name(page: Any, tmp_path: Path) -> None:
+    names, empty = "return Object.getOwnPropertyNames(window)", tmp_path / "empty.html"
+    empty.write_text("<!doctype html><title>empty</title><link rel=icon href='data:,'>")
+    open_all(page)
+    found = set(page.execute_script(names))
+    page.get(empty.as_uri())
+    wait(page, "title")  # looking for elements leaves names of the driver's own
+    assert found - set(page.execute_script(names)) == set()
 
 
 def test_the_keyboard_reaches_a_prompt(page: Any) -> None:

@@ -7,8 +7,8 @@ the sign, which stands in the heading. One table of formats per medium, with the
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
 
 from markupsafe import Markup, escape
 
@@ -28,7 +28,40 @@ LATEX_SIGNS = {
 }
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")
 
+Kind = Literal[
+    "text",
+    "count",
+    "flag",
+    "number",
+    "change",
+    "spread",
+    "interval",
+    "p",
+    "degrees_spread",
+    "degrees_interval",
+    "share_spread",
+    "percent",
+    "percent_change",
+    "percent_spread",
+    "percent_interval",
+]
 Format = Callable[[Any], str]
+
+
+class Spread(Protocol):
+    """Number, mean and standard deviation, as `aftertune.statistics.spread.Spread` has them."""
+
+    @property
+    def n(self) -> int | None:
+        """How many."""
+
+    @property
+    def mean(self) -> float | None:
+        """Their mean."""
+
+    @property
+    def std(self) -> float | None:
+        """Their standard deviation."""
 
 
 def is_number(value: Any) -> bool:
@@ -41,11 +74,11 @@ def number(value: Any, digits: int = 3, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{digits}f}" if is_number(value) else DASH
 
 
-def spread(value: Mapping[str, Any] | None) -> str:
+def spread(value: Spread | None) -> str:
     """Mean and standard deviation as the paper writes them, 1.1302±0.54."""
-    if value is None or not is_number(value["mean"]):
+    if value is None or not is_number(value.mean):
         return DASH
-    return f"{number(value['mean'], 4)}±{number(value['std'], 2)}"
+    return f"{number(value.mean, 4)}±{number(value.std, 2)}"
 
 
 def interval(value: Any, digits: int = 3) -> str:
@@ -55,17 +88,19 @@ def interval(value: Any, digits: int = 3) -> str:
     return f"[{number(value[0], digits)}, {number(value[1], digits)}]"
 
 
-def degrees_spread(value: Mapping[str, Any] | None) -> str:
+def degrees_spread(value: Spread | None) -> str:
     """Mean angle and standard deviation in degrees, 12.34±3.21."""
-    if value is None or not is_number(value["mean"]):
+    if value is None or not is_number(value.mean):
         return DASH
-    deviation = f"±{number(value['std'], 2)}" if is_number(value["std"]) else ""
-    return f"{number(value['mean'], 2)}{deviation}"
+    deviation = f"±{number(value.std, 2)}" if is_number(value.std) else ""
+    return f"{number(value.mean, 2)}{deviation}"
 
 
-def share_spread(value: Mapping[str, Any] | None) -> str:
+def share_spread(value: Spread | None) -> str:
     """Mean share and standard deviation in per cent, 65.96±26.96, without the number behind them."""
-    return percent_spread(None if value is None else {**value, "n": None})
+    if value is None or not is_number(value.mean):
+        return DASH
+    return f"{percent(value.mean)}{f'±{percent(value.std)}' if is_number(value.std) else ''}"
 
 
 def percent(value: Any, signed: bool = False) -> str:
@@ -73,13 +108,10 @@ def percent(value: Any, signed: bool = False) -> str:
     return number(100 * value, 2, signed) if is_number(value) else DASH
 
 
-def percent_spread(value: Mapping[str, Any] | None) -> str:
+def percent_spread(value: Spread | None) -> str:
     """Mean share and standard deviation in per cent, and the number behind them where known, 65.96±26.96 (21)."""
-    if value is None or not is_number(value["mean"]):
-        return DASH
-    deviation = f"±{percent(value['std'])}" if is_number(value["std"]) else ""
-    size = f" ({value['n']})" if value["n"] is not None else ""
-    return f"{percent(value['mean'])}{deviation}{size}"
+    written = share_spread(value)
+    return f"{written} ({value.n})" if value is not None and written != DASH and value.n is not None else written
 
 
 def percent_interval(value: Any) -> str:
@@ -115,7 +147,7 @@ def text(value: Any) -> str:
     return DASH if value is None else str(value)
 
 
-PLAIN: dict[str, Format] = {
+PLAIN: dict[Kind, Format] = {
     "text": text,
     "count": count,
     "flag": yes_no,
@@ -132,7 +164,7 @@ PLAIN: dict[str, Format] = {
     "percent_spread": percent_spread,
     "percent_interval": percent_interval,
 }
-SPREADS = [kind for kind in PLAIN if kind.endswith("spread")]
+SPREADS: tuple[Kind, ...] = ("spread", "degrees_spread", "share_spread", "percent_spread")
 
 
 def latex_text(value: Any) -> str:
@@ -159,7 +191,7 @@ def latex_change(plain: str) -> str:
     return latex_text(plain) if plain == DASH else f"${plain}$"
 
 
-LATEX: dict[str, Format] = {kind: latex_of(write) for kind, write in PLAIN.items()} | {
+LATEX: dict[Kind, Format] = {kind: latex_of(write) for kind, write in PLAIN.items()} | {
     "p": latex_p,
     "change": lambda value: latex_change(PLAIN["change"](value)),
     "percent_change": lambda value: latex_change(PLAIN["percent_change"](value)),
@@ -171,7 +203,7 @@ def markdown_text(value: Any) -> str:
     return MARKDOWN_SIGNS.sub(r"\\\1", text(value)).replace("\n", " ")
 
 
-MARKDOWN: dict[str, Format] = PLAIN | {"text": markdown_text, "p": lambda value: p_value(value).replace("<", "\\<")}
+MARKDOWN: dict[Kind, Format] = PLAIN | {"text": markdown_text, "p": lambda value: p_value(value).replace("<", "\\<")}
 
 
 def html_p(value: Any) -> Markup:
@@ -189,7 +221,7 @@ def html_spread(write: Format) -> Format:
     return lambda value: write(value).replace("±", " ± ")
 
 
-HTML: dict[str, Format] = PLAIN | {kind: html_spread(PLAIN[kind]) for kind in SPREADS}
+HTML: dict[Kind, Format] = PLAIN | {kind: html_spread(PLAIN[kind]) for kind in SPREADS}
 HTML |= {
     "p": html_p,
     "change": lambda value: number(value, signed=True).replace("-", "−"),

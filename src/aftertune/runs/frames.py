@@ -1,11 +1,9 @@
-"""How do rows that hold means, intervals and controls become a flat data frame?
+"""How do rows that hold means and intervals become a flat data frame?
 
 1. What is nested stands in columns of its own, joined by an underscore: the mean of ``base`` is ``base_mean``.
 2. An interval has two, ``..._low`` and ``..._high``; other numbers in a row are counted from 1.
-3. What a control measured begins with the control's name: ``permuted_distance``.
 
-Columns and their types come from the kind of row, so that they are there whatever the values are. The CSV files of a
-report name them alike, but give each control a row.
+Columns and their types come from the type of the rows, so that they are there whatever the values are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,29 +15,30 @@ import polars as pl
 
 TYPES: dict[Any, Any] = {str: pl.String, int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
 ENDS = ("low", "high")
-CONTROLS = "controls"
 Cells = Iterator[tuple[str, Any]]
 
 
-def frame_of(rows: Sequence[Any], kind: type) -> pl.DataFrame:
-    """The rows, all dataclasses of one ``kind``, as a frame; without rows it has the same columns but controls'."""
-    found = [dict(_cells(asdict(row))) for row in rows]
+def frame_of(rows: Sequence[Any], kind: type | None = None) -> pl.DataFrame:
+    """The rows, all dataclasses of one ``kind``, as a frame; without ``kind`` columns come from the values alone."""
+    found = [dict(_cells(row if isinstance(row, Mapping) else asdict(row))) for row in rows]
+    if kind is None:
+        return pl.DataFrame(found, infer_schema_length=None)
     schema = dict(_columns(kind))
-    schema |= {name: pl.Float64 for row in found for name in row if name not in schema}
     return pl.DataFrame([[row.get(name) for name in schema] for row in found], schema=schema, orient="row")
 
 
 def _columns(kind: Any, prefix: str = "") -> Cells:
     hints = get_type_hints(kind)
     for field in fields(kind):
-        if field.name != CONTROLS:
-            yield from _column(hints[field.name], f"{prefix}{field.name}")
+        yield from _column(hints[field.name], f"{prefix}{field.name}")
 
 
 def _column(hint: Any, name: str) -> Cells:
     hint = next(one for one in get_args(hint) if one is not type(None)) if isinstance(hint, UnionType) else hint
     if is_dataclass(hint):
         yield from _columns(hint, f"{name}_")
+    elif get_origin(hint) is tuple and Ellipsis in get_args(hint):
+        yield name, pl.List(TYPES[get_args(hint)[0]])
     elif get_origin(hint) is tuple:
         yield from (
             (f"{name}_{part}", TYPES[one]) for part, one in zip(_parts(name, hint), get_args(hint), strict=True)
@@ -51,13 +50,9 @@ def _column(hint: Any, name: str) -> Cells:
 def _cells(row: Mapping[str, Any], prefix: str = "") -> Cells:
     for key, value in row.items():
         name = f"{prefix}{key}"
-        if key == CONTROLS:
-            for control in value:
-                own = {part: number for part, number in control.items() if part != "control"}
-                yield from _cells(own, f"{prefix}{control['control'].replace('-', '_')}_")
-        elif isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             yield from _cells(value, f"{name}_")
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple) and not all(isinstance(one, str) for one in value):
             yield from ((f"{name}_{part}", one) for part, one in zip(_parts(name, value), value, strict=True))
         elif value is None and name.endswith("interval"):
             yield from ((f"{name}_{end}", None) for end in ENDS)

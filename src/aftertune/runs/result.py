@@ -2,8 +2,9 @@
 
 1. Be a data frame: `to_polars`, and `to_pandas` where pandas is installed.
 2. Say what it is in one line: its ``repr`` never prints arrays.
-3. Show itself in a notebook. Findings, tables and figures are made of results and stand above them in the order of
-   imports, so the module that puts them together is looked up by its name, when a notebook first asks.
+3. Show itself in a notebook. Tables and figures are made of results and stand above them in the order of imports, so
+   the module ``show`` beside the result's own is looked up by its name, when a notebook first asks; where there is
+   none, the first rows of the data frame are shown.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +16,7 @@ import polars as pl
 
 from aftertune.errors import RunError
 
-DISPLAY = "aftertune.study.display"
+DISPLAY = "aftertune.report.notebook"
 
 
 class Result(ABC):
@@ -42,5 +43,8 @@ class Result(ABC):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._facts().items())})"
 
     def _repr_html_(self) -> str:
-        shown: str = import_module(DISPLAY).to_html(self)
-        return shown
+        beside = f"{type(self).__module__.rpartition('.')[0]}.show"
+        show: Any = import_module(beside) if find_spec(beside) is not None else None
+        if hasattr(show, "to_html"):
+            return str(show.to_html(self))
+        return str(import_module(DISPLAY).frame_to_html(type(self).__name__, repr(self), self.to_polars()))

@@ -1,57 +1,43 @@
-"""What are the few sentences that matter most?  Findings in, three to six sentences out.
+"""What are the few sentences that matter most?  Findings in, at most six sentences out.
 
-1. How many of the claims that were tested are shown.
-2. The claims that are shown, the first three; if there are none, what this does and does not mean.
-3. A warning where the maps were found to say little about single tokens.
-4. How much changed in heads and in feed-forward layers, as described.
-5. The prompts to look at. They stay where more than six sentences would be too many; the last of the others go.
+1. Whether a difference is shown, and among how many that were tested.
+2. The differences that are shown, the first three.
+3. What an explainer wants told in any case, in the order of the explainers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from aftertune.explainers.attribution.removal_check import FAIR
-from aftertune.statistics.finding import Finding
+from aftertune.statistics.finding import Finding, Verdict
 
-MOST, MOST_SHOWN, NAMED = 6, 3, 5
-CHANGED = ("of word pairs changed", "Concepts: spaces turned")
+MOST, MOST_SHOWN, MOST_LINKS = 6, 3, 5
 
 
-def summarise(findings: Sequence[Finding]) -> list[str]:
-    """At most six sentences on findings of `describe`; one that nothing was tested where there are none."""
-    shown = [finding for finding in findings if finding.significant]
-    claims = [_sentence(finding) for finding in shown[:MOST_SHOWN]]
-    warnings = [_sentence(finding) for finding in findings if finding.evidence.get("spearman_mean", FAIR) < FAIR]
-    changes = [_sentence(one) for one in findings if _is_change(one) and one not in shown]
-    prompts = [_with_prompts(finding) for finding in findings if finding.prompts]
-    before = [_verdict(findings), *claims, *warnings, *changes]
-    return [*before[: MOST - len(prompts)], *prompts]
+def summarise(findings: Sequence[Finding], always: Collection[str]) -> list[str]:
+    """At most six sentences; ``always`` are the kinds that are told though nothing is claimed.
+
+    What leads somewhere (a finding with links) stays where there would be too many; the last of the others go.
+    """
+    shown = [finding for finding in findings if finding.verdict is Verdict.SHOWN]
+    others = [one for one in findings if one.kind in always and one not in shown]
+    leading = [_sentence(finding) for finding in others if finding.links]
+    plain = [_sentence(finding) for finding in [*shown[:MOST_SHOWN], *(one for one in others if not one.links)]]
+    return [*[_verdict(findings), *plain][: MOST - len(leading)], *leading]
 
 
 def _verdict(findings: Sequence[Finding]) -> str:
-    n_tested = sum(finding.significant is not None for finding in findings)
-    n_shown = sum(finding.significant is True for finding in findings)
+    n_shown = sum(finding.verdict is Verdict.SHOWN for finding in findings)
+    n_tested = n_shown + sum(finding.verdict is Verdict.NOT_SHOWN for finding in findings)
     if not n_tested:
-        return "Nothing could be tested; all findings are descriptions."
+        return "Nothing could be tested, so no difference is claimed; what follows describes the models."
+    tests = f"{n_tested} {'test' if n_tested == 1 else 'tests'}"
     if not n_shown:
-        return (
-            f"Of {n_tested} findings that were tested none is shown. That does not say that the models are alike: a "
-            "small sample shows large differences only."
-        )
-    return f"Of {n_tested} findings that were tested {n_shown} {'is' if n_shown == 1 else 'are'} shown."
-
-
-def _is_change(finding: Finding) -> bool:
-    return any(part in finding.headline for part in CHANGED)
+        return f"No difference between the models was found ({tests}; in a small sample only large differences show)."
+    return f"{n_shown} of {n_tested} tested differences between the models {'is' if n_shown == 1 else 'are'} shown."
 
 
 def _sentence(finding: Finding) -> str:
-    return f"{finding.headline}."
-
-
-def _with_prompts(finding: Finding) -> str:
-    named = ", ".join(id for _, id in finding.prompts[:NAMED])
-    return f"{finding.headline}; look at {named}{_more(len(finding.prompts) - NAMED)}."
-
-
-def _more(n: int) -> str:
-    return f" and {n} more" if n > 0 else ""
+    if not finding.links:
+        return f"{finding.headline}."
+    named = ", ".join(link.text for link in finding.links[:MOST_LINKS])
+    more = len(finding.links) - MOST_LINKS
+    return f"{finding.headline}: {named}{f' and {more} more' if more > 0 else ''}."

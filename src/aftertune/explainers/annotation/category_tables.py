@@ -1,10 +1,10 @@
-"""Do more of the tuned model's concepts serve a scenario, or belong to a linguistic level?  (Tables 5 and 6.)
+"""Do more of the tuned model's components serve a scenario, or belong to a linguistic level?  (Tables 5 and 6.)
 
-1. Per model and repeat: the share of interpreted concepts that carry a category (`annotation_marks`).
+1. Per model and repeat: the share of interpreted components that carry a category (`marks`).
 2. Between the models' repeats: Welch's test and a permutation test, two-sided, and Hedges' g. The published tables'
    p-values fit their ± only if that divides by the number of repeats, as `Spread` does.
 3. Holm's correction over the four scenarios, and over the four levels: two questions.
-4. Repeats judge the same concepts, so step 2 knows nothing of others; `concept_draws` asks what those would show.
+4. Repeats judge the same components, so step 2 knows nothing of others; `concept_draws` asks what those would show.
 5. The same shares by groups of layers (figure 3), and the share interpreted by layers and ranks (figure 7).
 """
 
@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.explainers.annotation.concept_draws import difference_interval, paired_permutation_p_value
-from aftertune.explainers.annotation.marks import INTERPRETED, Marks, shares
+from aftertune.explainers.annotation.marks import INTERPRETED, LayerGroups, Marks, shares
 from aftertune.explainers.annotation.result import LEVELS
 from aftertune.explainers.annotation.rows import CategoryRow, Figure3Row, Figure7Row
-from aftertune.explainers.heads.word_shares import Groups
 from aftertune.statistics.corrections import holm
 from aftertune.statistics.effects import hedges_g
 from aftertune.statistics.layers import layer_groups
@@ -37,7 +36,7 @@ def category_table(
     return tuple(_corrected(rows))
 
 
-def figure3(models: Sequence[Marks], groups: Groups) -> tuple[Figure3Row, ...]:
+def figure3(models: Sequence[Marks], groups: LayerGroups) -> tuple[Figure3Row, ...]:
     """Figure 3: for each model, group of layers (without "all") and level, the share over repeats."""
     return tuple(
         Figure3Row(marks.model, name, level, Spread.of(shares(marks.marked[level][_within(marks, "layer", layers)])))
@@ -48,14 +47,14 @@ def figure3(models: Sequence[Marks], groups: Groups) -> tuple[Figure3Row, ...]:
     )
 
 
-def figure7(models: Sequence[Marks], groups: Groups) -> tuple[Figure7Row, ...]:
+def figure7(models: Sequence[Marks], groups: LayerGroups) -> tuple[Figure7Row, ...]:
     """Figure 7: for each model, group of layers and one of at most 10 bands of ranks, the share over repeats."""
     return tuple(row for marks in models for row in _figure7_rows(marks, groups))
 
 
-def _figure7_rows(marks: Marks, groups: Groups) -> Iterator[Figure7Row]:
+def _figure7_rows(marks: Marks, groups: LayerGroups) -> Iterator[Figure7Row]:
     # Ranks are grouped as layers are: neighbours, in groups of about the same size, and all.
-    bands = layer_groups(marks.concepts["rank"].unique().sort().to_list(), N_RANK_BANDS)
+    bands = layer_groups(marks.components["rank"].unique().sort().to_list(), N_RANK_BANDS)
     for name, layers in groups.items():
         for band, ranks in bands.items():
             here = _within(marks, "layer", layers) & _within(marks, "rank", ranks)
@@ -63,14 +62,14 @@ def _figure7_rows(marks: Marks, groups: Groups) -> Iterator[Figure7Row]:
 
 
 def _within(marks: Marks, column: str, values: Sequence[int]) -> npt.NDArray[np.bool_]:
-    return np.isin(marks.concepts[column].to_numpy(), list(values))
+    return np.isin(marks.components[column].to_numpy(), list(values))
 
 
 def _corrected(rows: Sequence[CategoryRow]) -> Iterator[CategoryRow]:
     welch, permutation = holm([row.p_value for row in rows]), holm([row.p_value_permutation for row in rows])
-    concepts = holm([row.p_value_concepts for row in rows])
-    for row, p, p_permutation, p_concepts in zip(rows, welch, permutation, concepts, strict=True):
-        yield replace(row, p_value_holm=p, p_value_permutation_holm=p_permutation, p_value_concepts_holm=p_concepts)
+    components = holm([row.p_value_components for row in rows])
+    for row, p, p_permutation, p_components in zip(rows, welch, permutation, components, strict=True):
+        yield replace(row, p_value_holm=p, p_value_permutation_holm=p_permutation, p_value_components_holm=p_components)
 
 
 def _row(kind: str, category: str, base: Scores, tuned: Scores, seed: int) -> CategoryRow:
@@ -87,7 +86,7 @@ def _row(kind: str, category: str, base: Scores, tuned: Scores, seed: int) -> Ca
         p_value_holm=None,
         p_value_permutation=permutation_p_value(after, before, seed),
         p_value_permutation_holm=None,
-        p_value_concepts=paired_permutation_p_value(base, tuned, seed),
-        p_value_concepts_holm=None,
+        p_value_components=paired_permutation_p_value(base, tuned, seed),
+        p_value_components_holm=None,
         effect_size_g=hedges_g(after, before),
     )

@@ -6,8 +6,8 @@ Greedy at temperature 0; at temperature 1 sampled with the repeat as seed, so th
 from typing import Any
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.parts import folder_name
 from aftertune.explainers.annotation.request import TOP_P, ChatModel, Messages, Reply, Request
+from aftertune.explainers.annotation.result import folder_name
 from aftertune.models import Checkpoint, load
 from aftertune.models.generation import generate, must_leave_room, stop_tokens
 

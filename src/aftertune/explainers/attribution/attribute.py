@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from aftertune.errors import AttributionError, PromptError
 from aftertune.explainers.attribution.importance.routes import attribute_batch, respond, response_of, with_agreement
 from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.settings import Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
@@ -21,11 +22,11 @@ def attribute(
     checkpoint: Checkpoint,
     prompt: str | Prompt,
     response: str | None = None,
-    route: str = "auto",
+    route: Route = "auto",
     unit: UnitChoice = "token",
     *,
     template: str = "raw",
-    removal: str = "zeroed",
+    removal: Removal = "zeroed",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Attribution:
@@ -58,11 +59,11 @@ def attribute_all(
     checkpoint: Checkpoint,
     prompts: Sequence[str | Prompt],
     responses: Sequence[str] | None = None,
-    route: str = "auto",
+    route: Route = "auto",
     unit: UnitChoice = "token",
     *,
     template: str = "raw",
-    removal: str = "zeroed",
+    removal: Removal = "zeroed",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     batch_size: int = 8,
@@ -93,7 +94,7 @@ def _as_prompt(prompt: str | Prompt) -> Prompt:
     return prompt if isinstance(prompt, Prompt) else Prompt(id="prompt", messages=(Message("user", prompt),))
 
 
-def _must_be_checkable(check: bool, route: str) -> None:
+def _must_be_checkable(check: bool, route: Route) -> None:
     if check and route == "removal":
         raise AttributionError(
             "A check holds the first order against removal, and route 'removal' is removal itself. "

@@ -10,17 +10,27 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.explainers.attribution.rows import Figure6Row
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.prompts.sentences import sentences
 
 N_QUARTERS = 4
 
 Densities = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figure6Row:
+    """Shares of the density that fall on the four quarters of sentences, averaged over ``n`` prompts; they sum to 1."""
+
+    dataset: str
+    model: str
+    quarters: tuple[float, float, float, float]
+    n: int
 
 
 def figure6(maps: Sequence[SalientMap]) -> tuple[Figure6Row, ...]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from aftertune.errors import PromptError
 from aftertune.explainers.attribution.map_file import RawMap
-from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.prompts.alignment import align_pieces
 from aftertune.prompts.instruction import instruction_spans
 from aftertune.prompts.prompt import Prompt

@@ -24,8 +24,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.explainers.attribution.density import density
-from aftertune.explainers.attribution.sparsify import DENSITY_THRESHOLD, cut
+from aftertune.explainers.attribution.score import DENSITY_THRESHOLD, cut, density
 
 RUN_LENGTH = 4
 REPETITIVE_SHARE = 0.5

@@ -7,20 +7,28 @@ Tables 1 and 2 (paper 4.2, 4.3, appendix B.1), from the score of each instance.
    scores 0. The Welch test takes all instances, the paired test those whose prompt both models answered.
 3. With two or more data sets, a pooled row takes all of them together.
 4. Two p-values: Welch's as in the paper, and that of a permutation test within data sets. A claim needs both.
-5. Holm's correction is over the data sets: of one model in table 1, of the table in table 2.
+5. Holm's correction is over the data sets: of one model in table 1, of the table in table 2. The pooled row answers the
+   same question again, so it is left out of it.
+
+A number that is not defined for its data is None, never NaN. P-values are one-sided as in the paper ("followed" or
+"tuned" is greater) unless named two-sided; intervals are 95 % bootstrap intervals; ``effect_size_g`` is Hedges' g.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.explainers.attribution.rows import Paired, Table1Row, Table2Row
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.statistics.corrections import holm
 from aftertune.statistics.effects import auroc, hedges_g
-from aftertune.statistics.intervals import auroc_interval, mean_difference_interval, paired_difference_interval
+from aftertune.statistics.intervals import (
+    Interval,
+    auroc_interval,
+    mean_difference_interval,
+    paired_difference_interval,
+)
 from aftertune.statistics.scores import Scores
 from aftertune.statistics.spread import POOLED, Spread
 from aftertune.statistics.tests import paired_p_value, stratified_permutation_p_value, welch_p_value
@@ -30,6 +38,63 @@ Maps = Sequence[SalientMap]
 LEAST_RESPONSE = 5
 FOLLOWED = (2, 3, 4)
 UNFOLLOWED = (1,)
+
+
+@dataclass(frozen=True)
+class Table1Row:
+    """Followed against unfollowed responses of one model on one data set; ``difference`` is followed - unfollowed.
+
+    ``p_value`` is Welch's, ``p_value_permutation`` that of a permutation test within data sets; ``auroc``
+    is the probability that a followed response outscores an unfollowed one.
+    """
+
+    dataset: str
+    model: str
+    followed: Spread
+    unfollowed: Spread
+    difference: float | None
+    difference_interval: Interval | None
+    p_value: float | None
+    p_value_two_sided: float | None
+    p_value_holm: float | None
+    p_value_permutation: float | None
+    effect_size_g: float | None
+    auroc: float | None
+    auroc_interval: Interval | None
+    pooled: bool = False
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Tuned minus base on the prompts that both models answered; p-values are of the paired t-test."""
+
+    n_pairs: int
+    difference: float | None
+    difference_interval: Interval | None
+    p_value: float | None
+    p_value_two_sided: float | None
+    p_value_holm: float | None
+
+
+@dataclass(frozen=True)
+class Table2Row:
+    """Base against tuned on one data set; ``difference`` is tuned - base.
+
+    P-values are Welch's, but ``p_value_permutation`` is that of a permutation test within data sets.
+    """
+
+    dataset: str
+    base: Spread
+    tuned: Spread
+    difference: float | None
+    difference_interval: Interval | None
+    p_value: float | None
+    p_value_two_sided: float | None
+    p_value_holm: float | None
+    p_value_permutation: float | None
+    effect_size_g: float | None
+    paired: Paired
+    pooled: bool = False
 
 
 def table1(maps: Maps, seed: int = 0) -> tuple[Table1Row, ...]:

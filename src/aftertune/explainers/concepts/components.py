@@ -5,10 +5,10 @@
    eigenvalues mix by rounding errors over the gap between them.
 
 On the CPU, where n is a small part of a large d_model, step 2 takes about half of the time that a product and `eigh`
-take, since half of the covariance is enough (it is symmetric), and only the n first eigenvectors are turned back:
+take, since half of the covariance is enough (it is symmetric), and Q is applied to the n first eigenvectors only:
 a. The covariance C, one triangle of it.
 b. Reflections Q that leave C tridiagonal: C = Q T Q'.
-c. The eigenvalues of T are those of C, its eigenvectors those of C once turned by Q.
+c. The eigenvalues of T are those of C, its eigenvectors those of C once Q is applied to them.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from scipy.linalg import blas, lapack
 from torch import Tensor
 
 BLOCK = 64  # columns that LAPACK reflects together
+COPIES_OF_ROWS, COPIES_OF_COVARIANCE = 2, 4  # what is held at once, in float64
 LARGE = 1024  # below, the threads that SciPy leaves waiting cost more time than is saved (NOTES.md)
 
 Found = tuple[Tensor, Tensor]

@@ -7,17 +7,26 @@ Figure 8 (appendix E.1), from the variance along every component of every networ
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from aftertune.explainers.concepts.result import Network
-from aftertune.explainers.concepts.rows import Figure8Row
 from aftertune.statistics.scores import Scores
 from aftertune.statistics.spread import Spread
 
 MOST_RANKS = 200
 Ranks = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Figure8Row:
+    """Accumulated share of variance of a model's first ``rank`` components: mean and spread over networks."""
+
+    model: str
+    rank: int
+    accumulated: Spread
 
 
 def figure8(spectra: Mapping[str, Mapping[Network, Scores]], n_components: int) -> tuple[Figure8Row, ...]:

@@ -1,7 +1,10 @@
-"""The figures about feed-forward networks: one chart definition each, for the page, the SVG and the PNG.
+"""The figures about feed-forward networks.
 
-1. `variance_chart`: figure 8, the share of variance that the first components of both models explain together.
-2. `angles_chart`: how far the components of each network turned, and how far the space that they span did.
+1. `figure8_figure`: the share of variance that the first components of each model explain together.
+2. `angles_figure`: how far the components of each network rotated, and how far the space that they span did.
+3. `rotation_figure`: how far well separated components rotated, by group of layers, a line for each pair of models.
+
+A chart is None where there is nothing to draw.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +12,15 @@ from typing import Any
 
 import altair as alt
 
-from aftertune.report.colours import DASHES, GREY, MODELS, SHAPES
-from aftertune.report.figures import Spec, model_scale, styled
+from aftertune.explainers.concepts.change import ConceptChange
+from aftertune.explainers.concepts.figure8 import Figure8Row
+from aftertune.explainers.concepts.networks import RotationRow
+from aftertune.report.chart_style import Spec, model_scale, styled
+from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES
+from aftertune.report.figure import Figure
+from aftertune.statistics.spread import Spread
 
-Row = Mapping[str, Any]
+Point = dict[str, Any]
 
 ANGLES = {
     "mean_principal_angle": "spaces",
@@ -22,12 +30,73 @@ ANGLES = {
 COLOURS = ["#7463d6", "#0f8a70", "#a58a4b"]
 # Without its own opacity and stroke the legend would show the pale band instead of the line.
 LEGEND: dict[str, Any] = {"labelLimit": 320, "symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 2}
+LONG_LEGEND: dict[str, Any] = {"labelLimit": 400, "columns": 1, "symbolOpacity": 1}
 MOST_TICKS = 12
 
 
-def variance_chart(rows: Sequence[Row], models: Sequence[str], n_components: int) -> Spec:
+def figures(change: ConceptChange) -> tuple[Figure, ...]:
+    """Both figures on two models."""
+    return (
+        figure8_figure(change.figure8, (change.base, change.tuned), change.n_components),
+        angles_figure(change),
+    )
+
+
+def angles_figure(change: ConceptChange) -> Figure:
+    """Mean angles of each network."""
+    return Figure(
+        name="angles",
+        title="How far components rotated, layer by layer",
+        caption=(
+            "One mark for each network and kind of angle, and a line through the mean of each layer, counted from "
+            "0. Spaces: what all components that were read span together. All components: the angle of a component "
+            "and its best match; it is also large where components of about equal variance mixed. Well separated "
+            "ones cannot mix so easily. Where only the angle of all components is large, components were mixed "
+            "rather than replaced."
+        ),
+        chart=angles_chart(change.networks.to_dicts()),
+        table="networks",
+        empty="There is no figure of angles: no network has components in both models.",
+    )
+
+
+def figure8_figure(rows: Sequence[Figure8Row], models: Sequence[str], n_components: int) -> Figure:
+    """Figure 8, a line for each model."""
+    return Figure(
+        name="figure8",
+        title="Figure 8. Accumulated variance",
+        caption=(
+            "The share of the variance of a network's neurons that its first components explain together: mean over "
+            "networks, and a band of one standard deviation to either side. A line that rises slowly says that the "
+            "neurons write in many directions. A dotted line marks how many components of each network were read, "
+            "where it was not all of them. The CSV has the numbers of the lines."
+        ),
+        chart=variance_chart(rows, models, n_components),
+        table="figure8",
+        empty="There is no figure 8: no network has a variance to share out.",
+    )
+
+
+def rotation_figure(pairs: Mapping[str, Sequence[RotationRow]]) -> Figure:
+    """Rotation by depth, a line for each of several pairs of models."""
+    return Figure(
+        name="angles",
+        title="How far components rotated, by depth",
+        caption=(
+            "The mean angle between a well separated component and its best match, by group of neighbouring layers, "
+            "counted from 0, for each pair of models; the line through a mark is one standard deviation to either side."
+        ),
+        chart=rotation_chart(pairs),
+        table="rotation",
+        empty="There is no figure of angles: no network has well separated components.",
+    )
+
+
+def variance_chart(rows: Sequence[Figure8Row], models: Sequence[str], n_components: int) -> Spec | None:
     """Figure 8: mean over networks and a band of one standard deviation; dotted, how many were read, if not all."""
-    values = [_variance_point(row) for row in rows if row["accumulated"]["mean"] is not None]
+    values = [_variance_point(row) for row in rows if row.accumulated.mean is not None]
+    if not values:
+        return None
     colour = model_scale(models, MODELS)
     plain = alt.Chart(alt.NamedData(name="figure8")).encode(
         x=alt.X("rank:Q", title="number of components, largest first", scale=alt.Scale(nice=False)),
@@ -45,9 +114,11 @@ def variance_chart(rows: Sequence[Row], models: Sequence[str], n_components: int
     return styled(layers, {"figure8": values, "read": [{"rank": n_components}] if is_part else []})
 
 
-def angles_chart(networks: Sequence[Row]) -> Spec:
+def angles_chart(networks: Sequence[Mapping[str, Any]]) -> Spec | None:
     """Mean angles of each network by layer, of spaces and of components; a line is the mean over experts."""
     values = list(_angle_points(networks))
+    if not values:
+        return None
     names = list(ANGLES.values())
     layers = sorted({row["layer"] for row in networks})
     colour = alt.Scale(domain=names, range=COLOURS)
@@ -64,6 +135,32 @@ def angles_chart(networks: Sequence[Row]) -> Spec:
     return styled(alt.layer(points, line).properties(width=330, height=210), {"angles": values})
 
 
+def rotation_chart(pairs: Mapping[str, Sequence[RotationRow]]) -> Spec | None:
+    """Mean angle of well separated components by group of layers, one standard deviation to either side.
+
+    ``pairs`` are the rows of each pair of models, by its name.
+    """
+    groups = [(pair, row) for pair, rows in pairs.items() for row in rows if not row.pooled]
+    known = [(pair, row) for pair, row in groups if row.separated_angle.mean is not None]
+    values = [{"pair": pair, "layers": row.layers} | _deviating(row.separated_angle) for pair, row in known]
+    if not values:
+        return None
+    names, order = list(pairs), list(dict.fromkeys(row.layers for _, row in groups))
+    plain = alt.Chart(alt.NamedData(name="rotation")).encode(
+        x=alt.X("layers:N", sort=order, title="layers", axis=alt.Axis(labelAngle=0, labelLimit=160)),
+        xOffset=alt.XOffset("pair:N", sort=names, scale=alt.Scale(paddingInner=0.6, paddingOuter=1)),
+        color=alt.Color("pair:N", scale=model_scale(names, DATASETS), title=None, legend=alt.Legend(**LONG_LEGEND)),
+    )
+    mean = alt.Y("mean:Q", title="mean angle, degrees", scale=alt.Scale(zero=False))
+    dash = alt.StrokeDash("pair:N", scale=model_scale(names, DASHES))
+    line = plain.mark_line(strokeWidth=2).encode(y=mean, strokeDash=dash)
+    shape = alt.Shape("pair:N", scale=model_scale(names, SHAPES))
+    marks = plain.mark_point(size=60, filled=True, opacity=1).encode(y=mean, shape=shape)
+    ranges = plain.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
+    chart = alt.layer(ranges, line, marks).properties(width=max(220, 90 * len(order)), height=210)
+    return styled(chart, {"rotation": values})
+
+
 def _ticks(layers: Sequence[int]) -> list[int]:
     return list(layers[:: -(-len(layers) // MOST_TICKS)])
 
@@ -72,13 +169,18 @@ def _around(layers: Sequence[int]) -> alt.Scale:
     return alt.Scale(domain=[layers[0] - 0.5, layers[-1] + 0.5], nice=False)
 
 
-def _variance_point(row: Row) -> dict[str, Any]:
-    mean, std = row["accumulated"]["mean"], row["accumulated"]["std"] or 0.0
-    return {key: row[key] for key in ("model", "rank")} | {"mean": mean, "low": mean - std, "high": mean + std}
+def _variance_point(row: Figure8Row) -> Point:
+    mean, std = row.accumulated.mean or 0.0, row.accumulated.std or 0.0
+    return {"model": row.model, "rank": row.rank, "mean": mean, "low": mean - std, "high": mean + std}
 
 
-def _angle_points(networks: Iterable[Row]) -> Iterable[dict[str, Any]]:
+def _angle_points(networks: Iterable[Mapping[str, Any]]) -> Iterable[Point]:
     for row in networks:
         for key, name in ANGLES.items():
             if row[key] is not None:
                 yield {"layer": row["layer"], "expert": row["expert"], "angle of": name, "degrees": row[key]}
+
+
+def _deviating(angle: Spread) -> Point:
+    mean, deviation = angle.mean or 0.0, angle.std or 0.0
+    return {"mean": mean, "low": max(0.0, mean - deviation), "high": mean + deviation}

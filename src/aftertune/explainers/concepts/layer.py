@@ -1,9 +1,19 @@
-"""One layer of one model, read whole: the unit of work.  (Paper 5.2; METHOD 3.)
+"""One layer of one model, read whole: the unit of work.  (Paper 5.2.)
 
 For each feed-forward network of the layer (one, or one for each expert):
 1. The principal components of its down projection, and the share of variance that each explains.
 2. The words of a component: those whose output embeddings have the largest |cosine| with it. Its sign is set such that
    the first of them is on the positive side.
+
+Beside the layers of a model, once (ours; a control): how near do words lie to a direction that has nothing to do with
+them?  Among thousands of words some lie along every direction, so the |cosine| of a component's words says little by
+itself.
+3. Draw directions from the whole space of the model, each as likely as any other.
+4. Of each, the |cosine| of its nearest word, found as that of a component is found.
+
+The directions come from the whole space, not from what the neurons of a layer write. Draws from a layer's own
+covariance are mixtures of its first components: what these have to do with words would count as chance, and every layer
+would need draws of its own. They would answer whether a component is plainer than its layer, which is another question.
 """
 
 import numpy as np
@@ -11,25 +21,30 @@ import numpy.typing as npt
 import polars as pl
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
+from aftertune.explainers.concepts.chance import Sample
 from aftertune.explainers.concepts.components import principal_components
 from aftertune.explainers.concepts.result import COMPONENTS, SPECTRA
-from aftertune.explainers.concepts.settings import ConceptPlan
+from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.top_words import top_words
-from aftertune.models.vocabulary import WordEmbeddings
+from aftertune.models.vocabulary import WordEmbeddings, embedding_matrix
 from aftertune.models.weights import down_weights
+
+N_DIRECTIONS = 1_000
+SEED = 0
 
 
 @torch.inference_mode()
 def read_layer(
-    checkpoint: Checkpoint, layer: int, plan: ConceptPlan, spelled: pl.Series, embeddings: WordEmbeddings
+    checkpoint: Checkpoint, layer: int, settings: ConceptSettings, spelled: pl.Series, embeddings: WordEmbeddings
 ) -> dict[str, pl.DataFrame]:
     """The frames of one layer: ``components`` with their ``direction``, and ``spectra``.
 
     ``spelled`` are the words, ``embeddings`` their output embeddings, of unit length.
     """
-    found = [_network(weights, plan, spelled, embeddings) for weights in down_weights(checkpoint, layer)]
+    found = [_network(weights, settings, spelled, embeddings) for weights in down_weights(checkpoint, layer)]
     marks = [{"layer": pl.lit(layer), "expert": pl.lit(expert)} for expert in range(len(found))]
     frames = {
         name: pl.concat([one[name].with_columns(**mark) for one, mark in zip(found, marks, strict=True)])
@@ -41,11 +56,24 @@ def read_layer(
     }
 
 
+@torch.inference_mode()
+def nearest_by_chance(checkpoint: Checkpoint, embeddings: WordEmbeddings, n: int = N_DIRECTIONS) -> Sample:
+    """The |cosine| (n,) of the nearest word of each of ``n`` random directions, ascending; always the same ones.
+
+    ``embeddings`` are the words' output embeddings, of unit length.
+    """
+    matrix = embedding_matrix(checkpoint, "output")
+    drawn = np.random.default_rng(SEED).standard_normal((n, matrix.shape[1]), dtype=np.float32)
+    directions = normalize(torch.from_numpy(drawn).to(matrix.device), dim=1)
+    nearest = top_words(directions, embeddings, 1).activations[:, 0].abs()
+    return np.asarray(nearest.sort().values.cpu().numpy())
+
+
 def _network(
-    weights: Tensor, plan: ConceptPlan, spelled: pl.Series, embeddings: WordEmbeddings
+    weights: Tensor, settings: ConceptSettings, spelled: pl.Series, embeddings: WordEmbeddings
 ) -> dict[str, pl.DataFrame]:
-    directions, variances = principal_components(weights, plan.n_components)
-    words, cosines = _words(directions, embeddings, plan.n_words)
+    directions, variances = principal_components(weights, settings.n_components)
+    words, cosines = _words(directions, embeddings, settings.n_words)
     directions = directions * torch.where(cosines[:, :1] < 0, -1, 1)
     cosines = cosines * torch.where(cosines[:, :1] < 0, -1, 1)
     variance = variances.cpu().numpy()

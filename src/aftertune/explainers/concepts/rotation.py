@@ -1,11 +1,11 @@
-"""How far did directions and the spaces they span turn?  Plain functions on arrays.  (Paper 5.2.)
+"""How far did directions and the spaces they span rotate?  Plain functions on arrays.  (Paper 5.2.)
 
 1. The space: the principal angles between the spaces that two sets of directions span. They do not depend on how the
    directions lie within the space, only on its border, where the last component that was read passes into the next.
 2. The direction: the angle to the best match, the direction of the other set with the largest |cosine|. A direction
    and its opposite are the same component.
 3. How much of the angle of step 2 means anything: by the theorem of Davis and Kahan, in the form that needs one of the
-   two spectra only (Yu, Wang and Samworth, 2015), a change of the covariance turns a component by a sine of at most
+   two spectra only (Yu, Wang and Samworth, 2015), a change of the covariance rotates a component by a sine of at most
    twice the size of the change over the distance of the component's variance to the nearest other. So components with
    nearly the same variance mix at next to no cost, and `gaps` says which they are.
 

@@ -19,6 +19,14 @@ MOST_ON_GPU = 128
 ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
 ROWS_ON_GPU = 32768
 QUERIES_AT_ONCE = 192
+# Prompts in one batch; numbers of a batch depend on its members, so that it is the unit of work.
+RESPONSES_AT_ONCE = 8
+ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
+
+
+def attributions_at_once(device: str) -> int:
+    """How many prompts are attributed in one batch on a kind of device: on the CPU more gain nothing."""
+    return ATTRIBUTIONS_AT_ONCE_ON_GPU if device == "cuda" else 1
 
 
 def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterator[tuple[int, int, Found]]:
