@@ -5,22 +5,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from aftertune.explainers.annotation.compare import compare_annotations
-from aftertune.explainers.annotation.description_words import words_of
 from scipy import stats
 
 from aftertune.errors import RunError
 from aftertune.explainers.annotation.category_tables import category_table
-from aftertune.explainers.annotation.change import AnnotationChange
+from aftertune.explainers.annotation.change import AnnotationChange, compare_annotations
 from aftertune.explainers.annotation.concept_draws import paired_permutation_p_value
-from aftertune.explainers.annotation.findings import describe_annotations, table_question
+from aftertune.explainers.annotation.descriptions import words_of
+from aftertune.explainers.annotation.findings import measures, questions, table_question
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, are_copies
 from aftertune.explainers.annotation.rows import CategoryRow
 from aftertune.statistics.agreement import fleiss_kappa
 from aftertune.statistics.corrections import holm
 from aftertune.statistics.effects import hedges_g
+from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.intervals import N_RESAMPLES
-from aftertune.statistics.questions import is_shown
+from aftertune.statistics.questions import answer, is_shown
 from aftertune.statistics.tests import permutation_p_value, welch_p_value
 from annotated_samples import (
     BASE,
@@ -54,8 +54,12 @@ def compared(base: Concepts = BASE, tuned: Concepts = TUNED, **options: Any) -> 
     return compare_annotations(make_annotations(base, tuned), "Llama", "Vicuna", (0, 1), **options)
 
 
+def findings_of(change: AnnotationChange) -> list[Finding]:
+    return answer(questions(change))
+
+
 def row_of(change: AnnotationChange, category: str) -> CategoryRow:
-    return {row.category: row for row in (change.interpreted, *change.scenarios, *change.levels)}[category]
+    return {row.category: row for row in change.categories}[category]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_holms_correction_is_over_the_scenarios_and_apart_over_the_levels() -> N
     base, tuned = (random_marks(name, 30, 5, share, generator) for name, share in (("a", 0.4), ("b", 0.6)))
     for kind, names in (("scenario", SCENARIOS), ("level", LEVELS)):
         rows = category_table(base, tuned, kind, names)
-        for value in ("p_value", "p_value_permutation", "p_value_concepts"):
+        for value in ("p_value", "p_value_permutation", "p_value_components"):
             order = sorted(rows, key=lambda row: getattr(row, value))
             expected = np.maximum.accumulate([getattr(row, value) * (4 - at) for at, row in enumerate(order)])
             assert [getattr(row, f"{value}_holm") for row in order] == pytest.approx(np.minimum(expected, 1).tolist())
@@ -109,12 +113,13 @@ def test_holms_correction_is_over_the_scenarios_and_apart_over_the_levels() -> N
 def test_what_one_repeat_cannot_tell_is_none() -> None:
     first = [{place: answers[:1] for place, answers in concepts.items()} for concepts in (BASE, TUNED)]
     change = compared(*first)
-    rows = (change.interpreted, *change.scenarios, *change.levels)
     names = ("p_value", "p_value_holm", "p_value_permutation", "p_value_permutation_holm", "effect_size_g")
-    assert all(getattr(row, name) is None for row in rows for name in names)
+    assert all(getattr(row, name) is None for row in change.categories for name in names)
     assert all(row.kappa is None for row in change.agreement)
-    assert [f.headline for f in describe_annotations(change) if f.significant is not None] == []
-    assert "how far its repeats agree is not known" in " ".join(f.headline for f in describe_annotations(change))
+    assert {(f.kind, f.verdict) for f in findings_of(change)} == {
+        *((f"annotation.{kind}", Verdict.CANNOT_TELL) for kind in ("tasks", "levels", "interpreted")),
+        *((f"annotation.{kind}", Verdict.NOT_TESTED) for kind in ("agreement", "words")),
+    }
 
 
 def test_the_interval_draws_places_of_both_models_together() -> None:
@@ -209,17 +214,17 @@ def test_fleiss_kappa_of_the_textbook_and_by_hand() -> None:
 
 def test_agreement_of_repeats_and_answers_that_cannot_be_used() -> None:
     change = compared()
-    rows = {(row.model, row.asked): row for row in change.agreement}
+    rows = {(row.model, row.question): row for row in change.agreement}
     # Llama: 3, 2, 3 and 0 of 3 repeats describe a concept: observed (1 + 1/3 + 1 + 1) / 4, expected (8² + 4²) / 12².
     expected = (64 + 16) / 144
     assert rows["Llama", "interpreted"].kappa == pytest.approx((10 / 12 - expected) / (1 - expected))
     # Of its two concepts described throughout, one is semantics in all repeats, the other in two of three.
     expected = (25 + 1) / 36
-    assert rows["Llama", "level"].n_concepts == 2
+    assert rows["Llama", "level"].n_components == 2
     assert rows["Llama", "level"].kappa == pytest.approx(((1 + 1 / 3) / 2 - expected) / (1 - expected))
     assert rows["Llama", "coding"].kappa == pytest.approx(1) and rows["Llama", "math"].kappa is None
-    assert rows["Vicuna", "coding"].n_concepts == 2 and rows["Vicuna", "interpreted"].n_concepts == 3
-    counts = {(row.model, row.step): (row.n_unparsed, row.n_asked) for row in change.unparsed}
+    assert rows["Vicuna", "coding"].n_components == 2 and rows["Vicuna", "interpreted"].n_components == 3
+    counts = {(row.model, row.step): (row.n_unparsed, row.n_answers) for row in change.unparsed}
     assert counts["Vicuna", "description"] == (1, 12) and counts["Llama", "description"] == (0, 12)
     assert counts["Vicuna", "tasks"] == (1, 10) and counts["Vicuna", "level"] == (0, 10)
 
@@ -233,18 +238,19 @@ def test_repeats_that_are_copies_of_one_another_say_nothing_of_agreement() -> No
     one_repeat = make_annotations(tuned=copied).filter(role="tuned", repeat=0)
     one_concept = make_annotations(tuned=copied).filter(role="tuned", layer=0, rank=1)
     assert not are_copies(one_repeat) and not are_copies(one_concept), "neither was asked twice of several"
-    sentences = " ".join(one.sentence for one in describe_annotations(compared(copied, copied)))
-    assert "Agreement is not defined" in sentences and "does not sample" in sentences
+    (trust,) = [one for one in findings_of(compared(copied, copied)) if one.kind == "annotation.agreement"]
+    assert "does not sample" in trust.sentence and not [row for row in trust.evidence["agreement"] if row["kappa"]]
 
 
 def test_places_that_were_not_annotated_in_every_repeat_count_nowhere() -> None:
     whole = compared(BASE, {place: answers for place, answers in TUNED.items() if place != (1, 1)})
-    assert (whole.n_concepts, whole.n_left_out) == (3, 1)
+    assert (whole.n_components, whole.n_left_out) == (3, 1)
     assert row_of(whole, "coding").base.mean == pytest.approx(0)
     partial = make_annotations().filter(~((pl.col("role") == "base") & (pl.col("rank") == 2) & (pl.col("repeat") == 1)))
     change = compare_annotations(partial, "Llama", "Vicuna", (0, 1))
-    assert (change.n_concepts, change.n_left_out) == (2, 2)
-    assert "2 places were not annotated" in " ".join(f.sentence for f in describe_annotations(change))
+    assert (change.n_components, change.n_left_out) == (2, 2)
+    (trust,) = [one for one in findings_of(change) if one.kind == "annotation.agreement"]
+    assert trust.evidence["n_left_out"] == 2 and "2 places" in trust.sentence
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
@@ -258,15 +264,18 @@ def test_a_planted_change_is_claimed_with_what_its_p_values_speak_of() -> None:
     tuned = {(0, rank): [coding if (rank + r) % 3 == 0 else writing for r in range(5)] for rank in range(1, 30)}
     tuned |= {(0, 30): [coding] * 5}
     change = compare_annotations(make_annotations(base, tuned), "Llama", "Vicuna", (0,))
-    claimed = [f for f in describe_annotations(change) if f.significant]
-    assert [f.headline.split(",")[0] for f in claimed] == [
-        "Concepts: fewer serve writing in the tuned model",
-        "Concepts: more serve coding in the tuned model",
+    claimed = [f for f in findings_of(change) if f.verdict is Verdict.SHOWN]
+    assert [(f.kind, f.evidence["category"]) for f in claimed] == [
+        ("annotation.tasks", "writing"),
+        ("annotation.tasks", "coding"),
     ]
-    assert "temperature 0" in claimed[1].sentence and "not of other models" in claimed[1].sentence
+    assert claimed[0].evidence["difference"] < 0 < claimed[1].evidence["difference"]
+    assert claimed[0].headline.startswith("Fewer") and claimed[1].headline.startswith("More")
+    assert "the annotator's noise" in claimed[1].sentence
     assert row_of(change, "coding").p_value_permutation == pytest.approx(2 / comb(10, 5))
     assert row_of(change, "math").p_value is None
-    assert any("not tested" in f.headline and "math" in f.headline for f in describe_annotations(change))
+    unknown = [f for f in findings_of(change) if f.verdict is Verdict.CANNOT_TELL]
+    assert set(unknown[0].evidence) == {"math", "translation"}
 
 
 def test_a_steady_annotator_alone_does_not_make_a_claim() -> None:
@@ -277,30 +286,34 @@ def test_a_steady_annotator_alone_does_not_make_a_claim() -> None:
     row = row_of(change, "coding")
     assert row.p_value_holm is not None and row.p_value_holm < 0.05
     assert row.p_value_permutation_holm is not None and row.p_value_permutation_holm < 0.05
-    assert row.p_value_concepts == 1  # one place differs, so either side gives a difference as large
-    (finding,) = [f for f in describe_annotations(change) if "more serve coding" in f.headline]
-    assert finding.significant is False and "no more than chance between concepts would give" in finding.headline
+    assert row.p_value_components == 1  # one place differs, so either side gives a difference as large
+    (finding,) = [f for f in findings_of(change) if f.evidence.get("category") == "coding"]
+    assert finding.verdict is Verdict.NOT_SHOWN and finding.evidence["p_value_corrected"] == 1
 
 
 def test_the_models_change_sides_at_random_places() -> None:
     base, tuned = np.zeros((4, 2)), np.array([[1.0, 1.0], [1.0, NAN], [1.0, 1.0], [0.0, 0.0]])
     # Three places differ: 2 of their 8 ways to change sides lie as far apart. The half-known place weighs half.
     assert paired_permutation_p_value(base, tuned) == pytest.approx(2 / 8, abs=0.04)
-    assert paired_permutation_p_value(base, base) is None
-    assert paired_permutation_p_value(base, np.full((4, 2), NAN)) is None
+    assert (
+        paired_permutation_p_value(base, base) is None
+        and paired_permutation_p_value(base, np.full((4, 2), NAN)) is None
+    )
     assert paired_permutation_p_value(base[:1], tuned[:1]) is None
     steady = np.repeat(np.arange(10)[:, None] < 8, 3, axis=1).astype(float)
     found = paired_permutation_p_value(np.zeros((10, 3)), steady)
     assert found == pytest.approx(2 / 2**8, abs=0.008)
     assert found == paired_permutation_p_value(np.zeros((10, 1)), steady)
+    assert paired_permutation_p_value(np.zeros((10, 1)), steady) == paired_permutation_p_value(
+        np.zeros((10, 3)), steady
+    )
 
 
 def test_nothing_is_claimed_of_few_repeats_and_it_is_said_why() -> None:
-    findings = describe_annotations(compared())
-    assert not any(f.significant for f in findings)
+    findings = findings_of(compared())
+    assert Verdict.SHOWN not in {f.verdict for f in findings}
     text = " ".join(f.sentence for f in findings)
-    assert "No permutation test of so few repeats can give less than p = 0.1" in text
-    assert "2 of 60 answers were none of those allowed" in text
+    assert "cannot give less than p = 0.1;" in text and "2 of 60 answers" in text
     assert "nan" not in text.lower().split() and "None" not in text
 
 
@@ -309,7 +322,7 @@ def test_without_any_description_nothing_is_compared() -> None:
     change = compared(empty, empty)
     assert change.words.is_empty() and change.clear.is_empty()
     assert all(row.base.mean is None and row.difference is None for row in change.scenarios)
-    assert [f.significant for f in describe_annotations(change)] == [None] * 4
+    assert [f.verdict for f in findings_of(change)] == [Verdict.CANNOT_TELL] * 3 + [Verdict.NOT_TESTED]
     json.dumps(change.to_dict(), allow_nan=False)
 
 
@@ -323,6 +336,32 @@ def test_without_a_difference_claims_are_as_rare_as_the_tests_say(steady: bool) 
         asked = table_question(category_table(base, tuned, "scenario", SCENARIOS), change)
         claimed += any(map(is_shown, holm(asked.p_values)))
     assert claimed <= stats.binom.ppf(0.999, n_runs, 0.05)
+
+
+def test_components_that_are_not_beyond_chance_are_counted_among_those_annotated() -> None:
+    beyond = {(0, 1): True, (0, 2): False, (1, 1): None, (1, 2): True, (1, 3): False}  # rank 3 was not annotated
+    known = pl.Series("beyond_chance", list(beyond.values()), dtype=pl.Boolean)
+    base = make_components(dict.fromkeys(beyond, 0.5)).with_columns(known)
+    unknown = base.with_columns(beyond_chance=pl.lit(None, pl.Boolean))
+    change = compared(components={"base": base, "tuned": unknown})
+    assert (change.n_within_chance_base, change.n_within_chance_tuned) == (1, None)
+    assert compared().n_within_chance_base is None
+
+
+def test_the_measure_is_the_difference_of_the_share_interpreted() -> None:
+    change = compared()
+    (measure,) = measures(change)
+    assert (measure.name, measure.value) == ("interpreted_change", change.interpreted.difference)
+    assert measure.interval == change.interpreted.difference_interval and measure.value is not None
+    assert f"{100 * measure.value:+.1f}%" in measure.phrase.format(value=measure.value)
+
+
+def test_how_annotations_were_made_goes_with_them() -> None:
+    about = {"annotator": {"name": "words", "weak": True}, "settings": {"repeats": 1}, "counts": {"requests": 0}}
+    change = compared(about=about)
+    assert (change.annotator, change.is_weak) == ("words", True)
+    assert change.settings == {"annotator": about["annotator"], "repeats": 1, "counts": about["counts"]}
+    assert not compared().is_weak and compared().settings == {}
 
 
 def test_to_dict_is_plain_data_with_every_table() -> None:
@@ -340,7 +379,7 @@ def test_annotations_that_cannot_be_compared_are_refused() -> None:
         (good.filter(role="base"), "are of base, a comparison needs base and tuned"),
         (good.clear(), "are of no model"),
         (good.with_columns(role=pl.lit("model")), "are of model"),
-        (pl.concat([good, twice]), "2 annotations are of the same concept"),
+        (pl.concat([good, twice]), "2 annotations are of the same component"),
         (good.with_columns(level=pl.lit("grammar")), "'grammar' are not known. Allowed: phonology"),
         (good.with_columns(scenarios=pl.lit(["cooking"])), "'cooking' are not known. Allowed: writing"),
         (good.with_columns(layer=pl.lit(7, pl.Int16)), "Layers [7] were annotated"),

@@ -224,10 +224,12 @@ def test_a_folder_without_concepts_is_refused(cli: CommandLine, run: Path) -> No
     assert "No concepts are read in" in cli.refuses("annotate", run, "--server", "words")
 
 
-@pytest.mark.parametrize("plan", [{"repeats": 0}, {"components": 1.5}, {"concurrency": None}, {"max_requests": True}])
-def test_a_plan_that_cannot_be(plan: dict[str, int]) -> None:
-    with pytest.raises(AnnotationError, match="whole number"):
-        AnnotationSettings(**plan)
+@pytest.mark.parametrize(
+    "values", [{"repeats": 0}, {"components": 1.5}, {"concurrency": None}, {"max_requests": True}, {"structured": "no"}]
+)
+def test_settings_that_cannot_be(values: dict[str, int]) -> None:
+    with pytest.raises(AnnotationError, match=f"{next(iter(values))} .*(it must be|Allowed: auto, on, off)"):
+        AnnotationSettings(**values)
 
 
 def test_annotations_of_another_version_are_refused(run: Path) -> None:

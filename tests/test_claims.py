@@ -50,7 +50,7 @@ def test_scores_are_permuted_within_their_data_set() -> None:
 
 def test_many_permutations_are_made_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = stratified_permutation_p_value(SCORES[:3], SCORES[3:], (["d"] * 3, ["d"] * 5))
-    monkeypatch.setattr("aftertune.statistics.scores.RESAMPLED_AT_ONCE", 800)
+    monkeypatch.setattr("aftertune.statistics.spread.RESAMPLED_AT_ONCE", 800)
     assert stratified_permutation_p_value(SCORES[:3], SCORES[3:], (["d"] * 3, ["d"] * 5)) == whole
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aftertune.explainers.attribution.figure6 import figure6, quarters, split
-from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.result import SalientMap
 from comparison_samples import make_map
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aftertune.explainers.heads.word_shares import N_SETS, matched_sets, word_shares
 from scipy import stats
 
 from aftertune.errors import RunError, WordError
@@ -13,6 +12,7 @@ from aftertune.explainers.heads.compare import compare_heads, layer_groups
 from aftertune.explainers.heads.findings import describe_heads
 from aftertune.explainers.heads.result import HeadReading
 from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
+from aftertune.explainers.heads.word_shares import N_SETS, matched_sets, word_shares
 from head_samples import WORDS, drawn_reading, make_reading
 
 ASKED, GENERAL = ("write", "make", "tell"), ("run", "walk", "tree", "stone", "river")
@@ -167,8 +167,8 @@ def test_the_depth_trend_permutes_whole_layers(counts: tuple[int, ...]) -> None:
     layers = np.repeat(range(4), counts)
     distances = np.array([1 - 1 / (1 + x + y) for x, n in enumerate(counts) for y in range(n)])
     expected = stats.spearmanr(layers, distances).statistic
-    permuted = [stats.spearmanr(np.array(order)[layers], distances).statistic for order in permutations(range(4))]
-    tails = [np.mean([sign * one >= sign * expected - 1e-12 for one in permuted]) for sign in (1, -1)]
+    dealt = [stats.spearmanr(np.array(order)[layers], distances).statistic for order in permutations(range(4))]
+    tails = [np.mean([sign * one >= sign * expected - 1e-12 for one in dealt]) for sign in (1, -1)]
     assert (depth.n_layers, depth.n_heads) == (4, sum(counts))
     assert depth.correlation == pytest.approx(expected)
     assert depth.p_value == pytest.approx(min(1, 2 * min(tails)))

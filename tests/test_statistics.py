@@ -204,7 +204,7 @@ def test_intervals_come_from_their_seed() -> None:
 
 
 def test_intervals_of_large_groups_are_drawn_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.statistics.scores.RESAMPLED_AT_ONCE", 1000)
+    monkeypatch.setattr("aftertune.statistics.spread.RESAMPLED_AT_ONCE", 1000)
     whole = TUNED.mean() - BASE.mean()
     low, high = mean_difference_interval(TUNED, BASE) or (0.0, 0.0)
     assert low < whole < high

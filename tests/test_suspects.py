@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aftertune.explainers.attribution.change import Comparison, compare_maps
+from aftertune.explainers.attribution.change import AttributionChange, compare_maps
 from aftertune.explainers.attribution.map_file import read_maps
-from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.read_first import Answer, answers_of, prompts_to_read
 from aftertune.explainers.attribution.released import locate
-from aftertune.explainers.attribution.suspects import Answer, answers_of, describe_suspects
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.prompts.formats import read_prompts
-from aftertune.statistics.finding import Finding
+from aftertune.statistics.finding import Finding, Link, Verdict
 from comparison_samples import make_map, score_of
 
 LOOP = ("▁go", "▁on", "▁and", "▁on") * 4
@@ -23,22 +23,21 @@ def silent(salient: SalientMap) -> SalientMap:
     return replace(salient, response_tokens=(), levels=np.zeros((2, 0), dtype=np.uint8))
 
 
-def compared(*tuned: SalientMap, base: tuple[SalientMap, ...] = ()) -> Comparison:
+def compared(*tuned: SalientMap, base: tuple[SalientMap, ...] = ()) -> AttributionChange:
     """Against a base of other prompts; among six others of k = 8 the tuned model's answers are as usual."""
     others = [make_map(f"other {n}", "new", 8) for n in range(6)]
     return compare_maps([make_map("else", "old", 8), *base, *others, *tuned], "old", "new")
 
 
-def listed(comparison: Comparison) -> dict[str, list[str]]:
-    kinds = {"pretend": "pretends", "ignores": "ignores"}
-    found = list(describe_suspects(comparison))
-    return {
-        kind: [id for one in found if word in one.headline for _, id in one.prompts] for word, kind in kinds.items()
-    }
+def listed(change: AttributionChange) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"pretends": [], "ignores": []}
+    for one in prompts_to_read(change):
+        found[one.evidence["what"]] += [link.text for link in one.links]
+    return found
 
 
-def one(comparison: Comparison) -> Finding:
-    (found,) = describe_suspects(comparison)
+def one(change: AttributionChange) -> Finding:
+    (found,) = prompts_to_read(change)
     return found
 
 
@@ -77,7 +76,7 @@ def test_a_rating_counts_more_than_a_score() -> None:
         silent(make_map("rightly silent", "new", 8, helpfulness=4)),
     ]
     assert listed(compared(*tuned)) == {"pretends": ["rated bad"], "ignores": ["bad copy"]}
-    assert "A person rated 1 of them 1." in next(iter(describe_suspects(compared(*tuned)))).sentence
+    assert [found.evidence["n_rated"] for found in prompts_to_read(compared(*tuned))] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -102,19 +101,27 @@ def test_what_the_base_does_too_is_not_laid_to_tuning() -> None:
     tuned = [silent(make_map(name, "new", 8)) for name in ("a", "b", "c")]
     base = (silent(make_map("a", "old", 8)), silent(make_map("z", "old", 8)), make_map("b", "old", 8))
     found = one(compared(*tuned, base=base))
-    assert found.evidence == {"n": 3, "n_prompts": 9, "n_rated": 0, "n_in_base_too": 1, "n_of_base": 2}
-    assert "By the same rule old does so to 2 prompts, 1 of them among these" in found.sentence
-    assert found.significant is None and found.prompts == (("d", "a"), ("d", "b"), ("d", "c"))
-    assert "none of these, so they came with tuning" in one(compared(*tuned)).sentence
+    counts = {"n": 3, "n_prompts": 9, "n_rated": 0, "n_in_base_too": 1, "n_of_base": 2}
+    assert found.evidence == {"what": "ignores"} | counts
+    assert found.kind == "attribution.read_first" and found.verdict is Verdict.NOT_TESTED
+    assert one(compared(*tuned)).evidence["n_in_base_too"] == 0
+
+
+def test_links_open_the_prompts_where_the_page_lists_them() -> None:
+    hidden = "b\u202e"
+    change = compared(silent(make_map("a", "new", 8)), silent(make_map(hidden, "new", 8)))
+    places = {row.id: number for number, row in enumerate(change.instances)}
+    links = Link("a", f"prompt-{places['a']}"), Link("b⟨U+202E⟩", f"prompt-{places[hidden]}")
+    assert one(change).links == links
 
 
 def test_models_whose_answers_are_all_alike_are_suspected_of_nothing() -> None:
-    assert not list(describe_suspects(compared()))
+    assert not list(prompts_to_read(compared()))
 
 
 def test_the_list_is_short() -> None:
     found = one(compared(*(silent(make_map(f"{n}", "new", 8)) for n in range(30))))
-    assert len(found.prompts) == 20 and found.evidence["n"] == 30 and "19, ..." in found.sentence
+    assert len(found.links) == 20 and found.evidence["n"] == 30
 
 
 def test_on_the_released_maps_the_rule_finds_what_people_rated_as_not_following(shared_data: Path) -> None:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from aftertune.explainers.annotation.settings import AnnotationSettings
     from aftertune.explainers.attribution.attribute import attribute, attribute_all
     from aftertune.explainers.attribution.change import AttributionChange
-    from aftertune.explainers.attribution.maps import SalientMap
-    from aftertune.explainers.attribution.result import Attribution
+    from aftertune.explainers.attribution.result import Attribution, SalientMap
     from aftertune.explainers.attribution.settings import AttributionSettings
     from aftertune.explainers.concepts.change import ConceptChange
     from aftertune.explainers.concepts.compare import compare_concepts
@@ -110,8 +109,7 @@ _HOMES = {
     "explainers.annotation.settings": ("AnnotationSettings",),
     "explainers.attribution.attribute": ("attribute", "attribute_all"),
     "explainers.attribution.change": ("AttributionChange",),
-    "explainers.attribution.maps": ("SalientMap",),
-    "explainers.attribution.result": ("Attribution",),
+    "explainers.attribution.result": ("Attribution", "SalientMap"),
     "explainers.attribution.settings": ("AttributionSettings",),
     "explainers.concepts.change": ("ConceptChange",),
     "explainers.concepts.compare": ("compare_concepts",),

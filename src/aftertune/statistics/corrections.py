@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from aftertune.statistics.scores import Scores
+from aftertune.statistics.spread import Scores
 
 PValues = Sequence[float | None]
 

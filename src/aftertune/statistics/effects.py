@@ -10,8 +10,7 @@ Where a number is not defined it is None: never NaN, never a warning.
 import numpy as np
 from scipy import special, stats
 
-from aftertune.statistics.scores import Scores, have_spread
-from aftertune.statistics.tests import ALPHA
+from aftertune.statistics.spread import ALPHA, Scores, have_spread
 
 POWER = 0.8
 

@@ -11,9 +11,8 @@ import numpy.typing as npt
 from scipy import stats
 
 from aftertune.statistics.effects import auroc_along
-from aftertune.statistics.scores import Scores, batch_size
+from aftertune.statistics.spread import Interval, Scores, batch_size
 
-Interval = tuple[float, float]
 Statistic = Callable[..., Scores]
 
 N_RESAMPLES = 2000

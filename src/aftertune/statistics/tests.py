@@ -20,11 +20,10 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from aftertune.statistics.scores import ROUNDING, Scores, batch_size, have_spread
+from aftertune.statistics.spread import ROUNDING, Scores, batch_size, have_spread
 
 Strata = Sequence[str]
 
-ALPHA = 0.05
 N_PERMUTATIONS = 9999
 DECIMALS = 12
 

@@ -17,7 +17,7 @@ from aftertune.explainers.annotation.marks import INTERPRETED, Marks
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, STEPS, are_copies
 from aftertune.explainers.annotation.rows import AgreementRow, UnparsedRow
 from aftertune.statistics.agreement import fleiss_kappa
-from aftertune.statistics.scores import Scores
+from aftertune.statistics.spread import Scores
 
 
 def agreement(models: Sequence[Marks]) -> tuple[AgreementRow, ...]:

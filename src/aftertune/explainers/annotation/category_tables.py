@@ -21,8 +21,7 @@ from aftertune.explainers.annotation.rows import CategoryRow, Figure3Row, Figure
 from aftertune.statistics.corrections import holm
 from aftertune.statistics.effects import hedges_g
 from aftertune.statistics.layers import layer_groups
-from aftertune.statistics.scores import Scores
-from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.spread import POOLED, Scores, Spread
 from aftertune.statistics.tests import permutation_p_value, welch_p_value
 
 N_RANK_BANDS = 10

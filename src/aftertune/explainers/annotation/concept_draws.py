@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from aftertune.statistics.intervals import N_RESAMPLES, Interval, cluster_bootstrap_interval
-from aftertune.statistics.scores import ROUNDING, Scores, batch_size
+from aftertune.statistics.intervals import N_RESAMPLES, cluster_bootstrap_interval
+from aftertune.statistics.spread import ROUNDING, Interval, Scores, batch_size
 from aftertune.statistics.tests import DECIMALS
 
 

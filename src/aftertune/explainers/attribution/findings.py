@@ -24,7 +24,7 @@ from aftertune.statistics.effects import detectable_effect
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.measure import Measure
 from aftertune.statistics.questions import Question, described, is_shown, largest
-from aftertune.statistics.tests import ALPHA
+from aftertune.statistics.spread import ALPHA
 
 SMALL_SAMPLE = 20
 Row = Table1Row | Table2Row

@@ -170,7 +170,7 @@ def _must_be_same_tokens(before: dict[str, list[int]], now: dict[str, list[int]]
     if differing:
         raise CheckpointError(
             f"The checkpoint reads {len(differing)} of {len(now)} prompts as different tokens from the one before it "
-            f"(the first is {differing[0]!r}): their tokenizers or chat templates differ, so their maps can't be compared "
+            f"(the first is {differing[0]!r}): their tokenizers or chat templates differ, so maps can't be compared "
             "token by token. Give checkpoints with the same tokenizer, or use the template 'raw'."
         )
 

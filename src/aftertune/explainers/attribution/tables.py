@@ -23,14 +23,8 @@ import numpy as np
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.statistics.corrections import holm
 from aftertune.statistics.effects import auroc, hedges_g
-from aftertune.statistics.intervals import (
-    Interval,
-    auroc_interval,
-    mean_difference_interval,
-    paired_difference_interval,
-)
-from aftertune.statistics.scores import Scores
-from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.intervals import auroc_interval, mean_difference_interval, paired_difference_interval
+from aftertune.statistics.spread import POOLED, Interval, Scores, Spread
 from aftertune.statistics.tests import paired_p_value, stratified_permutation_p_value, welch_p_value
 
 Maps = Sequence[SalientMap]

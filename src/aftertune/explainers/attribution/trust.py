@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 
 from aftertune.explainers.attribution.result import Agreement
 from aftertune.statistics.agreement import Judged, alpha_interval, count_units, krippendorff_alpha
-from aftertune.statistics.intervals import Interval
+from aftertune.statistics.spread import Interval
 
 Matrix = npt.NDArray[np.floating]
 Labelled = Literal["ratings", "instructions"]

@@ -21,8 +21,7 @@ import polars as pl
 from scipy.special import betaincc
 
 from aftertune.statistics.corrections import benjamini_hochberg
-from aftertune.statistics.spread import POOLED
-from aftertune.statistics.tests import ALPHA
+from aftertune.statistics.spread import ALPHA, POOLED
 
 FIRST_RANKS = (1, 10, 100)
 Sample = npt.NDArray[np.float32]

@@ -16,11 +16,13 @@ import polars as pl
 from aftertune.errors import RunError
 from aftertune.explainers.heads.list_changes import HEAD, ORDERED, change
 from aftertune.runs.result import Result
-from aftertune.statistics.intervals import Interval
-from aftertune.statistics.spread import Spread
+from aftertune.statistics.spread import Interval, Spread
 
 AS_READ = "as read"
 HEAD_LEVEL, NEURON_LEVEL = "head", "neuron pair"
+# Of each kind, for a test: the shares of fewer words are often all the same, and then Welch's test takes any other mean
+# for sure.
+LEAST_WORDS = 5
 PLAIN = (
     *("base", "tuned", "verbs_name", "layers", "n_heads", "d_head", "n_words", "n_with_vector"),
     *("verbs_present", "verbs_missing", "n_general_missing", "settings"),

@@ -47,7 +47,7 @@ def read_heads(
 
     Raises `WordError` for words or vectors that can't be used, `AttributionError` for layers that are not there.
     """
-    lexicon = make_lexicon(settings or HeadSettings(), words, vectors)
+    lexicon = make_lexicon(words, vectors, settings)
     layers = lexicon.settings.chosen_layers(attention_shape(model).n_layers)
     embeddings, found = WordEmbeddings(model, lexicon.words.words), []
     for done, layer in enumerate(layers):
@@ -63,11 +63,12 @@ def read_heads(
     )
 
 
-def make_lexicon(settings: HeadSettings, words: WordSource = None, vectors: Any = None) -> Lexicon:
-    """Words, vectors and settings made ready for any number of models; ``words`` and ``vectors`` go before theirs.
+def make_lexicon(words: WordSource, vectors: Any, settings: HeadSettings | None = None) -> Lexicon:
+    """Words, vectors and settings made ready for any number of models; None stands for those of the settings.
 
     Raises `WordError` for those that can't be used.
     """
+    settings = settings or HeadSettings()
     loaded = load_words(settings.words if words is None else words)
     lexicon = Lexicon(loaded, load_vectors(settings.vectors if vectors is None else vectors, loaded), settings)
     _must_cover(lexicon)
@@ -83,7 +84,7 @@ class HeadWork(Work):
     @classmethod
     def of(cls, settings: HeadSettings) -> "HeadWork":
         """What the settings ask for; raises `WordError` for words, vectors and verbs that can't be used."""
-        lexicon, (verbs, _) = make_lexicon(settings), settings.chosen_verbs
+        lexicon, (verbs, _) = make_lexicon(None, None, settings), settings.chosen_verbs
         must_form_pairs(verbs, lexicon.words.words, lexicon.co_occurrence.has_vector)
         return cls(lexicon)
 

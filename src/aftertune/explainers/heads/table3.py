@@ -18,17 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aftertune.explainers.heads.change import AS_READ, Table3Row
+from aftertune.explainers.heads.change import AS_READ, LEAST_WORDS, Table3Row
 from aftertune.explainers.heads.list_changes import Names
 from aftertune.statistics.corrections import holm
 from aftertune.statistics.effects import hedges_g
 from aftertune.statistics.intervals import mean_difference_interval
 from aftertune.statistics.layers import Groups
-from aftertune.statistics.scores import ROUNDING, Scores
-from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.spread import POOLED, ROUNDING, Scores, Spread
 from aftertune.statistics.tests import N_PERMUTATIONS, permutation_p_value, welch_p_value
 
-LEAST_WORDS = 5  # the shares of fewer words are often all the same, and then Welch's test takes any other mean for sure
 N_NEIGHBOURS = 100
 N_SETS = 999
 Shares = dict[str, float]

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aftertune.explainers.heads.change import HeadChange, Table3Row
-from aftertune.explainers.heads.table3 import LEAST_WORDS
+from aftertune.explainers.heads.change import LEAST_WORDS, HeadChange, Table3Row
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown, largest
-from aftertune.statistics.tests import ALPHA
+from aftertune.statistics.spread import ALPHA
 
 WORDS = "heads.words"
 LISTED = 10
