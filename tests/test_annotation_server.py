@@ -321,7 +321,7 @@ def test_killed_again_and_again_no_answer_is_lost_or_asked_twice(run: Path) -> N
         n_lost = 2  # at most the one request that was under way at each death
         assert len(files(run)) <= sum(asked.values()) <= len(files(run)) + n_lost
     assert KEY not in ended.stdout + ended.stderr
-    assert "9 of 16" not in ended.stdout and "12 of 16 annotations tell a concept" in ended.stdout
+    assert "9 of 16" not in ended.stdout and "12 of 16 annotations describe something" in ended.stdout
 
 
 def wait_for(process: Any, run: Path, n: int) -> None:

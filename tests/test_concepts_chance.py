@@ -136,7 +136,7 @@ def test_all_components_of_either_model_say_whether_they_are_beyond_chance() -> 
 def test_the_finding_counts_what_is_beyond_chance() -> None:
     (found,) = [one for one in describe_concepts(compared()) if one.kind == "concepts.chance"]
     assert found.verdict == Verdict.NOT_TESTED and "2 of 12 in old, 0 of 12 in new" in found.headline
-    assert "0.300" in found.sentence and "ranks 1-10 2 of 10, all components 2 of 12." in found.sentence
+    assert "0.300" in found.sentence and "2 of 10 at rank 1-10" in found.sentence
     assert found.evidence["old"]["all"]["n_beyond"] == 2 and found.evidence["new"]["all"]["n_beyond"] == 0
     assert not [one for one in describe_concepts(compared([])) if one.kind == "concepts.chance"]
     assert compared([]).chance == ()

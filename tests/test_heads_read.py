@@ -185,7 +185,9 @@ def test_controls_are_the_same_measure_with_other_vectors() -> None:
     for kind, draw, control in lexicon.controls:
         given = {word: control.unit[row].numpy() for word, row in zip(planted.WORDS, control.rows, strict=True)}
         as_vectors = load_vectors((list(given), np.stack(list(given.values()))))
-        expected = read_heads(planted_model(), planted.words(), as_vectors, HeadSettings(n_top=2, n_frequent=60, n_draws=0))
+        expected = read_heads(
+            planted_model(), planted.words(), as_vectors, HeadSettings(n_top=2, n_frequent=60, n_draws=0)
+        )
         own = found.controls.filter(control=kind, draw=draw)
         assert own.drop("control", "draw").equals(expected.pairs)
         neurons = found.control_neurons.filter(control=kind, draw=draw)
@@ -230,7 +232,10 @@ def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: P
     assert len(written) == 1 + 2 * 4
     HeadWork(lexicon).measure(planted_model(), "model", run, silent)
     assert all(path.stat().st_mtime_ns == time for path, time in written.items())
-    found, expected = saved_heads(run, "model"), read_heads(planted_model(), planted.words(), planted.vectors(), settings)
+    found, expected = (
+        saved_heads(run, "model"),
+        read_heads(planted_model(), planted.words(), planted.vectors(), settings),
+    )
     for name in ("neurons", "pairs", "controls", "control_neurons"):
         assert getattr(found, name).equals(getattr(expected, name))
     for name in ("model", "layers", "n_layers", "n_heads", "d_head", "words", "settings"):

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from aftertune.explainers.attribution.raters import describe_raters, rater_rows
 
+from aftertune.explainers.attribution.raters import describe_raters, rater_rows
 from aftertune.statistics.agreement import alpha_interval, count_units, krippendorff_alpha
 
 NONE = np.nan

@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aftertune.explainers.annotation.compare import compare_annotations
-from aftertune.explainers.concepts.compare import compare_concepts
 from scipy import stats
 
+from aftertune.explainers.annotation.compare import compare_annotations
 from aftertune.explainers.annotation.findings import describe_annotations
 from aftertune.explainers.attribution.change import Comparison, compare_maps
 from aftertune.explainers.attribution.findings import describe
+from aftertune.explainers.concepts.compare import compare_concepts
 from aftertune.explainers.concepts.findings import describe_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.explainers.heads.findings import describe_heads
 from aftertune.explainers.heads.table3 import table3
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.questions import Question, answer, described, is_shown, largest
 from aftertune.statistics.tests import stratified_permutation_p_value
+from aftertune.statistics.questions import Question, answer, described, is_shown, largest
 from null_runs import ASKED, GENERAL, null_annotations, null_concepts, null_heads, null_maps
 
 N_RUNS, N_DRAWS = 200, 999

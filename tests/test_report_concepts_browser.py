@@ -7,11 +7,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from aftertune.explainers.concepts.change import ConceptChange
+from aftertune.explainers.heads import Heads
 from aftertune.report.page import write_report
+from aftertune.report.section import Section
 from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
-from report_concept_samples import expert_concepts, many_concepts, sample_concepts
+from report_concept_samples import expert_concepts, many_concepts, report_of, sample_concepts
 from report_head_samples import ODD_WORDS, sample_heads
-from report_samples import sample_contents
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -29,13 +31,13 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from chromium(tmp_path_factory.mktemp("browser"))
 
 
-def write_concepts(folder: Path, concepts: dict[str, Any], **changes: Any) -> Path:
-    return write_report(folder, sample_contents(concepts=concepts, comparison=None, maps=[], check=None, **changes))
+def write_concepts(folder: Path, change: ConceptChange, *before: Section) -> Path:
+    return write_report(folder, report_of(change, *before))
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_concepts(tmp_path_factory.mktemp("report"), sample_concepts(), heads=sample_heads())
+    return write_concepts(tmp_path_factory.mktemp("report"), sample_concepts(), Heads().section(sample_heads()))
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,7 @@ def test_a_component_stands_beside_its_match_with_changes_in_signs(page: Any) ->
 
 def test_a_component_without_words_or_match(page: Any) -> None:
     open_network(page, "0-3")
-    assert "no words no words – no match 0 of 0 words kept" in " ".join(rows(page)[1].text.split())
+    assert "no words no words – no match 0 of 0 words kept best match of none" in " ".join(rows(page)[1].text.split())
     assert sort_by(page, "angle") == "descending" and ranks(page) == [1, 2]
     assert sort_by(page, "angle") == "ascending" and ranks(page) == [1, 2]
 
@@ -210,7 +212,7 @@ def test_a_found_component_is_jumped_to_and_its_word_stands_out(page: Any) -> No
 
 def test_a_component_far_down_is_shown_when_it_is_jumped_to(driver: Any, large: Path) -> None:
     visit(driver, large, "concepts")
-    components = many_concepts(2, N_MANY, 300)["components"]
+    components = many_concepts(2, N_MANY, 300).components
     word = components.filter(pl.col("layer") == 1, pl.col("rank") == 77)["words_base"][0][0]
     search(driver, word)
     hit = driver.find_element(By.CSS_SELECTOR, "#concept-hits [data-key='0-1'][data-rank='77']")

@@ -8,8 +8,7 @@ import pytest
 
 from aftertune.report.page import write_report
 from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
-from report_head_samples import ODD_WORDS, many_heads, sample_heads
-from report_samples import sample_contents
+from report_head_samples import ODD_WORDS, head_report, many_heads, sample_heads
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -29,8 +28,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    contents = sample_contents(heads=sample_heads(), comparison=None, maps=[], check=None)
-    return write_report(tmp_path_factory.mktemp("report"), contents)
+    return write_report(tmp_path_factory.mktemp("report"), head_report(sample_heads()))
 
 
 @pytest.fixture
@@ -195,8 +193,7 @@ def test_downloads_of_the_grid(page: Any, report: Path) -> None:
 
 @pytest.mark.parametrize("n_heads", [32, 96])
 def test_many_heads_scroll_in_their_own_box_at_most(driver: Any, tmp_path: Path, n_heads: int) -> None:
-    heads = many_heads(2, n_heads, 10, 100)
-    path = write_report(tmp_path, sample_contents(heads=heads, comparison=None, maps=[], check=None))
+    path = write_report(tmp_path, head_report(many_heads(2, n_heads, 10, 100)))
     visit(driver, path, "heads")
     box = "const b = document.querySelector('.head-box'); return b.scrollWidth > b.clientWidth"
     assert fits(driver) and driver.execute_script(box) == (n_heads > 64)

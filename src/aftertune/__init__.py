@@ -1,7 +1,8 @@
 """Aftertune: what did tuning change inside this language model?"""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aftertune.faces import lazy_face
 
 if TYPE_CHECKING:
     from aftertune.errors import (
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from aftertune.explainers.attribution.change import AttributionChange
     from aftertune.explainers.attribution.result import Attribution, SalientMap
     from aftertune.explainers.attribution.settings import AttributionSettings
-    from aftertune.explainers.concepts.change import ConceptChange
-    from aftertune.explainers.concepts.compare import compare_concepts
+    from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
     from aftertune.explainers.concepts.measure import read_concepts
     from aftertune.explainers.concepts.result import ConceptReading, open_concepts
     from aftertune.explainers.concepts.settings import ConceptSettings
@@ -111,8 +111,7 @@ _HOMES = {
     "explainers.attribution.change": ("AttributionChange",),
     "explainers.attribution.result": ("Attribution", "SalientMap"),
     "explainers.attribution.settings": ("AttributionSettings",),
-    "explainers.concepts.change": ("ConceptChange",),
-    "explainers.concepts.compare": ("compare_concepts",),
+    "explainers.concepts.change": ("ConceptChange", "compare_concepts"),
     "explainers.concepts.measure": ("read_concepts",),
     "explainers.concepts.result": ("ConceptReading", "open_concepts"),
     "explainers.concepts.settings": ("ConceptSettings",),
@@ -134,16 +133,7 @@ _HOMES = {
     "study.study": ("Study",),
     "words": ("Vectors", "Words", "load_vectors", "load_words"),
 }
-_HOME_OF = {name: f"aftertune.{home}" for home, names in _HOMES.items() for name in names}
-__all__ = sorted(_HOME_OF)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'aftertune' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_face(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -4,23 +4,24 @@ import json
 import sys
 from contextlib import ExitStack
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aftertune.cli.app import command_app
+from aftertune.cli.flags import with_settings
 from aftertune.cli.options import Json
 from aftertune.errors import AnnotationError
+from aftertune.explainers.annotation.settings import AnnotationSettings
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from aftertune.explainers.annotation.estimate import Estimate
+    from aftertune.explainers.annotation.cost import Estimate
 
 app = command_app()
 
 
-@app.command()
 def annotate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of aftertune concepts, or of a comparison.")],
     server: Annotated[
@@ -31,45 +32,35 @@ def annotate(
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The server's name of the model that annotates.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="How often each concept is described.")] = 5,
-    components: Annotated[int | None, typer.Option(min=1, help="Only the first N of each feed-forward layer.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Most requests at a time.")] = 8,
-    max_requests: Annotated[int | None, typer.Option(min=1, help="Stop after so many; started again, go on.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before requests are sent.")] = False,
-    templates: Annotated[
-        str | None, typer.Option(help="Folder with your own description.txt, tasks.txt, level.txt or cases.json.")
-    ] = None,
-    structured: Annotated[
-        str, typer.Option(help="Answers held to a JSON schema by the server: auto, on, off.")
-    ] = "auto",
-    export: Annotated[str | None, typer.Option(help="Write the concepts for a person: .csv or .jsonl.")] = None,
+    export: Annotated[str | None, typer.Option(help="Write the lists of words for a person: .csv or .jsonl.")] = None,
     import_: Annotated[str | None, typer.Option("--import", help="Read back such a file, filled in.")] = None,
     rater: Annotated[str | None, typer.Option(help="With --import: who filled it in.")] = None,
     as_json: Json = False,
+    *,
+    settings: dict[str, Any],
 ) -> None:
-    """Annotate the concepts of RUN: what do their words share, which tasks do they serve, at which linguistic level?
+    """Annotate the components of RUN: what do their words share, which tasks do they serve, at which linguistic level?
 
     An interrupted annotation goes on where it stopped when the same command is given again; no answer is paid twice.
     """
     from aftertune.cli.progress import shown_progress
-    from aftertune.explainers.annotation.annotate import annotate as ask
-    from aftertune.explainers.annotation.people import export_concepts, import_annotations
+    from aftertune.study import annotate as study
 
     if sum(given is not None for given in (server, export, import_)) != 1 or (import_ is None) != (rater is None):
         raise AnnotationError("Give one of --server, --export FILE, or --import FILE with --rater NAME.")
+    own = AnnotationSettings(**settings)
     if export is not None:
-        n_lists = export_concepts(run, export, components)
+        n_lists = study.export_concepts(run, export, own.components)
         typer.echo(json.dumps({"lists": n_lists}) if as_json else f"Written: {export}, {n_lists} lists of words")
         return
     if import_ is not None and rater is not None:
-        _show_annotations(import_annotations(run, import_, rater), run, as_json)
+        _show_annotations(study.import_annotations(run, import_, rater), run, as_json)
         return
-    plan = AnnotationPlan(repeats, components, concurrency, max_requests, templates, structured)
     with ExitStack() as stack:
         bars = cache(lambda: stack.enter_context(shown_progress()))  # only after the question, which they would hide
-        found = ask(
-            run, str(server), model, plan, confirm=partial(_confirm, yes=yes), progress=lambda *step: bars()(*step)
-        )
+        confirm = partial(_confirm, yes=yes)
+        found = study.annotate(run, str(server), model, own, confirm=confirm, progress=lambda *step: bars()(*step))
     _show_annotations(found, run, as_json)
 
 
@@ -79,8 +70,7 @@ def _confirm(expected: "Estimate", yes: bool) -> bool:
 
 
 def _show_annotations(found: "pl.DataFrame", run: str, as_json: bool) -> None:
-    from aftertune.explainers.annotation.parts import recall_annotations
-    from aftertune.explainers.annotation.result import are_copies
+    from aftertune.explainers.annotation.result import are_copies, recall_annotations
     from aftertune.runs.run import RunFolder
 
     about = recall_annotations(RunFolder.open(run)) or {}
@@ -88,13 +78,16 @@ def _show_annotations(found: "pl.DataFrame", run: str, as_json: bool) -> None:
         typer.echo(json.dumps(about | {"annotations": found.to_dicts()}, ensure_ascii=False))
         return
     for (role,), rows in found.partition_by("role", as_dict=True, maintain_order=True).items():
-        told = rows["description"].is_not_null().sum()
-        unparsed = (rows["unparsed"].list.len() > 0).sum()
-        typer.echo(
-            f"{role}: {told:,} of {rows.height:,} annotations tell a concept; {unparsed:,} had unusable answers."
-        )
+        described, unparsed = rows["description"].is_not_null().sum(), (rows["unparsed"].list.len() > 0).sum()
+        counts = f"{described:,} of {rows.height:,} annotations describe something"
+        typer.echo(f"{role}: {counts}; {unparsed:,} had unusable answers.")
         if are_copies(rows):
-            typer.echo(f"{role}: no repeat differs from another; the annotator does not sample, so they tell nothing.")
+            typer.echo(
+                f"{role}: all repeats are equal, since the annotator does not sample: they say nothing about it."
+            )
     typer.echo(f"Written: {run.rstrip('/')}/annotations/{about['annotator']['name']}/annotations.parquet")
     if "base" in set(found["role"]):
         typer.echo(f"In the report: aftertune report {run}")
+
+
+app.command()(with_settings(annotate, [AnnotationSettings]))

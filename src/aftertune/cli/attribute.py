@@ -45,15 +45,17 @@ def attribute(
     """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
     if out is not None:
         _check_out(out)
+    chosen: dict[str, Any] = {"route": route, "removal": removal}
+    how = aftertune.AttributionSettings(**chosen)
     checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
         checkpoint,
         prompt,
         response,
-        route,
+        how.route,
         unit,
         template=template,
-        removal=removal,
+        removal=how.removal,
         check=check,
         max_new_tokens=max_new_tokens,
     )
@@ -101,7 +103,7 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from aftertune.explainers.attribution.sparsify import DENSITY_THRESHOLD
+    from aftertune.explainers.attribution.score import DENSITY_THRESHOLD
 
     console = Console()
     console.print(Text(f"Response: {found.response}"))

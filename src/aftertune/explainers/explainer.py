@@ -11,26 +11,28 @@ Everything but `Work` is without torch. To add one: a folder with these, and a l
 another package, an entry point "aftertune.explainers" (docs/add-an-explainer.md).
 """
 
+from __future__ import annotations  # the types below are imported for type checkers only
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from aftertune.explainers.settings import Settings
-from aftertune.prompts.prompt import Prompt
-from aftertune.report.section import Section, joined_sections
-from aftertune.runs.held import Held
-from aftertune.runs.roles import Pair
-from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import StepProgress
-from aftertune.statistics.measure import Measure
-from aftertune.statistics.questions import Question
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
     from aftertune.models.cost import Remaining
     from aftertune.models.machine import Machine
     from aftertune.models.size import ModelSize
+    from aftertune.prompts.prompt import Prompt
+    from aftertune.report.section import Section
+    from aftertune.runs.held import Held
+    from aftertune.runs.roles import Pair
+    from aftertune.runs.run import RunFolder
+    from aftertune.runs.stage import StepProgress
+    from aftertune.statistics.measure import Measure
+    from aftertune.statistics.questions import Question
 
 S = TypeVar("S", bound=Settings)
 C = TypeVar("C")
@@ -64,7 +66,7 @@ class Work(ABC):
         """What was chosen, told before the work begins: (label, text) each."""
         return ()
 
-    def remaining(self, run: RunFolder, role: str, size: "ModelSize", machine: "Machine") -> "Remaining":
+    def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:
         """What is left to do for the model of a role: by default nothing that could be foreseen."""
         from aftertune.models.cost import Remaining
 
@@ -74,7 +76,7 @@ class Work(ABC):
         """Whether all of the model of a role lies in the run."""
         return True
 
-    def measure(self, checkpoint: "Checkpoint", role: str, run: RunFolder, progress: StepProgress) -> None:
+    def measure(self, checkpoint: Checkpoint, role: str, run: RunFolder, progress: StepProgress) -> None:
         """Measure a model into the run, the parts that are not there yet; ``progress(step, done, total)``."""
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
@@ -82,7 +84,7 @@ class Work(ABC):
         return True
 
     def measure_pair(
-        self, base: "Checkpoint", tuned: "Checkpoint", pair: Pair, run: RunFolder, progress: StepProgress
+        self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
     ) -> None:
         """Measure what needs both models of a pair at once."""
 
@@ -143,5 +145,7 @@ class Explainer(ABC, Generic[S, C]):
 
     def stages(self, changes: Sequence[C], models: Sequence[str]) -> Section:
         """The part of a report on several models: by default the tables of each pair, one below the other."""
+        from aftertune.report.section import joined_sections
+
         pairs = [f"{getattr(one, 'base', '')} → {getattr(one, 'tuned', '')}" for one in changes]
         return joined_sections(dict(zip(pairs, map(self.section, changes), strict=True)))

@@ -7,20 +7,21 @@
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.record import from_record, with_text
+from aftertune.prompts.record import from_record
 from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
+
+PROMPTS = "prompts.json"
 
 
 def must_be_rateable(run: RunFolder) -> None:
     """Raise `RunError` where a run has no responses to prompts, or not all of them yet."""
-    if "prompts" not in run.read_json("run.json")["identity"]:
+    if not run.exists(PROMPTS):
         raise RunError(f"{run.address} holds no responses, so there is nothing to rate. Compare without skipping them.")
-    roles, ids = roles_of(run), [row["id"] for row in _rows(run)]
+    roles, ids = roles_of(run), [prompt.id for prompt in read_run_prompts(run)]
     missing = sum(not run.exists(*run.part("attribution", role, id)) for role in roles for id in ids)
     if missing:
         raise RunError(
@@ -30,11 +31,8 @@ def must_be_rateable(run: RunFolder) -> None:
 
 
 def read_run_prompts(run: RunFolder) -> list[Prompt]:
-    """The prompts of a run, in its order.
-
-    Raises `RunError` for a run of an earlier version that kept no messages, unless its prompts had no template.
-    """
-    return [_prompt(run, row) for row in _rows(run)]
+    """The prompts of a run, in its order."""
+    return [from_record(row) for row in run.read_json(PROMPTS)["record"]["prompts"]]
 
 
 def read_answer(run: RunFolder, role: str, id: str) -> str:
@@ -45,20 +43,3 @@ def read_answer(run: RunFolder, role: str, id: str) -> str:
 def blind_order(roles: Sequence[str], rater: str, id: str) -> tuple[str, ...]:
     """The roles in the order in which a rater sees their responses to a prompt."""
     return tuple(Random(f"{rater}\n{id}").sample(list(roles), len(roles)))
-
-
-def _rows(run: RunFolder) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = run.read_json("prompts.json")["record"]["prompts"]
-    return rows
-
-
-def _prompt(run: RunFolder, row: dict[str, Any]) -> Prompt:
-    prompt = from_record(row)
-    if prompt.messages:
-        return prompt
-    if run.read_json("run.json")["identity"]["settings"].get("template") != "raw":
-        raise RunError(
-            f"{run.address} was made by an earlier version, which kept no messages beside a chat template. Compare "
-            "again in a new folder, then label that."
-        )
-    return with_text(prompt, run.read(run.part("attribution", roles_of(run)[0], prompt.id))["text"])

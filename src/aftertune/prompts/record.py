@@ -1,7 +1,7 @@
 """A prompt as a run keeps it beside its measurements, as plain JSON data, and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from aftertune.prompts.prompt import Message, Prompt
@@ -15,19 +15,14 @@ def to_record(prompt: Prompt) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any]) -> Prompt:
-    """The prompt that `to_record` made plain data of; without messages where an earlier version kept none."""
-    spans = record.get("spans")
+    """The prompt that `to_record` made plain data of."""
+    spans = record["spans"]
     return Prompt(
         id=record["id"],
-        messages=tuple(Message(**one) for one in record.get("messages", ())),
+        messages=tuple(Message(**one) for one in record["messages"]),
         dataset=record["dataset"],
         spans=None if spans is None else tuple((start, end, message) for start, end, message in spans),
-        context=record.get("context", ""),
-        response=record.get("response"),
+        context=record["context"],
+        response=record["response"],
         ratings=record["ratings"],
     )
-
-
-def with_text(prompt: Prompt, text: str) -> Prompt:
-    """The prompt itself, or where no message of it was kept, with the ``text`` that was measured as its message."""
-    return prompt if prompt.messages else replace(prompt, messages=(Message("user", text),))

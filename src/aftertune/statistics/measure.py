@@ -11,7 +11,8 @@ class Measure:
 
     ``name`` is the same in every comparison; ``title`` heads its column, ``kind`` is that of a table's column.
     ``what`` names what changed by it ("the word pairs of attention heads"), ``phrase`` tells the value in a sentence,
-    with ``{value}`` in its place, formatted by Python ("{value:.1%} of the pairs differ").
+    with ``{value}`` in its place, formatted by Python ("{value:.1%} of the pairs differ"). It is empty where the
+    step of the largest value is not to be told.
     """
 
     name: str

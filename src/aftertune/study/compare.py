@@ -62,7 +62,7 @@ def score(
     Raises `RunError` for an unusable file and for names that it does not hold, `PromptError` for maps without their
     prompt.
     """
-    from aftertune.explainers.attribution.score import score_maps
+    from aftertune.explainers.attribution.released import score_maps
 
     change = score_maps(maps, choose_prompts(prompts, None), base, tuned)
     return Comparison(change.base, change.tuned, {"attribution": change})

@@ -133,7 +133,7 @@ class Stages(Result):
         found = {step: _measures(self.comparison(*step)) for step in steps}
         for name in dict.fromkeys(name for one in found.values() for name in one):
             values = {step: own[name] for step, own in found.items() if name in own and own[name].value is not None}
-            if len(values) == len(steps):
+            if len(values) == len(steps) and all(one.phrase for one in values.values()):
                 yield _largest_step(values)
 
     def _facts(self) -> dict[str, Any]:

@@ -150,7 +150,8 @@ class AnnotationChange(Result):
 
     def moved_words(self) -> pl.DataFrame:
         """Of each group of layers the words that rose most, then those that fell most."""
-        return pl.concat([find(name) for name in self.layer_groups for find in (self.risen_words, self.fallen_words)])
+        found = [find(name) for name in self.layer_groups for find in (self.risen_words, self.fallen_words)]
+        return pl.concat([self.words.clear(), *found])
 
     def _facts(self) -> dict[str, Any]:
         repeats = {"n_repeats_base": self.n_repeats_base, "n_repeats_tuned": self.n_repeats_tuned}

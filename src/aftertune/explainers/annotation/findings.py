@@ -102,21 +102,29 @@ def _claim(row: CategoryRow, corrected: float | None, change: AnnotationChange) 
 
 
 def _not_shown(rows: Sequence[CategoryRow], change: AnnotationChange) -> Finding:
-    said = [f"{_numbers(row, change)} {_between_repeats(row)}" for row in rows]
-    sentence = " ".join([*said, *_too_few(rows), NOISE])
+    least, permuted = (min(p) for p in zip(*map(_holm_p_values, rows), strict=True))
+    tests = (
+        f"Between the annotator's repeats ({change.n_repeats_base} and {change.n_repeats_tuned}) nothing passes both "
+        f"Welch's test (least p = {least:.2g}) and a permutation test (least p = {permuted:.2g}){_over(rows[0])}."
+    )
+    sentence = " ".join([_shares(rows, change), tests, *_too_few(rows)])
     evidence = {row.category: asdict(row) for row in rows}
     return Finding(KINDS[rows[0].kind], f"No difference shown in {_names(rows)}", sentence, Verdict.NOT_SHOWN, evidence)
 
 
 def _cannot_tell(rows: Sequence[CategoryRow], change: AnnotationChange) -> Finding:
-    said = [_numbers(row, change) for row in rows]
     why = (
         f"A test needs two repeats of each model whose shares are not all the same; {change.base} has "
         f"{change.n_repeats_base}, {change.tuned} {change.n_repeats_tuned}."
     )
     headline = f"Cannot tell whether the models differ in {_names(rows)}"
     evidence = {row.category: asdict(row) for row in rows}
-    return Finding(KINDS[rows[0].kind], headline, " ".join([*said, why]), Verdict.CANNOT_TELL, evidence)
+    return Finding(KINDS[rows[0].kind], headline, f"{_shares(rows, change)} {why}", Verdict.CANNOT_TELL, evidence)
+
+
+def _holm_p_values(row: CategoryRow) -> tuple[float, float]:
+    """Of a row that was tested."""
+    return row.p_value_holm or 0.0, row.p_value_permutation_holm or 0.0
 
 
 def _names(rows: Sequence[CategoryRow]) -> str:
@@ -124,9 +132,17 @@ def _names(rows: Sequence[CategoryRow]) -> str:
     return CALLED[kind] if kind == "interpreted" else f"{CALLED[kind]} ({', '.join(row.category for row in rows)})"
 
 
+def _shares(rows: Sequence[CategoryRow], change: AnnotationChange) -> str:
+    """The share of each category in either model."""
+    if len(rows) == 1:
+        return _numbers(rows[0], change)
+    said = [f"{row.category} {_percent(row.base.mean)} and {_percent(row.tuned.mean)}" for row in rows]
+    return f"Of the described components of {change.base} and {change.tuned}: {', '.join(said)}."
+
+
 def _numbers(row: CategoryRow, change: AnnotationChange) -> str:
     name = "Components that can be described" if row.kind == "interpreted" else row.category.capitalize()
-    shares = f"{_percent(row.tuned.mean)} in {change.tuned}, {_percent(row.base.mean)} in {change.base}"
+    shares = f"{_percent(row.base.mean)} in {change.base}, {_percent(row.tuned.mean)} in {change.tuned}"
     return f"{name}: {shares}{'' if row.difference is None else f' ({100 * row.difference:+.1f} points)'}."
 
 
@@ -141,11 +157,15 @@ def _other_components(row: CategoryRow) -> str:
 
 
 def _between_repeats(row: CategoryRow) -> str:
-    over = "" if row.kind == "interpreted" else f" after Holm's correction over {CALLED[row.kind]}"
+    welch, permuted = _holm_p_values(row)
     return (
-        f"Between {row.tuned.n} and {row.base.n} repeats Welch's two-sided test gives p = {row.p_value_holm:.2g}, a "
-        f"permutation test p = {row.p_value_permutation_holm:.2g}{over} (g = {row.effect_size_g:.1f})."
+        f"Between {row.base.n} and {row.tuned.n} repeats Welch's two-sided test gives p = {welch:.2g}, a permutation "
+        f"test p = {permuted:.2g}{_over(row)} (g = {row.effect_size_g:.1f})."
     )
+
+
+def _over(row: CategoryRow) -> str:
+    return "" if row.kind == "interpreted" else f" after Holm's correction over {CALLED[row.kind]}"
 
 
 def _too_few(rows: Sequence[CategoryRow]) -> Iterator[str]:
@@ -163,7 +183,7 @@ def _trust(change: AnnotationChange) -> Finding:
     answers = sum(row.n_answers for row in change.unparsed)
     said = [_agreement(rows), f"{refused:,} of {answers:,} answers were not among those allowed and are not counted."]
     if change.n_left_out:
-        said.append(f"{change.n_left_out:,} places were not annotated in every repeat of both models and are left out.")
+        said.append(f"Left out, since not annotated in every repeat of both models: {change.n_left_out:,} components.")
     evidence = {"unparsed": [asdict(row) for row in change.unparsed], "n_left_out": change.n_left_out}
     evidence["agreement"] = [asdict(row) for row in change.agreement]
     headline = _how_well(rows)

@@ -34,5 +34,5 @@ class AnnotationSettings(Settings):
         None, "Folder whose description.txt, tasks.txt, level.txt or cases.json replace ours."
     )
     structured: Literal["auto", "on", "off"] = setting(
-        "auto", "Whether the server holds answers to a JSON schema: auto (until it refuses), on, off."
+        "auto", "Whether the server holds answers to a JSON schema (auto: until it refuses)"
     )

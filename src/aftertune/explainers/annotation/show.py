@@ -132,11 +132,11 @@ def figures(change: AnnotationChange) -> tuple[Figure, ...]:
 def section(change: AnnotationChange) -> Section:
     """The page of its own, and the notes that the page on concepts shows beside single components."""
     shown, drawn = tables(change), figures(change)
-    facts = {"change": change, "annotator": annotator_name(change), "repeats": repeats_phrase(change)}
     body = render(
         "section.html",
         TEMPLATES,
-        **facts,
+        **_who(change),
+        change=change,
         doubts=doubts(change),
         within_chance=within_chance(change),
         tables={table.name: table for table in shown},
@@ -149,7 +149,7 @@ def section(change: AnnotationChange) -> Section:
         tables=shown,
         figures=drawn,
         body=body,
-        methods=render("methods.html", TEMPLATES, **facts),
+        methods=render("methods.html", TEMPLATES, **_who(change)),
         blocks={"component-notes": packed(component_notes(change))},
         styles=(TEMPLATES / "annotations.css",),
         settings=change.settings,
@@ -166,7 +166,15 @@ def stages(changes: Sequence[AnnotationChange], models: Sequence[str]) -> Sectio
     rows3 = [row for model, one in first.items() for row in one.figure3 if row.model == model]
     rows7 = [row for model, one in first.items() for row in one.figure7 if row.model == model]
     drawn = level_figure(rows3, models), interpreted_figure(rows7, models)
-    return Section("annotation", TITLE, tables=(*joined, *_figure_tables(rows3, rows7)), figures=drawn)
+    return Section(
+        "annotation",
+        TITLE,
+        tables=(*joined, *_figure_tables(rows3, rows7)),
+        figures=drawn,
+        methods=render("methods.html", TEMPLATES, **_who(changes[0])),
+        styles=(TEMPLATES / "annotations.css",),
+        settings=changes[0].settings,
+    )
 
 
 @singledispatch
@@ -184,6 +192,10 @@ def _(result: AnnotationChange) -> str:
         [_categories(result)],
         [figure for figure in figures(result) if figure.name == "figure3"],
     )
+
+
+def _who(change: AnnotationChange) -> dict[str, str]:
+    return {"annotator": annotator_name(change), "repeats": repeats_phrase(change)}
 
 
 def _categories(change: AnnotationChange) -> Table:

@@ -62,8 +62,8 @@ def _unchanged(change: ConceptChange) -> Finding:
         kind=ROTATION,
         headline="Feed-forward layers: nothing changed",
         sentence=(
-            f"All {n_components:,} components that were read of {change.n_networks:,} feed-forward networks are the "
-            f"same in {change.base} and {change.tuned}, in direction, variance and words."
+            f"All {n_components:,} components of {_networks(change.n_networks)} are the same in {change.base} and "
+            f"{change.tuned}, in direction, variance and words."
         ),
         verdict=Verdict.NOT_TESTED,
         evidence={"is_unchanged": True, "n_networks": change.n_networks, "n_components": n_components},
@@ -78,9 +78,9 @@ def _rotation(change: ConceptChange) -> Finding:
         kind=ROTATION,
         headline=f"Feed-forward layers: the component spaces rotated by {angle} and keep {kept} of the variance",
         sentence=(
-            f"The first {change.n_components:,} components of a feed-forward network span a space. From {change.base} "
-            f"to {change.tuned} it rotated by {angle}, the mean of its principal angles over {change.n_networks:,} "
-            f"networks; the largest angle of a network is {_degrees(row.largest_angle.mean)} on average. "
+            f"From {change.base} to {change.tuned}, the space that the first {change.n_components:,} components of a "
+            f"feed-forward network span rotated by {angle}: the mean of the principal angles over "
+            f"{_networks(change.n_networks)}, of which the largest is {_degrees(row.largest_angle.mean)} on average. "
             f"{_by_layers(change, lambda row: _degrees(row.subspace_angle.mean))}"
             f"The spaces of {change.base} hold {kept} of the variance of {change.tuned}'s components. "
             f"{_yardstick(change)}"
@@ -132,7 +132,7 @@ def _components(change: ConceptChange) -> Finding:
         sentence=(
             f"A component of {change.base} lies {_degrees(row.component_angle.mean)}"
             f"{_between(row.component_angle_interval, _degrees)} from its best match in {change.tuned}, on average "
-            f"over {change.n_networks:,} networks; {_percent(row.kept_in_order.mean)} have a best match of the same "
+            f"over {_networks(change.n_networks)}; {_percent(row.kept_in_order.mean)} have a best match of the same "
             f"rank. {_by_layers(change, lambda row: _degrees(row.component_angle.mean))}{_separated(change, row)}"
         ),
         verdict=Verdict.NOT_TESTED,
@@ -155,7 +155,7 @@ def _separated(change: ConceptChange, row: RotationRow) -> str:
     return (
         f"{mix} Rely on those that are well separated, by {limit} of their variance or more: these "
         f"{row.n_separated:,} of {n_components:,} rotated by {_degrees(row.separated_angle.mean)}, on average over "
-        f"{row.separated_angle.n:,} networks."
+        f"{_networks(row.separated_angle.n)}."
     )
 
 
@@ -167,11 +167,10 @@ def _words(change: ConceptChange) -> Finding:
         kind="concepts.words",
         headline=f"Feed-forward layers: components keep {kept} of their words",
         sentence=(
-            f"On average over {row.words_kept.n:,} networks, {kept}{_between(row.words_kept_interval, _percent)} of "
-            f"the words of a component of {change.base} are also words of its best match in {change.tuned}. "
+            f"{kept}{_between(row.words_kept_interval, _percent)} of the words of a component of {change.base} are "
+            f"also words of its best match in {change.tuned}, on average over {_networks(row.words_kept.n)}. "
             f"{_by_layers(change, lambda row: _percent(row.words_kept.mean))}"
-            f"{n_new:,} of the {n_tuned:,} components of {change.tuned} are new: they are the best match of no "
-            f"component of {change.base}."
+            f"{n_new:,} of the {n_tuned:,} components of {change.tuned} are the best match of none of {change.base}."
         ),
         verdict=Verdict.NOT_TESTED,
         evidence={
@@ -194,8 +193,8 @@ def _chance(change: ConceptChange) -> Iterator[Finding]:
         kind="concepts.chance",
         headline=f"Feed-forward layers: components with words nearer than chance: {counts}",
         sentence=(
-            f"Some of many words lie along every direction. {' '.join(map(_model, models))} Do not read a concept into "
-            "the words of the other components. This is a control of the words, not a difference between the models."
+            f"{' '.join(map(_model, models))} Do not read a concept into the words of the other components: some of "
+            "many words lie along any direction. This is a control of the words, not a difference between the models."
         ),
         verdict=Verdict.NOT_TESTED,
         evidence={
@@ -205,20 +204,14 @@ def _chance(change: ConceptChange) -> Iterator[Finding]:
 
 
 def _model(rows: Sequence[ChanceRow]) -> str:
-    """What is said of one model: the median over components, and how many are beyond chance, by rank."""
+    """What is said of one model: how many are beyond chance, of all and by rank, and the median over components."""
     of_all = next(row for row in rows if row.pooled)
-    shares = ", ".join(f"{_ranks(one)} {one.n_beyond:,} of {one.n:,}" for one in rows)
+    ranks = ", ".join(f"{one.n_beyond:,} of {one.n:,} at rank {one.ranks}" for one in rows if not one.pooled)
     return (
-        f"In {of_all.model} the nearest word of a component has a median |cosine| of {of_all.nearest:.3f}, that of a "
-        f"random direction {of_all.nearest_by_chance:.3f}. Beyond chance, at a false discovery rate of {ALPHA:.0%}, "
-        f"are the words of: {shares}."
+        f"In {of_all.model}, {of_all.n_beyond:,} of {of_all.n:,} components have words nearer than chance, at a false "
+        f"discovery rate of {ALPHA:.0%}{f' ({ranks})' if ranks else ''}; the median |cosine| of the nearest word is "
+        f"{of_all.nearest:.3f}, along random directions {of_all.nearest_by_chance:.3f}."
     )
-
-
-def _ranks(row: ChanceRow) -> str:
-    if row.pooled:
-        return "all components"
-    return "the first components" if row.ranks == "1" else f"ranks {row.ranks}"
 
 
 def _trend_p_value(trend: RotationTrend) -> float | None:
@@ -243,7 +236,7 @@ def _depth(trend: RotationTrend, corrected: float | None) -> Iterator[Finding]:
         kind="concepts.depth",
         headline=f"Feed-forward layers: {claim}",
         sentence=(
-            f"Over {trend.n_networks:,} networks in {trend.n_layers} layers, the rank correlation of depth with the "
+            f"Over {_networks(trend.n_networks)} in {trend.n_layers} layers, the rank correlation of depth with the "
             f"angle from a component to its best match is {_correlation(trend.correlation, trend.p_value)}, with the "
             f"angle of the spaces {_correlation(trend.subspace_correlation, trend.subspace_p_value)}, by permutations "
             f"of layers. A trend is claimed where both show it. {corrected_by(corrected)}"
@@ -257,6 +250,10 @@ def _by_layers(change: ConceptChange, say: Callable[[RotationRow], str]) -> str:
     """What each group of layers says, if there are several."""
     rows = [row for row in change.rotation if not row.pooled]
     return f"By layers: {', '.join(f'{row.layers} {say(row)}' for row in rows)}. " if len(rows) > 1 else ""
+
+
+def _networks(n: int) -> str:
+    return f"{n:,} network{'' if n == 1 else 's'}"
 
 
 def _correlation(value: float | None, p_value: float | None) -> str:

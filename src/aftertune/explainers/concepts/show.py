@@ -185,7 +185,7 @@ def unmatched_table(change: ConceptChange) -> Table:
             "those of the base model are gone. Beside each stand the nearest component of the other model, by its "
             "rank, and the angle to it: a small angle says that two components came to share one match, a large one "
             "that the direction is nowhere else. Shown are the ten of each model that explain most of their network's "
-            "variance; the CSV has all, and the layers below show them with all their words."
+            "variance; the CSV has all."
         ),
         columns=(
             Column("model", "Model"),

@@ -24,7 +24,6 @@ class Heads(Explainer[HeadSettings, "HeadChange"]):
     title = "Heads"
     settings = HeadSettings
     always_told = ("heads.distance",)
-    command = ""
     absent = "Attention heads were not read: there are no figure 2 and no table 3."
     reads_weights = True
 

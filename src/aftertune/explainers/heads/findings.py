@@ -30,8 +30,8 @@ COMPARED = {
 MEANING = {
     Verdict.SHOWN: "Tuning changed which words belong together, not only which words the neurons respond to.",
     Verdict.NOT_SHOWN: (
-        "No change in which words belong together was found: the lists changed no more than lists made with arbitrary "
-        "word vectors do when neurons respond to other words."
+        "No change in which words belong together was found: lists made with arbitrary word vectors did not change "
+        "significantly less."
     ),
     Verdict.CANNOT_TELL: "There are too few control lists to tell whether arbitrary word vectors would change less.",
 }
@@ -79,14 +79,19 @@ def _distance(change: HeadChange, corrected: float | None) -> Finding:
     parts = [
         MEANING[verdict],
         f"On average over {head.distance.n:,} heads, {_percent(head.distance.mean)}{_between(head.interval)} of the "
-        f"word pairs in a head's list are in the list of one model only; of those of a neuron pair, "
-        f"{_percent(neuron.distance.mean)}. By layers: {', '.join(groups)}.",
+        f"word pairs in a head's list are in the list of one model only{_of_neurons(neuron)}. By layers: "
+        f"{', '.join(groups)}.",
         *map(_against, controls),
         corrected_by(corrected),
     ]
     headline = f"Heads: {_percent(head.distance.mean)} of word pairs changed{COMPARED[verdict]}"
     evidence = _levels(change) | {"p_value_corrected": corrected}
     return Finding(DISTANCE, headline, " ".join(part for part in parts if part), verdict, evidence)
+
+
+def _of_neurons(neuron: Figure2Row) -> str:
+    share = neuron.distance.mean
+    return "" if share is None else f"; of the pairs of a neuron pair, {_percent(share)} are"
 
 
 def _levels(change: HeadChange) -> dict[str, Any]:
@@ -111,7 +116,7 @@ def _evidence(row: Figure2Row, controls: Sequence[Figure2Row]) -> dict[str, Any]
 
 def _against(control: Figure2Row) -> str:
     points = _points(control.excess, control.excess_interval)
-    excess = f"; the lists as read exceed that by {points}, head by head" if points else ""
+    excess = f" (difference head by head: {points})" if points else ""
     return f"With {control.lists} word vectors it is {_percent(control.distance.mean)}{excess}."
 
 
@@ -160,8 +165,8 @@ def _control_trend(control: DepthControl) -> str:
     if control.correlation is None or control.excess_correlation is None:
         return ""
     return (
-        f"With {control.control} word vectors it is {control.correlation:+.2f} (p = {control.p_value:.2g}); that of "
-        f"the excess over them is {control.excess_correlation:+.2f} (p = {control.excess_p_value:.2g})."
+        f"With {control.control} word vectors it is {control.correlation:+.2f} (p = {control.p_value:.2g}), for "
+        f"the excess over them {control.excess_correlation:+.2f} (p = {control.excess_p_value:.2g})."
     )
 
 

@@ -75,8 +75,8 @@ class HeadReading(Result):
 
     def heads_with(self, word: str) -> pl.DataFrame:
         """The rows of ``pairs`` that hold a word, by layer, head and rank; none if no head holds it."""
-        asked = word.lower()
-        return self.pairs.filter((pl.col("word_a") == asked) | (pl.col("word_b") == asked))
+        lowered = word.lower()
+        return self.pairs.filter((pl.col("word_a") == lowered) | (pl.col("word_b") == lowered))
 
     def strongest(self, n_heads: int = 15, n_pairs: int = 4) -> pl.DataFrame:
         """The heads whose first pair is held by most neuron pairs: ``layer, head, n_neurons, pairs``, these as text."""

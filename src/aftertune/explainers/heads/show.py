@@ -146,7 +146,7 @@ def stages(changes: Sequence[HeadChange]) -> Section:
 def depth_sentence(depth: DepthTrend) -> str:
     """Whether the lists of deeper heads lie further apart, and whether those of the controls do."""
     if depth.correlation is None:
-        return "Whether deeper heads change more can't be told: there are too few layers, or all lists changed alike."
+        return "Whether deeper heads change more can't be told: there are too few layers, or all lists changed equally."
     controls = "".join(f", with {one.control} word vectors {_correlation(one)}" for one in depth.controls)
     return (
         f"Do deeper heads change more? Over {depth.n_heads} heads, layer and distance have a rank correlation of "

@@ -47,8 +47,8 @@ class Group:
 def word_question(change: HeadChange) -> Question:
     """What table 3 shows of the words asked about; where there is one group of layers, it is told once."""
     groups = _groups(change.table3)
-    asked = [group for group in groups if group.row.pooled or len(groups) > 2]  # a single group beside the pooled row
-    return Question([_p_value(group) for group in asked], lambda corrected: _findings(asked, corrected, change))
+    tested = [group for group in groups if group.row.pooled or len(groups) > 2]  # a single group beside the pooled row
+    return Question([_p_value(group) for group in tested], lambda corrected: _findings(tested, corrected, change))
 
 
 def _groups(rows: Sequence[Table3Row]) -> list[Group]:
@@ -66,11 +66,13 @@ def _findings(groups: Sequence[Group], corrected: PValues, change: HeadChange) -
 
 
 def _too_few(groups: Sequence[Group], change: HeadChange) -> Finding:
-    counts = ", ".join(f"{group.where.lower()} {group.row.instruction.n} and {group.row.general.n}" for group in groups)
+    counts = ", ".join(
+        f"{group.where.lower()} have {group.row.instruction.n} and {group.row.general.n}" for group in groups
+    )
     parts = [
         f"Too few heads changed to compare pairs with {change.verbs_name} and pairs with general words.",
         f"A test needs {LEAST_WORDS} words of each kind whose number of pairs changed in a head, with shares that "
-        f"differ; there are: {counts}.",
+        f"differ; {counts}.",
         *(_missing(group.row, change) for group in groups),
     ]
     evidence = {g.row.layers: {"words": g.row.instruction.n, "general_words": g.row.general.n} for g in groups}
