@@ -14,7 +14,6 @@ import aftertune
 from aftertune.cli.app import app
 from pages import FENCE, INLINE, LINK, NAMES, OPTION, ROOT, blocks_of, read
 
-
 # What the explainer that a page builds adds to the commands.
 OF_PLUGINS = {"docs/add-an-explainer.md": {"--min-share"}}
 

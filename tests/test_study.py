@@ -103,8 +103,6 @@ def test_the_first_order_is_checked_on_a_sample(pair: Path) -> None:
 def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
     found = run(pair, "removal", ("before", "after"), route="removal", removal="deleted")
     assert (found.base, found.tuned) == ("before", "after")
-    page = (pair / "removal" / "report.html").read_text(encoding="utf-8")
-    assert "taken away" in page and "left out of the sequence" in page and "turned down" not in page
     alone = aftertune.attribute(
         aftertune.load(pair / "base"), read_prompts(str(pair / "prompts.jsonl"))[1], route="removal", removal="deleted"
     )

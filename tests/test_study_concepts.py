@@ -14,7 +14,9 @@ WORDS = ["cat", "mat", "text", "answer", "question", "rewrite", "sat", "the", "o
 CONCEPTS = {"words": WORDS, "n_components": 6, "n_words": 4}
 
 
-def study(base: Path | aftertune.Subject, tuned: Path | aftertune.Subject, run: Path, **given: object) -> aftertune.Study:
+def study(
+    base: Path | aftertune.Subject, tuned: Path | aftertune.Subject, run: Path, **given: object
+) -> aftertune.Study:
     return aftertune.Study(base, tuned, run=run, only="concepts", concepts=CONCEPTS | given, device="cpu")
 
 
@@ -95,10 +97,10 @@ def test_mistakes_are_told_in_one_message(cli: CommandLine, base: Path, tmp_path
     given = ("concepts", base, "--run", "run", "--words", words, "--device", "cpu")
     assert cli.refuses(*given, "--layers", "7").startswith("The layers '7' are not all there: the model has 3, 0 to 2.")
     assert "none.txt" in cli.refuses("concepts", base, "--run", "run", "--words", "none.txt")
-    assert "--components" in cli.refuses_usage(*given, "--components", "0")
+    assert "n_components is 0" in cli.refuses(*given, "--components", "0")
     cli.succeeds(*given, "--layers", "0", "--components", "4")
     message = cli.refuses(*given, "--layers", "0", "--components", "5")
-    assert "concepts.plan.n_components was 4, is now 5" in message
+    assert "concepts.n_components was 4, is now 5" in message
     other = save_checkpoint(tmp_path / "other", seed=3)
     message = cli.refuses("concepts", other, "--run", "run", "--words", words, "--components", "4", "--device", "cpu")
     assert "holds a run with other settings: model.checkpoint was " in message

@@ -10,7 +10,7 @@ from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
 from aftertune.cli.found import announce, show
 from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, Json, Remote
-from aftertune.cli.settings_file import as_yaml, keeping_settings, read_settings
+from aftertune.cli.settings_file import as_yaml, given_only, keeping_settings, read_settings
 from aftertune.study.study import Study, measuring
 
 app = command_app()
@@ -76,8 +76,7 @@ def compare(
     given = {
         name: value for name, value in locals().items() if name not in ("config", "as_json", "settings")
     } | settings
-    values = read_settings(config, given) if config is not None else given
-    study = Study(**{name: value for name, value in values.items() if value not in (None, [], False)})
+    study = Study(**(given_only(given) if config is None else read_settings(config, given)))
 
     from aftertune.cli.progress import shown_progress
     from aftertune.study.compare import run_study

@@ -44,7 +44,12 @@ def read_settings(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = value
     if any(given.get(name) for name in EXCLUSIVE):
         found = {name: value for name, value in found.items() if name not in EXCLUSIVE}
-    return found | {name: value for name, value in given.items() if value not in (None, [], False)}
+    return found | given_only(given)
+
+
+def given_only(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given on the command line: a flag that was left out is None, an empty list or False."""
+    return {name: value for name, value in values.items() if value is not None and value is not False and value != []}
 
 
 def as_yaml(study: "Study") -> str:
