@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
-from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.explainers.heads.result import HeadReading
 from annotated_samples import Answer, make_annotations

@@ -10,6 +10,7 @@ import pytest
 from aftertune.errors import RunError
 from aftertune.explainers.attribution.change import AttributionChange, LabelCounts
 from aftertune.explainers.attribution.instance import render_instance, write_instance
+from aftertune.explainers.attribution.page import check_sentence, section
 from aftertune.explainers.attribution.prompt_pairs import (
     PromptPair,
     gaps,
@@ -19,7 +20,6 @@ from aftertune.explainers.attribution.prompt_pairs import (
     user_text,
 )
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.show import check_sentence, section
 from aftertune.report.environment import to_script_json
 from aftertune.report.page import Report, write_report
 from aftertune.runs.readable import readable, visible

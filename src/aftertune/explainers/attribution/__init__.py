@@ -60,7 +60,7 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
 
     def section(self, change: "AttributionChange") -> Section:
         """Tables 1 and 2, figure 6, the scores, and every prompt with its maps."""
-        from aftertune.explainers.attribution.show import section
+        from aftertune.explainers.attribution.page import section
 
         return section(change)
 

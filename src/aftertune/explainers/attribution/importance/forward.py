@@ -15,8 +15,8 @@ from torch.func import jvp, vmap
 from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.importance.batch import Batch
 from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
+from aftertune.explainers.attribution.importance.fused import OneProduct
 from aftertune.explainers.attribution.importance.head import predict
-from aftertune.explainers.attribution.importance.projected import OneProduct
 from aftertune.explainers.attribution.importance.written.rows import Rows, rows_of
 from aftertune.models.backbone import Backbone
 
