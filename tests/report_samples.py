@@ -77,7 +77,7 @@ def table2_row(dataset: str = "odd", **changes: Any) -> Table2Row:
         "p_value": 1.93e-5,
         "p_value_two_sided": 3.86e-5,
         "p_value_holm": 3.86e-5,
-        "p_value_dealt": 1e-4,
+        "p_value_permutation": 1e-4,
         "effect_size_g": 0.3721,
         "paired": Paired(6, 0.19083, (0.1101, 0.2702), 0.0382, 0.0764, 0.0764),
     }
@@ -95,7 +95,7 @@ def table1_row(dataset: str = "odd") -> Table1Row:
         p_value=1.4e-4,
         p_value_two_sided=2.8e-4,
         p_value_holm=None,
-        p_value_dealt=1e-4,
+        p_value_permutation=1e-4,
         effect_size_g=0.657,
         auroc=0.684,
         auroc_interval=(0.59, 0.77),

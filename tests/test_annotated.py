@@ -8,16 +8,19 @@ import pytest
 from scipy import stats
 
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.agreement import fleiss_kappa
+from aftertune.statistics.agreement import fleiss_kappa
 from aftertune.explainers.annotation.category_tables import category_table
 from aftertune.explainers.annotation.change import AnnotationChange, compare_annotations
-from aftertune.explainers.annotation.concept_draws import swapping_p_value
+from aftertune.explainers.annotation.concept_draws import paired_permutation_p_value
 from aftertune.explainers.annotation.descriptions import words_of
 from aftertune.explainers.annotation.findings import measures, questions, table_question
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, are_copies
 from aftertune.explainers.annotation.rows import CategoryRow
 from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.inference import N_RESAMPLES, hedges_g, holm, permutation_p_value, welch_p_value
+from aftertune.statistics.corrections import holm
+from aftertune.statistics.effects import hedges_g
+from aftertune.statistics.intervals import N_RESAMPLES
+from aftertune.statistics.tests import permutation_p_value, welch_p_value
 from aftertune.statistics.questions import answer, is_shown
 from annotated_samples import (
     BASE,
@@ -291,12 +294,14 @@ def test_a_steady_annotator_alone_does_not_make_a_claim() -> None:
 def test_the_models_change_sides_at_random_places() -> None:
     base, tuned = np.zeros((4, 2)), np.array([[1.0, 1.0], [1.0, NAN], [1.0, 1.0], [0.0, 0.0]])
     # Three places differ: 2 of their 8 ways to change sides lie as far apart. The half-known place weighs half.
-    assert swapping_p_value(base, tuned) == pytest.approx(2 / 8, abs=0.04)
-    assert swapping_p_value(base, base) is None and swapping_p_value(base, np.full((4, 2), NAN)) is None
-    assert swapping_p_value(base[:1], tuned[:1]) is None
+    assert paired_permutation_p_value(base, tuned) == pytest.approx(2 / 8, abs=0.04)
+    assert paired_permutation_p_value(base, base) is None
+    assert paired_permutation_p_value(base, np.full((4, 2), NAN)) is None
+    assert paired_permutation_p_value(base[:1], tuned[:1]) is None
     steady = np.repeat(np.arange(10)[:, None] < 8, 3, axis=1).astype(float)
-    assert swapping_p_value(np.zeros((10, 3)), steady) == pytest.approx(2 / 2**8, abs=0.008)
-    assert swapping_p_value(np.zeros((10, 1)), steady) == swapping_p_value(np.zeros((10, 3)), steady)
+    found = paired_permutation_p_value(np.zeros((10, 3)), steady)
+    assert found == pytest.approx(2 / 2**8, abs=0.008)
+    assert found == paired_permutation_p_value(np.zeros((10, 1)), steady)
 
 
 def test_nothing_is_claimed_of_few_repeats_and_it_is_said_why() -> None:

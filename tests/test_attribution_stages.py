@@ -7,7 +7,7 @@ from aftertune.explainers.attribution.change import AttributionChange, compare_m
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.stages import score_rows, stages_chart
 from aftertune.report.render import to_svg
-from aftertune.statistics.inference import holm
+from aftertune.statistics.corrections import holm
 from comparison_samples import make_map, score_of
 
 MODELS = ("first", "second", "third")

@@ -94,10 +94,10 @@ def test_a_shown_difference_is_claimed_with_its_numbers() -> None:
 def test_a_claim_needs_both_tests_and_the_correction() -> None:
     maps = [*group("old", [1, 2, 3, 2, 1] * 5), *group("new", [8, 9, 12, 16, 7] * 5)]
     found = compare_maps(maps, "old", "new")
-    for doubt in ({"p_value": 0.2}, {"p_value_dealt": 0.2}):
+    for doubt in ({"p_value": 0.2}, {"p_value_permutation": 0.2}):
         (first,) = found_in(replace(found, table2=(replace(found.table2[0], **doubt),)), "density")
         assert first.verdict is Verdict.NOT_SHOWN and first.evidence["p_value_corrected"] == 0.2
-    weak = replace(found.table2[0], p_value=0.03, p_value_dealt=0.02)
+    weak = replace(found.table2[0], p_value=0.03, p_value_permutation=0.02)
     assert verdict(replace(found, table2=(weak,))) is Verdict.SHOWN
     twice = found_in(replace(found, table2=(weak, weak)), "density")
     assert [one.verdict for one in twice] == [Verdict.NOT_SHOWN] * 2

@@ -16,8 +16,7 @@ from aftertune.explainers.concepts.compare import compare_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
-from aftertune.statistics.inference import Interval
-from aftertune.statistics.spread import Spread
+from aftertune.statistics.spread import Interval, Spread
 from aftertune.study.stages import Lineage
 from annotated_samples import make_annotations
 from comparison_samples import make_map, score_of

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aftertune.statistics.krippendorff import alpha_interval, count_units, krippendorff_alpha
+from aftertune.statistics.agreement import alpha_interval, count_units, krippendorff_alpha
 
 NONE = np.nan
 # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), three raters, 15 units.

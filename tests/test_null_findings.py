@@ -23,8 +23,8 @@ from aftertune.explainers.concepts.change import compare_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.explainers.heads.table3 import table3
 from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.permutation import dealing_p_value
 from aftertune.statistics.questions import Question, answer, described, is_shown, largest
+from aftertune.statistics.tests import stratified_permutation_p_value
 from null_runs import ASKED, GENERAL, null_annotations, null_concepts, null_heads, null_maps
 
 Run = Mapping[str, Any]  # what changed, by the name of the explainer
@@ -39,12 +39,13 @@ def few_draws() -> Iterator[None]:
     """Fewer permutations, which keep a test's rate, and no more of what no claim rests on than a sentence needs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "aftertune.explainers.attribution.tables.dealing_p_value", partial(dealing_p_value, n_deals=N_DRAWS)
+            "aftertune.explainers.attribution.tables.stratified_permutation_p_value",
+            partial(stratified_permutation_p_value, n_permutations=N_DRAWS),
         )
         patch.setattr("aftertune.explainers.heads.compare.table3", partial(table3, n_permutations=N_DRAWS))
         patch.setattr("aftertune.statistics.layers.N_PERMUTATIONS", N_DRAWS)
         patch.setattr("aftertune.explainers.annotation.concept_draws.N_RESAMPLES", N_DRAWS)
-        patch.setattr("aftertune.statistics.inference.N_RESAMPLES", 20)
+        patch.setattr("aftertune.statistics.intervals.N_RESAMPLES", 20)
         patch.setattr("aftertune.explainers.attribution.findings.detectable_effect", lambda *_: 1.0)
         yield
 

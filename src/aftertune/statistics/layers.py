@@ -8,8 +8,8 @@ import polars as pl
 from scipy import stats
 
 from aftertune.errors import RunError
-from aftertune.statistics.inference import N_PERMUTATIONS, Scores
-from aftertune.statistics.spread import POOLED
+from aftertune.statistics.spread import POOLED, Scores
+from aftertune.statistics.tests import N_PERMUTATIONS
 
 LEAST_LAYERS = 3
 Groups = Mapping[str, Sequence[int]]

@@ -9,8 +9,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from aftertune.statistics.corrections import holm
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA, holm
+from aftertune.statistics.spread import ALPHA
 
 PValues = Sequence[float | None]
 NEVER = 1.0  # the p-value of a claim that something other than a test speaks against

@@ -14,13 +14,15 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.explainers.annotation.concept_draws import difference_interval, swapping_p_value
+from aftertune.explainers.annotation.concept_draws import difference_interval, paired_permutation_p_value
 from aftertune.explainers.annotation.marks import INTERPRETED, LayerGroups, Marks, shares
 from aftertune.explainers.annotation.result import LEVELS
 from aftertune.explainers.annotation.rows import CategoryRow, Figure3Row, Figure7Row
-from aftertune.statistics.inference import Scores, hedges_g, holm, permutation_p_value, welch_p_value
+from aftertune.statistics.corrections import holm
+from aftertune.statistics.effects import hedges_g
 from aftertune.statistics.layers import layer_groups
-from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.spread import POOLED, Scores, Spread
+from aftertune.statistics.tests import permutation_p_value, welch_p_value
 
 N_RANK_BANDS = 10
 
@@ -83,7 +85,7 @@ def _row(kind: str, category: str, base: Scores, tuned: Scores, seed: int) -> Ca
         p_value_holm=None,
         p_value_permutation=permutation_p_value(after, before, seed),
         p_value_permutation_holm=None,
-        p_value_components=swapping_p_value(base, tuned, seed),
+        p_value_components=paired_permutation_p_value(base, tuned, seed),
         p_value_components_holm=None,
         effect_size_g=hedges_g(after, before),
     )

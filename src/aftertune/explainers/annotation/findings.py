@@ -20,9 +20,9 @@ import polars as pl
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.explainers.annotation.rows import AgreementRow, CategoryRow
 from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.inference import ALPHA
 from aftertune.statistics.measure import Measure
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, described, is_shown
+from aftertune.statistics.spread import ALPHA
 
 # Customary limits of agreement beyond chance: from here on good, and from here on good enough to conclude with care.
 GOOD, TENTATIVE = 0.8, 0.667

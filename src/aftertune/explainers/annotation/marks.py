@@ -14,7 +14,7 @@ import polars as pl
 
 from aftertune.errors import RunError
 from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, PLACE, SCENARIOS
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.spread import Scores
 
 ROLES = ("base", "tuned")
 INTERPRETED = "interpreted"

@@ -7,8 +7,7 @@ written "0-7"; "all" takes all of them. The spread of a share is over an annotat
 
 from dataclasses import dataclass
 
-from aftertune.statistics.inference import Interval
-from aftertune.statistics.spread import Spread
+from aftertune.statistics.spread import Interval, Spread
 
 
 @dataclass(frozen=True)

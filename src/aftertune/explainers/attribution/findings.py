@@ -20,10 +20,11 @@ from aftertune.explainers.attribution.observations import (
 )
 from aftertune.explainers.attribution.read_first import prompts_to_read
 from aftertune.explainers.attribution.tables import Table1Row, Table2Row
+from aftertune.statistics.effects import detectable_effect
 from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.inference import ALPHA, detectable_effect
 from aftertune.statistics.measure import Measure
 from aftertune.statistics.questions import Question, described, is_shown, largest
+from aftertune.statistics.spread import ALPHA
 
 SMALL_SAMPLE = 20
 Row = Table1Row | Table2Row
@@ -72,7 +73,7 @@ def pooled_row(rows: Sequence[Table2Row]) -> Table2Row | None:
 
 
 def _p_value(row: Row) -> float | None:
-    return largest(row.p_value, row.p_value_dealt)
+    return largest(row.p_value, row.p_value_permutation)
 
 
 def _density(row: Table2Row, corrected: float | None, change: AttributionChange) -> Finding:
@@ -147,7 +148,7 @@ def _between(interval: tuple[float, float] | None) -> str:
 def _tests(row: Row, corrected: float | None) -> str:
     return (
         f"Corrected for all that this report tests, p = {corrected:.2g} (one-sided; Welch's test alone "
-        f"{row.p_value:.2g}, permutation test {row.p_value_dealt:.2g})."
+        f"{row.p_value:.2g}, permutation test {row.p_value_permutation:.2g})."
     )
 
 
@@ -193,7 +194,7 @@ def _evidence(row: Row, corrected: float | None) -> dict[str, Any]:
     sizes = (row.followed.n, row.unfollowed.n) if isinstance(row, Table1Row) else (row.tuned.n, row.base.n)
     names = (
         *("difference", "difference_interval", "effect_size_g"),
-        *("p_value", "p_value_holm", "p_value_dealt", "p_value_two_sided"),
+        *("p_value", "p_value_holm", "p_value_permutation", "p_value_two_sided"),
     )
     values = {"dataset": row.dataset, "pooled": row.pooled} | {name: getattr(row, name) for name in names}
     return values | {"p_value_corrected": corrected, "detectable_effect_g": detectable_effect(*sizes)}

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.figure6 import Figure6Row
 from aftertune.explainers.attribution.trust import RaterRow, RemovalCheck
+from aftertune.statistics.agreement import GOOD, TENTATIVE
 from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.krippendorff import GOOD, TENTATIVE
 
 FOLLOWS, FAIR = 0.7, 0.3  # rank correlations with removal from which maps agree with it well, and at all
 UNITS = {"ratings": "responses", "instructions": "characters"}

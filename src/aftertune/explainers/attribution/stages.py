@@ -23,7 +23,7 @@ from aftertune.report.figure import Figure
 from aftertune.report.section import Section
 from aftertune.report.table import Column, Table
 from aftertune.runs.frames import frame_of
-from aftertune.statistics.inference import holm
+from aftertune.statistics.corrections import holm
 from aftertune.statistics.spread import Spread
 
 Changes = Sequence[AttributionChange]

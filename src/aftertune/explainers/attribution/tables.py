@@ -21,20 +21,11 @@ from typing import Any
 import numpy as np
 
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.statistics.inference import (
-    Interval,
-    Scores,
-    auroc,
-    auroc_interval,
-    hedges_g,
-    holm,
-    mean_difference_interval,
-    paired_difference_interval,
-    paired_p_value,
-    welch_p_value,
-)
-from aftertune.statistics.permutation import dealing_p_value
-from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.corrections import holm
+from aftertune.statistics.effects import auroc, hedges_g
+from aftertune.statistics.intervals import auroc_interval, mean_difference_interval, paired_difference_interval
+from aftertune.statistics.spread import POOLED, Interval, Scores, Spread
+from aftertune.statistics.tests import paired_p_value, stratified_permutation_p_value, welch_p_value
 
 Maps = Sequence[SalientMap]
 
@@ -47,7 +38,7 @@ UNFOLLOWED = (1,)
 class Table1Row:
     """Followed against unfollowed responses of one model on one data set; ``difference`` is followed - unfollowed.
 
-    ``p_value`` is Welch's, ``p_value_dealt`` that of a permutation test within data sets; ``auroc``
+    ``p_value`` is Welch's, ``p_value_permutation`` that of a permutation test within data sets; ``auroc``
     is the probability that a followed response outscores an unfollowed one.
     """
 
@@ -60,7 +51,7 @@ class Table1Row:
     p_value: float | None
     p_value_two_sided: float | None
     p_value_holm: float | None
-    p_value_dealt: float | None
+    p_value_permutation: float | None
     effect_size_g: float | None
     auroc: float | None
     auroc_interval: Interval | None
@@ -83,7 +74,7 @@ class Paired:
 class Table2Row:
     """Base against tuned on one data set; ``difference`` is tuned - base.
 
-    P-values are Welch's, but ``p_value_dealt`` is that of a permutation test within data sets.
+    P-values are Welch's, but ``p_value_permutation`` is that of a permutation test within data sets.
     """
 
     dataset: str
@@ -94,7 +85,7 @@ class Table2Row:
     p_value: float | None
     p_value_two_sided: float | None
     p_value_holm: float | None
-    p_value_dealt: float | None
+    p_value_permutation: float | None
     effect_size_g: float | None
     paired: Paired
     pooled: bool = False
@@ -135,7 +126,7 @@ def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -
         followed=Spread.of(followed),
         unfollowed=Spread.of(unfollowed),
         **_difference(followed, unfollowed, seed),
-        p_value_dealt=dealing_p_value(followed, unfollowed, _datasets_of(*groups), seed),
+        p_value_permutation=stratified_permutation_p_value(followed, unfollowed, _datasets_of(*groups), seed),
         auroc=auroc(followed, unfollowed),
         auroc_interval=auroc_interval(followed, unfollowed, seed),
         pooled=pooled,
@@ -152,7 +143,9 @@ def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, 
         base=Spread.of(base_scores),
         tuned=Spread.of(tuned_scores),
         **_difference(tuned_scores, base_scores, seed),
-        p_value_dealt=dealing_p_value(tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed),
+        p_value_permutation=stratified_permutation_p_value(
+            tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed
+        ),
         paired=_paired(pairs[:, 1], pairs[:, 0], seed),
         pooled=pooled,
     )

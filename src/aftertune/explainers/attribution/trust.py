@@ -16,11 +16,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+from scipy.stats import pearsonr, rankdata
 
 from aftertune.explainers.attribution.result import Agreement
-from aftertune.statistics.inference import Interval
-from aftertune.statistics.krippendorff import Judged, alpha_interval, count_units, krippendorff_alpha
+from aftertune.statistics.agreement import Judged, alpha_interval, count_units, krippendorff_alpha
+from aftertune.statistics.spread import Interval
 
 Matrix = npt.NDArray[np.floating]
 Labelled = Literal["ratings", "instructions"]
@@ -91,14 +91,8 @@ def rater_rows(ratings: Sequence[Judged], characters: Sequence[Judged]) -> tuple
 
 
 def _rank_correlation(first: Matrix, second: Matrix) -> npt.NDArray[np.float64]:
-    a, b = (_centred_ranks(columns) for columns in (first, second))
-    correlation: npt.NDArray[np.float64] = (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
-    return correlation
-
-
-def _centred_ranks(columns: Matrix) -> npt.NDArray[np.float64]:
-    ranks = rankdata(columns, axis=0)
-    return np.asarray(ranks - ranks.mean(0))
+    """Spearman's correlation of each column with its counterpart; `spearmanr` would correlate every two columns."""
+    return np.asarray(pearsonr(rankdata(first, axis=0), rankdata(second, axis=0), axis=0).statistic)
 
 
 def _summary(checks: Sequence[Agreement]) -> tuple[int, float, float | None, float]:

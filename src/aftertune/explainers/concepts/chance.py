@@ -18,11 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import stats
 from scipy.special import betaincc
 
-from aftertune.statistics.inference import ALPHA
-from aftertune.statistics.spread import POOLED
+from aftertune.statistics.corrections import benjamini_hochberg
+from aftertune.statistics.spread import ALPHA, POOLED
 
 FIRST_RANKS = (1, 10, 100)
 Sample = npt.NDArray[np.float32]
@@ -64,11 +63,7 @@ def chance_p_values(components: pl.DataFrame, chance: Sample | None, n_words: in
 
 def beyond_chance(p_values: pl.Series) -> pl.Series:
     """Whether the words of each of a model's components are beyond chance, as ``beyond_chance``; null stays null."""
-    known = p_values.drop_nulls().to_numpy()
-    corrected = stats.false_discovery_control(known) if len(known) else known
-    found = np.full(len(p_values), False)
-    found[p_values.is_not_null().to_numpy()] = corrected < ALPHA
-    return pl.select(pl.when(p_values.is_not_null()).then(pl.Series("beyond_chance", found))).to_series()
+    return pl.Series("beyond_chance", benjamini_hochberg(p_values.to_list()), pl.Float64) < ALPHA
 
 
 def chance_rows(model: str, components: pl.DataFrame, chance: Sample | None) -> list[ChanceRow]:

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.explainers.concepts.result import Network
-from aftertune.statistics.inference import Scores
-from aftertune.statistics.spread import Spread
+from aftertune.statistics.spread import Scores, Spread
 
 MOST_RANKS = 200
 Ranks = npt.NDArray[np.int64]

@@ -23,9 +23,9 @@ from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.matches import LEAST_GAP
 from aftertune.explainers.concepts.networks import RotationRow, RotationTrend
 from aftertune.statistics.finding import Finding, Link, Verdict
-from aftertune.statistics.inference import ALPHA, Interval
 from aftertune.statistics.measure import Measure
 from aftertune.statistics.questions import NEVER, Question, answer, corrected_by, described, is_shown
+from aftertune.statistics.spread import ALPHA, Interval
 
 ROTATION = "concepts.rotation"
 N_LINKS = 3

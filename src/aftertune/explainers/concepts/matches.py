@@ -18,7 +18,7 @@ import polars as pl
 from aftertune.explainers.concepts.chance import beyond_chance
 from aftertune.explainers.concepts.result import ConceptReading, Network
 from aftertune.explainers.concepts.rotation import Directions, best_matches, gaps
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.spread import Scores
 
 LEAST_GAP = 0.01
 PLACE = ("layer", "expert")

@@ -16,9 +16,9 @@ import polars as pl
 from aftertune.explainers.concepts.matches import PLACE, WELL_SEPARATED
 from aftertune.explainers.concepts.result import NETWORK, ConceptReading, Network
 from aftertune.explainers.concepts.rotation import principal_angles, share_within
-from aftertune.statistics.inference import Interval, Scores, mean_interval
+from aftertune.statistics.intervals import mean_interval
 from aftertune.statistics.layers import layer_trend
-from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.spread import POOLED, Interval, Scores, Spread
 
 ANGLE_DIGITS = 4
 NETWORKS = {

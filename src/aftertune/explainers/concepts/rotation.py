@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.spread import Scores
 
 Directions = npt.NDArray[np.floating[Any]]
 Places = npt.NDArray[np.int64]

@@ -16,8 +16,7 @@ import polars as pl
 from aftertune.errors import RunError
 from aftertune.explainers.heads.list_changes import HEAD, ORDERED, change
 from aftertune.runs.result import Result
-from aftertune.statistics.inference import Interval
-from aftertune.statistics.spread import Spread
+from aftertune.statistics.spread import Interval, Spread
 
 AS_READ = "as read"
 HEAD_LEVEL, NEURON_LEVEL = "head", "neuron pair"

@@ -16,8 +16,8 @@ from aftertune.explainers.heads.change import NEURON_LEVEL, DepthControl, DepthT
 from aftertune.explainers.heads.list_changes import holds
 from aftertune.explainers.heads.word_findings import word_question
 from aftertune.statistics.finding import Finding, Link, Verdict
-from aftertune.statistics.inference import ALPHA, Interval
 from aftertune.statistics.questions import NEVER, Question, corrected_by, described, is_shown, largest
+from aftertune.statistics.spread import ALPHA, Interval
 
 DISTANCE, DEPTH, GAINING = "heads.distance", "heads.depth", "heads.gaining"
 UNCHANGED, NO_PAIRS = "heads.unchanged", "heads.no_pairs"

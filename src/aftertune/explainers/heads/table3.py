@@ -20,18 +20,12 @@ import polars as pl
 
 from aftertune.explainers.heads.change import AS_READ, LEAST_WORDS, Table3Row
 from aftertune.explainers.heads.list_changes import Names
-from aftertune.statistics.inference import (
-    N_PERMUTATIONS,
-    ROUNDING,
-    Scores,
-    hedges_g,
-    holm,
-    mean_difference_interval,
-    permutation_p_value,
-    welch_p_value,
-)
+from aftertune.statistics.corrections import holm
+from aftertune.statistics.effects import hedges_g
+from aftertune.statistics.intervals import mean_difference_interval
 from aftertune.statistics.layers import Groups
-from aftertune.statistics.spread import POOLED, Spread
+from aftertune.statistics.spread import POOLED, ROUNDING, Scores, Spread
+from aftertune.statistics.tests import N_PERMUTATIONS, permutation_p_value, welch_p_value
 
 N_NEIGHBOURS = 100
 N_SETS = 999

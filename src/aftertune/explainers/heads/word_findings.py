@@ -13,8 +13,8 @@ from typing import Any
 
 from aftertune.explainers.heads.change import LEAST_WORDS, HeadChange, Table3Row
 from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.inference import ALPHA
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown, largest
+from aftertune.statistics.spread import ALPHA
 
 WORDS = "heads.words"
 LISTED = 10

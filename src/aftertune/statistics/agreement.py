@@ -1,13 +1,17 @@
-"""How far do raters agree, beyond what their habits alone would give?  Krippendorff's alpha.
+"""How far do raters agree, beyond what their habits alone would give?
 
+Fleiss' kappa, of as many raters for every item: (observed - expected) / (1 - expected), of the share of pairs of raters
+that give the same answer. Fleiss (1971), Psychological Bulletin 76.
+
+Krippendorff's alpha, of raters who may each have judged some units only:
 1. Each unit that two or more raters judged gives pairs of values; counted over all units they are the coincidences
    o[c, k], each unit weighted by 1 / (its raters - 1). Units that fewer judged say nothing and are left out.
-2. Disagreement is the sum of o[c, k] d[c, k]; expected is the same sum with the values dealt out at random.
+2. Disagreement is the sum of o[c, k] d[c, k]; expected is the same sum with the values paired at random.
    alpha = 1 - disagreement / expected: 1 is full agreement, 0 what chance gives, below 0 worse than chance.
 3. d is 1 for values that differ (nominal), or the square of how many values lie between them in rank (ordinal).
 4. Interval: 95 % percentile bootstrap over groups of units (the prompts), from a seed.
 
-After Krippendorff, conclusions want 0.8; below 0.667 not even tentative ones should be drawn.
+After Krippendorff (2019, Content Analysis), conclusions want 0.8; below 0.667 not even tentative ones should be drawn.
 """
 
 from collections.abc import Sequence
@@ -15,12 +19,25 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.statistics.inference import CONFIDENCE, N_RESAMPLES, ROUNDING, Interval
+from aftertune.statistics.intervals import cluster_bootstrap_interval
+from aftertune.statistics.spread import ROUNDING, Interval, Scores
 
 GOOD, TENTATIVE = 0.8, 0.667
 
 Judged = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.float64]
+
+
+def fleiss_kappa(counts: Scores) -> float | None:
+    """Fleiss' kappa of ``counts`` (n_items, n_answers): how many raters gave each answer, as many for every item.
+
+    None without an item, with fewer than two raters, or where only one answer was ever given.
+    """
+    from statsmodels.stats import inter_rater  # pandas comes with it: only where it is needed
+
+    if not len(counts) or counts[0].sum() < 2 or np.count_nonzero(counts.sum(axis=0)) < 2:
+        return None
+    return float(inter_rater.fleiss_kappa(counts))
 
 
 def krippendorff_alpha(groups: Sequence[Judged], ordinal: bool) -> float | None:
@@ -41,11 +58,12 @@ def alpha_interval(groups: Sequence[Judged], ordinal: bool, seed: int = 0) -> In
     counts = counts[counts.sum(axis=(1, 2)) > 0]
     if len(counts) < 2 or _alpha(counts.sum(axis=0), ordinal) is None:
         return None
-    generator = np.random.default_rng(seed)
-    times = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), N_RESAMPLES)
-    drawn = [_alpha(sample, ordinal) for sample in np.tensordot(times.astype(np.float64), counts, axes=1)]
-    low, high = np.quantile([one for one in drawn if one is not None], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+
+    def alphas(times: Scores) -> Scores:
+        sampled = np.tensordot(times, counts, axes=1)
+        return np.array([_alpha(sample, ordinal) for sample in sampled], dtype=np.float64)  # None becomes NaN
+
+    return cluster_bootstrap_interval(len(counts), alphas, seed)
 
 
 def count_units(groups: Sequence[Judged]) -> tuple[int, int]:
