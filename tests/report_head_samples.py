@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aftertune.explainers.heads import Heads
+from aftertune.explainers.heads import HeadExplainer
 from aftertune.explainers.heads.change import DepthTrend, Figure2Row, HeadChange, Table3Row
 from aftertune.report.page import Report
 from aftertune.statistics.questions import answer
@@ -148,8 +148,8 @@ def figure2_of(*groups: tuple[str, float]) -> tuple[Figure2Row, ...]:
 
 def head_report(change: HeadChange) -> Report:
     """A report on heads alone."""
-    found, models = answer(Heads().questions(change)), (change.base, change.tuned)
-    return Report("A base & its <tuned> child", models, (), found, (Heads().section(change),))
+    found, models = answer(HeadExplainer().questions(change)), (change.base, change.tuned)
+    return Report("A base & its <tuned> child", models, (), found, (HeadExplainer().section(change),))
 
 
 def many_heads(n_layers: int = 32, n_heads: int = 32, n_pairs: int = 100, n_words: int = 20_000) -> HeadChange:

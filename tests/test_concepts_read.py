@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 import aftertune
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError
-from aftertune.explainers.concepts import Concepts
+from aftertune.explainers.concepts import ConceptExplainer
 from aftertune.explainers.concepts.components import _on_cpu, _on_device, principal_components
 from aftertune.explainers.concepts.cost import layer_cost
 from aftertune.explainers.concepts.layer import N_DIRECTIONS
@@ -258,7 +258,7 @@ def test_a_run_shows_the_layers_of_the_last_time(tmp_path: Path) -> None:
 
 
 def test_the_explainer_compares_what_lies_in_a_run(tmp_path: Path) -> None:
-    explainer, pair = Concepts(), Pair("base", "tuned")
+    explainer, pair = ConceptExplainer(), Pair("base", "tuned")
     run = RunFolder.start(tmp_path / "run", {"base": "x", "tuned": "y"}, {})
     for role in pair:
         run.claim(f"{role}.json", {}, {"name": f"the {role} model"})

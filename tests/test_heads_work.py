@@ -9,7 +9,7 @@ import pytest
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError, WordError
 from aftertune.explainers.explainer import Inputs
-from aftertune.explainers.heads import Heads, HeadSettings
+from aftertune.explainers.heads import HeadExplainer, HeadSettings
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.explainers.heads.cooccurrence import Lexicon
 from aftertune.explainers.heads.cost import block_bytes, layer_cost
@@ -33,7 +33,7 @@ def settings(**known: Any) -> HeadSettings:
 
 
 def prepared(**known: Any) -> HeadWork:
-    work = Heads().prepare(settings(**known), Inputs())
+    work = HeadExplainer().prepare(settings(**known), Inputs())
     assert isinstance(work, HeadWork)
     return work
 
@@ -67,7 +67,7 @@ def measured(run: RunFolder) -> RunFolder:
 
 
 def change_of(run: RunFolder, **known: Any) -> Any:
-    return Heads().change(Held(run), Pair("base", "tuned"), HeadSettings(**known), {})
+    return HeadExplainer().change(Held(run), Pair("base", "tuned"), HeadSettings(**known), {})
 
 
 def test_the_work_says_what_was_chosen() -> None:
@@ -136,7 +136,7 @@ def test_the_change_is_that_of_both_readings_under_the_names_of_the_report(measu
 
 
 def test_no_heads_are_no_change(run: RunFolder) -> None:
-    assert not Heads().is_in(run)
+    assert not HeadExplainer().is_in(run)
     run.claim("base.json", {}, {"name": "base"})
     run.claim("tuned.json", {}, {"name": "tuned"})
     assert change_of(run) is None

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from aftertune.errors import AnnotationError, RunError
-from aftertune.explainers.annotation import Annotation
+from aftertune.explainers.annotation import AnnotationExplainer
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.explainers.annotation.figures import interpreted_chart, levels_chart
 from aftertune.explainers.annotation.page import component_notes, doubts, repeats_phrase, within_chance, word_groups
@@ -259,7 +259,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def change_of(run: RunFolder, pair: Pair, concepts: Any) -> AnnotationChange | None:
-    return Annotation().change(Held(run), pair, AnnotationSettings(), {"concepts": concepts})
+    return AnnotationExplainer().change(Held(run), pair, AnnotationSettings(), {"concepts": concepts})
 
 
 def read_concepts() -> Any:
@@ -269,7 +269,7 @@ def read_concepts() -> Any:
 
 
 def test_a_run_shows_its_newest_annotations_of_any_two_models(run: RunFolder) -> None:
-    explainer, concepts = Annotation(), read_concepts()
+    explainer, concepts = AnnotationExplainer(), read_concepts()
     assert not explainer.is_in(run) and change_of(run, Pair("base", "tuned"), concepts) is None
     frame = make_annotations(BASE, TUNED)
     write_annotations(run, "old", frame, {"annotator": {"name": "old"}})
@@ -292,8 +292,8 @@ def test_annotations_that_cannot_be_compared_are_refused(run: RunFolder) -> None
 
 def test_annotation_is_no_part_of_a_comparison() -> None:
     with pytest.raises(AnnotationError, match="aftertune annotate"):
-        Annotation().prepare(AnnotationSettings(), Inputs())
-    assert Annotation().needs == ("concepts",) and Annotation().command == "aftertune annotate"
+        AnnotationExplainer().prepare(AnnotationSettings(), Inputs())
+    assert AnnotationExplainer().needs == ("concepts",) and AnnotationExplainer().command == "aftertune annotate"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from aftertune.explainers.concepts import Concepts
+from aftertune.explainers.concepts import ConceptExplainer
 from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
 from aftertune.explainers.concepts.figures import angles_chart, rotation_chart, variance_chart
 from aftertune.explainers.concepts.page_data import blocks_of, strip_of
@@ -241,7 +241,7 @@ def test_methods_say_how_components_are_read(page: Page) -> None:
 def test_concepts_without_any_component_are_said_to_have_none(tmp_path: Path) -> None:
     frames = {name: getattr(sample_concepts(), name) for name in ("components", "tuned_components", "networks")}
     empty = {name: frame.clear() for name, frame in frames.items()}
-    section = Concepts().section(sample_concepts(**empty, rotation=(), figure8=()))
+    section = ConceptExplainer().section(sample_concepts(**empty, rotation=(), figure8=()))
     page = Page(write_report(tmp_path, Report("", MODELS, [], [], [section])).read_text("utf-8"))
     for words in ("There is no figure 8", "There is no figure of angles", "There is no table of rotation"):
         assert words in page.text
@@ -262,7 +262,7 @@ def three_models() -> list[ConceptChange]:
 
 def test_several_models_stand_side_by_side(tmp_path: Path) -> None:
     models = ("base", "sft", "dpo")
-    section = Concepts().stages(three_models(), models)
+    section = ConceptExplainer().stages(three_models(), models)
     assert [table.name for table in section.tables] == ["rotation", "chance", "unmatched", "figure8", "networks"]
     rotation, chance, _, figure8, networks = (table.frame for table in section.tables)
     pairs = ["base → sft", "sft → dpo", "base → dpo"]

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.heads import Heads
+from aftertune.explainers.heads import HeadExplainer
 from aftertune.report.page import write_report
 from aftertune.report.section import Section
 from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
@@ -37,7 +37,7 @@ def write_concepts(folder: Path, change: ConceptChange, *before: Section) -> Pat
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_concepts(tmp_path_factory.mktemp("report"), sample_concepts(), Heads().section(sample_heads()))
+    return write_concepts(tmp_path_factory.mktemp("report"), sample_concepts(), HeadExplainer().section(sample_heads()))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from aftertune.explainers.heads import Heads
+from aftertune.explainers.heads import HeadExplainer
 from aftertune.explainers.heads.change import DepthControl, HeadChange
 from aftertune.explainers.heads.figures import heads_chart, layers_chart, pairs_chart
 from aftertune.explainers.heads.page_data import blocks_of, grid_of
@@ -193,7 +193,7 @@ def test_words_of_ones_own_name_the_column() -> None:
 
 
 def test_the_measure_of_a_pair_is_its_pooled_distance_beside_the_largest_control() -> None:
-    (measure,) = Heads().measures(sample_heads())
+    (measure,) = HeadExplainer().measures(sample_heads())
     assert (measure.name, measure.kind, measure.value, measure.interval) == (
         "pairs_changed",
         "percent",
@@ -201,7 +201,7 @@ def test_the_measure_of_a_pair_is_its_pooled_distance_beside_the_largest_control
         (0.46, 0.55),
     )
     assert measure.control == 0.4375 and measure.phrase.format(value=measure.value).startswith("50.0% of the pairs")
-    (nothing,) = Heads().measures(without_pairs(sample_heads()))
+    (nothing,) = HeadExplainer().measures(without_pairs(sample_heads()))
     assert (nothing.value, nothing.control) == (None, None)
 
 

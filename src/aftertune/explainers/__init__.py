@@ -9,13 +9,13 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from aftertune.errors import RunError
-from aftertune.explainers.annotation import Annotation
+from aftertune.explainers.annotation import AnnotationExplainer
 from aftertune.explainers.attribution import AttributionExplainer
-from aftertune.explainers.concepts import Concepts
+from aftertune.explainers.concepts import ConceptExplainer
 from aftertune.explainers.explainer import Explainer
-from aftertune.explainers.heads import Heads
+from aftertune.explainers.heads import HeadExplainer
 
-OURS = (AttributionExplainer, Heads, Concepts, Annotation)
+OURS = (AttributionExplainer, HeadExplainer, ConceptExplainer, AnnotationExplainer)
 GROUP = "aftertune.explainers"
 
 AnyExplainer = Explainer[Any, Any]

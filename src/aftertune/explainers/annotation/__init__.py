@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aftertune.statistics.questions import Question
 
 
-class Annotation(Explainer[AnnotationSettings, "AnnotationChange"]):
+class AnnotationExplainer(Explainer[AnnotationSettings, "AnnotationChange"]):
     """Descriptions of components, the tasks that they serve, their linguistic level (appendix D.1)."""
 
     name, title, settings = "annotation", "Annotation", AnnotationSettings

@@ -1,19 +1,21 @@
 """LOCAL: which prompt tokens does each response token depend on?"""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.explainers.explainer import Explainer, Inputs, Work
-from aftertune.report.section import Section
-from aftertune.runs.held import Held
-from aftertune.runs.roles import Pair
-from aftertune.runs.run import RunFolder
-from aftertune.statistics.measure import Measure
-from aftertune.statistics.questions import Question
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.change import AttributionChange
+    from aftertune.report.section import Section
+    from aftertune.runs.held import Held
+    from aftertune.runs.roles import Pair
+    from aftertune.runs.run import RunFolder
+    from aftertune.statistics.measure import Measure
+    from aftertune.statistics.questions import Question
 
 
 class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
@@ -44,7 +46,7 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
         pair: Pair,
         settings: AttributionSettings,  # noqa: ARG002
         needs: Mapping[str, Any],  # noqa: ARG002
-    ) -> "AttributionChange | None":
+    ) -> AttributionChange | None:
         """How two models of a run differ in their use of prompts, with what people said of their responses."""
         from aftertune.explainers.attribution.reading import compare_readings, read_attribution
 
@@ -52,32 +54,32 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
             return None
         return compare_readings(*(read_attribution(held, role) for role in pair))
 
-    def questions(self, change: "AttributionChange") -> Sequence[Question]:
+    def questions(self, change: AttributionChange) -> Sequence[Question]:
         """Is the instruction used more densely, and by responses that follow it? Then what is seen without a test."""
         from aftertune.explainers.attribution.findings import questions
 
         return questions(change)
 
-    def section(self, change: "AttributionChange") -> Section:
+    def section(self, change: AttributionChange) -> Section:
         """Tables 1 and 2, figure 6, the scores, and every prompt with its maps."""
         from aftertune.explainers.attribution.page import section
 
         return section(change)
 
-    def write(self, changes: Sequence["AttributionChange"], run: RunFolder) -> None:
+    def write(self, changes: Sequence[AttributionChange], run: RunFolder) -> None:
         """Write the maps of all models as one Parquet file, ``maps.parquet``."""
         from aftertune.explainers.attribution.map_file import write_maps
 
         maps = {(one.model, one.dataset, one.id): one for change in changes for one in change.maps}
         write_maps(list(maps.values()), run.path("maps.parquet"))
 
-    def measures(self, change: "AttributionChange") -> Sequence[Measure]:
+    def measures(self, change: AttributionChange) -> Sequence[Measure]:
         """The change of the instruction's density."""
         from aftertune.explainers.attribution.findings import measures
 
         return measures(change)
 
-    def stages(self, changes: Sequence["AttributionChange"], models: Sequence[str]) -> Section:
+    def stages(self, changes: Sequence[AttributionChange], models: Sequence[str]) -> Section:
         """The same tables with a column for each model and each pair."""
         from aftertune.explainers.attribution.stages import stages
 

@@ -1,23 +1,25 @@
 """GLOBAL: which concepts do the feed-forward layers write?"""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.explainers.explainer import Explainer, Inputs, Work
-from aftertune.report.section import Section
-from aftertune.runs.held import Held
-from aftertune.runs.roles import Pair
-from aftertune.runs.run import RunFolder
-from aftertune.statistics.measure import Measure
-from aftertune.statistics.questions import Question
 
 if TYPE_CHECKING:
     from aftertune.explainers.concepts.change import ConceptChange
     from aftertune.explainers.concepts.result import ConceptReading
+    from aftertune.report.section import Section
+    from aftertune.runs.held import Held
+    from aftertune.runs.roles import Pair
+    from aftertune.runs.run import RunFolder
+    from aftertune.statistics.measure import Measure
+    from aftertune.statistics.questions import Question
 
 
-class Concepts(Explainer[ConceptSettings, "ConceptChange"]):
+class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
     """The feed-forward layers of two checkpoints as principal components with words, compared."""
 
     name = "concepts"
@@ -46,7 +48,7 @@ class Concepts(Explainer[ConceptSettings, "ConceptChange"]):
         pair: Pair,
         settings: ConceptSettings,  # noqa: ARG002
         needs: Mapping[str, Any],  # noqa: ARG002
-    ) -> "ConceptChange | None":
+    ) -> ConceptChange | None:
         """The readings of two models, compared; None where the run has no concepts.
 
         Raises `RunError` if those of either are not there, not complete, or damaged.
@@ -57,32 +59,32 @@ class Concepts(Explainer[ConceptSettings, "ConceptChange"]):
             return None
         return compare_concepts(_reading(held, pair.base), _reading(held, pair.tuned))
 
-    def questions(self, change: "ConceptChange") -> Sequence[Question]:
+    def questions(self, change: ConceptChange) -> Sequence[Question]:
         """What a report asks of feed-forward layers."""
         from aftertune.explainers.concepts.findings import questions
 
         return questions(change)
 
-    def section(self, change: "ConceptChange") -> Section:
+    def section(self, change: ConceptChange) -> Section:
         """The page on feed-forward layers."""
         from aftertune.explainers.concepts.show import section
 
         return section(change)
 
-    def measures(self, change: "ConceptChange") -> Sequence[Measure]:
+    def measures(self, change: ConceptChange) -> Sequence[Measure]:
         """How far spaces and well separated components rotated, and the words kept, over all layers."""
         from aftertune.explainers.concepts.findings import measures
 
         return measures(change)
 
-    def stages(self, changes: Sequence["ConceptChange"], models: Sequence[str]) -> Section:
+    def stages(self, changes: Sequence[ConceptChange], models: Sequence[str]) -> Section:
         """Figure 8 with a line for each model, rotation with a line for each pair, and the tables of all."""
         from aftertune.explainers.concepts.show import section_of_stages
 
         return section_of_stages(changes, models)
 
 
-def _reading(held: Held, role: str) -> "ConceptReading":
+def _reading(held: Held, role: str) -> ConceptReading:
     from aftertune.explainers.concepts.result import reading_in
 
     return held.once(("concepts", role), lambda: reading_in(held.run, role, held.names[role]))

@@ -1,12 +1,11 @@
 """What is read of every feed-forward network, and in which layers."""
 
-from typing import Annotated, Self
+from typing import Any, Self
 
-from pydantic import SkipValidation, model_validator
+from pydantic import model_validator
 
 from aftertune.explainers.settings import Settings, setting
 from aftertune.models.layers import chosen_layers, must_be_layers
-from aftertune.words import WordSource
 
 
 class ConceptSettings(Settings):
@@ -17,7 +16,7 @@ class ConceptSettings(Settings):
     numbers below 1 and for layers that can't be read.
     """
 
-    words: Annotated[WordSource, SkipValidation] = setting(
+    words: Any = setting(
         None, "a list of words, or a text whose words are counted; by default the most frequent English words"
     )
     n_components: int = setting(300, "principal components of each feed-forward network", flag="components", ge=1)

@@ -1,23 +1,25 @@
 """GLOBAL: which word pairs does each attention head connect?"""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aftertune.explainers.explainer import Explainer, Inputs, Work
 from aftertune.explainers.heads.settings import HeadSettings
-from aftertune.report.section import Section
-from aftertune.runs.held import Held
-from aftertune.runs.roles import Pair
-from aftertune.runs.run import RunFolder
-from aftertune.statistics.measure import Measure
-from aftertune.statistics.questions import Question
 
 if TYPE_CHECKING:
     from aftertune.explainers.heads.change import HeadChange
     from aftertune.explainers.heads.result import HeadReading
+    from aftertune.report.section import Section
+    from aftertune.runs.held import Held
+    from aftertune.runs.roles import Pair
+    from aftertune.runs.run import RunFolder
+    from aftertune.statistics.measure import Measure
+    from aftertune.statistics.questions import Question
 
 
-class Heads(Explainer[HeadSettings, "HeadChange"]):
+class HeadExplainer(Explainer[HeadSettings, "HeadChange"]):
     """Which word pairs does each attention head connect, and what did tuning change in them?  (Paper 5.1.)"""
 
     name = "heads"
@@ -37,7 +39,7 @@ class Heads(Explainer[HeadSettings, "HeadChange"]):
         """Whether the run holds heads."""
         return run.exists("heads.json")
 
-    def change(self, held: Held, pair: Pair, settings: HeadSettings, needs: Mapping[str, Any]) -> "HeadChange | None":  # noqa: ARG002
+    def change(self, held: Held, pair: Pair, settings: HeadSettings, needs: Mapping[str, Any]) -> HeadChange | None:  # noqa: ARG002
         """The heads of two models compared, with the words asked about that ``settings`` name."""
         if not self.is_in(held.run):
             return None
@@ -47,20 +49,22 @@ class Heads(Explainer[HeadSettings, "HeadChange"]):
         verbs, name = settings.chosen_verbs
         return compare_heads(base, tuned, verbs, verbs_name=name)
 
-    def questions(self, change: "HeadChange") -> Sequence[Question]:
+    def questions(self, change: HeadChange) -> Sequence[Question]:
         """How far the lists lie apart, whether deeper ones do, and table 3."""
         from aftertune.explainers.heads.findings import questions
 
         return questions(change)
 
-    def section(self, change: "HeadChange") -> Section:
+    def section(self, change: HeadChange) -> Section:
         """Figure 2, table 3, and a grid in which every head can be opened."""
         from aftertune.explainers.heads.show import section
 
         return section(change)
 
-    def measures(self, change: "HeadChange") -> Sequence[Measure]:
+    def measures(self, change: HeadChange) -> Sequence[Measure]:
         """The share of word pairs that changed, over all layers; the control is the largest of the controls."""
+        from aftertune.statistics.measure import Measure
+
         row, controls = change.pooled_distance()
         return (
             Measure(
@@ -75,14 +79,14 @@ class Heads(Explainer[HeadSettings, "HeadChange"]):
             ),
         )
 
-    def stages(self, changes: Sequence["HeadChange"], models: Sequence[str]) -> Section:  # noqa: ARG002
+    def stages(self, changes: Sequence[HeadChange], models: Sequence[str]) -> Section:  # noqa: ARG002
         """Figure 2 with a line for each pair of models, and the pairs' tables as one each."""
         from aftertune.explainers.heads.show import stages
 
         return stages(changes)
 
 
-def _reading(held: Held, role: str) -> "HeadReading":
+def _reading(held: Held, role: str) -> HeadReading:
     """The heads of a role, read once, under the name that the report shows."""
     from aftertune.explainers.heads.result import saved_heads
 
