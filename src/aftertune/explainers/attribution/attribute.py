@@ -2,7 +2,7 @@
 
 1. Encode the prompts; take the responses that were given, or generate them greedily.
 2. Attribute them in batches of like length (`routes`).
-3. If asked, hold the first order against removal itself.
+3. Where wanted, compare the first order with removal itself.
 """
 
 from collections.abc import Sequence
@@ -74,11 +74,11 @@ def attribute_all(
     not that of the prompts.
     """
     _must_be_checkable(check, route)
-    asked = [_as_prompt(prompt) for prompt in prompts]
-    texts = [prompt.response for prompt in asked] if responses is None else list(responses)
-    if len(texts) != len(asked):
-        raise PromptError(f"There are {len(texts)} responses to {len(asked)} prompts. Give one response a prompt.")
-    encoded = [encode_for(checkpoint, one, template, text) for one, text in zip(asked, texts, strict=True)]
+    given = [_as_prompt(prompt) for prompt in prompts]
+    texts = [prompt.response for prompt in given] if responses is None else list(responses)
+    if len(texts) != len(given):
+        raise PromptError(f"There are {len(texts)} responses to {len(given)} prompts. Give one response a prompt.")
+    encoded = [encode_for(checkpoint, one, template, text) for one, text in zip(given, texts, strict=True)]
     found: dict[int, Attribution] = {}
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
     for start in range(0, len(order), batch_size):
@@ -97,8 +97,8 @@ def _as_prompt(prompt: str | Prompt) -> Prompt:
 def _must_be_checkable(check: bool, route: Route) -> None:
     if check and route == "removal":
         raise AttributionError(
-            "A check holds the first order against removal, and route 'removal' is removal itself. "
-            "Leave the check out, or take route auto, forward or reverse."
+            "A check compares the first order with removal, and the route 'removal' is removal itself. "
+            "Leave the check out, or take the route auto, forward or reverse."
         )
 
 

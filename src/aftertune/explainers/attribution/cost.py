@@ -171,26 +171,26 @@ def route_of(route: Route, item: Item, size: ModelSize) -> Route:
     )
 
 
-def peak_bytes(size: ModelSize, items: Sequence[Item], number: int, route: Route, machine: Machine) -> float:
-    """Bytes at the peak beside the weights, for numbers of so many bytes."""
+def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: Route, machine: Machine) -> float:
+    """Bytes at the peak beside the weights, in a dtype of so many bytes."""
     silent = [item for item in items if item.is_silent]
     longest = max((item.n_prompt + item.n_response for item in silent), default=0)
     kept = 2 * size.n_layers * size.n_key_heads * size.d_head * longest  # keys and values
-    answering = RESPONSES_AT_ONCE * number * (kept + size.n_vocabulary) if silent else 0
-    return max([answering, *(attribution_bytes(size, item, number, route, machine) for item in items)])
+    answering = RESPONSES_AT_ONCE * dtype_bytes * (kept + size.n_vocabulary) if silent else 0
+    return max([answering, *(attribution_bytes(size, item, dtype_bytes, route, machine) for item in items)])
 
 
-def attribution_bytes(size: ModelSize, item: Item, number: int, route: Route, machine: Machine) -> float:
+def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Route, machine: Machine) -> float:
     """Bytes that the attribution of a batch of such prompts holds beside the weights."""
     n_prompt, n_response, n_batch = item.n_prompt, item.n_response, attributions_at_once(machine.kind)
     positions, shape = n_prompt + n_response - 1, (size.d_inner, size.d_model)
     fixed, most = 0, MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
     chosen = route_of(route, item, size)
     scores = scores_of_position(FUSED if chosen in FORWARD else "sdpa", positions, size.n_heads)
-    each = bytes_of_direction(n_batch, positions, *shape, scores, number)
+    each = bytes_of_direction(n_batch, positions, *shape, scores, dtype_bytes)
     if is_written_out(size.architecture) and chosen in FORWARD:
         most = n_prompt
-        fixed, each = bytes_written_out(n_batch, positions, *shape, size.n_heads, number)
+        fixed, each = bytes_written_out(n_batch, positions, *shape, size.n_heads, dtype_bytes)
     logits = COPIES_OF_LOGITS * FLOAT32_BYTES * n_batch * min(n_response, STATES_AT_ONCE) * size.n_vocabulary
     at_once = most_at_once(each, machine.free_bytes, most)
     return float(logits + fixed + each * min(at_once, max(n_prompt, n_response)))

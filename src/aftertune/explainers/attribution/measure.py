@@ -154,7 +154,7 @@ class AttributionWork(Work):
         progress("attribution", total, total)
 
     def _checked(self, answered: Sequence[EncodedPrompt]) -> set[str]:
-        """The prompts whose maps are held against removal."""
+        """The prompts whose maps are compared with removal."""
         n_checked = 0 if self.settings.route == "removal" else self.settings.check
         return {item.prompt.id for item in sample([item for item in answered if len(response_of(item))], n_checked)}
 

@@ -81,8 +81,8 @@ def _name_models(
         wrong = next(name for name in (base, tuned) if name not in models)
         held = ", ".join(models) or "no model"
         raise RunError(
-            f"The maps are of {held}{f', not of {wrong}' if wrong else ''}. Say which model is the base and which is the "
-            "tuned one."
+            f"The maps are of {held}{f', not of {wrong}' if wrong else ''}. Say which model is the base and which is "
+            "the tuned one."
         )
     return base, tuned
 

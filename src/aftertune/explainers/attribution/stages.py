@@ -79,16 +79,16 @@ def stages(changes: Changes, models: Sequence[str]) -> Section:
 
 def score_rows(changes: Changes, models: Sequence[str]) -> list[StageRow]:
     """Table 2 of all models, one row for each data set."""
-    asked = [{row.dataset: row for row in one.table2} for one in changes]
-    corrected = _corrected(asked, pooled=False) | _corrected(asked, pooled=True)
+    tables = [{row.dataset: row for row in one.table2} for one in changes]
+    corrected = _corrected(tables, pooled=False) | _corrected(tables, pooled=True)
     return [
         StageRow(
             dataset=name,
-            pooled=any(rows[name].pooled for rows in asked if name in rows),
+            pooled=any(rows[name].pooled for rows in tables if name in rows),
             models=tuple(_spread(changes, model, name) for model in models),
-            pairs=tuple(corrected.get((place, name)) for place in range(len(asked))),
+            pairs=tuple(corrected.get((place, name)) for place in range(len(tables))),
         )
-        for name in dict.fromkeys(name for rows in asked for name in rows)
+        for name in dict.fromkeys(name for rows in tables for name in rows)
     ]
 
 
@@ -192,9 +192,9 @@ def _own_rows(changes: Changes, model: str, table: str) -> Iterator[Any]:
     return iter(() if first is None else [row for row in getattr(first, table) if row.model == model])
 
 
-def _corrected(asked: Sequence[Mapping[str, Table2Row]], pooled: bool) -> dict[tuple[int, str], Table2Row]:
-    places = [(place, name) for place, rows in enumerate(asked) for name, row in rows.items() if row.pooled == pooled]
-    rows = [asked[place][name] for place, name in places]
+def _corrected(tables: Sequence[Mapping[str, Table2Row]], pooled: bool) -> dict[tuple[int, str], Table2Row]:
+    places = [(place, name) for place, rows in enumerate(tables) for name, row in rows.items() if row.pooled == pooled]
+    rows = [tables[place][name] for place, name in places]
     welch, paired = holm([row.p_value for row in rows]), holm([row.paired.p_value for row in rows])
     return {
         at: replace(row, p_value_holm=p, paired=replace(row.paired, p_value_holm=p_paired))
