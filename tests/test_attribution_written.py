@@ -134,19 +134,19 @@ def test_a_model_that_computes_something_else_is_left_to_torch(monkeypatch: pyte
     assert taken[:1] == [False] and np.array_equal(found[0], expected[0])
 
 
-@pytest.mark.parametrize("number", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_products_with_a_weight_that_is_laid_out_are_plain_products(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     weight, tangents = torch.randn(24, 40, generator=generator), torch.randn(3, 2, 17, 40, generator=generator)
-    exact = tangents.to(number).double() @ weight.to(number).double().T
-    made = products.Weight(weight, number)
-    if number == torch.float64:
+    exact = tangents.to(dtype).double() @ weight.to(dtype).double().T
+    made = products.Weight(weight, dtype)
+    if dtype == torch.float64:
         assert made.laid_out is None  # oneDNN has no such products; the others are laid out where they can be
     monkeypatch.setattr(products, "_laid_out", lambda _: None)
-    for one in (made, products.Weight(weight, number)):
-        found = one.product(tangents.to(number)[:, :, 5:])
-        assert found.dtype == number
-        tolerance = {torch.float32: 1e-6, torch.bfloat16: 1e-2, torch.float64: 1e-14}[number]
+    for one in (made, products.Weight(weight, dtype)):
+        found = one.product(tangents.to(dtype)[:, :, 5:])
+        assert found.dtype == dtype
+        tolerance = {torch.float32: 1e-6, torch.bfloat16: 1e-2, torch.float64: 1e-14}[dtype]
         assert (found.double() - exact[:, :, 5:]).abs().max() < tolerance * exact.abs().max()
