@@ -10,10 +10,8 @@ import numpy as np
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.labelling.label import open_session
 from aftertune.labelling.session import Session
-from aftertune.prompts.instruction import instruction_spans
-from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.record import to_record
-from aftertune.prompts.spans import mark_tokens
+from aftertune.prompts.instruction import instruction_spans, mark_tokens
+from aftertune.prompts.prompt import Message, Prompt, to_record
 from aftertune.runs.provenance import Provenance
 from aftertune.runs.run import RunFolder
 

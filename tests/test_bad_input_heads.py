@@ -26,8 +26,9 @@ def files(tmp_path: Path) -> HeadFiles:
 @pytest.fixture(scope="module")
 def read(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of ``aftertune heads`` on the base's layer 0; `one` is a copy of it."""
-    from aftertune import HeadPlan, HeadStudy
     from aftertune.study.layerwise import make_lexicon_of, read_heads_of
+
+    from aftertune import HeadPlan, HeadStudy
     from aftertune.study.study import read_into_run
 
     folder = tmp_path_factory.mktemp("read")

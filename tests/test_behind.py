@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from aftertune.runs.background import written_behind
+from aftertune.runs.layer_parts import written_behind
 
 
 def test_a_write_goes_on_while_the_next_thing_is_computed() -> None:

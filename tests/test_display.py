@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.concepts.compare import compare_concepts
 
 import aftertune
-from aftertune.explainers.annotation.compare import compare_annotations
 from aftertune.explainers.attribution.change import compare_maps, without_maps
 from aftertune.explainers.attribution.findings import describe
-from aftertune.explainers.concepts.compare import compare_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from annotated_samples import make_annotations
 from comparison_samples import make_map

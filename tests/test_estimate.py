@@ -6,17 +6,17 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-
-import aftertune
-from aftertune.explainers.attribution.importance.routes import cheaper_route
-from aftertune.models.machine import Machine, measure_machine
-from aftertune.models.size import ModelSize, size_by_config, size_of
 from aftertune.study.expected import costs, memory
 from aftertune.study.expected.costs import Cost
 from aftertune.study.expected.estimate import Estimate, estimate
 from aftertune.study.expected.forecast import Forecast
 from aftertune.study.expected.intent import Item, Left, route_of
 from aftertune.study.expected.told import memory_warning, tell_seconds
+
+import aftertune
+from aftertune.explainers.attribution.importance.routes import cheaper_route
+from aftertune.models.machine import Machine, measure_machine
+from aftertune.models.size import ModelSize, size_by_config, size_of
 from command_line import third_party_warnings
 from tiny import CONFIGS, FAMILIES, make_model
 

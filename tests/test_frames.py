@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from aftertune.explainers.annotation.compare import compare_annotations
+from aftertune.explainers.attribution.rows import InstanceRow
+from aftertune.explainers.concepts.compare import compare_concepts
 
 import aftertune
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.compare import compare_annotations
 from aftertune.explainers.attribution.change import compare_maps, without_maps
-from aftertune.explainers.attribution.rows import InstanceRow
-from aftertune.explainers.concepts.compare import compare_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result

@@ -18,8 +18,7 @@ from aftertune.explainers.heads.result import open_heads
 from aftertune.models.machine import Machine
 from aftertune.models.size import size_by_config
 from aftertune.runs.held import Held
-from aftertune.runs.names import NAMES
-from aftertune.runs.roles import Pair
+from aftertune.runs.roles import NAMES, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import silent
 

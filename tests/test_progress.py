@@ -3,11 +3,11 @@
 from io import StringIO
 
 import pytest
+from aftertune.study.expected.forecast import Forecast
 from rich.console import Console
 
 from aftertune.cli import progress
 from aftertune.cli.progress import Display
-from aftertune.study.expected.forecast import Forecast
 
 
 class Clock:

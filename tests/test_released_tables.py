@@ -12,8 +12,8 @@ from aftertune.explainers.attribution.map_file import read_maps
 from aftertune.explainers.attribution.released import locate
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.prompts.formats import read_prompts
-from aftertune.statistics.finding import Verdict
 from aftertune.statistics.effects import auroc
+from aftertune.statistics.finding import Verdict
 from aftertune.statistics.questions import answer
 
 # Mean and ± of followed and unfollowed (table 1), tuned and base (table 2), and p.

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aftertune.report.prompts import pair_maps
 
 from aftertune.report.page import write_report
-from aftertune.report.prompts import pair_maps
 from page_audits import CONTRAST, NAMES
 from report_annotation_samples import sample_annotations
 from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit

@@ -9,7 +9,7 @@ import pytest
 
 import aftertune
 from aftertune.prompts.formats import read_prompts
-from aftertune.prompts.record import from_record
+from aftertune.prompts.prompt import from_record
 from aftertune.runs.roles import role_names
 from aftertune.study.comparison import Comparison
 from tiny import make_model, make_tokenizer

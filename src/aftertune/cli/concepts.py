@@ -37,7 +37,7 @@ def concepts(
     An interrupted reading goes on where it stopped when the same command is given again.
     """
     from aftertune.cli.progress import shown_progress
-    from aftertune.study.read_one import read_into_run
+    from aftertune.study.measure import read_into_run
 
     values = {"n_components" if name == "components" else name: value for name, value in settings.items()}
     made, subject = CONCEPTS(n_words=n_words, **values), aftertune.Subject(model, adapter, revision)

@@ -37,7 +37,7 @@ def heads(
     An interrupted reading goes on where it stopped when the same command is given again.
     """
     from aftertune.cli.progress import shown_progress
-    from aftertune.study.read_one import read_into_run
+    from aftertune.study.measure import read_into_run
 
     made, subject = HEADS(**settings), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:

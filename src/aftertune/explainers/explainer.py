@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aftertune.runs.roles import Pair
     from aftertune.runs.run import RunFolder
     from aftertune.runs.stage import StepProgress
-    from aftertune.statistics.measure import Measure
+    from aftertune.statistics.finding import Measure
     from aftertune.statistics.questions import Question
 
 S = TypeVar("S", bound=Settings)

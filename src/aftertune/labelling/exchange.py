@@ -16,8 +16,8 @@ from aftertune.labelling.store import Action, append, must_be_named, raters, rea
 from aftertune.labelling.tasks import must_be_rateable, read_answer, read_run_prompts
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt, find_rating
-from aftertune.runs.names import display_names
 from aftertune.runs.parts import write_text
+from aftertune.runs.roles import display_names
 from aftertune.runs.run import RunFolder
 
 REMEDY = "Correct the file; nothing was kept."

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from random import Random
 
 from aftertune.errors import RunError
-from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.record import from_record
+from aftertune.prompts.prompt import Prompt, from_record
 from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
 

@@ -2,6 +2,8 @@
 
 Each checkpoint is loaded once, for all explainers, and only if something of it is missing. An interrupted run goes on
 where it stopped when the same study is measured again.
+
+One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aftertune.errors import PromptError, WordError
+from aftertune.explainers import explainers
 from aftertune.explainers.explainer import Inputs, Work
+from aftertune.explainers.settings import Settings
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
-from aftertune.runs.names import NAMES
-from aftertune.runs.roles import Pair, pairs_of, role_names
+from aftertune.runs.roles import MODEL, NAMES, Pair, pairs_of, role_names
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import Progress, Stage, StepProgress
+from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
 from aftertune.study.study import Study
 
@@ -175,3 +178,42 @@ def _measure_pair(
     for name, work in works.items():
         if not work.is_pair_measured(run, pair):
             work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))
+
+
+def read_into_run(
+    model: str | Path | Subject,
+    run: str | Path,
+    explainer: str,
+    settings: Settings,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    progress: Progress = silent,
+) -> RunFolder:
+    """Let one explainer measure one checkpoint into a run folder, under the role "model".
+
+    ``model`` is what `aftertune.load` takes, or an `aftertune.Subject`. An interrupted run goes on where it stopped.
+
+    Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
+    """
+    from aftertune import __version__
+    from aftertune.models import load
+
+    subject = model if isinstance(model, Subject) else Subject(model)
+    work = explainers()[explainer].prepare(settings, Inputs(device=device, dtype=dtype))
+    folder = RunFolder.start(
+        run, {"model": subject.identity(), "settings": {"dtype": dtype}}, {"aftertune": __version__}
+    )
+    work.must_fit(checks.must_be_there([subject], trust_remote_code), folder)
+    if not work.is_measured(folder, MODEL):
+        loading = Stage(step="loading")
+        progress(loading, 0, 1)
+        given = (subject.ref, subject.adapter, device, dtype, subject.revision)
+        checkpoint = load(*given, trust_remote_code=trust_remote_code)
+        progress(loading, 1, 1)
+        work.must_fit([checkpoint.model.config], folder)
+        checks.claim_weights(folder, MODEL, checkpoint)
+        work.measure(checkpoint, MODEL, folder, within(progress, "", explainer))
+    work.finish(folder, MODEL)
+    return folder

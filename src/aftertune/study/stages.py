@@ -20,8 +20,7 @@ from aftertune.report.formats import Kind
 from aftertune.report.section import Section
 from aftertune.report.table import Column, Table
 from aftertune.runs.result import Result
-from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.measure import Measure
+from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import answer_together
 from aftertune.study.comparison import Comparison
 from aftertune.study.summary import summarise

@@ -21,8 +21,7 @@ from aftertune.explainers.attribution.observations import (
 from aftertune.explainers.attribution.read_first import prompts_to_read
 from aftertune.explainers.attribution.tables import Table1Row, Table2Row
 from aftertune.statistics.effects import detectable_effect
-from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.measure import Measure
+from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import Question, described, is_shown, largest
 from aftertune.statistics.spread import ALPHA
 

@@ -39,7 +39,7 @@ from aftertune.models.generation import generate
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
-from aftertune.prompts.record import to_record
+from aftertune.prompts.prompt import to_record
 from aftertune.prompts.templates import TEMPLATES
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress

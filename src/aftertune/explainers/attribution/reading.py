@@ -17,8 +17,7 @@ from aftertune.explainers.attribution.result import Agreement, Attribution, Sali
 from aftertune.explainers.attribution.trust import rater_rows, summarise_agreement
 from aftertune.labelling.labels import Labels
 from aftertune.labelling.store import read_labels
-from aftertune.prompts.prompt import Prompt, find_rating
-from aftertune.prompts.record import from_record
+from aftertune.prompts.prompt import Prompt, find_rating, from_record
 from aftertune.runs.held import Held
 from aftertune.runs.run import RunFolder
 

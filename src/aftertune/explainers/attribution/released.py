@@ -17,9 +17,8 @@ from aftertune.explainers.attribution.change import AttributionChange, compare_m
 from aftertune.explainers.attribution.map_file import RawMap, read_maps
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.prompts.alignment import align_pieces
-from aftertune.prompts.instruction import instruction_spans
+from aftertune.prompts.instruction import instruction_spans, mark_tokens
 from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.spans import mark_tokens
 
 Marks = npt.NDArray[np.bool_]
 Offsets = npt.NDArray[np.int64]

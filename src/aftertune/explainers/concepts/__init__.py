@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aftertune.runs.held import Held
     from aftertune.runs.roles import Pair
     from aftertune.runs.run import RunFolder
-    from aftertune.statistics.measure import Measure
+    from aftertune.statistics.finding import Measure
     from aftertune.statistics.questions import Question
 
 

@@ -24,7 +24,7 @@ from aftertune.explainers.concepts.networks import (
     rotation_trend,
 )
 from aftertune.explainers.concepts.result import ConceptReading
-from aftertune.runs.comparable import must_be_alike
+from aftertune.runs.layer_parts import must_be_alike
 from aftertune.runs.result import Result
 from aftertune.statistics.layers import layer_groups
 

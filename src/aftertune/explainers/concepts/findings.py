@@ -22,8 +22,7 @@ from aftertune.explainers.concepts.chance import ChanceRow
 from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.matches import LEAST_GAP
 from aftertune.explainers.concepts.networks import RotationRow, RotationTrend
-from aftertune.statistics.finding import Finding, Link, Verdict
-from aftertune.statistics.measure import Measure
+from aftertune.statistics.finding import Finding, Link, Measure, Verdict
 from aftertune.statistics.questions import NEVER, Question, answer, corrected_by, described, is_shown
 from aftertune.statistics.spread import ALPHA, Interval
 

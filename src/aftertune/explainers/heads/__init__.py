@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aftertune.runs.held import Held
     from aftertune.runs.roles import Pair
     from aftertune.runs.run import RunFolder
-    from aftertune.statistics.measure import Measure
+    from aftertune.statistics.finding import Measure
     from aftertune.statistics.questions import Question
 
 
@@ -63,7 +63,7 @@ class HeadExplainer(Explainer[HeadSettings, "HeadChange"]):
 
     def measures(self, change: HeadChange) -> Sequence[Measure]:
         """The share of word pairs that changed, over all layers; the control is the largest of the controls."""
-        from aftertune.statistics.measure import Measure
+        from aftertune.statistics.finding import Measure
 
         row, controls = change.pooled_distance()
         return (

@@ -34,7 +34,7 @@ from aftertune.explainers.heads.verbs import (
     must_form_pairs,
     words_with_vector,
 )
-from aftertune.runs.comparable import must_be_alike
+from aftertune.runs.layer_parts import must_be_alike
 from aftertune.statistics.layers import Groups, layer_groups
 
 ALIKE = ("layers", "n_heads", "d_head")
