@@ -8,7 +8,7 @@ from pathlib import Path
 SRC = Path(__file__).parents[1] / "src" / "aftertune"
 LONGEST_CHAIN = 10
 MOST_FILES = 175
-MOST_ANY_IN_REPORT = 40
+MOST_ANY_IN_REPORT = 30
 LONGEST_FILE = 300
 
 

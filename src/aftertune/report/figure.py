@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-Chart = dict[str, Any]
+Chart = dict[str, Any]  # a Vega-Lite specification
 
 
 @dataclass(frozen=True, eq=False)
