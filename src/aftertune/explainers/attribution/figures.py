@@ -5,19 +5,23 @@
 3. `map_chart`, `pair_chart`: figure 1, the levels of one prompt's map, and of both models' maps one above the other.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
-from aftertune.explainers.attribution.change import InstanceRow
 from aftertune.explainers.attribution.figure6 import Figure6Row
 from aftertune.explainers.attribution.prompt_pairs import prompt_texts, response_texts
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import N_LEVELS
 from aftertune.report.chart_style import Spec, model_scale, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, ramp
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.change import InstanceRow
 
 QUARTER_NAMES = ["first", "second", "third", "last"]
 EVEN_SHARE = 0.25

@@ -6,22 +6,26 @@
    row by row, a sign each ("a" is 10), which becomes small when it is compressed.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.tables import FOLLOWED
 from aftertune.report.chart_style import shorten
 from aftertune.report.formats import PLAIN
 from aftertune.runs.readable import readable, visible
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
 
 TEMPLATES = Path(__file__).parent / "templates"
 LEVEL_SIGNS = "0123456789a"
