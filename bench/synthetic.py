@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from aftertune.report.contents import ReportContents
 
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.report.contents import ReportContents
 
 Generator = np.random.Generator
 MODELS = ("base-model", "tuned-model")

@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from aftertune.explainers.annotation.category_tables import CategoryRow
 from aftertune.explainers.annotation.change import AnnotationChange, compare_annotations
-from aftertune.explainers.annotation.rows import CategoryRow
 from aftertune.statistics.spread import Spread
 from annotated_samples import CANNOT_TELL, COMPONENTS, UNREADABLE, Concepts, make_annotations, said
 

@@ -8,18 +8,15 @@ import pytest
 from scipy import stats
 
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.category_tables import category_table
+from aftertune.explainers.annotation.category_tables import CategoryRow, category_table, paired_permutation_p_value
 from aftertune.explainers.annotation.change import AnnotationChange, compare_annotations
-from aftertune.explainers.annotation.concept_draws import paired_permutation_p_value
 from aftertune.explainers.annotation.descriptions import words_of
 from aftertune.explainers.annotation.findings import measures, questions, table_question
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, are_copies
-from aftertune.explainers.annotation.rows import CategoryRow
 from aftertune.statistics.agreement import fleiss_kappa
 from aftertune.statistics.corrections import holm
-from aftertune.statistics.effects import hedges_g
+from aftertune.statistics.effects import N_RESAMPLES, hedges_g
 from aftertune.statistics.finding import Finding, Verdict
-from aftertune.statistics.intervals import N_RESAMPLES
 from aftertune.statistics.questions import answer, is_shown
 from aftertune.statistics.tests import permutation_p_value, welch_p_value
 from annotated_samples import (

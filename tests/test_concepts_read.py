@@ -12,9 +12,8 @@ import aftertune
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError
 from aftertune.explainers.concepts import ConceptExplainer
-from aftertune.explainers.concepts.components import _on_cpu, _on_device, principal_components
 from aftertune.explainers.concepts.cost import layer_cost
-from aftertune.explainers.concepts.layer import N_DIRECTIONS
+from aftertune.explainers.concepts.layer import N_DIRECTIONS, _on_cpu, _on_device, principal_components
 from aftertune.explainers.concepts.measure import ConceptWork, read_concepts
 from aftertune.explainers.concepts.result import open_concepts
 from aftertune.explainers.concepts.settings import ConceptSettings

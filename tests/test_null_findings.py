@@ -44,8 +44,8 @@ def few_draws() -> Iterator[None]:
         )
         patch.setattr("aftertune.explainers.heads.compare.table3", partial(table3, n_permutations=N_DRAWS))
         patch.setattr("aftertune.statistics.layers.N_PERMUTATIONS", N_DRAWS)
-        patch.setattr("aftertune.explainers.annotation.concept_draws.N_RESAMPLES", N_DRAWS)
-        patch.setattr("aftertune.statistics.intervals.N_RESAMPLES", 20)
+        patch.setattr("aftertune.explainers.annotation.category_tables.N_RESAMPLES", N_DRAWS)
+        patch.setattr("aftertune.statistics.effects.N_RESAMPLES", 20)
         patch.setattr("aftertune.explainers.attribution.findings.detectable_effect", lambda *_: 1.0)
         yield
 

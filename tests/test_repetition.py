@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aftertune.explainers.attribution.repetition import copied, copied_share, is_repetitive, novel_density, novel_score
+from aftertune.explainers.attribution.score import copied, copied_share, is_repetitive, novel_density, novel_score
 
 PROMPT = ["▁Is", "▁it", "▁more", "▁important", "▁to", "▁rest", "?"]
 

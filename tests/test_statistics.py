@@ -10,10 +10,12 @@ from scipy import integrate, special, stats
 from statsmodels.stats.multitest import multipletests
 
 from aftertune.statistics.corrections import benjamini_hochberg, holm
-from aftertune.statistics.effects import auroc, detectable_effect, hedges_g
-from aftertune.statistics.intervals import (
+from aftertune.statistics.effects import (
+    auroc,
     auroc_interval,
     cluster_bootstrap_interval,
+    detectable_effect,
+    hedges_g,
     mean_difference_interval,
     mean_interval,
     paired_difference_interval,

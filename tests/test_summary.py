@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from aftertune.statistics.finding import Finding
-from aftertune.study.summary import summarise
+from aftertune.study.comparison import summarise
 
 SHOWN = [Finding(f"claim {n}", "numbers", True) for n in range(5)]
 DOUBTED = Finding("no difference shown", "numbers", False)

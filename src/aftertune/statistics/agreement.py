@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.statistics.intervals import cluster_bootstrap_interval
+from aftertune.statistics.effects import cluster_bootstrap_interval
 from aftertune.statistics.spread import ROUNDING, Interval, Scores
 
 GOOD, TENTATIVE = 0.8, 0.667

@@ -22,8 +22,7 @@ from aftertune.report.table import Column, Table
 from aftertune.runs.result import Result
 from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import answer_together
-from aftertune.study.comparison import Comparison
-from aftertune.study.summary import summarise
+from aftertune.study.comparison import Comparison, summarise
 
 TESTED = (Verdict.SHOWN, Verdict.NOT_SHOWN)
 INTERVALS: dict[str, Kind] = {"percent": "percent_interval", "percent_change": "percent_interval"}

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from aftertune.explainers.annotation.category_tables import AgreementRow, UnparsedRow
 from aftertune.explainers.annotation.marks import INTERPRETED, Marks
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, STEPS, are_copies
-from aftertune.explainers.annotation.rows import AgreementRow, UnparsedRow
 from aftertune.statistics.agreement import fleiss_kappa
 from aftertune.statistics.spread import Scores
 

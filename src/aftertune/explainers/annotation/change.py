@@ -15,7 +15,16 @@ import polars as pl
 
 from aftertune.errors import RunError
 from aftertune.explainers.annotation.agreement import agreement, unparsed
-from aftertune.explainers.annotation.category_tables import category_table, figure3, figure7
+from aftertune.explainers.annotation.category_tables import (
+    AgreementRow,
+    CategoryRow,
+    Figure3Row,
+    Figure7Row,
+    UnparsedRow,
+    category_table,
+    figure3,
+    figure7,
+)
 from aftertune.explainers.annotation.descriptions import clearest_components, description_words
 from aftertune.explainers.annotation.marks import INTERPRETED, ROLES, Marks, read_marks
 from aftertune.explainers.annotation.result import (
@@ -25,7 +34,6 @@ from aftertune.explainers.annotation.result import (
     open_annotations,
     recall_annotations,
 )
-from aftertune.explainers.annotation.rows import AgreementRow, CategoryRow, Figure3Row, Figure7Row, UnparsedRow
 from aftertune.runs.frames import frame_of
 from aftertune.runs.held import Held
 from aftertune.runs.result import Result

@@ -9,9 +9,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from aftertune.explainers.annotation.category_tables import UnparsedRow
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.explainers.annotation.findings import TENTATIVE, too_little_agreement
-from aftertune.explainers.annotation.rows import UnparsedRow
 from aftertune.runs.readable import visible
 
 TOO_MANY_UNUSABLE = 0.1

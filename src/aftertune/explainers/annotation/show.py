@@ -9,6 +9,13 @@ from pathlib import Path
 
 import polars as pl
 
+from aftertune.explainers.annotation.category_tables import (
+    AgreementRow,
+    CategoryRow,
+    Figure3Row,
+    Figure7Row,
+    UnparsedRow,
+)
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.explainers.annotation.figures import interpreted_figure, level_figure
 from aftertune.explainers.annotation.findings import questions
@@ -20,7 +27,6 @@ from aftertune.explainers.annotation.page import (
     within_chance,
     word_groups,
 )
-from aftertune.explainers.annotation.rows import AgreementRow, CategoryRow, Figure3Row, Figure7Row, UnparsedRow
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure

@@ -12,10 +12,9 @@ from typing import Any
 import polars as pl
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.figure6 import Figure6Row, figure6
-from aftertune.explainers.attribution.repetition import copied, copied_share, is_repetitive, novel_score
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.tables import Table1Row, Table2Row, table1, table2
+from aftertune.explainers.attribution.score import copied, copied_share, is_repetitive, novel_score
+from aftertune.explainers.attribution.tables import Figure6Row, Table1Row, Table2Row, figure6, table1, table2
 from aftertune.explainers.attribution.trust import RaterRow, RemovalCheck
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
@@ -31,7 +30,7 @@ class InstanceRow:
     """One prompt under both models; what a model has no map of is None.
 
     ``score`` is that behind tables 1 and 2, ``score_novel`` the same without copied response tokens; ``copied_share``
-    and ``repetitive`` say how much of the response stood before (`aftertune.explainers.attribution.repetition`).
+    and ``repetitive`` say how much of the response stood before (`aftertune.explainers.attribution.score`).
     """
 
     id: str

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.figure6 import Figure6Row
+from aftertune.explainers.attribution.tables import Figure6Row
 from aftertune.explainers.attribution.trust import RaterRow, RemovalCheck
 from aftertune.statistics.agreement import GOOD, TENTATIVE
 from aftertune.statistics.finding import Finding, Verdict

@@ -14,11 +14,12 @@ from typing import Any
 import polars as pl
 
 from aftertune.explainers.concepts.chance import ChanceRow, chance_rows
-from aftertune.explainers.concepts.figure8 import Figure8Row, figure8
 from aftertune.explainers.concepts.matches import PLACE, TUNED, matched, variances, with_beyond_chance
 from aftertune.explainers.concepts.networks import (
+    Figure8Row,
     RotationRow,
     RotationTrend,
+    figure8,
     network_frame,
     rotation_row,
     rotation_trend,

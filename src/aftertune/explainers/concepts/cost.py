@@ -6,8 +6,7 @@
    computed, and one block of word embeddings.
 """
 
-from aftertune.explainers.concepts.components import COPIES_OF_COVARIANCE, COPIES_OF_ROWS
-from aftertune.explainers.concepts.layer import N_DIRECTIONS
+from aftertune.explainers.concepts.layer import COPIES_OF_COVARIANCE, COPIES_OF_ROWS, N_DIRECTIONS
 from aftertune.explainers.concepts.result import CONCEPTS, has_chance
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step, top_words

@@ -24,7 +24,7 @@ from scipy import stats
 from aftertune.explainers.heads.change import AS_READ, HEAD_LEVEL, NEURON_LEVEL, DepthControl, DepthTrend, Figure2Row
 from aftertune.explainers.heads.list_changes import HEAD, UNORDERED, Names
 from aftertune.explainers.heads.result import HeadReading
-from aftertune.statistics.intervals import CONFIDENCE, mean_interval
+from aftertune.statistics.effects import CONFIDENCE, mean_interval
 from aftertune.statistics.layers import Groups, layer_trend
 from aftertune.statistics.spread import POOLED, ROUNDING, Interval, Spread
 

@@ -21,8 +21,7 @@ import polars as pl
 from aftertune.explainers.heads.change import AS_READ, LEAST_WORDS, Table3Row
 from aftertune.explainers.heads.list_changes import Names
 from aftertune.statistics.corrections import holm
-from aftertune.statistics.effects import hedges_g
-from aftertune.statistics.intervals import mean_difference_interval
+from aftertune.statistics.effects import hedges_g, mean_difference_interval
 from aftertune.statistics.layers import Groups
 from aftertune.statistics.spread import POOLED, ROUNDING, Scores, Spread
 from aftertune.statistics.tests import N_PERMUTATIONS, permutation_p_value, welch_p_value
