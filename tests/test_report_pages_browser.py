@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aftertune.report.prompts import pair_maps
 
+from aftertune.explainers import AnnotationExplainer, ConceptExplainer
+from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.prompt_pairs import pair_maps
+from aftertune.explainers.heads import HeadExplainer
 from aftertune.report.page import write_report
 from page_audits import CONTRAST, NAMES
 from report_annotation_samples import sample_annotations
 from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
 from report_concept_samples import sample_concepts
 from report_head_samples import sample_heads
-from report_samples import instance_row, make_map, sample_contents
+from report_samples import instance_row, make_map, sample_change, sample_report
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -27,7 +30,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.slow
-PAGES = ["findings", "attribution", "heads", "concepts", "methods"]
+PAGES = ["findings", "attribution", "heads", "concepts", "annotation", "methods"]
 OPENED = ("#detail-0[data-drawn]", "#head-detail[data-drawn]", "#concept-detail[data-drawn]")
 LIST = "return document.getElementById('list').innerText"
 
@@ -37,21 +40,25 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from chromium(tmp_path_factory.mktemp("browser"))
 
 
-def rated_contents() -> Any:
+def rated_change() -> AttributionChange:
     """Two of the tuned model's responses are rated: the first was not followed, the second was."""
-    plain = sample_contents()
+    plain = sample_change()
     ratings = {"odd/0": 1, "odd/1": 3}
     maps = [
         dataclasses.replace(salient, helpfulness=ratings.get(salient.id)) if salient.model == plain.tuned else salient
         for salient in plain.maps
     ]
-    parts = {"heads": sample_heads(), "concepts": sample_concepts(), "annotations": sample_annotations()}
-    return sample_contents(maps=maps, **parts)
+    return sample_change(maps=tuple(maps))
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(tmp_path_factory.mktemp("report"), rated_contents(), n_maps_drawn=0)
+    others = [
+        HeadExplainer().section(sample_heads()),
+        ConceptExplainer().section(sample_concepts()),
+        AnnotationExplainer().section(sample_annotations()),
+    ]
+    return write_report(tmp_path_factory.mktemp("report"), sample_report(rated_change(), others))
 
 
 @pytest.fixture
@@ -102,7 +109,7 @@ def test_one_page_is_shown_and_named(page: Any) -> None:
         ("table2", "attribution", "#table2"),
         ("prompt-2", "attribution", "#detail-2[data-drawn]"),
         ("head-0-1", "heads", "#head-detail[data-drawn='0-1']"),
-        ("figure3", "concepts", "#figure3"),
+        ("figure3", "annotation", "#figure3"),
         ("concept-0-3", "concepts", "#concept-detail[data-drawn='0-3']"),
         ("prompt-77", "attribution", "#list"),
         ("%E0%A4%A", "findings", "#findings"),
@@ -157,7 +164,7 @@ def test_a_reload_loses_nothing(page: Any) -> None:
 
 def test_filters_by_rating_and_score(page: Any) -> None:
     go(page, "prompts", "#attribution.current")
-    rows = rated_contents().comparison["instances"]
+    rows = rated_change().instances
     assert "Of the tuned model's responses, 2 of 6 are rated." in page.find_element(By.ID, "prompts").text
     options = [one.get_attribute("value") for one in page.find_elements(By.CSS_SELECTOR, "#rated option")]
     assert options == ["", "tuned: followed", "tuned: not followed", "tuned: unrated"]
@@ -166,11 +173,11 @@ def test_filters_by_rating_and_score(page: Any) -> None:
         assert shown(page) == expected
     page.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
     WebDriverWait(page, 5).until(lambda d: len(shown(d)) == len(rows))
-    low, high = sorted(row["score_tuned"] for row in rows)[1:3]
+    low, high = sorted(row.score_tuned for row in rows)[1:3]
     set_value(page, "scored", "tuned")
     for name, value in (("lowest", low), ("highest", high)):
         page.find_element(By.ID, name).send_keys(repr(value))
-    assert shown(page) == [str(n) for n, row in enumerate(rows) if low <= row["score_tuned"] <= high]
+    assert shown(page) == [str(n) for n, row in enumerate(rows) if low <= row.score_tuned <= high]
     assert page.find_element(By.ID, "shown").text == f"{len(shown(page))} of 6"
 
 
@@ -200,7 +207,7 @@ def test_a_saved_map_is_the_map(page: Any) -> None:
     page.execute_script("document.querySelector('#detail-0 .tuned [data-save=csv]').click()")
     page.execute_script("document.querySelector('#detail-0 .tuned [data-save=svg]').click()")
     found = dict(saved(page, 2))
-    salient = pair_maps(rated_contents())[0].tuned
+    salient = pair_maps(rated_change())[0].tuned
     assert salient is not None
     rows = list(csv.DictReader(io.StringIO(found["salient-map-odd_0-tuned.csv"])))
     assert [int(row["level"]) for row in rows] == salient.levels.reshape(-1).tolist()
@@ -294,13 +301,8 @@ def test_very_long_prompts_are_shown_whole(driver: Any, tmp_path: Path) -> None:
     pairs = [
         [make_map(f"long/{n}", f"{role}-model", text, 3) for role in ("base", "tuned")] for n, text in enumerate(texts)
     ]
-    comparison = sample_contents().comparison
-    assert comparison is not None
-    rows = [instance_row(*pair) for pair in pairs]
-    contents = sample_contents(
-        maps=[salient for pair in pairs for salient in pair], comparison=comparison | {"instances": rows}
-    )
-    visit(driver, write_report(tmp_path, contents, n_maps_drawn=0), "prompts")
+    maps, rows = tuple(salient for pair in pairs for salient in pair), tuple(instance_row(*pair) for pair in pairs)
+    visit(driver, write_report(tmp_path, sample_report(sample_change(maps=maps, instances=rows))), "prompts")
     for number in range(len(texts)):
         go(driver, f"prompt-{number}", f"#detail-{number}[data-drawn]")
         length = "return document.querySelector('.side.base .prompt').textContent.length"
