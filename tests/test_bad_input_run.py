@@ -57,13 +57,13 @@ def test_damaged_settings(cli: CommandLine, base: Path, tuned: Path, prompts: Pa
 
 
 OTHER_SETTINGS = {
-    "tokens": (("--max-new-tokens", "5"), "settings.max_new_tokens was 4, is now 5"),
+    "tokens": (("--max-new-tokens", "5"), "attribution.max_new_tokens was 4, is now 5"),
     "two": (
-        ("--template", "chat", "--dtype", "float64"),
-        'settings.dtype was "float32", is now "float64"; settings.template was "raw", is now "chat"',
+        ("--template", "chat", "--check", "2"),
+        'attribution.check was 1, is now 2; attribution.template was "raw", is now "chat"',
     ),
-    "check": (("--check", "2"), "settings.check was 1, is now 2"),
-    "route": (("--route", "reverse"), 'settings.route was "auto", is now "reverse"'),
+    "dtype": (("--dtype", "float64"), 'settings.dtype was "float32", is now "float64"'),
+    "route": (("--route", "reverse"), 'attribution.route was "auto", is now "reverse"'),
 }
 
 
@@ -76,7 +76,8 @@ def test_other_settings(cli: CommandLine, base: Path, tuned: Path, prompts: Path
 
 def test_other_prompts(cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path) -> None:
     message = refusal(cli, base, tuned, prompts, run, "--limit", "5")
-    assert message.startswith(f"{run} holds a run with other settings: prompts.n was 6, is now 5; prompts.sha256 was ")
+    expected = "attribution.prompts.n was 6, is now 5; attribution.prompts.sha256 was "
+    assert message.startswith(f"{run} holds a run with other settings: {expected}")
 
 
 def test_other_checkpoints(cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path) -> None:

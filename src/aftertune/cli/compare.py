@@ -34,9 +34,9 @@ def compare(
         str | None, typer.Option(help="Folder that keeps the run and its report; by default runs/BASE-TUNED.")
     ] = None,
     prompts: Annotated[str | None, typer.Option(help=f"{PROMPTS}; by default twelve of ours.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N prompts.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N prompts.")] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of a generated response. [default: 300]")
+        int | None, typer.Option(help="Most tokens of a generated response. [default: 300]")
     ] = None,
     template: Annotated[
         str | None, typer.Option(help="raw, or chat (the tokenizer's chat template). [default: raw]")

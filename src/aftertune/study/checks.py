@@ -1,10 +1,11 @@
 """Can these checkpoints be compared?  Everything that can be refused is refused here, before any work.
 
 1. All must be there, of an architecture that can be read.
-2. Where prompts are read, all must read every prompt as the same tokens, since they are compared token by token.
+2. Where prompts are read, all must read every prompt as the same tokens, since they are compared token by token,
+   and have room for a response.
 3. Where weights are read, all must have as many layers and heads of the same size.
 4. Each explainer refuses what it can't do with them, or not in this run folder.
-5. Once a checkpoint is loaded, the run is bound to its weights.
+5. Once a checkpoint is loaded, the same is asked of it, and the run is bound to its weights.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +40,7 @@ def must_be_comparable(
     """
     configs = must_be_there(subjects, trust_remote_code)
     if reads_prompts and subjects:
-        tokens = must_read_prompts_the_same(subjects, inputs, trust_remote_code)
+        tokens = must_read_prompts_the_same(subjects, configs, inputs, trust_remote_code)
         inputs.lengths[:] = [len(ids) for ids in tokens.values()]
     if reads_weights:
         must_have_the_same_shape(configs)
@@ -55,21 +56,35 @@ def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool) -> list[
     return [must_be_loadable(s.ref, s.adapter, s.revision, trust_remote_code=trust_remote_code) for s in subjects]
 
 
-def must_read_prompts_the_same(subjects: Sequence[Subject], inputs: Inputs, trust_remote_code: bool) -> Tokens:
+def must_read_prompts_the_same(
+    subjects: Sequence[Subject], configs: Sequence[Any], inputs: Inputs, trust_remote_code: bool
+) -> Tokens:
     """Every prompt's tokens, the same for all checkpoints.
 
-    Raises `CheckpointError` if the tokenizers read a prompt differently, `PromptError` if one can't be read.
+    Raises `CheckpointError` if the tokenizers read a prompt differently, and what `read_prompts` raises.
     """
     from aftertune.models import read_tokenizer
-    from aftertune.prompts.encoding import encode
 
     read: list[Tokens] = []
-    for ref, revision in dict.fromkeys((one.ref, one.revision) for one in subjects):
+    known = {(one.ref, one.revision): config for one, config in zip(subjects, configs, strict=True)}
+    for (ref, revision), config in known.items():
         tokenizer = read_tokenizer(ref, revision, trust_remote_code=trust_remote_code)
-        read.append({one.id: encode(one, tokenizer, inputs.template).ids.tolist() for one in inputs.prompts})
+        read.append(read_prompts(inputs, tokenizer, getattr(config, "max_position_embeddings", None)))
     for before, now in pairwise(read):
         must_be_same_tokens(before, now)
     return read[-1]
+
+
+def read_prompts(inputs: Inputs, tokenizer: Any, context: int | None) -> Tokens:
+    """Every prompt's tokens; raises `PromptError` for one that can't be read, or leaves no room for its response."""
+    from aftertune.models.generation import must_leave_room
+    from aftertune.prompts.encoding import encode
+
+    read = [encode(one, tokenizer, inputs.template, one.response, context) for one in inputs.prompts]
+    for one in read:
+        if one.response_ids is None:
+            must_leave_room(context, len(one.ids), f"Prompt {one.prompt.id!r}")
+    return {one.prompt.id: one.ids.tolist() for one in read}
 
 
 def must_be_same_tokens(before: Tokens, now: Tokens) -> None:
@@ -93,6 +108,13 @@ def must_have_the_same_shape(configs: Sequence[Any]) -> None:
                 f"The checkpoints have different attention heads: {_shape(before)} and {_shape(now)}. Head is compared "
                 "with head and layer with layer, so give a model and its tune, or leave out what reads weights."
             )
+
+
+def must_fit_loaded(checkpoint: "Checkpoint", works: Iterable[Work], inputs: Inputs, run: RunFolder) -> None:
+    """Check again with a loaded checkpoint: of some, as a GGUF file, little can be told before. Nothing is written."""
+    read_prompts(inputs, checkpoint.tokenizer, checkpoint.context_length)
+    for work in works:
+        work.must_fit([checkpoint.model.config], run)
 
 
 def claim_weights(run: RunFolder, role: str, checkpoint: "Checkpoint") -> None:

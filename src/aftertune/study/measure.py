@@ -74,7 +74,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     if announce is not None:
         announce(Intent(study, run, subjects, _sizes(pending, configs), works, inputs))
     for role, subject in pending.items():
-        _measure_one(study, subject, role, works, run, progress)
+        _measure_one(study, subject, role, works, inputs, run, progress)
     for pair in pairs:
         _measure_pair(study, subjects, pair, works, run, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
@@ -151,14 +151,19 @@ def _sizes(pending: Mapping[str, Subject], configs: Sequence[Any]) -> dict[str, 
 
 
 def _measure_one(
-    study: Study, subject: Subject, role: str, works: Mapping[str, Work], run: RunFolder, progress: Progress
+    study: Study,
+    subject: Subject,
+    role: str,
+    works: Mapping[str, Work],
+    inputs: Inputs,
+    run: RunFolder,
+    progress: Progress,
 ) -> None:
     loading = Stage(role, "", "loading")
     progress(loading, 0, 1)
     checkpoint = load_subject(study, subject)
     progress(loading, 1, 1)
-    for work in works.values():
-        work.must_fit([checkpoint.model.config], run)
+    checks.must_fit_loaded(checkpoint, works.values(), inputs, run)
     checks.claim_weights(run, role, checkpoint)
     for name, work in works.items():
         if not work.is_measured(run, role):

@@ -35,7 +35,7 @@ def load_chat_model(ref: str) -> ChatModel:
 
 def _ask(checkpoint: Checkpoint, request: Request, messages: Messages) -> Reply:
     ids = _encode(checkpoint.tokenizer, messages)
-    must_leave_room(checkpoint, len(ids), f"The question about {', '.join(request.about)[:40]}")
+    must_leave_room(checkpoint.context_length, len(ids), f"The question about {', '.join(request.about)[:40]}")
     found = (
         _sample(checkpoint, ids, request.repeat) if request.repeat else generate(checkpoint, [ids], MAX_NEW_TOKENS)[0]
     )

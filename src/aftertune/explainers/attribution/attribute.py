@@ -118,5 +118,5 @@ def encode_for(checkpoint: Checkpoint, prompt: Prompt, template: str, response: 
     """Token ids and spans of a prompt for this checkpoint; raises `PromptError` if it does not fit its context."""
     encoded = encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
     if encoded.response_ids is None:
-        must_leave_room(checkpoint, len(encoded.ids), f"Prompt {prompt.id!r}")
+        must_leave_room(checkpoint.context_length, len(encoded.ids), f"Prompt {prompt.id!r}")
     return encoded
