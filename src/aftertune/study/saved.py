@@ -120,11 +120,9 @@ def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Sett
         homes = {name: field for name, field in homes_of(key).items() if field in _asked(name)}
         homes = {name: field for name, field in homes.items() if explainers()[name].is_in(folder)}
         if not homes:
-            known = ", ".join(dict.fromkeys(one for name in measuring() for one in _asked(name)))
-            raise RunError(
-                f"{key!r} can't be asked of what {folder.address} holds. A saved run can be asked about "
-                f"{known}, where it was measured."
-            )
+            present = [name for name in measuring() if explainers()[name].is_in(folder)]
+            known = ", ".join(dict.fromkeys(one for name in present for one in _asked(name))) or "nothing"
+            raise RunError(f"{key!r} can't be asked of what {folder.address} holds. Allowed there: {known}.")
         for name, field in homes.items():
             values.setdefault(name, {})[field] = value
     return {name: one.settings(**values.get(name, {})) for name, one in measuring().items() if one.is_in(folder)}
