@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aftertune.report.page import write_report
-from bench.synthetic import contents
+from bench.synthetic import report
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1280,900")
 # Each is a script that starts something, and one that says when it stands on the page; then a frame is awaited.
@@ -74,7 +74,7 @@ def measure(settings: argparse.Namespace, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
     page = settings.report
     if page is None:
-        large = contents(settings.n_prompts, 50, 300, settings.n_layers, 32, 300)
+        large = report(settings.n_prompts, 50, 300, settings.n_layers, 32, 300)
         started = time.perf_counter()
         page = write_report(folder, large)
         found["seconds_to_write"] = time.perf_counter() - started
