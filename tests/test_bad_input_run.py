@@ -1,5 +1,6 @@
 """Run folders that cannot be begun, continued or reported: one message, exit code 2, the folder as it was."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -190,3 +191,12 @@ def test_a_folder_with_strays_only_is_empty(
     (tmp_path / "new").mkdir()
     (tmp_path / "new/.run.json.another-host.12.partial").write_bytes(b"{")
     cli.succeeds("compare", base, tuned, "--run", "new", "--prompts", prompts, "--limit", "1", *QUICK)
+
+
+@pytest.mark.parametrize(("layout", "said"), [(None, "an earlier version"), (99, "a newer version")])
+def test_a_run_of_another_version_is_said_to_be_one(cli: CommandLine, run: Path, layout: int | None, said: str) -> None:
+    found = json.loads((run / "run.json").read_text())
+    found["record"] = {name: value for name, value in found["record"].items() if name != "layout"}
+    found["record"] |= {} if layout is None else {"layout": layout}
+    (run / "run.json").write_text(json.dumps(found))
+    assert said in cli.refuses("report", run)

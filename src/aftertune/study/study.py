@@ -30,7 +30,8 @@ class Study(BaseModel):
     an adapter, a revision or another name belongs to it. ``run`` is the folder that keeps all that is measured, any
     fsspec address, by default runs/BASE-TUNED. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by
     default the twelve that come with Aftertune; ``limit`` takes the first of them. ``only`` and ``skip`` choose
-    explainers; further keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is not allowed.
+    explainers; further keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is
+    not allowed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)

@@ -12,9 +12,10 @@
 7. A paired permutation test: at each place the two models change sides or do not. Marks are averaged over repeats
    first.
 
-A number that is not defined for its data is None, never NaN. Shares are of usable answers: "interpreted" of the components whose description could be read, a category of the
-interpreted components whose answer on it could be read. ``layers`` is a group of neighbouring layers, counted from 0,
-written "0-7"; "all" takes all of them. The spread of a share is over an annotator's repeats.
+A number that is not defined for its data is None, never NaN. Shares are of usable answers: "interpreted" of the
+components whose description could be read, a category of the interpreted components whose answer on it could be read.
+``layers`` is a group of neighbouring layers, counted from 0, written "0-7"; "all" takes all of them. The spread of a
+share is over an annotator's repeats.
 """
 
 from collections.abc import Iterator, Sequence
