@@ -391,10 +391,10 @@ def test_findings_describe_how_far_spaces_and_components_rotated() -> None:
 
 def test_findings_tell_groups_of_layers_and_intervals() -> None:
     found = by_kind(by_layer([3.0, 9.0, 30.0, 6.0]))
-    assert "0-1 2.0°, 2-3 6.0°" in found["concepts.rotation"].sentence
-    assert "0-1 2.0°, 2-3 6.0°" in found["concepts.components"].sentence
+    assert "2.0° (0-1), 6.0° (2-3)" in found["concepts.rotation"].sentence
+    assert "2.0° (0-1), 6.0° (2-3)" in found["concepts.components"].sentence
     assert "4.0° [" in found["concepts.components"].sentence
-    assert "0-1 100.0%, 2-3 100.0%" in found["concepts.words"].sentence
+    assert "100.0% (0-1), 100.0% (2-3)" in found["concepts.words"].sentence
     assert found["concepts.words"].evidence["words_kept_interval"] == (1.0, 1.0)
 
 

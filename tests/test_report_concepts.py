@@ -232,7 +232,7 @@ def test_methods_say_how_components_are_read(page: Page) -> None:
         "eigenvectors of the covariance",
         "largest |cosine|",
         "The first 64 of each network",
-        "The 20000 words come from a <corpus>",
+        "The 20,000 words come from a <corpus>",
         "Components of about equal variance",
     ):
         assert words in page.text

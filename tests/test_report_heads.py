@@ -167,7 +167,7 @@ def test_the_chart_of_heads_is_scaled_to_the_largest_and_leaves_the_undefined_ou
 
 
 def test_methods_say_what_a_pair_means_and_where_words_come_from(page: Page) -> None:
-    for words in ("18311 of 20000 words (from a <corpus>)", "(from GloVe)", "demonstrate, <b>"):
+    for words in ("18,311 of 20,000 words (from a <corpus>)", "(from GloVe)", "demonstrate, <b>"):
         assert words in page.text
     assert "Rotary position is left out" in page.text
     assert section(sample_heads()).settings["plan"] == {"n_pairs": 100, "n_draws": 5}

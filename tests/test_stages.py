@@ -45,7 +45,9 @@ def test_each_is_compared_with_its_predecessor_and_the_first() -> None:
     assert pairs_of("ab") == [("a", "b")] and pairs_of("abcd") == [*map(Pair._make, ("ab", "bc", "ac", "cd", "ad"))]
 
 
-def test_a_pair_is_compared_as_if_alone(run: Path, places: list[Path], stages: aftertune.Stages, tmp_path: Path) -> None:
+def test_a_pair_is_compared_as_if_alone(
+    run: Path, places: list[Path], stages: aftertune.Stages, tmp_path: Path
+) -> None:
     assert stages.names == NAMES
     pair = [aftertune.Subject(place, name=name) for place, name in zip(places[1:], NAMES[1:], strict=True)]
     given = {"prompts": run.parent / "prompts.jsonl", "max_new_tokens": 4, "check": 0, "device": "cpu"}
@@ -72,6 +74,9 @@ def test_claims_are_corrected_for_all_pairs(stages: aftertune.Stages) -> None:
     pairs = [finding for finding in stages.findings if finding.kind == "stages.pair"]
     tested = [[one for one in found if one.verdict in ("shown", "not shown")] for found in together]
     assert [finding.evidence["n_tested"] for finding in pairs] == [len(found) for found in tested]
+    shown = [any(one.verdict == "shown" for one in found) for found in tested]
+    assert [finding.verdict for finding in pairs] == ["shown" if one else "not shown" for one in shown]
+    assert str(sum(map(len, tested))) in stages.summary[0]
 
 
 def test_measures_stand_side_by_side(stages: aftertune.Stages) -> None:
@@ -86,7 +91,11 @@ def test_measures_stand_side_by_side(stages: aftertune.Stages) -> None:
 
 def test_tables_of_all_pairs_name_them(stages: aftertune.Stages) -> None:
     frame = stages.tables()["figure2"]
-    assert set(frame.select("base", "tuned").unique().rows()) == {("base", "sft"), ("sft", NAMES[2]), ("base", NAMES[2])}
+    assert set(frame.select("base", "tuned").unique().rows()) == {
+        ("base", "sft"),
+        ("sft", NAMES[2]),
+        ("base", NAMES[2]),
+    }
 
 
 def test_the_run_has_a_page_on_all_and_the_report_of_each_pair(run: Path, stages: aftertune.Stages) -> None:

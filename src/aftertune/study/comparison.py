@@ -89,16 +89,19 @@ def always_told() -> tuple[str, ...]:
 MOST, MOST_SHOWN, MOST_LINKS = 6, 3, 5
 
 
-def summarise(findings: Sequence[Finding], always: Collection[str]) -> list[str]:
+def summarise(
+    findings: Sequence[Finding], always: Collection[str], tested: Sequence[Finding] | None = None
+) -> list[str]:
     """At most six sentences; ``always`` are the kinds that are told though nothing is claimed.
 
+    ``tested`` are the findings whose tests are counted, by default those that are told.
     What leads somewhere (a finding with links) stays where there would be too many; the last of the others go.
     """
     shown = [finding for finding in findings if finding.verdict is Verdict.SHOWN]
     others = [one for one in findings if one.kind in always and one not in shown]
     leading = [_sentence(finding) for finding in others if finding.links]
     plain = [_sentence(finding) for finding in [*shown[:MOST_SHOWN], *(one for one in others if not one.links)]]
-    return [*[_verdict(findings), *plain][: MOST - len(leading)], *leading]
+    return [*[_verdict(findings if tested is None else tested), *plain][: MOST - len(leading)], *leading]
 
 
 def _verdict(findings: Sequence[Finding]) -> str:
@@ -117,4 +120,4 @@ def _sentence(finding: Finding) -> str:
         return f"{finding.headline}."
     named = ", ".join(link.text for link in finding.links[:MOST_LINKS])
     more = len(finding.links) - MOST_LINKS
-    return f"{finding.headline}: {named}{f' and {more} more' if more > 0 else ''}."
+    return f"{finding.headline} (see {named}{f' and {more} more' if more > 0 else ''})."

@@ -25,6 +25,7 @@ from aftertune.statistics.questions import answer_together
 from aftertune.study.comparison import Comparison, summarise
 
 TESTED = (Verdict.SHOWN, Verdict.NOT_SHOWN)
+PAIR, STEP = "stages.pair", "stages.step"
 INTERVALS: dict[str, Kind] = {"percent": "percent_interval", "percent_change": "percent_interval"}
 
 
@@ -53,7 +54,8 @@ class Stages(Result):
     @cached_property
     def summary(self) -> list[str]:
         """The few sentences that matter most."""
-        return summarise(self.findings, ("stages.step",))
+        told = [finding for finding in self.findings if finding.kind != PAIR]
+        return summarise(told, (STEP,), [finding for _, findings in self._corrected() for finding in findings])
 
     def sections(self) -> list[Section]:
         """The parts of the report on all models: a table of all pairs, then that of each explainer."""
@@ -109,13 +111,13 @@ class Stages(Result):
         for one, findings in self._corrected():
             tested = [finding for finding in findings if finding.verdict in TESTED]
             shown = [finding for finding in tested if finding.verdict is Verdict.SHOWN]
-            headline = f"From {one.base} to {one.tuned}: {len(shown)} of {len(tested)} tested differences are shown"
+            headline = f"From {one.base} to {one.tuned}: {_how_many(len(shown), len(tested))}"
             sentence = (
                 "Corrected for asking of all pairs of models. The pair's own report, where claims are corrected within "
                 "the pair alone, has the numbers."
             )
             evidence = {"base": one.base, "tuned": one.tuned, "n_tested": len(tested), "n_shown": len(shown)}
-            yield Finding("stages.pair", headline, sentence, Verdict.NOT_TESTED, evidence)
+            yield Finding(PAIR, headline, sentence, Verdict.of(bool(shown) if tested else None), evidence)
 
     def _corrected(self) -> list[tuple[Comparison, list[Finding]]]:
         """The findings of each pair, corrected for all that is asked of all pairs."""
@@ -160,14 +162,22 @@ def _columns(measures: dict[str, Measure]) -> Iterator[Column]:
 def _largest_step(values: dict[tuple[str, str], Measure]) -> Finding:
     (base, tuned), most = max(values.items(), key=lambda item: abs(item[1].value or 0.0))
     parts = [f"from {a} to {b} {one.phrase.format(value=one.value)}{_control(one)}" for (a, b), one in values.items()]
-    headline = f"The step from {base} to {tuned} changed {most.what} most"
+    headline = f"{most.what[:1].upper()}{most.what[1:]} changed most from {base} to {tuned}"
     evidence = {f"{a} to {b}": one.value for (a, b), one in values.items()}
     told = _listed(parts)
-    return Finding("stages.step", headline, f"{told[:1].upper()}{told[1:]}.", Verdict.NOT_TESTED, evidence)
+    return Finding(STEP, headline, f"{told[:1].upper()}{told[1:]}.", Verdict.NOT_TESTED, evidence)
 
 
 def _control(measure: Measure) -> str:
     return f" (control: {measure.phrase.format(value=measure.control)})" if measure.control is not None else ""
+
+
+def _how_many(n_shown: int, n_tested: int) -> str:
+    if not n_tested:
+        return "nothing could be tested"
+    if not n_shown:
+        return f"no difference was found ({n_tested} {'test' if n_tested == 1 else 'tests'})"
+    return f"{n_shown} of {n_tested} tested differences {'is' if n_shown == 1 else 'are'} shown"
 
 
 def _listed(parts: Sequence[str]) -> str:

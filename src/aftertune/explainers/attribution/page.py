@@ -1,7 +1,6 @@
 """The part of a report on how responses depend on their prompts: its page, its methods, its notes and its maps."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 from markupsafe import Markup
 
@@ -60,7 +59,7 @@ def methods(change: AttributionChange) -> Markup:
         TEMPLATES,
         removal=None if removal is None else REMOVALS[removal],
         check=None if check is None else check_sentence(check),
-        per_model={} if check is None else {name: asdict(one) for name, one in check.per_model.items()},
+        per_model={} if check is None else check.per_model,
     )
 
 

@@ -248,7 +248,7 @@ def _depth(trend: RotationTrend, corrected: float | None) -> Iterator[Finding]:
 def _by_layers(change: ConceptChange, say: Callable[[RotationRow], str]) -> str:
     """What each group of layers says, if there are several."""
     rows = [row for row in change.rotation if not row.pooled]
-    return f"By layers: {', '.join(f'{row.layers} {say(row)}' for row in rows)}. " if len(rows) > 1 else ""
+    return f"By layers: {', '.join(f'{say(row)} ({row.layers})' for row in rows)}. " if len(rows) > 1 else ""
 
 
 def _networks(n: int) -> str:

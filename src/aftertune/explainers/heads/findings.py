@@ -75,7 +75,7 @@ def _distance(change: HeadChange, corrected: float | None) -> Finding:
     """Figure 2: how far the lists lie apart, and whether arbitrary words would show the same."""
     (head, controls), (neuron, _) = change.pooled_distance(), change.pooled_distance(NEURON_LEVEL)
     verdict = Verdict.of(is_shown(corrected))
-    groups = [f"{row.layers} {_percent(row.distance.mean)}" for row in change.distances() if not row.pooled]
+    groups = [f"{_percent(row.distance.mean)} ({row.layers})" for row in change.distances() if not row.pooled]
     parts = [
         MEANING[verdict],
         f"On average over {head.distance.n:,} heads, {_percent(head.distance.mean)}{_between(head.interval)} of the "

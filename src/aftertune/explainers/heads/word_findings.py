@@ -67,12 +67,12 @@ def _findings(groups: Sequence[Group], corrected: PValues, change: HeadChange) -
 
 def _too_few(groups: Sequence[Group], change: HeadChange) -> Finding:
     counts = ", ".join(
-        f"{group.where.lower()} have {group.row.instruction.n} and {group.row.general.n}" for group in groups
+        f"{group.row.instruction.n} and {group.row.general.n} ({group.where.lower()})" for group in groups
     )
     parts = [
         f"Too few heads changed to compare pairs with {change.verbs_name} and pairs with general words.",
         f"A test needs {LEAST_WORDS} words of each kind whose number of pairs changed in a head, with shares that "
-        f"differ; {counts}.",
+        f"differ. There are {counts}.",
         *(_missing(group.row, change) for group in groups),
     ]
     evidence = {g.row.layers: {"words": g.row.instruction.n, "general_words": g.row.general.n} for g in groups}

@@ -32,13 +32,20 @@ async function showPage(page) {
   currentPage = page;
   for (const each of pages) each.classList.toggle("current", each === page);
   for (const link of document.querySelectorAll(".bar a")) {
-    if (link.hash === `#${page.id}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#${page.id}`) markCurrent(link);
     else link.removeAttribute("aria-current");
   }
   document.title = `${headingOf(page).textContent} · ${reportTitle}`;
   hideTip();
   await drawPage(page);
   scriptOf(page).shown?.();
+}
+
+/* On a narrow screen the bar scrolls: the current page's name stands in its middle. */
+function markCurrent(link) {
+  link.setAttribute("aria-current", "page");
+  const bar = link.parentElement;
+  bar.scrollLeft = link.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2;
 }
 
 async function drawPage(page) {
