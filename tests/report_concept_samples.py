@@ -10,7 +10,7 @@ from aftertune.explainers.concepts.chance import ChanceRow
 from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.findings import describe_concepts
 from aftertune.explainers.concepts.matches import CHANCE, NUMBERS, WORDS
-from aftertune.explainers.concepts.networks import NETWORKS, Figure8Row, RotationRow, RotationTrend
+from aftertune.explainers.concepts.network_rotation import NETWORKS, Figure8Row, RotationRow, RotationTrend
 from aftertune.explainers.concepts.result import COMPONENTS
 from aftertune.explainers.concepts.show import section
 from aftertune.report.page import Report

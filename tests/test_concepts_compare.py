@@ -10,8 +10,8 @@ from scipy import linalg, stats
 from aftertune.errors import RunError
 from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
 from aftertune.explainers.concepts.findings import describe_concepts, measures
-from aftertune.explainers.concepts.networks import RotationTrend, figure8
-from aftertune.explainers.concepts.rotation import best_matches, gaps, principal_angles, share_within
+from aftertune.explainers.concepts.network_rotation import RotationTrend, figure8
+from aftertune.explainers.concepts.principal_angles import best_matches, gaps, principal_angles, share_within
 from aftertune.statistics.finding import Finding, Verdict
 from concept_samples import SETTINGS, VOCABULARY, make_concepts, orthonormal, rotated
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.figures import map_chart, pair_chart, quarters_chart, scores_chart
+from aftertune.explainers.attribution.charts import map_chart, pair_chart, quarters_chart, scores_chart
 from aftertune.explainers.attribution.instance import write_instance
 from aftertune.report.chart_style import shorten
 from aftertune.report.colours import DARK_RAMP, LIGHT_RAMP, ramp

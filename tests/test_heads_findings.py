@@ -9,7 +9,7 @@ from aftertune.explainers.heads.findings import questions
 from aftertune.explainers.heads.list_changes import HEAD
 from aftertune.explainers.heads.result import HeadReading
 from aftertune.explainers.heads.table3 import ComparedWords, matched_sets, table3, word_shares
-from aftertune.explainers.heads.word_findings import word_question
+from aftertune.explainers.heads.verb_findings import word_question
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.layers import layer_groups
 from aftertune.statistics.questions import answer

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.density_comparison import Figure6Row
 from aftertune.explainers.attribution.show import figure6_table, tables
-from aftertune.explainers.attribution.tables import Figure6Row
 from aftertune.report.formats import HTML, LATEX, MARKDOWN, p_value, spread
 from aftertune.report.table import Column, Table, look_up
 from aftertune.report.values import describe, flatten

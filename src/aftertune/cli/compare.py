@@ -8,8 +8,8 @@ import typer
 
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.found import announce, show
 from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, Json, Remote
+from aftertune.cli.output import announce, show
 from aftertune.cli.settings_file import as_yaml, given_only, keeping_settings, read_settings
 from aftertune.study.study import Study, measuring
 

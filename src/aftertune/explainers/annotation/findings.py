@@ -17,7 +17,7 @@ from math import comb
 
 import polars as pl
 
-from aftertune.explainers.annotation.category_tables import AgreementRow, CategoryRow
+from aftertune.explainers.annotation.category_shares import AgreementRow, CategoryRow
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, described, is_shown

@@ -9,7 +9,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aftertune.explainers.annotation.category_tables import UnparsedRow
+from aftertune.explainers.annotation.category_shares import UnparsedRow
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.explainers.annotation.findings import TENTATIVE, too_little_agreement
 from aftertune.runs.readable import visible

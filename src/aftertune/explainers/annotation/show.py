@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from aftertune.explainers.annotation.category_tables import (
+from aftertune.explainers.annotation.category_shares import (
     AgreementRow,
     CategoryRow,
     Figure3Row,
@@ -17,7 +17,7 @@ from aftertune.explainers.annotation.category_tables import (
     UnparsedRow,
 )
 from aftertune.explainers.annotation.change import AnnotationChange
-from aftertune.explainers.annotation.figures import interpreted_figure, level_figure
+from aftertune.explainers.annotation.charts import interpreted_figure, level_figure
 from aftertune.explainers.annotation.findings import questions
 from aftertune.explainers.annotation.page import (
     annotator_name,

@@ -14,9 +14,9 @@ import altair as alt
 import polars as pl
 
 from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.density_comparison import Table2Row
 from aftertune.explainers.attribution.page import methods
 from aftertune.explainers.attribution.show import figure6_figure, figure6_table, table1_table
-from aftertune.explainers.attribution.tables import Table2Row
 from aftertune.report.chart_style import Spec, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, SHAPES, one_each
 from aftertune.report.figure import Figure

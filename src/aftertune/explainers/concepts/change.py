@@ -15,7 +15,7 @@ import polars as pl
 
 from aftertune.explainers.concepts.chance import ChanceRow, chance_rows
 from aftertune.explainers.concepts.matches import PLACE, TUNED, matched, variances, with_beyond_chance
-from aftertune.explainers.concepts.networks import (
+from aftertune.explainers.concepts.network_rotation import (
     Figure8Row,
     RotationRow,
     RotationTrend,

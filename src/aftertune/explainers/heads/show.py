@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from aftertune.explainers.heads.change import DepthControl, DepthTrend, Figure2Row, HeadChange, Table3Row
-from aftertune.explainers.heads.figures import heads_chart, layers_chart, pairs_chart
+from aftertune.explainers.heads.charts import heads_chart, layers_chart, pairs_chart
 from aftertune.explainers.heads.findings import questions
 from aftertune.explainers.heads.page_data import blocks_of, grid_of
 from aftertune.explainers.heads.result import HeadReading

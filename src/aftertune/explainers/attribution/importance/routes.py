@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from aftertune.errors import AttributionError
+from aftertune.explainers.attribution.faithfulness import measure_agreement
 from aftertune.explainers.attribution.importance.batch import Batch, Task, make_batch
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
@@ -23,7 +24,6 @@ from aftertune.explainers.attribution.importance.reverse import reverse_importan
 from aftertune.explainers.attribution.importance.written.build import is_of_this_build
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Removal, Route, must_be_known
-from aftertune.explainers.attribution.trust import measure_agreement
 from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed

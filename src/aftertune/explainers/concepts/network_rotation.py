@@ -22,8 +22,8 @@ import numpy.typing as npt
 import polars as pl
 
 from aftertune.explainers.concepts.matches import PLACE, WELL_SEPARATED
+from aftertune.explainers.concepts.principal_angles import principal_angles, share_within
 from aftertune.explainers.concepts.result import NETWORK, ConceptReading, Network
-from aftertune.explainers.concepts.rotation import principal_angles, share_within
 from aftertune.statistics.effects import mean_interval
 from aftertune.statistics.layers import layer_trend
 from aftertune.statistics.spread import POOLED, Interval, Scores, Spread

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.category_tables import CategoryRow, category_table, paired_permutation_p_value
+from aftertune.explainers.annotation.category_shares import CategoryRow, category_table, paired_permutation_p_value
 from aftertune.explainers.annotation.change import AnnotationChange, compare_annotations
 from aftertune.explainers.annotation.descriptions import words_of
 from aftertune.explainers.annotation.findings import measures, questions, table_question

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.tables import Figure6Row
-from aftertune.explainers.attribution.trust import RaterRow, RemovalCheck
+from aftertune.explainers.attribution.density_comparison import Figure6Row
+from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
 from aftertune.statistics.agreement import GOOD, TENTATIVE
 from aftertune.statistics.finding import Finding, Verdict
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from aftertune.explainers.attribution.tables import table1, table2
+from aftertune.explainers.attribution.density_comparison import table1, table2
 from comparison_samples import make_map, score_of
 
 

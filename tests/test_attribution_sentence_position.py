@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aftertune.explainers.attribution.density_comparison import figure6, quarters, split
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.tables import figure6, quarters, split
 from comparison_samples import make_map
 
 
