@@ -38,7 +38,8 @@ def compared(pair: Path) -> Comparison:
 def run(pair: Path, name: str, names: tuple[str, str] | tuple[None, None] = (None, None), **settings):
     progress = {name: settings.pop(name) for name in ("progress",) if name in settings}
     base, tuned = (aftertune.Subject(pair / role, name=shown) for role, shown in zip(role_names(2), names, strict=True))
-    return aftertune.compare(study(pair, name, base, tuned, **{"max_new_tokens": 8, "check": 1, **settings}), **progress)
+    asked = {"max_new_tokens": 8, "check": 1, **settings}
+    return aftertune.compare(study(pair, name, base, tuned, **asked), **progress)
 
 
 def study(pair: Path, name: str | Path, base, tuned, **settings) -> aftertune.Study:
