@@ -120,7 +120,9 @@ def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
 def test_a_run_can_lie_at_any_address(pair: Path) -> None:
     import fsspec
 
-    asked = study(pair, "unused", pair / "base", pair / "tuned", max_new_tokens=4).model_copy(update={"run": "memory://study"})
+    asked = study(pair, "unused", pair / "base", pair / "tuned", max_new_tokens=4).model_copy(
+        update={"run": "memory://study"}
+    )
     found = aftertune.compare(asked)
     assert len(found.attribution.instances) == 3
     assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")

@@ -135,10 +135,7 @@ def test_verbs_change_table3_only_and_are_remembered(base: Path, tuned: Path, fi
     of_file = heads_of(aftertune.write_report(run, verbs=files.verbs))
     assert of_file.verbs_name == "the words of verbs.txt"
     assert of_file.to_dict() == data | {"verbs_name": of_file.verbs_name}
-    assert (
-        heads_of(compare(base, tuned, run, files, SEED, files.verbs)).to_dict()
-        == of_file.to_dict()
-    )
+    assert heads_of(compare(base, tuned, run, files, SEED, files.verbs)).to_dict() == of_file.to_dict()
     assert heads_of(compare(base, tuned, run, files, SEED)).to_dict() == old
     assert before.verbs_name == "instruction verbs" and before.verbs_present == INSTRUCTION_VERBS
 
