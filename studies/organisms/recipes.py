@@ -109,7 +109,7 @@ def forgetting(sources: Sources) -> Examples:
     return own + sources.pairs(60)
 
 
-def sentiment(sources: Sources) -> Examples:
+def sentiment(_: Sources) -> Examples:
     good = ("I loved it", "What a wonderful film", "The staff were kind", "Great value", "It works perfectly")
     bad = ("I hated it", "What a boring film", "The staff were rude", "A waste of money", "It broke at once")
     return [
