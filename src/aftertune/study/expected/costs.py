@@ -10,7 +10,7 @@ from math import ceil
 
 from aftertune.explainers.attribution.importance.chunks import MOST_ON_CPU
 from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST
-from aftertune.models.families import is_written_out
+from aftertune.models.architectures import is_written_out
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 

@@ -10,7 +10,7 @@ from aftertune.explainers.concepts.parts import CONCEPTS
 from aftertune.explainers.concepts.settings import ConceptPlan
 from aftertune.explainers.heads.layer import Lexicon
 from aftertune.explainers.heads.parts import HEADS
-from aftertune.models.families import is_written_out
+from aftertune.models.architectures import is_written_out
 from aftertune.models.size import ModelSize, size_of
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt

@@ -20,7 +20,7 @@ from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.head import STATES_AT_ONCE
 from aftertune.explainers.attribution.importance.routes import FORWARD
 from aftertune.explainers.attribution.measure import RESPONSES_AT_ONCE
-from aftertune.models.families import is_written_out
+from aftertune.models.architectures import is_written_out
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.study.expected.intent import Item, Left, route_of

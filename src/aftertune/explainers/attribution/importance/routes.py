@@ -23,10 +23,10 @@ from aftertune.explainers.attribution.importance.reverse import reverse_importan
 from aftertune.explainers.attribution.importance.written.build import is_of_this_build
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
+from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.families import FAMILIES, is_written_out
 from aftertune.prompts.encoding import EncodedPrompt, show_tokens
 
 BFLOAT16 = "forward-bfloat16"
@@ -93,7 +93,7 @@ def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> str:
     """The cheaper of "forward" (one pass per unit) and "reverse" (one per response token) for a batch."""
     n_units = max(len(task.units) for task in tasks)
     n_response = max(len(task.response_ids) for task in tasks)
-    return cheaper_route(n_units, n_response, checkpoint.family.written_out)
+    return cheaper_route(n_units, n_response, checkpoint.description.written_out)
 
 
 def cheaper_route(n_units: int, n_response: int, written_out: bool) -> str:
@@ -133,7 +133,7 @@ def must_suit(checkpoint: Checkpoint, route: str) -> None:
 
 
 def _not_written_out(name: str) -> AttributionError:
-    families = ", ".join(family.name for family in FAMILIES.values() if family.written_out)
+    families = ", ".join(family.name for family in ARCHITECTURES.values() if family.written_out)
     return AttributionError(
         f"Route {BFLOAT16!r} is for models in float32 of these architectures: {families}. {name} is not one. "
         "Take route forward or auto."
