@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from aftertune.errors import CheckpointError
 from aftertune.models.description import Description
@@ -93,8 +94,13 @@ ARCHITECTURES: dict[str, Description] = {
 }
 
 
-def is_written_out(architecture: str) -> bool:
-    """Whether forward mode is written out for an architecture of the table (``model_type``)."""
+def is_written_out(architecture: Any) -> bool:
+    """Whether forward mode is written out for a configuration's architecture, or for one of the table by its name.
+
+    Raises `CheckpointError` for a configuration whose architecture can't be read.
+    """
+    if not isinstance(architecture, str):
+        return find_description(architecture).written_out
     return architecture in ARCHITECTURES and ARCHITECTURES[architecture].written_out
 
 
@@ -117,8 +123,12 @@ def find_description(config: Any, model: Any = None, *, trust_remote_code: bool 
 def must_be_known(raw: dict[str, Any], trust_remote_code: bool) -> None:
     """Raise `CheckpointError` if no model can be made of a configuration's own text, as its ``model_type`` says."""
     kind = raw.get("model_type")
-    if kind not in CONFIG_MAPPING_NAMES and not (trust_remote_code and "auto_map" in raw):
-        raise _refusal(kind, "transformers has no model of that name")
+    if trust_remote_code and "auto_map" in raw:
+        return
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise _refusal(kind, "transformers has no model")
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise _refusal(kind, "transformers has no causal language model")
 
 
 def text_config(config: Any) -> Any:
@@ -163,6 +173,6 @@ def _empty_model(config: Any, model: Any = None, trust_remote_code: bool = False
 def _refusal(kind: str | None, reason: str) -> CheckpointError:
     known = ", ".join(f"{row.name} ({key})" for key, row in ARCHITECTURES.items())
     return CheckpointError(
-        f"The architecture {kind!r} is not known. Known: {known}, and any other whose layers are built as Llama's; of "
+        f"The architecture {kind!r} is not known. Known: {known}, and any other whose layers are built as Llama's. Of "
         f"this one {reason}. Give a checkpoint of another, or a description of this one (architecture)."
     )

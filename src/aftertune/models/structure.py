@@ -148,7 +148,9 @@ class Layer:
             activation=_place(activation),
             down=down.place,
             written_norm=_place(written_norm),
-            written_out=fused != "gated" and self._is_plain(out, gates, activation, down),
+            written_out=fused != "gated"
+            and self._is_plain(out, gates, activation, down)
+            and all(_storage(c.given) == _storage(p.gave) for c, p in zip(head_norms, (query, key), strict=False)),
         )
 
     def _one_attention(self) -> Attended:

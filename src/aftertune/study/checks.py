@@ -60,7 +60,7 @@ def must_suit_route(configs: Sequence[Any], dtype: str, route: str) -> None:
     """Raise `AttributionError` if the route is not for an architecture in that type; None is let through."""
     for config in configs:
         if config is not None:
-            must_suit_architecture(config.model_type, dtype, route)
+            must_suit_architecture(config, dtype, route)
 
 
 def must_be_alike_inside(configs: Sequence[Any]) -> None:

@@ -7,6 +7,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -120,10 +121,14 @@ def _compute(
         yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
 
 
-def must_suit_architecture(architecture: str, dtype: str, route: str) -> None:
-    """Raise `AttributionError` if the route is not for an architecture (``model_type``) with weights of a type."""
+def must_suit_architecture(architecture: Any, dtype: str, route: str) -> None:
+    """Raise `AttributionError` if the route is not for an architecture with weights of a type.
+
+    The architecture is a configuration, or the name of one of the table (``model_type``).
+    """
     if route == BFLOAT16 and not (is_written_out(architecture) and dtype in ("float32", "float64")):
-        raise _not_written_out(f"The architecture {architecture!r} in {dtype}")
+        name = getattr(architecture, "model_type", architecture)
+        raise _not_written_out(f"The architecture {name!r} in {dtype}")
 
 
 def must_suit(checkpoint: Checkpoint, route: str) -> None:
@@ -133,9 +138,9 @@ def must_suit(checkpoint: Checkpoint, route: str) -> None:
 
 
 def _not_written_out(name: str) -> AttributionError:
-    families = ", ".join(family.name for family in ARCHITECTURES.values() if family.written_out)
+    known = ", ".join(row.name for row in ARCHITECTURES.values() if row.written_out)
     return AttributionError(
-        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {families}. {name} is not one. "
+        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {known}, and others built like them. {name} is not one. "
         "Take route forward or auto."
     )
 
