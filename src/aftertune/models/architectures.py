@@ -126,9 +126,9 @@ def must_be_known(raw: dict[str, Any], trust_remote_code: bool) -> None:
     if trust_remote_code and "auto_map" in raw:
         return
     if kind not in CONFIG_MAPPING_NAMES:
-        raise _refusal(kind, "transformers has no model")
+        raise _refusal(kind, "transformers has no model of that name")
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise _refusal(kind, "transformers has no causal language model")
+        raise _refusal(kind, "transformers has no causal language model of that name")
 
 
 def text_config(config: Any) -> Any:
@@ -173,6 +173,6 @@ def _empty_model(config: Any, model: Any = None, trust_remote_code: bool = False
 def _refusal(kind: str | None, reason: str) -> CheckpointError:
     known = ", ".join(f"{row.name} ({key})" for key, row in ARCHITECTURES.items())
     return CheckpointError(
-        f"The architecture {kind!r} is not known. Known: {known}, and any other whose layers are built as Llama's. Of "
-        f"this one {reason}. Give a checkpoint of another, or a description of this one (architecture)."
+        f"The architecture {kind!r} is not known. Known: {known}, and any other whose layers are built as Llama's. "
+        f"This one can't be read: {reason}. Give a checkpoint of another, or a description of this one (architecture)."
     )

@@ -43,7 +43,7 @@ def norm_of(module: Any, width: int, kind: NormKind | None = None) -> Norm:
     """
     kind = kind or kind_of(module, width)
     weight: Tensor | None = getattr(module, "weight", None)
-    gain = torch.ones(width) if weight is None else precise(weight)
+    gain = torch.ones(width, device="cpu") if weight is None else precise(weight)
     return Norm(gain + kind.offset if kind.offset and weight is not None else gain, kind)
 
 
@@ -51,7 +51,7 @@ def kind_of(module: Any, width: int) -> NormKind:
     """The kind of a norm; raises `CheckpointError` if it is neither a root mean square norm nor a LayerNorm."""
     weight: Tensor | None = getattr(module, "weight", None)
     bias: Tensor | None = getattr(module, "bias", None)
-    like = torch.ones(width) if weight is None else weight.detach()
+    like = torch.ones(width, device="cpu") if weight is None else weight.detach()
     inputs = _inputs(like)
     with torch.no_grad():
         found = precise(module((LARGE * inputs).to(like.dtype))) - (0 if bias is None else precise(bias))
@@ -75,7 +75,11 @@ def is_centred(empty: Any, width: int) -> bool:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, weight in module.named_parameters():
-            weight.copy_(torch.zeros_like(weight) if name == "bias" else torch.rand(weight.shape, generator=generator))
+            weight.copy_(
+                torch.zeros_like(weight)
+                if name == "bias"
+                else torch.rand(weight.shape, generator=generator, device="cpu")
+            )
     return kind_of(module, width).centred
 
 
@@ -86,7 +90,9 @@ def precise(weight: Tensor) -> Tensor:
 
 def _inputs(like: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return (torch.randn(2, 1, *like.shape, generator=generator) + 0.5).to(like.device, precise(like).dtype)
+    return (torch.randn(2, 1, *like.shape, generator=generator, device="cpu") + 0.5).to(
+        like.device, precise(like).dtype
+    )
 
 
 def _divided(x: Tensor, centred: bool) -> Tensor:

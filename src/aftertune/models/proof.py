@@ -79,7 +79,7 @@ def _must_give_back(checkpoint: Checkpoint) -> None:
     if len(layers) != attention_shape(checkpoint).n_layers:
         raise _wrong(checkpoint, f"it has {len(layers)} layers, by its configuration not as many")
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(N_INPUTS, 1, model.config.hidden_size, generator=generator).to(model.dtype)
+    inputs = torch.randn(N_INPUTS, 1, model.config.hidden_size, generator=generator, device="cpu").to(model.dtype)
     with recording(model, layers) as records:
         at(model, described.backbone)(inputs_embeds=inputs.to(Backbone(checkpoint).device), use_cache=False)
         ran = {id(record.module): record for record in records}

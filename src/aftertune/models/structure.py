@@ -80,7 +80,9 @@ def _shape(config: Any) -> AttentionShape:
 def _must_be_matrices(layers: nn.ModuleList) -> None:
     for name, weight in layers.named_parameters():
         if weight.ndim > 2:
-            raise Unreadable(f"its layers have a weight, {name}, that is no matrix (of experts, or of a convolution)")
+            raise Unreadable(
+                f"its layers have a weight, {name}, that is no matrix, as those of experts and of convolutions"
+            )
 
 
 def _run(model: Any, inner: Any, layers: nn.ModuleList) -> tuple[list[LayerRecord], str]:
@@ -92,10 +94,10 @@ def _run(model: Any, inner: Any, layers: nn.ModuleList) -> tuple[list[LayerRecor
         if not isinstance(child, nn.ModuleList)
     ]
     try:
-        with quiet(), torch.enable_grad(), recording(model, layers, leaves=True) as records:
-            embeds = torch.zeros(1, N_POSITIONS, model.config.hidden_size, device="meta")
+        with quiet(), torch.device("meta"), torch.enable_grad(), recording(model, layers, leaves=True) as records:
+            embeds = torch.zeros(1, N_POSITIONS, model.config.hidden_size)
             # A mask of its own, since making one looks at numbers, of which there are none here.
-            mask = torch.zeros(1, 1, N_POSITIONS, N_POSITIONS, device="meta")
+            mask = torch.zeros(1, 1, N_POSITIONS, N_POSITIONS)
             final = inner(inputs_embeds=embeds, attention_mask=mask, use_cache=False)[0]
     except Exception as error:  # any model that is not built as we expect can raise anything
         raise Unreadable("it does not run on embeddings alone, without weights") from error

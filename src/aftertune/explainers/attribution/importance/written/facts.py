@@ -112,7 +112,7 @@ def _find(backbone: Backbone) -> Facts | None:
     norms = _norms(layers[0], inner, described, attention_shape(checkpoint).d_head)
     generator = torch.Generator().manual_seed(0)
     shape = (N_SEQUENCES, N_POSITIONS, model.config.hidden_size)
-    embeds = torch.randn(shape, generator=generator).to(backbone.device, model.dtype)
+    embeds = torch.randn(shape, generator=generator, device="cpu").to(backbone.device, model.dtype)
     with recording(model, layers) as records, _rotary_calls(inner) as rotary:
         backbone.states(embeds)
     embedding = _factor(model.config, records[0].given, embeds)
