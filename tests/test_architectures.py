@@ -15,19 +15,24 @@ from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution.importance import forward
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.fused import FUSED
+from aftertune.explainers.attribution.importance.removal import removal_importance
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
 from aftertune.explainers.attribution.importance.written import rows
 from aftertune.explainers.attribution.importance.written.facts import facts_of
+from aftertune.explainers.concepts.measure import read_concepts
+from aftertune.explainers.heads.measure import read_heads
 from aftertune.models.architectures import ARCHITECTURES, find_description, is_written_out
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
+from aftertune.models.generation import generate
 from aftertune.models.loaded import rule_of
 from aftertune.models.proof import prove
 from aftertune.models.size import size_by_config
 from aftertune.models.structure import describe
-from aftertune.models.weights import down_weights, query_key_weights
+from aftertune.models.weights import attending, down_weights, query_key_weights
 from oracles import structures
-from oracles.importance import finite_difference
+from oracles.importance import delete_each, finite_difference, zero_each
+from test_heads_read import PLAN, some_vectors, some_words
 from tiny import DERIVED, FAMILIES, GQA, make_config, make_model, make_tokenizer
 
 TASK = Task(tuple(range(3, 12)), tuple(range(5, 20)), tuple((place,) for place in range(9)))
@@ -92,13 +97,43 @@ def test_forward_is_reverse_and_both_are_finite_differences(name: str, monkeypat
     assert taken == ([True] if name in WRITTEN_OUT else [])
 
 
+@pytest.mark.parametrize("name", ["smollm3", "granite", "olmo3", "cohere2", "lfm2", "qwen3_5_text-hybrid"])
+@pytest.mark.parametrize(("removal", "oracle"), [("zeroed", zero_each), ("deleted", delete_each)])
+def test_removal_is_removal(name: str, removal: str, oracle: Callable[..., np.ndarray]) -> None:
+    checkpoint = load(make_model(name, torch.float64))
+    backbone = Backbone(checkpoint)
+    with borrowed(checkpoint.model, attention="sdpa"):
+        found, _ = removal_importance(backbone, make_batch(backbone, [TASK]), removal)
+        expected = oracle(checkpoint.model, TASK.prompt_ids, TASK.response_ids)
+    np.testing.assert_allclose(found[0].numpy(), expected, atol=5e-6 * np.abs(expected).max())
+
+
+def test_layers_without_attention_have_no_heads_to_read() -> None:
+    checkpoint = load(make_model("qwen3_5_text-hybrid"))
+    assert attending(checkpoint, range(3)) == (0, 2) and not checkpoint.description.written_out
+    with pytest.raises(CheckpointError, match=r"None of the layers .* has attention.* Give those of 0, 2\."):
+        query_key_weights(checkpoint, 1)
+    assert next(down_weights(checkpoint, 1)).shape == (48, 32)
+    reading = read_heads(checkpoint, some_words(), some_vectors(some_words()), PLAN)
+    assert reading.layers == (0, 2) and set(reading.pairs["layer"]) <= {0, 2}
+    concepts = read_concepts(checkpoint, some_words(), n_components=2, n_words=2)
+    assert set(concepts.components["layer"]) == {0, 1, 2}
+
+
+def test_generation_in_a_batch_is_generation_alone() -> None:
+    checkpoint = load(make_model("qwen3_5_text-hybrid"))
+    prompts = [[5, 9, 30, 7, 41], [8, 3]]
+    alone = [generate(checkpoint, [prompt], 6)[0] for prompt in prompts]
+    assert generate(checkpoint, prompts, 6) == alone
+
+
 @pytest.mark.parametrize("name", DERIVED)
 def test_whether_forward_mode_is_written_out_is_told_by_the_configuration(name: str) -> None:
-    config = make_config(name)
+    config, model = make_config(name), make_model(name)
     found = size_by_config(config)
     assert found.written_out == is_written_out(config) == (name in WRITTEN_OUT)
-    assert found.n_parameters == sum(weight.numel() for weight in make_model(name).parameters())
-    assert found.n_neurons == 3 * len(next(down_weights(load(make_model(name)), 0)))
+    assert found.n_parameters == sum(weight.numel() for weight in model.parameters())
+    assert found.n_neurons == 3 * len(structures.down(name, model, 0))
 
 
 @pytest.mark.parametrize("name", OF_LLAMAS_BUILD)
@@ -131,7 +166,7 @@ WRONG = {
     "no norm after": ("glm4", {"written_norm": None}, "what the network of layer 0 writes differ by"),
     "another backbone": ("llama", {"backbone": "model.layers"}, "does not give back what the model computes"),
     "up for down": ("llama", {"down": "mlp.up_proj"}, "does not give back what the model computes"),
-    "no such place": ("llama", {"attention": "attn"}, "LlamaDecoderLayer has nothing there"),
+    "no such place": ("llama", {"attention": "attn"}, "has attention, so they have no heads. Give another description"),
     "the lower layers": ("llama", {"layers": "rotary_emb"}, "does not give back what the model computes"),
 }
 
@@ -185,18 +220,16 @@ REFUSED = {
     "diffllama": ({}, "not all its layers have attention with queries and keys of their own"),
     "gemma4_text": ({}, "its configuration does not say how many heads all its layers have"),
     "stablelm": ({"qk_layernorm": True}, "its queries and keys do not go through one norm each, or none"),
-    "mamba": ({}, "conv1d.weight, that is no matrix"),
-    "jamba": ({}, "conv1d.weight, that is no matrix"),
-    "falcon_h1": ({}, "conv1d.weight, that is no matrix"),
-    "qwen3_next": ({}, "linear_attn.conv1d.weight, that is no matrix"),
-    "qwen3_5_text": ({"head_dim": 8}, "linear_attn.conv1d.weight, that is no matrix"),
-    "olmo_hybrid": ({"num_hidden_layers": 4}, "linear_attn.conv1d.weight, that is no matrix"),
-    "lfm2": ({"layer_types": ["conv", "full_attention", "conv"]}, "conv.conv.weight, that is no matrix"),
-    "recurrent_gemma": ({}, "conv_1d.weight, that is no matrix"),
+    "mamba": ({}, "it does not run on embeddings alone"),
+    "jamba": ({}, "experts.gate_up_proj, that is no matrix"),
+    "falcon_h1": ({}, "its layers have not one feed-forward network each"),
+    "qwen3_next": ({}, "experts.gate_up_proj, that is no matrix"),
+    "olmo_hybrid": ({"num_hidden_layers": 4}, "its layers are not all built alike"),
+    "recurrent_gemma": ({}, "rg_lru.input_gate_weight, that is no matrix"),
     "bloom": ({}, "it does not run on embeddings alone"),
     "gptj": ({}, "it does not run on embeddings alone"),
     "opt": ({}, "it has no list of layers"),
-    "falcon": ({}, "not all its layers have attention"),
+    "falcon": ({}, "its attention does not go through transformers' attention functions"),
     "persimmon": ({}, "its projections have not the numbers of heads of its configuration"),
 }
 

@@ -92,7 +92,7 @@ DERIVED = {
     "internlm3": {"head_dim": 8},
     "iquestcoder": {"head_dim": 8},
     "jais2": {"head_dim": 8},
-    "lfm2": {"layer_types": ["full_attention"] * 3},
+    "lfm2": {"layer_types": ["full_attention", "conv", "full_attention"]},
     "llama-yarn": {
         "rope_parameters": {
             "rope_type": "yarn",
@@ -112,6 +112,14 @@ DERIVED = {
     "phi-qk": {"qk_layernorm": True},
     "phi4_multimodal": {},
     "qwen3_5_text": {"head_dim": 8, "layer_types": ["full_attention"] * 3},
+    "qwen3_5_text-hybrid": {
+        "head_dim": 8,
+        "layer_types": ["full_attention", "linear_attention", "full_attention"],
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    },
     "seed_oss": {"head_dim": 8},
     "smollm3": {"no_rope_layers": [1, 1, 0]},
     "stablelm": {},

@@ -49,6 +49,7 @@ WRITTEN = {
     "phi-qk": Written(layer_norm=True, head_norms=("q_layernorm", "k_layernorm"), head_layer_norm=True, down="mlp.fc2"),
     "phi4_multimodal": Written(fused=True),
     "qwen3_5_text": Written(head_norms=BOTH, offset=1.0, gated=True),
+    "qwen3_5_text-hybrid": Written(head_norms=BOTH, offset=1.0, gated=True),
     "stablelm": Written(layer_norm=True),
     "stablelm-parallel": Written(layer_norm=True),
     "starcoder2": Written(layer_norm=True, down="mlp.c_proj"),

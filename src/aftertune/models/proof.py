@@ -22,7 +22,7 @@ from aftertune.models.factors import named_factor, numbers_of
 from aftertune.models.loaded import Checkpoint, LogitRule
 from aftertune.models.quiet import quiet
 from aftertune.models.recorded import LayerRecord, recording
-from aftertune.models.weights import attention_shape, down_weights, query_key_weights
+from aftertune.models.weights import attending, attention_shape, down_weights, query_key_weights
 
 N_TOKENS, N_INPUTS = 5, 4
 TOLERANCE, TOLERANCE_OF_HALF = 1e-3, 5e-2
@@ -83,7 +83,7 @@ def _must_give_back(checkpoint: Checkpoint) -> None:
     with recording(model, layers) as records:
         at(model, described.backbone)(inputs_embeds=inputs.to(Backbone(checkpoint).device), use_cache=False)
         ran = {id(record.module): record for record in records}
-        for layer in sorted({0, len(layers) // 2, len(layers) - 1}):
+        for layer in sorted({0, len(layers) // 2, len(layers) - 1, attending(checkpoint, range(len(layers)))[0]}):
             if id(layers[layer]) not in ran:
                 raise _wrong(checkpoint, f"its layer {layer} is not run")
             _must_be_that(checkpoint, layer, ran[id(layers[layer])], inputs, records)
@@ -104,7 +104,8 @@ def _must_be_that(
         return records[-1]
 
     own = again(without)
-    _must_be_its_heads(checkpoint, layer, own)
+    if found_at(ran.module, checkpoint.description.attention) is not None:
+        _must_be_its_heads(checkpoint, layer, own)
     if found_at(ran.module, checkpoint.description.experts) is None:
         _must_be_its_network(
             checkpoint,

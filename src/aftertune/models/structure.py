@@ -6,7 +6,8 @@
    norms between. The graph is cut at the layer's input and at what attention reads.
 3. Norms: what a projection was given is what a norm gave; what a norm was given is what attention, or the network,
    gave. Tensors are the same if they share their storage.
-4. All weights of a layer must have found their place, and all layers must be alike; nothing is guessed.
+4. All weights of a layer must have found their place, and all layers must be alike; nothing is guessed. Layers that
+   mix positions in another way than by attention (Qwen3.5) may stand between, with the same feed-forward network.
 """
 
 from dataclasses import replace
@@ -38,17 +39,22 @@ def describe(model: Any, name: str) -> Description:
     shape = _shape(model.config)
     _must_be_matrices(layers)
     records, final = _run(model, inner, layers)
-    found = {Layer(record, shape).describe() for record in records}
-    if len(found) > 1:
+    attending = [Layer(record, shape) for record in records if record.attended]
+    if not attending:
+        raise Unreadable("its attention does not go through transformers' attention functions")
+    found = {layer.describe() for layer in attending}
+    others = [Layer(record, shape) for record in records if not record.attended]
+    if len(found) > 1 or not all(layer.has_network_of(one) for layer in others for one in found):
         raise Unreadable("its layers are not all built alike")
     (one,) = found
     described = replace(one, name=name, backbone=backbone, layers=place, final_norm=final)
-    return replace(described, written_out=described.written_out and not _any_centred(inner, described, model.config))
+    centred = _any_centred(inner, attending[0].record.module, described, model.config)
+    return replace(described, written_out=described.written_out and not centred and not others)
 
 
-def _any_centred(inner: Any, described: Description, config: Any) -> bool:
+def _any_centred(inner: Any, layer: Any, described: Description, config: Any) -> bool:
     """Whether any norm is no root mean square norm; raises `Unreadable` for one that is not a LayerNorm either."""
-    layer, width = at(inner, described.layers)[0], config.hidden_size
+    width = config.hidden_size
     names = (described.norm, described.attended_norm, described.network_norm, described.written_norm)
     norms = [(at(layer, name), width) for name in names if name]
     attention = at(layer, described.attention)
@@ -78,11 +84,10 @@ def _shape(config: Any) -> AttentionShape:
 
 
 def _must_be_matrices(layers: nn.ModuleList) -> None:
+    convolutions = {id(module.weight) for module in layers.modules() if isinstance(module, nn.Conv1d)}
     for name, weight in layers.named_parameters():
-        if weight.ndim > 2:
-            raise Unreadable(
-                f"its layers have a weight, {name}, that is no matrix, as those of experts and of convolutions"
-            )
+        if weight.ndim > 2 and id(weight) not in convolutions:
+            raise Unreadable(f"its layers have a weight, {name}, that is no matrix, as those of experts")
 
 
 def _run(model: Any, inner: Any, layers: nn.ModuleList) -> tuple[list[LayerRecord], str]:
@@ -116,13 +121,32 @@ class Layer:
 
     def __init__(self, record: LayerRecord, shape: AttentionShape) -> None:
         self.record, self.shape = record, shape
-        self.places = {id(module): place for place, module in record.module.named_modules()}
+        self.places: dict[int, str] = {id(module): place for place, module in record.module.named_modules()}
         self.calls = [call for call in record.calls if isinstance(call, Call)]
-        self.attended = self._one_attention()
-        self.attention = self.places[id(self.attended.module)]
+
+    @property
+    def attended(self) -> Attended:
+        """The one call of attention."""
+        return self.record.attended[0]
+
+    @property
+    def attention(self) -> str:
+        """The place of the attention module."""
+        return self.places[id(self.attended.module)]
+
+    def has_network_of(self, described: Description) -> bool:
+        """Whether a layer without attention has the same network, between the same norms."""
+        by_place = {call.place: call for call in self._linear()}
+        places = (*described.gates, described.down)
+        if not all(place in by_place for place in places):
+            return False
+        before, after = self._norm_before(by_place[places[0]]), self._norm_after(by_place[described.down])
+        return (_place(before), _place(after)) == (described.network_norm, described.written_norm)
 
     def describe(self) -> Description:
-        """What this layer tells of a description; the rest has no meaning yet."""
+        """What a layer with attention tells of a description; the rest has no meaning yet."""
+        if len(self.record.attended) != 1 or self.attended.module is self.record.module:
+            raise Unreadable("not all its layers have attention with queries and keys of their own, in one place")
         query, key, value = (
             self._projection(part) for part in (self.attended.query, self.attended.key, self.attended.value)
         )
@@ -154,11 +178,6 @@ class Layer:
             and self._is_plain(out, gates, activation, down)
             and all(_storage(c.given) == _storage(p.gave) for c, p in zip(head_norms, (query, key), strict=False)),
         )
-
-    def _one_attention(self) -> Attended:
-        if len(self.record.attended) != 1 or self.record.attended[0].module is self.record.module:
-            raise Unreadable("not all its layers have attention with queries and keys of their own, in one place")
-        return self.record.attended[0]
 
     def _projection(self, reached: Tensor) -> Call:
         """The one projection that the gradient of queries, keys or values leads to."""

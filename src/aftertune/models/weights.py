@@ -13,7 +13,7 @@ Biases are left out: they are the same for every word, so they say nothing about
 what norms divide by, which depends on the input, and rotary position.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -31,14 +31,34 @@ def attention_shape(checkpoint: Checkpoint) -> AttentionShape:
     return shape_of(checkpoint.model.config)
 
 
+def attending(checkpoint: Checkpoint, layers: Iterable[int]) -> tuple[int, ...]:
+    """Those of ``layers`` that have attention; some models mix positions in other ways in most of theirs (Qwen3.5).
+
+    Raises `CheckpointError` if none has.
+    """
+    place = checkpoint.description.attention
+    found = tuple(layer for layer in layers if found_at(_layer(checkpoint, layer), place) is not None)
+    if found:
+        return found
+    able = [
+        n for n in range(attention_shape(checkpoint).n_layers) if found_at(_layer(checkpoint, n), place) is not None
+    ]
+    named = f"those of {', '.join(map(str, able))}" if able else f"another description, which does not say {place!r}"
+    raise CheckpointError(
+        f"None of the layers asked for of {checkpoint.provenance.name} has attention, so they have no heads. "
+        f"Give {named}."
+    )
+
+
 def query_key_weights(checkpoint: Checkpoint, layer: int) -> tuple[Tensor, Tensor]:
     """W_q (n_heads, d_head, d_model) and W_k (n_key_heads, d_head, d_model) of a layer, norms folded in.
 
     In float32, or float64 for a model in float64. ``query @ x`` is what the head's neurons make of an input x that
     its layer's norm has divided, but not yet scaled. Raises `CheckpointError` if the weights have not the shape that
-    the configuration says.
+    the configuration says, or if the layer has no attention.
     """
     described, shape = checkpoint.description, attention_shape(checkpoint)
+    attending(checkpoint, (layer,))
     block = _layer(checkpoint, layer)
     attention = at(block, described.attention)
     found = _split(attention, described, shape)

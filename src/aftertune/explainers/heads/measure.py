@@ -17,7 +17,7 @@ from aftertune.explainers.heads.result import HeadReading
 from aftertune.explainers.heads.settings import HeadPlan
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.vocabulary import WordEmbeddings
-from aftertune.models.weights import attention_shape
+from aftertune.models.weights import attending, attention_shape
 from aftertune.runs.run import RunFolder
 from aftertune.words import WordSource, load_vectors, load_words
 
@@ -42,7 +42,7 @@ def read_heads(
     Raises `WordError` for words or vectors that can't be used, `AttributionError` for layers that are not there.
     """
     lexicon = make_lexicon(words, vectors, plan)
-    layers = lexicon.plan.chosen_layers(attention_shape(model).n_layers)
+    layers = attending(model, lexicon.plan.chosen_layers(attention_shape(model).n_layers))
     embeddings, found, tell = WordEmbeddings(model, lexicon.words.words), [], progress or (lambda *_: None)
     for done, layer in enumerate(layers):
         tell("heads", done, len(layers))
@@ -84,7 +84,7 @@ def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunF
     Raises `AttributionError` for layers that are not there, and `RunError` if the folder holds heads that were read
     otherwise, or of a model with other layers and heads, or a part can't be written.
     """
-    layers = lexicon.plan.chosen_layers(attention_shape(checkpoint).n_layers)
+    layers = attending(checkpoint, lexicon.plan.chosen_layers(attention_shape(checkpoint).n_layers))
     run.claim(HEADS.settings, head_settings(lexicon), {})
     if not run.exists(*HEADS.words):
         has_vector = lexicon.co_occurrence.has_vector

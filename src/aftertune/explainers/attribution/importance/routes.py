@@ -140,7 +140,8 @@ def must_suit(checkpoint: Checkpoint, route: str) -> None:
 def _not_written_out(name: str) -> AttributionError:
     known = ", ".join(row.name for row in ARCHITECTURES.values() if row.written_out)
     return AttributionError(
-        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {known}, and others built like them. {name} is not one. "
+        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {known}, and others built like them. "
+        f"{name} is not one. "
         "Take route forward or auto."
     )
 
