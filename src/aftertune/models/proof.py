@@ -38,6 +38,8 @@ def prove(checkpoint: Checkpoint) -> LogitRule:
         try:
             rule = _logit_rule(checkpoint)
             _must_give_back(checkpoint)
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise _wrong(checkpoint, f"the model can't be run as it says: {reason}") from error
