@@ -14,11 +14,12 @@ demo: .venv/installed ## Compare two real checkpoints and say where the report i
 test: .venv/test ## All tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-check: .venv/check ## Style, types, import rules
+check: .venv/check ## Style, types, import rules, scripts of the pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/oxlint --deny-warnings src
 
 bench: .venv/bench ## Ours beside Inseq, Captum and plain loops, in one run
 	$(BIN)/python -m bench

@@ -17,7 +17,7 @@ from rich.table import Table
 import aftertune
 from aftertune.demo import ADAPTER, find_demo_base
 from aftertune.models.machine import measure_machine
-from aftertune.study.expected.estimate import estimate
+from aftertune.study.estimate import estimate
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def compare(settings, clock):
     estimates, begun, took = [], {}, {}
 
     def announce(intent):
-        estimates.append(estimate(intent, measure_machine(intent.device, intent.dtype, clock)))
+        estimates.append(estimate(intent, measure_machine(intent.study.device, intent.study.dtype, clock)))
 
     def progress(what, *_):
         begun.setdefault(what, clock())
@@ -47,17 +47,17 @@ def compare(settings, clock):
 
     base = settings.base or find_demo_base()
     tuned = aftertune.Subject(base, None if settings.base else ADAPTER, name="tuned")
-    plan = aftertune.Plan(max_new_tokens=settings.max_new_tokens)
+    given = {"max_new_tokens": settings.max_new_tokens, "limit": settings.limit, "device": "cpu"}
     with tempfile.TemporaryDirectory() as folder:
-        given = (base, tuned, folder + "/run", None, plan)
-        aftertune.compare(*given, limit=settings.limit, device="cpu", progress=progress, announce=announce)
+        study = aftertune.Study(base, tuned, run=f"{folder}/run", **given)
+        aftertune.compare(study, progress=progress, announce=announce)
     return estimates[0], took
 
 
 def show(expected, measured) -> None:
     table = Table("stage", "expected, s", "measured, s")
     for name, most in expected.most.items():
-        table.add_row(name, f"{expected.least[name]:.1f} to {most:.1f}", f"{measured.get(name, 0.0):.1f}")
+        table.add_row(str(name), f"{expected.least[name]:.1f} to {most:.1f}", f"{measured.get(name, 0.0):.1f}")
     least, most = expected.seconds
     table.add_row("all", f"{least:.1f} to {most:.1f}", f"{sum(measured.values()):.1f}")
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -86,9 +86,9 @@ def measure(settings: argparse.Namespace, checkpoint: aftertune.Checkpoint) -> l
 
 def weights(settings: argparse.Namespace, checkpoint: aftertune.Checkpoint) -> dict[str, float]:
     """Seconds of all layers' heads and concepts, from one layer."""
-    words, first = aftertune.load_words(), aftertune.HeadPlan(layers="0")
+    words, first = aftertune.load_words(), aftertune.HeadSettings(layers="0")
     calls = {
-        "heads": lambda: aftertune.read_heads(checkpoint, words, plan=first),
+        "heads": lambda: aftertune.read_heads(checkpoint, words, settings=first),
         "concepts": lambda: aftertune.read_concepts(checkpoint, words, layers="0"),
     }
     return {name: settings.layers * timed(settings.device, 1, call)[0] for name, call in calls.items()}

@@ -29,7 +29,7 @@ from aftertune.explainers.attribution.importance.reverse import reverse_importan
 from aftertune.explainers.attribution.importance.routes import attention_for, cheaper_route
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
-from aftertune.report.figures import styled
+from aftertune.report.chart_style import styled
 from aftertune.report.render import write_picture
 from bench.methods import peak_mib
 from bench.shared import dated, save_model, weights_of_layers

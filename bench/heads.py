@@ -64,7 +64,7 @@ def main() -> None:
 def measure(settings: argparse.Namespace) -> dict:
     checkpoint = aftertune.load(find_demo_base(), device="cpu")
     plain, controlled = (
-        make_lexicon(settings.words, settings.vectors, aftertune.HeadPlan(n_draws=draws)) for draws in (0, 1)
+        make_lexicon(settings.words, settings.vectors, aftertune.HeadSettings(n_draws=draws)) for draws in (0, 1)
     )
     shape, found = attention_shape(checkpoint), []
     for _ in range(settings.repeats):
@@ -151,7 +151,7 @@ def peak_memory(n_words: int) -> dict:
     """Peak memory of reading three layers, beyond what lay there before, in MiB."""
     checkpoint = aftertune.load(find_demo_base(), device="cpu")
     words = load_words(limit=n_words)
-    lexicon = make_lexicon(words, load_vectors(), aftertune.HeadPlan(min_coverage=0))
+    lexicon = make_lexicon(words, load_vectors(), aftertune.HeadSettings(min_coverage=0))
     assert lexicon.controls
     before = psutil.Process().memory_info().rss
     with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123

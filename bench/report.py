@@ -21,17 +21,21 @@ from rich.console import Console
 from rich.table import Table
 
 from aftertune.report.page import write_report
-from bench.synthetic import contents
+from bench.synthetic import report
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1280,900")
 # Each is a script that starts something, and one that says when it stands on the page; then a frame is awaited.
 STEPS = {
-    "page of prompts": ("location.hash = '#attribution'", "control('list').offsetHeight"),
-    "filter 632 prompts": ("control('dataset').selectedIndex = 1; filter()", "true"),
+    "page of prompts": ("location.hash = '#attribution'", "document.getElementById('list').offsetHeight"),
+    "filter 632 prompts": (
+        "const control = document.getElementById('dataset'); control.selectedIndex = 1; "
+        "control.dispatchEvent(new Event('input', { bubbles: true }))",
+        "true",
+    ),
     "open a prompt": ("location.hash = '#prompt-300'", "document.querySelector('#detail-300[data-drawn]')"),
-    "page of heads": ("location.hash = '#heads'", "control('head-table').offsetHeight"),
+    "page of heads": ("location.hash = '#heads'", "document.getElementById('head-table').offsetHeight"),
     "open a head": ("location.hash = '#head-20-5'", "document.querySelector('#head-detail[data-drawn]')"),
-    "page of concepts": ("location.hash = '#concepts'", "control('concept-table').offsetHeight"),
+    "page of concepts": ("location.hash = '#concepts'", "document.getElementById('concept-table').offsetHeight"),
     "open a layer": ("location.hash = '#concept-0-20'", "document.querySelector('#concept-detail[data-drawn]')"),
 }
 # The page's own policy forbids it to evaluate text, so each step becomes a script of its own.
@@ -70,7 +74,7 @@ def measure(settings: argparse.Namespace, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
     page = settings.report
     if page is None:
-        large = contents(settings.n_prompts, 50, 300, settings.n_layers, 32, 300)
+        large = report(settings.n_prompts, 50, 300, settings.n_layers, 32, 300)
         started = time.perf_counter()
         page = write_report(folder, large)
         found["seconds_to_write"] = time.perf_counter() - started

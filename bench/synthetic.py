@@ -1,7 +1,7 @@
 """A report as large as a 7B model's, made of random numbers: what a page has to stay light with.
 
-1. `prompts_and_maps`: prompts under two models, each map with levels that fall off as those of real maps do; every
-   eighth prompt is in Chinese or Arabic.
+1. `attribution`: prompts under two models, each map with levels that fall off as those of real maps do; every eighth
+   prompt is in Chinese or Arabic.
 2. `heads` and `concepts`: lists of words for every head and component, most of them kept.
 """
 
@@ -10,62 +10,64 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.report.contents import ReportContents
+from aftertune.explainers import explainers
+from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
+from aftertune.explainers.attribution.density_comparison import Figure6Row, Paired, Table2Row
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.explainers.concepts.change import ConceptChange
+from aftertune.explainers.concepts.network_rotation import NETWORKS, Figure8Row, RotationTrend
+from aftertune.explainers.heads.change import AS_READ, HEAD_LEVEL, NEURON_LEVEL, DepthTrend, Figure2Row, HeadChange
+from aftertune.report.page import Report
+from aftertune.statistics.finding import Finding, Verdict
+from aftertune.statistics.spread import Spread
 
 Generator = np.random.Generator
 MODELS = ("base-model", "tuned-model")
 DATASETS = ("selfinstruct", "liberal", "mtbench")
 ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "的一是不了人我在有他这中大来上个国说们", "ابتثجحخدذرزسشصضطظعغفقكلمنهوي")
-N_KEPT, N_PAIRS, N_NEAREST = 0.7, 100, 15
-SPREAD = {"n": 300, "mean": 0.9, "std": 0.4}
-INTERVAL = (0.1, 0.3)
-LEVELS = ("head", "neuron pair")
+N_KEPT, N_PAIRS, N_NEAREST, N_NEURONS, N_OF_NEURON = 0.7, 100, 15, 3, 20
+SPREAD, INTERVAL = Spread(300, 0.9, 0.4), (0.1, 0.3)
 
 
-def contents(
-    n_prompts: int, n_prompt: int, n_response: int, n_layers: int, n_heads: int, n_components: int
-) -> ReportContents:
-    """Contents from a fixed seed."""
+def report(n_prompts: int, n_prompt: int, n_response: int, n_layers: int, n_heads: int, n_components: int) -> Report:
+    """A report from a fixed seed."""
     generator = np.random.default_rng(0)
-    maps, instances = prompts_and_maps(generator, n_prompts, n_prompt, n_response)
     words = [word(generator, ALPHABETS[0]) for _ in range(20_000)]
-    return ReportContents(
-        title="A synthetic run",
-        base=MODELS[0],
-        tuned=MODELS[1],
-        findings=[{"headline": "Random", "sentence": "All is random.", "significant": None, "evidence": {}}] * 6,
-        comparison={"instances": instances, "table1": [], "table2": [table2_row(name) for name in DATASETS]}
-        | {"figure6": [figure6_row(name, model) for name in DATASETS for model in MODELS]},
-        maps=maps,
-        heads=heads(generator, words, n_layers, n_heads),
-        concepts=concepts(generator, words, n_layers, n_components),
-    )
+    changes = {
+        "attribution": attribution(generator, n_prompts, n_prompt, n_response),
+        "heads": heads(generator, words, n_layers, n_heads),
+        "concepts": concepts(generator, words, n_layers, n_components),
+    }
+    sections = [explainers()[name].section(change) for name, change in changes.items()]
+    findings = [Finding("synthetic", "Random", "All is random.", Verdict.NOT_TESTED)] * 6
+    return Report("A synthetic run", MODELS, ["All is random."], findings, sections)
 
 
 def word(generator: Generator, alphabet: str) -> str:
     return "".join(generator.choice(list(alphabet), generator.integers(2, 8)))
 
 
-def prompts_and_maps(
-    generator: Generator, n_prompts: int, n_prompt: int, n_response: int
-) -> tuple[list[SalientMap], list[dict[str, Any]]]:
-    maps, rows = [], []
+def attribution(generator: Generator, n_prompts: int, n_prompt: int, n_response: int) -> AttributionChange:
     vocabularies = [[" " + word(generator, alphabet) for _ in range(4_000)] for alphabet in ALPHABETS]
+    pairs = []
     for number in range(n_prompts):
         vocabulary = vocabularies[0 if number % 8 else 1 + number // 8 % 2]
         prompt = tuple(str(piece) for piece in generator.choice(vocabulary, n_prompt))
-        pair = [
-            make_map(generator, number, model, prompt, tuple(map(str, generator.choice(vocabulary, n_response))))
-            for model in MODELS
-        ]
-        maps += pair
-        rows.append(instance_row(*pair))
-    return maps, rows
+        responses = [tuple(map(str, generator.choice(vocabulary, n_response))) for _ in MODELS]
+        pairs.append([make_map(generator, number, *own, prompt) for own in zip(MODELS, responses, strict=True)])
+    return AttributionChange(
+        *MODELS,
+        table1=(),
+        table2=tuple(table2_row(name) for name in DATASETS),
+        table2_answered=(),
+        figure6=tuple(Figure6Row(name, model, (0.3, 0.2, 0.2, 0.3), 200) for name in DATASETS for model in MODELS),
+        instances=tuple(instance_row(*pair) for pair in pairs),
+        maps=tuple(one for pair in pairs for one in pair),
+    )
 
 
 def make_map(
-    generator: Generator, number: int, model: str, prompt: tuple[str, ...], response: tuple[str, ...]
+    generator: Generator, number: int, model: str, response: tuple[str, ...], prompt: tuple[str, ...]
 ) -> SalientMap:
     ends = np.cumsum([len(piece) for piece in prompt])
     scores = generator.exponential(size=(len(prompt), len(response))) ** 2
@@ -85,45 +87,56 @@ def make_map(
     )
 
 
-def instance_row(base: SalientMap, tuned: SalientMap) -> dict[str, Any]:
-    scores = {"score_base": base.score(), "score_tuned": tuned.score()}
-    copied = {"copied_share_base": 0.1, "copied_share_tuned": 0.05}
+def instance_row(base: SalientMap, tuned: SalientMap) -> InstanceRow:
+    scores = {"score_base": base.score(), "score_tuned": tuned.score(), "difference": tuned.score() - base.score()}
     marks = {"repetitive_base": base.id.endswith("7"), "repetitive_tuned": False}
-    names = {"id": base.id, "dataset": base.dataset}
-    return names | scores | {"difference": tuned.score() - base.score()} | copied | marks
+    known = {"id": base.id, "dataset": base.dataset, "copied_share_base": 0.1, "copied_share_tuned": 0.05}
+    unknown: dict[str, Any] = dict.fromkeys(InstanceRow.__dataclass_fields__)
+    return InstanceRow(**unknown | known | scores | marks)
 
 
-def table2_row(dataset: str) -> dict[str, Any]:
-    tests = {"difference": 0.2, "difference_interval": INTERVAL, "p_value": 0.01, "p_value_holm": 0.03}
-    return {"dataset": dataset, "base": SPREAD, "tuned": SPREAD, "effect_size_g": 0.4, "paired": None} | tests
+def table2_row(dataset: str) -> Table2Row:
+    paired = Paired(200, 0.2, INTERVAL, 0.01, 0.02, 0.03)
+    return Table2Row(dataset, SPREAD, SPREAD, 0.2, INTERVAL, 0.01, 0.02, 0.03, 0.01, 0.4, paired)
 
 
-def figure6_row(dataset: str, model: str) -> dict[str, Any]:
-    return {"dataset": dataset, "model": model, "quarters": [0.3, 0.2, 0.2, 0.3]}
-
-
-def heads(generator: Generator, words: list[str], n_layers: int, n_heads: int) -> dict[str, Any]:
+def heads(generator: Generator, words: list[str], n_layers: int, n_heads: int) -> HeadChange:
     places = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    measures = generator.random((len(places), 2)).tolist()
-    return {
-        "heads": [head_row(*place, *found) for place, found in zip(places, measures, strict=True)],
-        "pairs": pl.concat([pairs_of(generator, words, *place) for place in places]),
-        "neurons": pl.concat([neurons_of(generator, words, *place) for place in places]),
-        "figure2": [figure2_row(level, f"{first}-{first + 7}") for level in LEVELS for first in range(0, n_layers, 8)],
-        "table3": [],
-        **{"asked": "instruction verbs", "verbs_missing": [], "depth": None, "n_words": len(words)},
-        **{"n_with_vector": len(words), "words_source": "random letters", "vectors_source": "random numbers"},
-        **{"layers": tuple(range(n_layers)), "n_heads": n_heads, "settings": {}},
-    }
+    lists = pl.concat([word_pairs(generator, words, *place) for place in places])
+    both = [lists_of_neurons(generator, words, places) for _ in MODELS]
+    return HeadChange(
+        *MODELS,
+        verbs_name="instruction verbs",
+        layers=tuple(range(n_layers)),
+        n_heads=n_heads,
+        d_head=128,
+        n_words=len(words),
+        n_with_vector=len(words),
+        verbs_present=(),
+        verbs_missing=(),
+        n_general_missing=0,
+        settings={"words": {"source": "random letters"}, "vectors": {"source": "random numbers"}},
+        heads=head_rows(generator, places),
+        pairs=lists,
+        neurons=neuron_rows(both[0]),
+        verbs=pl.DataFrame(),
+        figure2=tuple(
+            Figure2Row(level, f"{first}-{first + 7}", False, AS_READ, SPREAD, INTERVAL)
+            for level in (HEAD_LEVEL, NEURON_LEVEL)
+            for first in range(0, n_layers, 8)
+        ),
+        depth=DepthTrend(n_layers, len(places), None, None, ()),
+        table3=(),
+        neurons_base=both[0],
+        neurons_tuned=both[1],
+    )
 
 
-def figure2_row(level: str, layers: str) -> dict[str, Any]:
-    return {"level": level, "layers": layers, "distance": SPREAD, "interval": INTERVAL, "controls": []}
-
-
-def head_row(layer: int, head: int, distance: float, neuron_distance: float) -> dict[str, Any]:
+def head_rows(generator: Generator, places: list[tuple[int, int]]) -> pl.DataFrame:
     counts = {"n_base": N_PAIRS, "n_tuned": N_PAIRS, "n_gained": 30, "n_lost": 30, "verbs_gained": 2, "verbs_lost": 1}
-    return {"layer": layer, "head": head, "distance": distance, "neuron_distance": neuron_distance} | counts
+    names = pl.DataFrame(places, schema=["layer", "head"], orient="row")
+    distances = pl.DataFrame(generator.random((len(places), 2)), schema=["distance", "neuron_distance"])
+    return names.hstack(distances).with_columns(pl.lit(n).alias(name) for name, n in counts.items())
 
 
 def drawn(generator: Generator, words: list[str], n: int) -> list[str]:
@@ -131,7 +144,7 @@ def drawn(generator: Generator, words: list[str], n: int) -> list[str]:
     return [words[place] for place in generator.zipf(1.3, n) % len(words)]
 
 
-def pairs_of(generator: Generator, words: list[str], layer: int, head: int) -> pl.DataFrame:
+def word_pairs(generator: Generator, words: list[str], layer: int, head: int) -> pl.DataFrame:
     """A head's list: kept pairs first, then those lost, then those gained."""
     n_kept = int(N_KEPT * N_PAIRS)
     n_moved = N_PAIRS - n_kept
@@ -146,35 +159,53 @@ def pairs_of(generator: Generator, words: list[str], layer: int, head: int) -> p
     return pl.DataFrame(columns).select(pl.lit(layer).alias("layer"), pl.lit(head).alias("head"), pl.all())
 
 
-def neurons_of(generator: Generator, words: list[str], layer: int, head: int) -> pl.DataFrame:
-    """Three neuron pairs with twenty changed word pairs each."""
+def lists_of_neurons(generator: Generator, words: list[str], places: list[tuple[int, int]]) -> pl.DataFrame:
+    """One model's word pairs of three neuron pairs of each head."""
+    neurons = [(*place, neuron) for place in places for neuron in (3, 40, 77)[:N_NEURONS] for _ in range(N_OF_NEURON)]
+    own = pl.DataFrame(neurons, schema=["layer", "head", "neuron"], orient="row")
     columns = {
-        "neuron": np.repeat([3, 40, 77], 20).tolist(),
-        "distance": [0.9] * 60,
-        "query_word": drawn(generator, words, 60),
-        "key_word": drawn(generator, words, 60),
-        "change": ["gained", "lost"] * 30,
-        "cosine": generator.random(60).tolist(),
+        "query_word": drawn(generator, words, len(neurons)),
+        "key_word": drawn(generator, words, len(neurons)),
+        "cosine": generator.random(len(neurons)),
     }
-    return pl.DataFrame(columns).select(pl.lit(layer).alias("layer"), pl.lit(head).alias("head"), pl.all())
+    return own.with_columns(pl.Series(name, values) for name, values in columns.items()).unique(
+        ["layer", "head", "neuron", "query_word", "key_word"], maintain_order=True
+    )
 
 
-def concepts(generator: Generator, words: list[str], n_layers: int, n_components: int) -> dict[str, Any]:
+def neuron_rows(lists: pl.DataFrame) -> pl.DataFrame:
+    """The changes of the neuron pairs whose lists there are."""
+    counts = {name: N_OF_NEURON for name in ("n_base", "n_tuned", "n_gained", "n_lost")}
+    own = lists.select("layer", "head", "neuron").unique(maintain_order=True)
+    return own.with_columns(distance=0.9, **{name: pl.lit(n) for name, n in counts.items()})
+
+
+def concepts(generator: Generator, words: list[str], n_layers: int, n_components: int) -> ConceptChange:
     components = pl.concat([components_of(generator, words, layer, n_components) for layer in range(n_layers)])
-    return {
-        "rotation": [],
-        "chance": [],
-        "figure8": [
-            {"model": model, "rank": rank, "accumulated": SPREAD | {"mean": rank / n_components}}
+    angles = generator.random(n_layers).tolist()
+    return ConceptChange(
+        *MODELS,
+        layers=tuple(range(n_layers)),
+        n_networks=n_layers,
+        n_components=n_components,
+        d_model=4096,
+        n_words=len(words),
+        settings={"words": {"source": "random letters"}},
+        networks=pl.DataFrame([network_row(layer, share) for layer, share in enumerate(angles)], schema=NETWORKS),
+        components=components,
+        # Of the mirror a tenth is the best match of none, so new.
+        tuned_components=components.with_columns(rank=pl.col("rank") + n_components // 10),
+        components_base=pl.DataFrame(),
+        components_tuned=pl.DataFrame(),
+        rotation=(),
+        figure8=tuple(
+            Figure8Row(model, rank, Spread(n_layers, rank / n_components, 0.1))
             for model in MODELS
             for rank in range(1, n_components, 10)
-        ],
-        "networks": [network_row(layer, angle) for layer, angle in enumerate(generator.random(n_layers).tolist())],
-        "components": components,
-        **{"new_components": components.filter(pl.col("rank") > 0.9 * n_components), "lost_components": components[:0]},
-        **{"n_words": len(words), "words_source": "random letters", "layers": tuple(range(n_layers))},
-        **{"n_components": n_components, "settings": {}},
-    }
+        ),
+        chance=(),
+        trend=RotationTrend(n_layers, n_layers, None, None, None, None),
+    )
 
 
 def components_of(generator: Generator, words: list[str], layer: int, n: int) -> pl.DataFrame:
@@ -193,6 +224,6 @@ def components_of(generator: Generator, words: list[str], layer: int, n: int) ->
 
 
 def network_row(layer: int, share: float) -> dict[str, Any]:
-    angles = ("mean_principal_angle", "largest_principal_angle", "mean_component_angle", "mean_separated_angle")
-    shares = ("kept_in_order", "variance_kept", "variance_lost", "share_base", "share_tuned", "words_kept")
-    return {"layer": layer, "expert": 0} | dict.fromkeys(angles, 60 * share) | dict.fromkeys(shares, share)
+    """Angles up to 60 degrees, and shares."""
+    known = {"layer": layer, "expert": 0, "n_separated": 20}
+    return {name: 60 * share if name.endswith("angle") else share for name in NETWORKS} | known

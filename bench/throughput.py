@@ -22,7 +22,11 @@ from rich.table import Table
 import aftertune
 from aftertune.demo import find_demo_base
 from aftertune.explainers.attribution.attribute import encode_for
-from aftertune.explainers.attribution.measure import RESPONSES_AT_ONCE, Plan, measure, relative_cost, sample
+from aftertune.explainers.attribution.cost import relative_cost
+from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE
+from aftertune.explainers.attribution.measure import AttributionWork, sample
+from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.explainer import Inputs
 from aftertune.models.generation import generate
 from aftertune.prompts import read_prompts
 from aftertune.runs.run import RunFolder
@@ -94,7 +98,8 @@ def attribute_and_score(checkpoint, prompts: list, most: int) -> dict:
 
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.start(f"{folder}/run", {}, {})
-        measure(checkpoint, "base", prompts, Plan(max_new_tokens=most, check=0), run, progress)
+        work = AttributionWork(AttributionSettings(check=0), Inputs(prompts, max_new_tokens=most))
+        work.measure(checkpoint, "base", run, progress)
         rows = [run.read(run.part("attribution", "base", prompt.id)) for prompt in prompts]
     maps = [aftertune.Attribution.from_row(row) for row in rows]
     started = time.perf_counter()

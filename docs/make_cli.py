@@ -6,19 +6,17 @@ A test compares the page in the repository with what this script would write.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import typer
-from typer.models import ArgumentInfo, OptionInfo
 
-from aftertune.cli import app, top
+from aftertune.cli.app import app
 
-REQUIRED = inspect.Parameter.empty
-Parameter = tuple[str, Any, Any, Any]
 PAGE = Path(__file__).parent / "cli.md"
+DEFAULT = re.compile(r" \[default: (.*)\]")
 HEAD = """# The command line
 
 <!-- Written by docs/make_cli.py; change aftertune/cli/ and run it again. -->
@@ -31,63 +29,69 @@ output. `--help` (or `-h`) follows every command; `python -m aftertune` is the s
 
 def render() -> str:
     """The whole page."""
-    sections = [section(command.callback) for command in app.registered_commands if command.callback]
-    return "\n".join([HEAD, "## aftertune\n", *options_of(top), *sections])
+    program = typer.main.get_command(app)
+    names = program.list_commands(None)
+    sections = [section(name, program.get_command(None, name)) for name in names]
+    return "\n".join([HEAD, "## aftertune\n", *options_of(program), *sections])
 
 
-def section(function: Callable[..., Any]) -> str:
+def section(name: str, command: Any) -> str:
     """One command: how it is called, what it does, its arguments and options."""
-    arguments, options = split(function)
-    names = " ".join(name.upper() for name, _, _, _ in arguments)
-    usage = f"aftertune {function.__name__} {names}".rstrip()
-    required = "".join(f" {flag(name, info)} {name.upper()}" for name, _, info, value in options if value is REQUIRED)
-    lines = [f"## aftertune {function.__name__}\n", "```text", f"{usage}{required} [OPTIONS]", "```\n"]
-    lines += [inspect.getdoc(function) or "", ""]
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    required = "".join(f" {flag(one)} {one.name.upper()}" for one in options(command) if one.required)
+    usage = " ".join(["aftertune", name, *map(placeholder, arguments)])
+    lines = [f"## aftertune {name}\n", "```text", f"{usage}{required} [OPTIONS]", "```\n"]
+    lines += [inspect.cleandoc(command.help or ""), ""]
     if arguments:
         lines += ["| argument | what |", "| --- | --- |"]
-        lines += [f"| `{name.upper()}` | {info.help} |" for name, _, info, _ in arguments] + [""]
-    return "\n".join([*lines, *options_of(function)])
+        lines += [f"| `{placeholder(one)}` | {one.help} |" for one in arguments] + [""]
+    return "\n".join([*lines, *options_of(command)])
 
 
-def options_of(function: Callable[..., Any]) -> list[str]:
-    """The table of a function's options."""
-    _, options = split(function)
-    rows = [f"| `{flag(name, info)}` | {say(kind, value)} | {info.help} |" for name, kind, info, value in options]
+def options_of(command: Any) -> list[str]:
+    """The table of a command's options."""
+    rows = [f"| `{flag(one)}` | {say(one)} | {without_default(one.help)} |" for one in options(command)]
     return ["| option | value | what |", "| --- | --- | --- |", *rows, ""]
 
 
-def split(function: Callable[..., Any]) -> tuple[list[Parameter], list[Parameter]]:
-    """The arguments and the options of a command, each with name, type, typer's record of it, and default."""
-    found = list(parameters(function))
-    return [p for p in found if isinstance(p[2], ArgumentInfo)], [p for p in found if isinstance(p[2], OptionInfo)]
+def options(command: Any) -> Iterator[Any]:
+    """The options of a command, without its help."""
+    return (one for one in command.params if one.param_type_name == "option" and one.name != "help")
 
 
-def parameters(function: Callable[..., Any]) -> Iterator[Parameter]:
-    """Every parameter of a command in its order."""
-    hints = get_type_hints(function, include_extras=True)
-    for name, parameter in inspect.signature(function).parameters.items():
-        if hints[name] is typer.Context:  # what typer gives, not the user
-            continue
-        kind, info = get_args(hints[name])[:2]
-        yield name, kind, info, parameter.default
+def placeholder(argument: Any) -> str:
+    """How an argument is written where the command is shown."""
+    return str(argument.metavar or argument.name.upper())
 
 
-def flag(name: str, info: OptionInfo) -> str:
-    """How the option is written; typer keeps a name that was given among ``Annotated`` as the default."""
-    given = [text for text in (info.default, *(info.param_decls or ())) if isinstance(text, str)]
-    return next((text for text in given if text.startswith("--")), f"--{name.replace('_', '-')}")
+def flag(option: Any) -> str:
+    """How the option is written in full."""
+    return str(next(name for name in option.opts if name.startswith("--")))
 
 
-def say(kind: Any, value: Any) -> str:
+def say(option: Any) -> str:
     """Its type and default in words; a flag takes no value, and a list is an option that can be given again."""
-    if kind is bool:
+    if option.is_flag:
         return "flag"
-    names = [part.__name__ for part in get_args(kind) or (kind,) if part is not NoneType]
-    kinds = {"str": "text", "int": "number", "float": "number", "Path": "path", "list": "text, may be repeated"}
-    plain = kinds[names[0]]
-    if value is REQUIRED:
+    kind = option.type_descriptor.annotation
+    kind = get_args(kind)[0] if option.multiple else kind
+    plain = {str: "text", Path: "path", int: "number", float: "number"}[kind]
+    plain += ", may be repeated" if option.multiple else ""
+    if option.required:
         return f"{plain}, required"
-    return plain if value is None else f"{plain}, `{value}` if left out"
+    default = option.default if option.default not in (None, [], ()) else default_in(option.help)
+    return plain if default is None else f"{plain}, `{default}` if left out"
+
+
+def default_in(text: str) -> str | None:
+    """The default that a help text tells itself, where not given is told from given."""
+    found = DEFAULT.search(text)
+    return found[1] if found else None
+
+
+def without_default(text: str) -> str:
+    """A help text without the default that stands in the column beside it."""
+    return DEFAULT.sub("", text)
 
 
 if __name__ == "__main__":

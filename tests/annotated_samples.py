@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from aftertune.explainers.annotation.descriptions import FROM_COMPONENTS
 from aftertune.explainers.annotation.marks import INTERPRETED, Marks
-from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, SCENARIOS
-from aftertune.explainers.concepts.result import COMPONENTS
+from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, PLACE, SCENARIOS
+
+COMPONENTS = {name: ANNOTATIONS[name] for name in PLACE} | FROM_COMPONENTS
 
 Answer = tuple[str | None, list[str] | None, str | None, list[str]]
 Concepts = Mapping[tuple[int, int], Sequence[Answer]]
@@ -66,21 +68,21 @@ def make_components(nearness: Mapping[tuple[int, int], float]) -> pl.DataFrame:
 
 
 def make_marks(model: str, **marked: Any) -> Marks:
-    """Marks from tables (n_concepts, n_repeats); concepts are of layer 0."""
+    """Marks from tables (n_components, n_repeats); components are of layer 0."""
     tables = {name: np.asarray(table, dtype=np.float64) for name, table in marked.items()}
-    n_concepts = len(next(iter(tables.values())))
-    concepts = pl.DataFrame({"layer": [0] * n_concepts, "expert": [0] * n_concepts, "rank": range(1, n_concepts + 1)})
-    return Marks(model, concepts, concepts, tables)
+    n = len(next(iter(tables.values())))
+    places = pl.DataFrame({"layer": [0] * n, "expert": [0] * n, "rank": range(1, n + 1)})
+    return Marks(model, places, places, tables)
 
 
 def random_marks(
-    model: str, n_concepts: int, n_repeats: int, share: float, generator: np.random.Generator, steady: bool = False
+    model: str, n_components: int, n_repeats: int, share: float, generator: np.random.Generator, steady: bool = False
 ) -> Marks:
-    """Marks in which every concept is described and carries each category with the same chance.
+    """Marks in which every component is described and carries each category with the same chance.
 
     Repeats are drawn each on its own, or ``steady``: one is drawn, and a mark in twenty turned around in each.
     """
-    shape = (n_concepts, n_repeats)
+    shape = (n_components, n_repeats)
     drawn = {name: generator.random(shape) < share for name in (*SCENARIOS, *LEVELS)}
     if steady:
         drawn = {name: marks[:, :1] ^ (generator.random(shape) < 0.05) for name, marks in drawn.items()}

@@ -1,4 +1,4 @@
-"""Runs that hold concepts without any model: words that a test chooses, in directions that nobody looks at."""
+"""Runs that hold components without any model: words that a test chooses, along directions that nobody looks at."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from aftertune.explainers.concepts import parts as concept_parts
-from aftertune.explainers.concepts.result import COMPONENTS, SPECTRA
+from aftertune.explainers.concepts.result import COMPONENTS, CONCEPTS, SPECTRA
 from aftertune.runs.run import RunFolder
 
 D_MODEL = 4
@@ -19,12 +18,12 @@ def save_concepts(folder: Path, roles: Mapping[str, Sequence[Words]]) -> Path:
     run = RunFolder.start(folder, {"model": "planted"}, {})
     run.claim("concepts.json", {"plan": {"n_components": 3}}, {})
     vocabulary = sorted({word for layers in roles.values() for layer in layers for words in layer for word in words})
-    run.write_frame(concept_parts.CONCEPTS.words, pl.DataFrame({"word": vocabulary}))
+    run.write_frame(CONCEPTS.words, pl.DataFrame({"word": vocabulary}))
     for role, layers in roles.items():
         for number, components in enumerate(layers):
-            concept_parts.CONCEPTS.write(run, role, number, _frames(number, components))
+            CONCEPTS.write(run, role, number, _frames(number, components))
         about = {"model": role, "layers": tuple(range(len(layers))), "n_layers": len(layers), "d_model": D_MODEL}
-        concept_parts.CONCEPTS.remember(run, role, about)
+        CONCEPTS.remember(run, role, about)
     return folder
 
 

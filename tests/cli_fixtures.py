@@ -43,8 +43,8 @@ def finished(base: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("finished")
     file = save_prompts(folder / "prompts.jsonl")
     with third_party_warnings():
-        plan = aftertune.Plan(max_new_tokens=4, check=1)
-        aftertune.compare(base, tuned, folder / "run", file, plan, skip=["heads", "concepts"], device="cpu")
+        given = {"prompts": file, "max_new_tokens": 4, "check": 1, "only": "attribution", "device": "cpu"}
+        aftertune.compare(aftertune.Study(base, tuned, run=folder / "run", **given))
     return folder / "run"
 
 

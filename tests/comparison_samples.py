@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.result import SalientMap
 
 N_RESPONSE = 16
 

@@ -13,6 +13,7 @@ from aftertune.explainers.concepts.result import COMPONENTS, SPECTRA, ConceptRea
 Rows = Mapping[Network, Any]
 
 VOCABULARY = ("Tree", "stone", "river", "write", "Run", "walk", "tell", "seven")
+SETTINGS = {"n_components": 300, "n_words": 2, "words": {"source": "a list in memory", "n": 8, "sha256": "0" * 64}}
 
 
 def make_concepts(
@@ -53,7 +54,7 @@ def make_concepts(
         n_layers=n_layers,
         d_model=d_model,
         words=tuple(vocabulary),
-        settings=dict(settings or {"n_components": 300, "n_words": 2}),
+        settings=dict(settings or SETTINGS),
         components=components.with_columns(chance_p_values(components, sample, len(vocabulary), d_model)),
         spectra=pl.DataFrame(variance_rows, schema=SPECTRA, orient="row"),
         directions=found,
@@ -76,10 +77,10 @@ def orthonormal(n_components: int, d_model: int, seed: int = 0) -> npt.NDArray[n
     return np.asarray(np.linalg.qr(drawn)[0].T)
 
 
-def turned(
+def rotated(
     rows: npt.NDArray[np.float64], place: int, towards: npt.NDArray[np.float64], degrees: float
 ) -> npt.NDArray[np.float64]:
-    """``rows`` with one of them turned towards a unit vector (d_model,) that is orthogonal to it."""
+    """``rows`` with one of them rotated towards a unit vector (d_model,) that is orthogonal to it."""
     angle = np.deg2rad(degrees)
     found = rows.copy()
     found[place] = np.cos(angle) * rows[place] + np.sin(angle) * towards

@@ -10,10 +10,8 @@ import numpy as np
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.labelling.label import open_session
 from aftertune.labelling.session import Session
-from aftertune.prompts.instruction import instruction_spans
-from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.record import to_record
-from aftertune.prompts.spans import mark_tokens
+from aftertune.prompts.instruction import instruction_spans, mark_tokens
+from aftertune.prompts.prompt import Message, Prompt, to_record
 from aftertune.runs.provenance import Provenance
 from aftertune.runs.run import RunFolder
 
@@ -32,8 +30,7 @@ ANSWERS = {
 def save_run(folder: Path, prompts: Sequence[Prompt] = PROMPTS, answers: Mapping[str, Sequence[str]] = ANSWERS) -> Path:
     """A run of prompts without a template, whose roles gave these answers, one for each prompt."""
     identity = {role: {"checkpoint": role} for role in answers}
-    settings = {"template": "raw", "route": "auto"}
-    run = RunFolder.start(folder, identity | {"prompts": {"n": len(prompts)}, "settings": settings}, {"aftertune": "0"})
+    run = RunFolder.start(folder, identity | {"settings": {"dtype": "float32"}}, {"aftertune": "0"})
     for role, texts in answers.items():
         about = provenance(role)
         run.claim(f"{role}.json", {"fingerprint": about.fingerprint}, about.to_dict())
@@ -41,6 +38,7 @@ def save_run(folder: Path, prompts: Sequence[Prompt] = PROMPTS, answers: Mapping
             found = attribution(prompt, text, about)
             row = {"id": prompt.id, "dataset": prompt.dataset, **found.to_row()}
             run.write(run.part("attribution", role, prompt.id), row)
+    run.claim("attribution.json", {"route": "auto", "removal": "zeroed", "template": "raw"}, {})
     run.claim("prompts.json", {}, {"tokens": {}, "prompts": [to_record(prompt) for prompt in prompts]})
     return folder
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
-from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.explainers.heads.result import HeadReading
 from annotated_samples import Answer, make_annotations
@@ -88,7 +88,7 @@ def null_heads(generator: Generator, noise: float = 0.3, parted: float = 0.0) ->
     common = liking + generator.normal(0, 1, shape)
     graph = _alike(generator)
     order = {"permuted": generator.permutation(N_WORDS), "frequency-matched": _within_bands(generator)}
-    graphs = {name: graph[np.ix_(dealt, dealt)] for name, dealt in order.items()}
+    graphs = {name: graph[np.ix_(permuted, permuted)] for name, permuted in order.items()}
     made = {"base": graph, "tuned": graph & (generator.random(graph.shape) >= parted)}
     base, tuned = (_reading(name, common + generator.normal(0, noise, shape), made[name], graphs) for name in made)
     return base, tuned

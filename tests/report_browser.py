@@ -12,6 +12,16 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--window-size=1280,900"),
 ]
 
+# What a page would save is kept in the window instead: a name and a text each.
+CATCH = """
+const blobs = new Map(), address = URL.createObjectURL;
+window.saved = [];
+URL.createObjectURL = (blob) => { const made = address.call(URL, blob); blobs.set(made, blob); return made; };
+HTMLAnchorElement.prototype.click = function () {
+  blobs.get(this.href).text().then((text) => window.saved.push([this.download, text]));
+};
+"""
+
 
 def chromium(profile: Path) -> Iterator[Any]:
     """A browser 1280 by 900, closed when the test is done; skips where it is not installed."""
@@ -44,3 +54,34 @@ def set_width(driver: Any, width: int) -> None:
 def fits(driver: Any) -> bool:
     """Whether the page is no wider than the window."""
     return bool(driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def set_value(driver: Any, name: str, value: str) -> None:
+    """Gives a control another value, as a reader would."""
+    driver.execute_script(
+        "const control = document.getElementById(arguments[0]); control.value = arguments[1];"
+        "control.dispatchEvent(new Event('input', { bubbles: true }))",
+        name,
+        value,
+    )
+
+
+def searched(driver: Any, kind: str, word: str) -> str:
+    """What the search of a grid says of a word, typed in."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    field = driver.find_element(By.ID, f"{kind}-word")
+    field.clear()
+    field.send_keys(word)
+    found = driver.find_element(By.ID, f"{kind}-found")
+    WebDriverWait(driver, 10).until(lambda _: found.text not in ("", "Searching…"))
+    return str(found.text)
+
+
+def saved(driver: Any, count: int, seconds: float = 5) -> list[list[str]]:
+    """What was saved since `CATCH` ran, once there is so much of it."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(driver, seconds).until(lambda d: d.execute_script("return window.saved.length") == count)
+    return list(driver.execute_script("return window.saved"))

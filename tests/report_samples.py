@@ -1,13 +1,21 @@
-"""Contents to report on: small synthetic ones with odd texts, and the paper's released maps."""
+"""What to report on: a small synthetic change of attribution with odd texts, and the paper's released maps."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.report.contents import ReportContents
+from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
+from aftertune.explainers.attribution.density_comparison import Figure6Row, Paired, Table1Row, Table2Row
+from aftertune.explainers.attribution.faithfulness import ModelCheck, RemovalCheck
+from aftertune.explainers.attribution.page import section
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.report.page import Report
+from aftertune.report.section import Section
+from aftertune.statistics.finding import Finding, Link, Verdict
+from aftertune.statistics.spread import Spread
 
 ODD_TEXTS = [
     "Say </script><script>alert('no')</script> & <b>bold</b>.",
@@ -15,7 +23,7 @@ ODD_TEXTS = [
     "翻译成中文：你好，世界。",
     "اكتب قصة قصيرة \u202eعن القمر",
     "Emoji 👩‍🚀 and a flag 🇫🇷, \u2028 separated.",
-    "{{ contents.title }} {% raw %} <!-- not a comment -->",
+    "{{ report.title }} {% raw %} <!-- not a comment -->",
 ]
 
 
@@ -41,9 +49,9 @@ def make_map(
     )
 
 
-def instance_row(base: SalientMap, tuned: SalientMap, **more: Any) -> dict[str, Any]:
-    """A row of the comparison's list of prompts."""
-    row = {
+def instance_row(base: SalientMap, tuned: SalientMap, **more: Any) -> InstanceRow:
+    """A row of the list of prompts."""
+    values: dict[str, Any] = {
         "id": base.id,
         "dataset": base.dataset,
         "score_base": base.score(),
@@ -54,46 +62,52 @@ def instance_row(base: SalientMap, tuned: SalientMap, **more: Any) -> dict[str, 
         "repetitive_base": False,
         "repetitive_tuned": False,
     }
-    return row | more
+    unknown = dict.fromkeys(InstanceRow.__dataclass_fields__)
+    return InstanceRow(**(unknown | values | more))
 
 
-def table2_row(dataset: str = "odd") -> dict[str, Any]:
-    return {
+def table2_row(dataset: str = "odd", **changes: Any) -> Table2Row:
+    values: dict[str, Any] = {
         "dataset": dataset,
-        "base": {"n": 6, "mean": 0.93941, "std": 0.484},
-        "tuned": {"n": 6, "mean": 1.13024, "std": 0.536},
+        "base": Spread(6, 0.93941, 0.484),
+        "tuned": Spread(6, 1.13024, 0.536),
         "difference": 0.19083,
-        "difference_interval": [0.1012, 0.2804],
+        "difference_interval": (0.1012, 0.2804),
         "p_value": 1.93e-5,
+        "p_value_two_sided": 3.86e-5,
         "p_value_holm": 3.86e-5,
+        "p_value_permutation": 1e-4,
         "effect_size_g": 0.3721,
-        "paired": {
-            "n_pairs": 6,
-            "difference": 0.19083,
-            "difference_interval": [0.1101, 0.2702],
-            "p_value": 0.0382,
-            "p_value_holm": 0.0764,
-        },
+        "paired": Paired(6, 0.19083, (0.1101, 0.2702), 0.0382, 0.0764, 0.0764),
     }
+    return Table2Row(**(values | changes))
 
 
-def table1_row(dataset: str = "odd") -> dict[str, Any]:
-    return {
-        "dataset": dataset,
-        "model": "tuned-model",
-        "followed": {"n": 200, "mean": 1.2283, "std": 0.52},
-        "unfollowed": {"n": 40, "mean": 0.8917, "std": 0.48},
-        "difference": 0.3366,
-        "difference_interval": [0.17, 0.5],
-        "p_value": 1.4e-4,
-        "p_value_holm": None,
-        "effect_size_g": 0.657,
-        "auroc": 0.684,
-        "auroc_interval": [0.59, 0.77],
-    }
+def table1_row(dataset: str = "odd") -> Table1Row:
+    return Table1Row(
+        dataset=dataset,
+        model="tuned-model",
+        followed=Spread(200, 1.2283, 0.52),
+        unfollowed=Spread(40, 0.8917, 0.48),
+        difference=0.3366,
+        difference_interval=(0.17, 0.5),
+        p_value=1.4e-4,
+        p_value_two_sided=2.8e-4,
+        p_value_holm=None,
+        p_value_permutation=1e-4,
+        effect_size_g=0.657,
+        auroc=0.684,
+        auroc_interval=(0.59, 0.77),
+    )
 
 
-def sample_contents(**changes: Any) -> ReportContents:
+def check(**changes: Any) -> RemovalCheck:
+    per_model = {name: ModelCheck(2, 0.8, None, 0.7) for name in ("base-model", "tuned-model")}
+    values: dict[str, Any] = {"n_instances": 4, "spearman_mean": 0.812, "spearman_std": 0.05, "top1_agreement": 0.73}
+    return RemovalCheck(**(values | {"removal": "zeroed", "per_model": per_model} | changes))
+
+
+def sample_change(**changes: Any) -> AttributionChange:
     """Six prompts with odd texts under two models."""
     maps, rows = [], []
     for number, text in enumerate(ODD_TEXTS):
@@ -101,61 +115,63 @@ def sample_contents(**changes: Any) -> ReportContents:
         tuned = make_map(f"odd/{number}", "tuned-model", text, 0 if number == 5 else 12, seed=100 + number)
         maps += [base, tuned]
         rows.append(instance_row(base, tuned, repetitive_tuned=number == 1))
-    quarters = {"base-model": [0.31, 0.2, 0.19, 0.3], "tuned-model": [0.27, 0.24, 0.23, 0.26]}
-    figure6 = [{"dataset": "odd", "model": model, "quarters": shares} for model, shares in quarters.items()]
+    quarters = {"base-model": (0.31, 0.2, 0.19, 0.3), "tuned-model": (0.27, 0.24, 0.23, 0.26)}
     values: dict[str, Any] = {
-        "title": "A base & its <tuned> child",
         "base": "base-model",
         "tuned": "tuned-model",
+        "table1": (table1_row(),),
+        "table2": (table2_row(),),
+        "table2_answered": (),
+        "figure6": tuple(Figure6Row("odd", model, shares, 6) for model, shares in quarters.items()),
+        "instances": tuple(rows),
+        "agreement": check(),
+        "maps": tuple(maps),
+        "settings": {"route": "auto", "removal": "zeroed", "max_new_tokens": 300},
+    }
+    return AttributionChange(**(values | changes))
+
+
+def sample_report(change: AttributionChange | None = None, sections: Sequence[Section] = (), **changes: Any) -> Report:
+    """A report on a change of attribution, by default `sample_change`, and on further sections."""
+    own = change or sample_change()
+    values: dict[str, Any] = {
+        "title": "A base & its <tuned> child",
+        "models": (own.base, own.tuned),
+        "summary": (),
         "findings": [
-            {"headline": "Denser", "sentence": "It is denser.", "significant": True, "evidence": {"p_value": 1.93e-5}},
-            {"headline": "No sharper", "sentence": "It is not.", "significant": False, "evidence": {}},
-            {"headline": "Untested", "sentence": "Nobody knows.", "significant": None, "evidence": {"n": None}},
+            Finding("a.denser", "Denser", "It is denser.", Verdict.SHOWN, {"p_value": 1.93e-5}),
+            Finding("a.sharper", "No sharper", "It is not.", Verdict.NOT_SHOWN),
+            Finding("a.untested", "Untested", "Nobody knows.", Verdict.NOT_TESTED, {"n": None}),
+            Finding("a.look", "Look", "Here.", Verdict.NOT_TESTED, {}, (Link("odd/3", "prompt-3"),)),
         ],
-        "comparison": {"table1": [table1_row()], "table2": [table2_row()], "figure6": figure6, "instances": rows},
-        "maps": maps,
-        "check": {
-            "n_instances": 4,
-            "spearman_mean": 0.812,
-            "spearman_std": 0.05,
-            "top1_agreement": 0.73,
-            "removal": "zeroed",
-            "per_model": {"base-model": {"spearman_mean": 0.8}, "tuned-model": {"spearman_mean": 0.824}},
-        },
+        "sections": [section(own), *sections],
         "settings": {"max_new_tokens": 300, "versions": {"torch": "2.8"}, "base": {"fingerprint": "ab" * 32}},
         "notes": ["No instruction spans were marked: all that the user wrote counts as instruction."],
     }
-    return ReportContents(**(values | changes))
+    return Report(**(values | changes))
 
 
-def released_contents(folder: Path) -> ReportContents:
+def released_change(folder: Path) -> AttributionChange:
     """The released maps of 332 prompts under LLaMA (base) and Vicuna (tuned), with means but without tests."""
     maps = _released_maps(folder)
     pairs = [(maps[(id, "llama_7b")], salient) for (id, model), salient in maps.items() if model == "vicuna_7b"]
     rows = [instance_row(base, tuned, repetitive_base=base.score() > 2) for base, tuned in pairs]
-    names = list(dict.fromkeys(row["dataset"] for row in rows))
-    comparison = {
-        "table1": [table1_row(name) for name in names],
-        "table2": [_released_row(name, [row for row in rows if row["dataset"] == name]) for name in names],
-        "figure6": [
-            {"dataset": name, "model": model, "quarters": shares}
-            for name in names
-            for model, shares in (("llama_7b", [0.32, 0.2, 0.18, 0.3]), ("vicuna_7b", [0.28, 0.22, 0.22, 0.28]))
-        ],
-        "instances": rows,
-    }
-    kept = [salient for pair in pairs for salient in pair]
-    return sample_contents(
-        title="LLaMA 7B against Vicuna 7B", base="llama_7b", tuned="vicuna_7b", comparison=comparison, maps=kept
+    names = list(dict.fromkeys(row.dataset for row in rows))
+    shares = {"llama_7b": (0.32, 0.2, 0.18, 0.3), "vicuna_7b": (0.28, 0.22, 0.22, 0.28)}
+    return sample_change(
+        base="llama_7b",
+        tuned="vicuna_7b",
+        table1=tuple(table1_row(name) for name in names),
+        table2=tuple(_released_row(name, [row for row in rows if row.dataset == name]) for name in names),
+        figure6=tuple(Figure6Row(name, model, of, 166) for name in names for model, of in shares.items()),
+        instances=tuple(rows),
+        maps=tuple(salient for pair in pairs for salient in pair),
     )
 
 
-def _released_row(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    def spread(key: str) -> dict[str, Any]:
-        values = np.array([row[key] for row in rows])
-        return {"n": len(values), "mean": float(values.mean()), "std": float(values.std(ddof=1))}
-
-    return table2_row(name) | {"base": spread("score_base"), "tuned": spread("score_tuned")}
+def _released_row(name: str, rows: list[InstanceRow]) -> Table2Row:
+    base, tuned = (np.array([getattr(row, f"score_{role}") for row in rows]) for role in ("base", "tuned"))
+    return table2_row(name, base=Spread.of(base), tuned=Spread.of(tuned))
 
 
 def _released_maps(folder: Path) -> dict[tuple[str, str], SalientMap]:

@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.categories import LEVEL_OF, SCENARIO_OF, TASKS
-from aftertune.explainers.annotation.parse import PARSERS, UnusableError
-from aftertune.explainers.annotation.request import Reply, Request
-from aftertune.explainers.annotation.templates import CASES, read_templates
+from aftertune.explainers.annotation.parse import LEVEL_OF, PARSERS, SCENARIO_OF, TASKS, UnusableError
+from aftertune.explainers.annotation.request import CASES, Reply, Request, read_templates
 
 DESCRIPTIONS = {
     '{"description": "dates"}': "dates",

@@ -10,11 +10,10 @@ import polars as pl
 import pytest
 
 from aftertune.errors import AnnotationError, RunError
-from aftertune.explainers.annotation.parts import open_annotations, recall_annotations, write_annotations
-from aftertune.explainers.annotation.people import export_concepts, import_annotations
-from aftertune.explainers.annotation.result import ANNOTATIONS
-from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.explainers.annotation.result import ANNOTATIONS, open_annotations, recall_annotations, write_annotations
+from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.run import RunFolder
+from aftertune.study.annotate import export_concepts, import_annotations
 from annotation_samples import save_concepts
 from command_line import CommandLine
 from fault_server import fault_server
@@ -162,8 +161,8 @@ def test_the_command_annotates_through_a_server(cli: CommandLine, run: Path) -> 
         ended = cli.run(*command)
         assert ended.code == 0 and "At most 18 requests are left (6 descriptions, 12 tasks and levels)" in ended.err
         assert ended.out.splitlines() == [
-            "model: 4 of 6 annotations tell a concept; 0 had unusable answers.",
-            "model: no repeat differs from another; the annotator does not sample, so they tell nothing.",
+            "model: 4 of 6 annotations describe something; 0 had unusable answers.",
+            "model: all repeats are equal, since the annotator does not sample: they say nothing about it.",
             f"Written: {run}/annotations/m/annotations.parquet",
         ]
         told = json.loads(cli.succeeds(*command, "--json"))
@@ -187,7 +186,7 @@ def test_the_command_exports_and_imports(cli: CommandLine, run: Path) -> None:
     assert cli.succeeds("annotate", run, "--export", "table.csv") == "Written: table.csv, 3 lists of words\n"
     fill(cli.folder / "table.csv", filled)
     out = cli.succeeds("annotate", run, "--import", "table.csv", "--rater", "ann")
-    assert out.startswith("model: 1 of 2 annotations tell a concept; 0 had unusable answers.\nWritten: ")
+    assert out.startswith("model: 1 of 2 annotations describe something; 0 had unusable answers.\nWritten: ")
 
 
 ONE_OF = "Give one of --server, --export FILE, or --import FILE with --rater NAME."
@@ -201,13 +200,16 @@ SERVER = ("--server", "http://127.0.0.1:9/v1")
         ((*SERVER, "--export", "x.csv"), ONE_OF),
         (("--import", "x.csv"), ONE_OF),
         (("--export", "x.csv", "--rater", "ann"), ONE_OF),
-        (SERVER, "Which model of http://127.0.0.1:9/v1 is to annotate? Give its name (--model)."),
+        (SERVER, "Which model of http://127.0.0.1:9/v1 is to annotate? Give its name."),
         (("--server", "gpt"), "The annotator 'gpt' is not known. Allowed: the address of"),
         (("--server", "local:"), "The annotator 'local:' is not known."),
         (("--server", "words", "--model", "m"), "The model 'm' is not needed with the annotator words."),
         (("--server", "http://me:sk-1@host/v1", "--model", "m"), "does not belong in it: set OPENAI_API_KEY"),
         (("--server", "http://host/v1?key=sk-1", "--model", "m"), "does not belong in it: set OPENAI_API_KEY"),
-        ((*SERVER, "--model", "m", "--structured", "perhaps"), "structured is 'perhaps'. Allowed: auto, on, off."),
+        (
+            (*SERVER, "--model", "m", "--structured", "perhaps"),
+            "The structured 'perhaps' is not known. Allowed: auto, on, off.",
+        ),
         ((*SERVER, "--model", "m", "--templates", "none"), "There is no folder none."),
         (("--import", "none.csv", "--rater", "ann"), "There is no file at none.csv."),
         (("--server", "local:none/none/none"), "none"),
@@ -222,13 +224,15 @@ def test_bad_input_is_one_message(cli: CommandLine, run: Path, arguments: tuple[
 def test_a_folder_without_concepts_is_refused(cli: CommandLine, run: Path) -> None:
     assert "There is no run at none" in cli.refuses("annotate", "none", "--server", "words")
     (run / "concepts-model.json").unlink()
-    assert "No concepts are read in" in cli.refuses("annotate", run, "--server", "words")
+    assert "No components are read in" in cli.refuses("annotate", run, "--server", "words")
 
 
-@pytest.mark.parametrize("plan", [{"repeats": 0}, {"components": 1.5}, {"concurrency": None}, {"max_requests": True}])
-def test_a_plan_that_cannot_be(plan: dict[str, int]) -> None:
-    with pytest.raises(AnnotationError, match="whole number"):
-        AnnotationPlan(**plan)
+@pytest.mark.parametrize(
+    "values", [{"repeats": 0}, {"components": 1.5}, {"concurrency": None}, {"max_requests": True}, {"structured": "no"}]
+)
+def test_settings_that_cannot_be(values: dict[str, int]) -> None:
+    with pytest.raises(AnnotationError, match=f"{next(iter(values))} .*(it must be|Allowed: auto, on, off)"):
+        AnnotationSettings(**values)
 
 
 def test_annotations_of_another_version_are_refused(run: Path) -> None:

@@ -17,8 +17,7 @@ import pytest
 
 from aftertune.demo import find_demo_base
 from aftertune.errors import CheckpointError
-from aftertune.explainers.annotation.parts import recall_annotations
-from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, recall_annotations
 from aftertune.models import load
 from aftertune.runs.run import RunFolder
 from annotation_samples import save_concepts

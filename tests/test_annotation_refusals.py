@@ -10,21 +10,21 @@ import pytest
 
 from aftertune.errors import AnnotationError
 from aftertune.explainers.annotation import server
-from aftertune.explainers.annotation.annotate import annotate
-from aftertune.explainers.annotation.parts import recall_annotations
-from aftertune.explainers.annotation.refusals import (
+from aftertune.explainers.annotation.request import MAX_TOKENS, Request
+from aftertune.explainers.annotation.result import recall_annotations
+from aftertune.explainers.annotation.server import (
     MAX_TOKENS_WITH_THINKING,
     parameters,
     refused_parameter,
     what_was_said,
 )
-from aftertune.explainers.annotation.request import MAX_TOKENS, Request
-from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.run import RunFolder
+from aftertune.study.annotate import annotate
 from annotation_samples import save_concepts
 from fault_server import fault_server
 
-ONE_BY_ONE = AnnotationPlan(repeats=2, concurrency=1)
+ONE_BY_ONE = AnnotationSettings(repeats=2, concurrency=1)
 # What OpenAI's newest models say, word for word.
 NEWEST = {
     "max_tokens": "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
@@ -76,7 +76,7 @@ def test_what_the_newest_models_refuse_is_found_out_once_and_told(run: Path) -> 
 
 def test_many_requests_at_a_time_find_out_together(run: Path) -> None:
     with fault_server(rejects=NEWEST, delay_seconds=0.05) as served:
-        found = annotate(run, served.address, "m", AnnotationPlan(repeats=4))
+        found = annotate(run, served.address, "m", AnnotationSettings(repeats=4))
         assert len(served.answered) == 8 + 4
     assert found["level"].null_count() == 0
 
@@ -131,7 +131,7 @@ def test_nothing_can_be_left_out_twice() -> None:
 
 
 def test_structured_answers_that_must_be_are_not_given_up_for_another_error(run: Path) -> None:
-    plan = AnnotationPlan(repeats=1, structured="on")
+    plan = AnnotationSettings(repeats=1, structured="on")
     with fault_server(rejects={"top_p": NEWEST["top_p"], "response_format": "no such format"}) as served:
         with pytest.raises(AnnotationError, match="no such format"):
             annotate(run, served.address, "m", plan)

@@ -17,24 +17,24 @@ import pytest
 
 from aftertune.errors import AnnotationError, RunError
 from aftertune.explainers.annotation import server
-from aftertune.explainers.annotation.annotate import annotate
-from aftertune.explainers.annotation.estimate import Estimate
-from aftertune.explainers.annotation.parts import (
+from aftertune.explainers.annotation.cost import Estimate
+from aftertune.explainers.annotation.result import (
+    ANNOTATIONS,
     annotators,
     open_annotations,
     recall_annotations,
     server_folder,
     write_annotations,
 )
-from aftertune.explainers.annotation.result import ANNOTATIONS
-from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.run import RunFolder
+from aftertune.study.annotate import annotate
 from annotation_samples import save_concepts
 from fault_server import STALL_SECONDS, Body, about_of, fault_server, plain_answer, step_of
 
 KEY = "sk-secret-key-0123456789"
 LAYERS = [[["red", "blue"], ["odd", "even"]], [["red", "blue"], ["run", "walk"]]]
-ONCE = AnnotationPlan(repeats=1)
+ONCE = AnnotationSettings(repeats=1)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_every_concept_is_annotated_and_equal_requests_are_shared(run: Path) -> 
 
 def test_repeats_differ_in_temperature_and_only_descriptions_are_repeated(run: Path) -> None:
     with fault_server() as served:
-        found = annotate(run, served.address, "m", AnnotationPlan(repeats=3))
+        found = annotate(run, served.address, "m", AnnotationSettings(repeats=3))
         asked = Counter((step_of(body), body["temperature"]) for body in served.answered)
     assert asked == {("description", 0): 3, ("description", 1): 6, ("tasks", 0): 2, ("level", 0): 2}
     assert found["repeat"].to_list() == [0, 1, 2] * 4
@@ -93,7 +93,7 @@ def test_a_second_call_asks_nothing_and_more_repeats_only_what_is_new(run: Path)
         before, n_answered = files(run), len(served.answered)
         assert annotate(run, served.address, "m", ONCE).equals(first)
         assert len(served.seen) == n_answered and files(run) == before
-        annotate(run, served.address, "m", AnnotationPlan(repeats=2))
+        annotate(run, served.address, "m", AnnotationSettings(repeats=2))
         assert len(served.seen) == n_answered + 3
 
 
@@ -149,7 +149,7 @@ def test_a_request_that_is_blocked_is_a_refusal(run: Path) -> None:
 
 def test_a_response_format_that_is_refused_is_left_out_from_then_on(run: Path) -> None:
     with fault_server(rejects_format=True) as served:
-        found = annotate(run, served.address, "m", AnnotationPlan(repeats=1, concurrency=1))
+        found = annotate(run, served.address, "m", AnnotationSettings(repeats=1, concurrency=1))
         assert ["response_format" in body for _, body, _ in served.seen] == [True] + [False] * 7
     about = recall_annotations(RunFolder.open(run))
     assert about and about["annotator"]["left_out"] == ["response_format"] and found["level"].null_count() == 1
@@ -159,7 +159,7 @@ def test_a_response_format_that_is_refused_is_left_out_from_then_on(run: Path) -
 @pytest.mark.parametrize(("structured", "sent"), [("auto", True), ("on", True), ("off", False)])
 def test_structured_answers_are_asked_for(run: Path, structured: str, sent: bool) -> None:
     with fault_server() as served:
-        annotate(run, served.address, "m", AnnotationPlan(repeats=1, structured=structured))
+        annotate(run, served.address, "m", AnnotationSettings(repeats=1, structured=structured))
         formats = [body.get("response_format") for body in served.answered]
     assert all((one is not None) == sent for one in formats)
     if sent:
@@ -169,7 +169,7 @@ def test_structured_answers_are_asked_for(run: Path, structured: str, sent: bool
 
 def test_structured_answers_that_must_be_are_not_done_without(run: Path) -> None:
     with fault_server(rejects_format=True) as served, pytest.raises(AnnotationError, match="response_format is not"):
-        annotate(run, served.address, "m", AnnotationPlan(structured="on"))
+        annotate(run, served.address, "m", AnnotationSettings(structured="on"))
     assert not files(run)
 
 
@@ -183,7 +183,7 @@ def test_a_server_that_fails_for_good(
     monkeypatch.setattr(server, "RETRIES", 2)
     caplog.set_level(logging.DEBUG)
     with fault_server(faults=[fault] * 9) as served, pytest.raises(AnnotationError) as failed:
-        annotate(run, served.address, "m", AnnotationPlan(repeats=1, concurrency=1))
+        annotate(run, served.address, "m", AnnotationSettings(repeats=1, concurrency=1))
     assert reason in str(failed.value) and KEY not in str(failed.value)
     assert KEY not in caplog.text
     assert len(served.seen) == {"401": 1, "400": 2}.get(fault, 3), "then nothing more is asked"
@@ -214,7 +214,7 @@ def test_no_more_requests_at_a_time_than_allowed(tmp_path: Path) -> None:
     run = save_concepts(tmp_path / "run", {"model": [[[f"word{number}", "x"] for number in range(4)]] * 1})
     for allowed in (1, 3):
         with fault_server(delay_seconds=0.05) as served:
-            annotate(run, served.address, f"m{allowed}", AnnotationPlan(repeats=3, concurrency=allowed))
+            annotate(run, served.address, f"m{allowed}", AnnotationSettings(repeats=3, concurrency=allowed))
             assert served.most_at_once == allowed
 
 
@@ -222,10 +222,10 @@ def test_a_limit_stops_and_the_next_call_goes_on(run: Path) -> None:
     with fault_server() as served:
         for n_answered in (2, 4, 6):
             with pytest.raises(AnnotationError, match="2 requests that were allowed are used up"):
-                annotate(run, served.address, "m", AnnotationPlan(repeats=1, max_requests=2))
+                annotate(run, served.address, "m", AnnotationSettings(repeats=1, max_requests=2))
             assert len(served.seen) == n_answered
             assert open_annotations(RunFolder.open(run)) is None
-        annotate(run, served.address, "m", AnnotationPlan(repeats=1, max_requests=2))
+        annotate(run, served.address, "m", AnnotationSettings(repeats=1, max_requests=2))
         assert len(served.seen) == 7
 
 
@@ -265,7 +265,7 @@ def test_the_estimate_knows_what_is_answered(run: Path) -> None:
     shown: list[Estimate] = []
     with fault_server() as served:
         with pytest.raises(AnnotationError):
-            annotate(run, served.address, "m", AnnotationPlan(repeats=1, max_requests=4))
+            annotate(run, served.address, "m", AnnotationSettings(repeats=1, max_requests=4))
         with pytest.raises(AnnotationError):
             annotate(run, served.address, "m", ONCE, confirm=lambda one: bool(shown.append(one)))
     assert (shown[0].descriptions, shown[0].tasks_and_levels) == (0, 3)
@@ -290,7 +290,7 @@ def test_without_a_key_a_placeholder_is_sent(run: Path, monkeypatch: pytest.Monk
 def test_two_models_of_a_run_and_only_the_first_components(tmp_path: Path) -> None:
     run = save_concepts(tmp_path / "run", {"base": LAYERS, "tuned": LAYERS[:1]})
     with fault_server() as served:
-        found = annotate(run, served.address, "org/m", AnnotationPlan(repeats=1, components=1))
+        found = annotate(run, served.address, "org/m", AnnotationSettings(repeats=1, components=1))
         assert found.select("role", "layer", "rank").rows() == [("base", 0, 1), ("base", 1, 1), ("tuned", 0, 1)]
         assert len(served.answered) == 3, "one description, its tasks and its level serve all three"
         annotate(run, served.address, "other", ONCE)
@@ -321,7 +321,7 @@ def test_killed_again_and_again_no_answer_is_lost_or_asked_twice(run: Path) -> N
         n_lost = 2  # at most the one request that was under way at each death
         assert len(files(run)) <= sum(asked.values()) <= len(files(run)) + n_lost
     assert KEY not in ended.stdout + ended.stderr
-    assert "9 of 16" not in ended.stdout and "12 of 16 annotations tell a concept" in ended.stdout
+    assert "9 of 16" not in ended.stdout and "12 of 16 annotations describe something" in ended.stdout
 
 
 def wait_for(process: Any, run: Path, n: int) -> None:

@@ -20,7 +20,8 @@ from aftertune.explainers.attribution.importance.reverse import reverse_importan
 from aftertune.explainers.attribution.importance.written import rows
 from aftertune.explainers.attribution.importance.written.facts import facts_of
 from aftertune.explainers.concepts.measure import read_concepts
-from aftertune.explainers.heads.measure import read_heads
+from aftertune.explainers.heads.measure import HeadWork, make_lexicon, read_heads
+from aftertune.explainers.heads.result import saved_heads
 from aftertune.models.architectures import ARCHITECTURES, find_description, is_written_out
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
@@ -30,9 +31,11 @@ from aftertune.models.proof import prove
 from aftertune.models.size import size_by_config
 from aftertune.models.structure import describe
 from aftertune.models.weights import attending, down_weights, query_key_weights
+from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import silent
 from oracles import structures
 from oracles.importance import delete_each, finite_difference, zero_each
-from test_heads_read import PLAN, some_vectors, some_words
+from test_heads_read import SETTINGS, some_vectors, some_words
 from tiny import DERIVED, FAMILIES, GQA, make_config, make_model, make_tokenizer
 
 TASK = Task(tuple(range(3, 12)), tuple(range(5, 20)), tuple((place,) for place in range(9)))
@@ -108,14 +111,22 @@ def test_removal_is_removal(name: str, removal: str, oracle: Callable[..., np.nd
     np.testing.assert_allclose(found[0].numpy(), expected, atol=5e-6 * np.abs(expected).max())
 
 
-def test_layers_without_attention_have_no_heads_to_read() -> None:
+def test_layers_without_attention_have_no_heads_to_read(tmp_path: Path) -> None:
     checkpoint = load(make_model("qwen3_5_text-hybrid"))
     assert attending(checkpoint, range(3)) == (0, 2) and not checkpoint.description.written_out
     with pytest.raises(CheckpointError, match=r"None of the layers .* has attention.* Give those of 0, 2\."):
         query_key_weights(checkpoint, 1)
     assert next(down_weights(checkpoint, 1)).shape == (48, 32)
-    reading = read_heads(checkpoint, some_words(), some_vectors(some_words()), PLAN)
+    reading = read_heads(checkpoint, some_words(), some_vectors(some_words()), SETTINGS)
     assert reading.layers == (0, 2) and set(reading.pairs["layer"]) <= {0, 2}
+    lexicon, run = (
+        make_lexicon(some_words(), some_vectors(some_words()), SETTINGS),
+        RunFolder.start(tmp_path / "run", {}, {}),
+    )
+    work = HeadWork(lexicon)
+    work.measure(checkpoint, "model", run, silent)
+    work.finish(run, "model")
+    assert work.is_measured(run, "model") and saved_heads(run, "model").pairs.equals(reading.pairs)
     concepts = read_concepts(checkpoint, some_words(), n_components=2, n_words=2)
     assert set(concepts.components["layer"]) == {0, 1, 2}
 

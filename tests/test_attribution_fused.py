@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import aftertune
-from aftertune.explainers.attribution.importance import chunks, forward, projected, routes
+from aftertune.explainers.attribution.importance import chunks, forward, fused, routes
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.models.backbone import Backbone
@@ -43,12 +43,12 @@ def test_tangents_are_those_of_the_plain_model(family: str, at_once: int, monkey
 def test_tangents_of_all_directions_are_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
 
-    class Watched(projected.Weight):
+    class Watched(fused.Weight):
         def product(self, tangents: torch.Tensor) -> torch.Tensor:
             rows.append(tangents[..., 0].numel())
             return super().product(tangents)
 
-    monkeypatch.setattr(projected, "Weight", Watched)
+    monkeypatch.setattr(fused, "Weight", Watched)
     checkpoint = aftertune.load(make_model("gpt_neox"), tokenizer=make_tokenizer())
     importance(checkpoint, 9)
     positions = len(LONG.prompt_ids) + len(LONG.response_ids) - 1
@@ -64,7 +64,7 @@ def test_a_weight_that_is_not_a_parameter_is_left_to_torch() -> None:
 
     x, dx = torch.randn(2, 4, dtype=torch.float64)
     expected = torch.func.jvp(of_its_input, (x,), (dx,))[1]
-    with projected.OneProduct():
+    with fused.OneProduct():
         found = torch.func.vmap(lambda tangent: torch.func.jvp(of_its_input, (x,), (tangent,))[1])(dx[None])
     assert torch.allclose(found[0], expected)
 

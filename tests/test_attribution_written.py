@@ -36,7 +36,7 @@ def importance(
     monkeypatch: pytest.MonkeyPatch,
     *,
     general: bool = False,
-    number: torch.dtype | None = None,
+    dtype: torch.dtype | None = None,
 ) -> tuple[list[np.ndarray], list[bool]]:
     """The importance of each task; and of each chunk, whether it was found by what is written out."""
     taken: list[bool] = []
@@ -56,7 +56,7 @@ def importance(
     monkeypatch.setattr(forward, "OneProduct", nullcontext)  # the plain model is what this is held against
     with borrowed(checkpoint.model, attention="eager", experts="eager"):
         backbone = Backbone(checkpoint)
-        found, _ = forward.forward_importance(backbone, make_batch(backbone, tasks), number)
+        found, _ = forward.forward_importance(backbone, make_batch(backbone, tasks), dtype)
     own = [found[row, : len(task.units), : len(task.response_ids)].numpy() for row, task in enumerate(tasks)]
     return own, taken
 
@@ -88,7 +88,7 @@ def test_it_gives_what_torch_gives(
 def test_products_in_bfloat16_stay_close(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = load(family, torch.float32)
     for tasks in ([LONG], [SHORT, LONG]):
-        found, taken = importance(checkpoint, tasks, monkeypatch, number=torch.bfloat16)
+        found, taken = importance(checkpoint, tasks, monkeypatch, dtype=torch.bfloat16)
         expected, _ = importance(checkpoint, tasks, monkeypatch)
         assert all(taken)
         for one, other in zip(found, expected, strict=True):
@@ -129,24 +129,24 @@ def test_a_model_that_computes_something_else_is_left_to_torch(monkeypatch: pyte
     found, taken = importance(checkpoint, [LONG], monkeypatch)
     expected, _ = importance(checkpoint, [LONG], monkeypatch, general=True)
     with pytest.raises(AttributionError, match="does not compute what its architecture says"):
-        importance(checkpoint, [LONG], monkeypatch, number=torch.bfloat16)
+        importance(checkpoint, [LONG], monkeypatch, dtype=torch.bfloat16)
     handle.remove()
     assert taken[:1] == [False] and np.array_equal(found[0], expected[0])
 
 
-@pytest.mark.parametrize("number", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_products_with_a_weight_that_is_laid_out_are_plain_products(
-    number: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     weight, tangents = torch.randn(24, 40, generator=generator), torch.randn(3, 2, 17, 40, generator=generator)
-    exact = tangents.to(number).double() @ weight.to(number).double().T
-    made = products.Weight(weight, number)
-    if number == torch.float64:
+    exact = tangents.to(dtype).double() @ weight.to(dtype).double().T
+    made = products.Weight(weight, dtype)
+    if dtype == torch.float64:
         assert made.laid_out is None  # oneDNN has no such products; the others are laid out where they can be
     monkeypatch.setattr(products, "_laid_out", lambda _: None)
-    for one in (made, products.Weight(weight, number)):
-        found = one.product(tangents.to(number)[:, :, 5:])
-        assert found.dtype == number
-        tolerance = {torch.float32: 1e-6, torch.bfloat16: 1e-2, torch.float64: 1e-14}[number]
+    for one in (made, products.Weight(weight, dtype)):
+        found = one.product(tangents.to(dtype)[:, :, 5:])
+        assert found.dtype == dtype
+        tolerance = {torch.float32: 1e-6, torch.bfloat16: 1e-2, torch.float64: 1e-14}[dtype]
         assert (found.double() - exact[:, :, 5:]).abs().max() < tolerance * exact.abs().max()

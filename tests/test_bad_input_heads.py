@@ -26,14 +26,13 @@ def files(tmp_path: Path) -> HeadFiles:
 @pytest.fixture(scope="module")
 def read(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of ``aftertune heads`` on the base's layer 0; `one` is a copy of it."""
-    from aftertune import HeadPlan, HeadStudy
-    from aftertune.study.layerwise import make_lexicon_of, read_heads_of
-    from aftertune.study.study import read_into_run
+    from aftertune import HeadSettings
+    from aftertune.study.measure import read_into_run
 
     folder = tmp_path_factory.mktemp("read")
     files = save_head_files(folder)
-    study = HeadStudy(files.words, files.vectors, plan=HeadPlan(layers="0"))
-    read_into_run(base, folder / "run", read_heads_of(make_lexicon_of(study)), device="cpu")
+    settings = HeadSettings(words=files.words, vectors=files.vectors, layers="0")
+    read_into_run(base, folder / "run", "heads", settings, device="cpu")
     return folder / "run"
 
 
@@ -47,7 +46,7 @@ def maps(tmp_path: Path) -> Path:
     """The folder of a comparison that was begun with heads skipped."""
     folder = tmp_path / "maps"
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"identity": {"base": {}, "tuned": {}, "prompts": {}}, "record": {}}))
+    (folder / "run.json").write_text(json.dumps({"identity": {"base": {}, "tuned": {}}, "record": {"layout": 2}}))
     return folder
 
 
@@ -80,9 +79,16 @@ def test_too_few_words_with_a_vector(cli: CommandLine, base: Path, files: HeadFi
     assert "2 of the 300 words" in refusal(cli, base, files)
 
 
-@pytest.mark.parametrize("share", ["-0.1", "1.5", "half"])
-def test_coverage_that_is_no_share(cli: CommandLine, base: Path, share: str) -> None:
-    assert "--min-coverage" in cli.refuses_usage("heads", base, "--run", "run", "--min-coverage", share)
+@pytest.mark.parametrize(
+    ("share", "bound"), [("-0.1", "greater than or equal to 0"), ("1.5", "less than or equal to 1")]
+)
+def test_coverage_that_is_no_share(
+    cli: CommandLine, base: Path, tuned: Path, files: HeadFiles, share: str, bound: str
+) -> None:
+    expected = f"min_coverage is {share}; it must be {bound}."
+    assert refusal(cli, base, files, "--min-coverage", share) == expected
+    assert compared(cli, base, tuned, files, "--min-coverage", share) == expected
+    assert "--min-coverage" in cli.refuses_usage("heads", base, "--run", "run", "--min-coverage", "half")
 
 
 @pytest.mark.parametrize("layers", ["a", "-1", "1-", "", "2-1", "0,2-1", "0 - 1", "all"])
@@ -177,9 +183,10 @@ def test_verbs_that_can_not_be_read(cli: CommandLine, base: Path, tuned: Path, f
 
 def test_skipping(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
     assert compared(cli, base, tuned, files, "--skip", "heads") == (
-        "All parts of the comparison are skipped. The parts are attribution, heads, concepts; leave out two at most."
+        "All explainers are skipped. Leave at least one of attribution, heads, concepts."
     )
-    assert compared(cli, base, tuned, files, "--skip", "prompts").startswith("'prompts' is no part of a comparison. ")
+    expected = "'prompts' is no explainer. The explainers are attribution, heads, concepts."
+    assert compared(cli, base, tuned, files, "--skip", "prompts") == expected
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +196,8 @@ def changed(base: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -
 
     folder = tmp_path_factory.mktemp("changed")
     files = save_head_files(folder)
-    study = aftertune.HeadStudy(files.words, files.vectors, plan=aftertune.HeadPlan(layers="0", n_draws=0))
-    aftertune.compare(base, tuned, folder / "run", heads=study, skip=["attribution", "concepts"], device="cpu")
+    heads = {"words": files.words, "vectors": files.vectors, "layers": "0", "n_draws": 0}
+    aftertune.compare(aftertune.Study(base, tuned, run=folder / "run", only="heads", heads=heads, device="cpu"))
     return folder / "run"
 
 
@@ -202,7 +209,7 @@ def test_verbs_of_a_report(cli: CommandLine, changed: Path, maps: Path, tmp_path
     message = cli.refuses("report", run, "--verbs", unknown)
     assert message.startswith("None of the 2 asked-about words ('aaa', 'bbb') is among the ")
     assert cli.refuses("report", maps, "--verbs", unknown) == (
-        f"No heads are read in {maps}, so no words can be asked about in them. Leave the verbs out."
+        f"'verbs' can't be asked of what {maps} holds. Allowed there: nothing."
     )
 
 
@@ -215,7 +222,7 @@ def test_verbs_that_no_pair_can_hold(cli: CommandLine, base: Path, tuned: Path, 
 
 def test_report_of_heads_that_are_not_whole(cli: CommandLine, changed: Path, one: Path, tmp_path: Path) -> None:
     assert cli.refuses("report", one) == (
-        f"{one} holds one model. A report is of two: give the folder of a comparison."
+        f"{one} holds one model. A report is of two or more: give the folder of a comparison."
     )
     run = Path(shutil.copytree(changed, tmp_path / "run"))
     part = run / "heads/pairs/tuned/layer-000.parquet"

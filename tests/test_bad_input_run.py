@@ -1,5 +1,6 @@
 """Run folders that cannot be begun, continued or reported: one message, exit code 2, the folder as it was."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -57,13 +58,13 @@ def test_damaged_settings(cli: CommandLine, base: Path, tuned: Path, prompts: Pa
 
 
 OTHER_SETTINGS = {
-    "tokens": (("--max-new-tokens", "5"), "settings.max_new_tokens was 4, is now 5"),
+    "tokens": (("--max-new-tokens", "5"), "attribution.max_new_tokens was 4, is now 5"),
     "two": (
-        ("--template", "chat", "--dtype", "float64"),
-        'settings.dtype was "float32", is now "float64"; settings.template was "raw", is now "chat"',
+        ("--template", "chat", "--check", "2"),
+        'attribution.check was 1, is now 2; attribution.template was "raw", is now "chat"',
     ),
-    "check": (("--check", "2"), "settings.check was 1, is now 2"),
-    "route": (("--route", "reverse"), 'settings.route was "auto", is now "reverse"'),
+    "dtype": (("--dtype", "float64"), 'settings.dtype was "float32", is now "float64"'),
+    "route": (("--route", "reverse"), 'attribution.route was "auto", is now "reverse"'),
 }
 
 
@@ -76,7 +77,8 @@ def test_other_settings(cli: CommandLine, base: Path, tuned: Path, prompts: Path
 
 def test_other_prompts(cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path) -> None:
     message = refusal(cli, base, tuned, prompts, run, "--limit", "5")
-    assert message.startswith(f"{run} holds a run with other settings: prompts.n was 6, is now 5; prompts.sha256 was ")
+    expected = "attribution.prompts.n was 6, is now 5; attribution.prompts.sha256 was "
+    assert message.startswith(f"{run} holds a run with other settings: {expected}")
 
 
 def test_other_checkpoints(cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path) -> None:
@@ -189,3 +191,12 @@ def test_a_folder_with_strays_only_is_empty(
     (tmp_path / "new").mkdir()
     (tmp_path / "new/.run.json.another-host.12.partial").write_bytes(b"{")
     cli.succeeds("compare", base, tuned, "--run", "new", "--prompts", prompts, "--limit", "1", *QUICK)
+
+
+@pytest.mark.parametrize(("layout", "said"), [(None, "an earlier version"), (99, "a newer version")])
+def test_a_run_of_another_version_is_said_to_be_one(cli: CommandLine, run: Path, layout: int | None, said: str) -> None:
+    found = json.loads((run / "run.json").read_text())
+    found["record"] = {name: value for name, value in found["record"].items() if name != "layout"}
+    found["record"] |= {} if layout is None else {"layout": layout}
+    (run / "run.json").write_text(json.dumps(found))
+    assert said in cli.refuses("report", run)

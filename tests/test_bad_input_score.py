@@ -69,12 +69,12 @@ def test_the_same_name_twice(cli: CommandLine, maps: Path, prompts: Path) -> Non
 def test_names_left_out_where_they_are_needed(cli: CommandLine, maps: Path, prompts: Path) -> None:
     for names in ((), ("--base", "base"), ("--tuned", "tuned")):
         assert cli.refuses("score", maps, "--prompts", prompts, *names) == (
-            "The maps are of base, tuned. Name two of them: --base A --tuned B."
+            "The maps are of base, tuned. Say which model is the base and which is the tuned one."
         )
 
 
 def test_maps_without_a_row(cli: CommandLine, maps: Path, prompts: Path) -> None:
     pq.write_table(pq.read_table(maps).slice(0, 0), maps)
     assert refusal(cli, maps, prompts) == (
-        "The maps are of no model, not of base. Name two of them: --base A --tuned B."
+        "The maps are of no model, not of base. Say which model is the base and which is the tuned one."
     )

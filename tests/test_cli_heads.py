@@ -129,8 +129,8 @@ def test_compare_and_report_take_words_layers_and_verbs(
     told = cli.succeeds(*given, "--verbs", files.verbs)
     assert told.endswith("\nReport: run/report.html\n")
     first = json.loads((tmp_path / "run/comparison.json").read_text())
-    assert (first["heads"]["layers"], first["heads"]["asked"]) == ([0, 1], "the words of verbs.txt")
-    assert first["heads"]["verbs_present"] == ["write", "bababa"] and first["table2"] == []
+    assert (first["heads"]["layers"], first["heads"]["verbs_name"]) == ([0, 1], "the words of verbs.txt")
+    assert first["heads"]["verbs_present"] == ["write", "bababa"] and "attribution" not in first
     refuse_to_load(monkeypatch)
     assert json.loads(cli.succeeds("report", "run", "--json")) == first
     other = tmp_path / "other.txt"
@@ -140,7 +140,7 @@ def test_compare_and_report_take_words_layers_and_verbs(
     assert again["heads"]["figure2"] == first["heads"]["figure2"]
     assert json.loads(cli.succeeds("report", "run", "--json")) == again
     usual = json.loads(cli.succeeds(*given, "--json"))
-    assert usual["heads"]["asked"] == "instruction verbs" and len(usual["heads"]["verbs_present"]) > 30
+    assert usual["heads"]["verbs_name"] == "instruction verbs" and len(usual["heads"]["verbs_present"]) > 30
 
 
 def test_heads_can_be_skipped_or_not(
@@ -149,9 +149,9 @@ def test_heads_can_be_skipped_or_not(
     given = ("compare", base, tuned, "--run", "run", "--prompts", prompts, "--limit", "1", "--max-new-tokens", "2")
     given = (*given, "--check", "0", "--skip", "concepts", "--device", "cpu", "--json")
     alone = json.loads(cli.succeeds(*given, "--skip", "heads"))
-    assert alone["heads"] is None and alone["table2"]
+    assert "heads" not in alone and alone["attribution"]["table2"]
     both = json.loads(cli.succeeds(*given, *files.options, "--layers", "2"))
-    assert both["heads"]["layers"] == [2] and both["table2"] == alone["table2"]
+    assert both["heads"]["layers"] == [2] and both["attribution"] == alone["attribution"]
 
 
 @pytest.mark.parametrize("command", ["heads", "compare", "report"])

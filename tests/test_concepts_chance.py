@@ -8,17 +8,17 @@ import pytest
 from scipy import special, stats
 
 import planted_heads as planted
-from aftertune.explainers.concepts.chance import chance_p_values
-from aftertune.explainers.concepts.chance_rows import beyond_chance, n_within_chance
-from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.concepts.compare import compare_concepts
+from aftertune.explainers.concepts.chance import beyond_chance, chance_p_values
+from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
 from aftertune.explainers.concepts.findings import describe_concepts
-from aftertune.explainers.concepts.measure import measure_concepts, read_concepts
-from aftertune.explainers.concepts.parts import are_measured, open_concepts
-from aftertune.explainers.concepts.random_directions import nearest_by_chance
-from aftertune.explainers.concepts.settings import ConceptPlan
+from aftertune.explainers.concepts.layer import nearest_by_chance
+from aftertune.explainers.concepts.measure import ConceptWork, read_concepts
+from aftertune.explainers.concepts.result import open_concepts
+from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import silent
+from aftertune.statistics.finding import Verdict
 from aftertune.words import load_words
 from concept_samples import make_concepts, orthonormal
 from test_concepts_read import checkpoint_of, planted_concepts
@@ -86,19 +86,20 @@ def test_the_correction_is_that_of_benjamini_and_hochberg() -> None:
 
 
 def test_a_run_keeps_the_control_and_an_old_one_gets_it(tmp_path: Path) -> None:
-    checkpoint, words, plan = checkpoint_of(make_model()), load_words(some_words()), ConceptPlan(4, 3)
+    checkpoint = checkpoint_of(make_model())
+    work = ConceptWork(ConceptSettings(n_components=4, n_words=3), load_words(some_words()))
     run = RunFolder.start(tmp_path / "run", {}, {})
-    measure_concepts(checkpoint, "model", words, plan, run, lambda *_: None)
-    found, expected = open_concepts(run, "model"), read_concepts(checkpoint, words, 4, 3)
+    work.measure(checkpoint, "model", run, silent)
+    found, expected = open_concepts(run.address), read_concepts(checkpoint, some_words(), 4, 3)
     assert found.components.equals(expected.components) and np.array_equal(found.chance, expected.chance)
     (part,) = (tmp_path / "run/concepts/chance").rglob("*.parquet")
     part.unlink()
-    old = open_concepts(run, "model")
+    old = open_concepts(run.address)
     assert old.chance is None and old.components["p_chance"].null_count() == 12
-    assert not are_measured(run, "model", plan)
+    assert not work.is_measured(run, "model")
     read = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
-    measure_concepts(checkpoint, "model", words, plan, run, lambda *_: None)
-    assert are_measured(run, "model", plan) and open_concepts(run, "model").components.equals(expected.components)
+    work.measure(checkpoint, "model", run, silent)
+    assert work.is_measured(run, "model") and open_concepts(run.address).components.equals(expected.components)
     assert all(path.stat().st_mtime_ns == time for path, time in read.items()), "only the control was missing"
 
 
@@ -125,21 +126,17 @@ def test_the_comparison_counts_them_by_rank() -> None:
     assert change.to_dict()["chance"][0]["n_beyond"] == 1
 
 
-def test_annotated_places_that_are_no_better_than_chance_are_counted() -> None:
-    components = make_concepts(
-        "old", {(0, 0): orthonormal(3, 20)}, nearest={(0, 0): [0.99, 0.1, 0.1]}, chance=[0.2] * 99
-    )
-    places = pl.DataFrame({"layer": [0, 0], "expert": [0, 0], "rank": [1, 3]})
-    assert n_within_chance(components.components, places) == 1
-    assert n_within_chance(components.components.drop("p_chance"), places) is None
-    assert n_within_chance(components.components.with_columns(p_chance=pl.lit(None, pl.Float64)), places) is None
+def test_all_components_of_either_model_say_whether_they_are_beyond_chance() -> None:
+    change = compared()
+    assert change.components_base["beyond_chance"].to_list() == [True, True] + [False] * 10
+    assert change.components_tuned["beyond_chance"].to_list() == [False] * 12
+    assert change.components_base["p_chance"].to_list() == change.components["p_chance_base"].to_list()
 
 
-def test_the_findings_say_how_many_are_beyond_chance() -> None:
-    (found,) = [one for one in describe_concepts(compared()) if "chance" in one.headline]
-    assert found.headline == "Concepts: words nearer than chance in 2 of 12 components of old, 0 of 12 of new"
-    assert "In old the nearest word of a component has a |cosine| of 0.300 in the middle" in found.sentence
-    assert "the first components 1 of 1, ranks 1-10 2 of 10, all components 2 of 12." in found.sentence
-    assert found.significant is None and found.evidence["new"]["all"]["n_beyond"] == 0
-    assert not [one for one in describe_concepts(compared([])) if "chance" in one.headline]
+def test_the_finding_counts_what_is_beyond_chance() -> None:
+    (found,) = [one for one in describe_concepts(compared()) if one.kind == "concepts.chance"]
+    assert found.verdict == Verdict.NOT_TESTED and "2 of 12 in old, 0 of 12 in new" in found.headline
+    assert "0.300" in found.sentence and "2 of 10 at rank 1-10" in found.sentence
+    assert found.evidence["old"]["all"]["n_beyond"] == 2 and found.evidence["new"]["all"]["n_beyond"] == 0
+    assert not [one for one in describe_concepts(compared([])) if one.kind == "concepts.chance"]
     assert compared([]).chance == ()

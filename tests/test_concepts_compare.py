@@ -8,14 +8,12 @@ import pytest
 from scipy import linalg, stats
 
 from aftertune.errors import RunError
-from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.concepts.compare import compare_concepts
-from aftertune.explainers.concepts.figure8 import figure8
-from aftertune.explainers.concepts.findings import describe_concepts, is_unchanged
-from aftertune.explainers.concepts.rotation import best_matches, gaps, principal_angles, share_within
-from aftertune.explainers.concepts.rows import RotationTrend
-from aftertune.statistics.finding import Finding
-from concept_samples import VOCABULARY, make_concepts, orthonormal, turned
+from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
+from aftertune.explainers.concepts.findings import describe_concepts, measures
+from aftertune.explainers.concepts.network_rotation import RotationTrend, figure8
+from aftertune.explainers.concepts.principal_angles import best_matches, gaps, principal_angles, share_within
+from aftertune.statistics.finding import Finding, Verdict
+from concept_samples import SETTINGS, VOCABULARY, make_concepts, orthonormal, rotated
 
 UNIT = np.eye(6)
 ANGLES = (0.0, 1e-3, 0.5, 30.0, 45.0, 89.9, 90.0)
@@ -26,7 +24,7 @@ ANGLES = (0.0, 1e-3, 0.5, 30.0, 45.0, 89.9, 90.0)
 def test_a_planted_angle_is_found(degrees: float, dtype: Any) -> None:
     basis = orthonormal(21, 40)
     base, outside = basis[:20], basis[20]
-    tuned = turned(base, 0, outside, degrees).astype(dtype)
+    tuned = rotated(base, 0, outside, degrees).astype(dtype)
     angles = principal_angles(base.astype(dtype), tuned)
     assert angles.shape == (20,) and (np.diff(angles) >= 0).all()
     assert angles[-1] == pytest.approx(degrees, abs=1e-4) and angles[:-1] == pytest.approx(np.zeros(19), abs=1e-4)
@@ -64,12 +62,12 @@ def test_angles_are_those_that_scipy_finds(angles: list[float], dtype: Any) -> N
         np.testing.assert_allclose(np.radians(principal_angles(first, second)), expected, rtol=0, atol=1e-10)
 
 
-def test_identical_directions_in_float32_did_not_turn() -> None:
+def test_identical_directions_in_float32_did_not_rotate() -> None:
     base = orthonormal(30, 50).astype(np.float32)
     assert principal_angles(base, base).max() < 1e-9
 
 
-def test_identical_directions_did_not_turn_and_orthogonal_ones_turned_by_90_degrees() -> None:
+def test_identical_directions_did_not_rotate_and_orthogonal_ones_rotated_by_90_degrees() -> None:
     base = orthonormal(10, 30)
     assert best_matches(base, base)[1].tolist() == [0.0] * 10
     assert principal_angles(base, base).max() < 1e-9
@@ -77,8 +75,8 @@ def test_identical_directions_did_not_turn_and_orthogonal_ones_turned_by_90_degr
     assert best_matches(UNIT[:2], UNIT[2:5])[1] == pytest.approx([90, 90])
 
 
-def test_a_turn_within_the_space_turns_components_but_not_the_space() -> None:
-    tuned = turned(turned(UNIT[:3], 0, UNIT[1], 20), 1, UNIT[0], -20)
+def test_a_rotation_within_the_space_rotates_components_but_not_the_space() -> None:
+    tuned = rotated(rotated(UNIT[:3], 0, UNIT[1], 20), 1, UNIT[0], -20)
     assert principal_angles(UNIT[:3], tuned) == pytest.approx([0, 0, 0], abs=1e-9)
     assert best_matches(UNIT[:3], tuned)[1] == pytest.approx([20, 20, 0])
 
@@ -89,7 +87,7 @@ def test_the_opposite_direction_is_the_same_component() -> None:
 
 
 def test_variance_within_a_space_is_weighted() -> None:
-    tuned = turned(UNIT[:2], 1, UNIT[3], 60)
+    tuned = rotated(UNIT[:2], 1, UNIT[3], 60)
     assert share_within(tuned, np.array([3.0, 1.0]), UNIT[:2]) == pytest.approx((3 + 0.25) / 4)
     assert share_within(tuned, np.array([0.0, 0.0]), UNIT[:2]) is None
 
@@ -102,8 +100,8 @@ def test_random_spaces_keep_the_share_that_the_yardstick_says() -> None:
 def test_the_yardstick_is_the_mean_over_networks() -> None:
     """An expert with few neurons has fewer components: 4 and 2 of 6 dimensions are a half, not two thirds."""
     base = make_concepts("old", {(0, 0): UNIT[:4], (0, 1): UNIT[:2]})
-    tuned = make_concepts("new", {(0, 0): UNIT[:4], (0, 1): turned(UNIT[:2], 1, UNIT[3], 20)})
-    assert describe_concepts(compare_concepts(base, tuned))[0].evidence["variance_kept_by_chance"] == 0.5
+    tuned = make_concepts("new", {(0, 0): UNIT[:4], (0, 1): rotated(UNIT[:2], 1, UNIT[3], 20)})
+    assert by_kind(compare_concepts(base, tuned))["concepts.rotation"].evidence["variance_kept_by_chance"] == 0.5
 
 
 def test_gaps_are_to_the_nearest_variance() -> None:
@@ -112,7 +110,7 @@ def test_gaps_are_to_the_nearest_variance() -> None:
     assert gaps(np.array([2.0, 0.0]))[0] == 1 and np.isnan(gaps(np.array([2.0, 0.0]))[1])
 
 
-def test_a_change_turns_a_component_no_further_than_its_gap_allows() -> None:
+def test_a_change_rotates_a_component_no_further_than_its_gap_allows() -> None:
     generator = np.random.default_rng(3)
     basis = orthonormal(12, 12)
     variances = np.array([10, 9.9, 7, 6.99, 5, 4, 3.5, 3.4, 2, 1.5, 1, 0.5])
@@ -132,8 +130,8 @@ TUNED_SPECTRUM = {(0, 0): [5.0, 3.0, 1.0, 1.0, 0.0, 0.0]}
 
 
 def swapped(degrees: float = 30.0, **known: Any) -> ConceptChange:
-    """Components 1 and 2 change places, the one also its sign; the third turns out of the space."""
-    tuned = turned(np.stack([UNIT[1], -UNIT[0], UNIT[2]]), 2, UNIT[4], degrees)
+    """Components 1 and 2 change places, the one also its sign; the third rotates out of the space."""
+    tuned = rotated(np.stack([UNIT[1], -UNIT[0], UNIT[2]]), 2, UNIT[4], degrees)
     return compare_concepts(
         make_concepts("old", {(0, 0): UNIT[:3]}, SPECTRUM, BASE_WORDS),
         make_concepts("new", {(0, 0): tuned}, TUNED_SPECTRUM, TUNED_WORDS),
@@ -174,7 +172,7 @@ def test_words_that_differ_in_capitals_count_once() -> None:
     assert compare_concepts(base, tuned).components["words_kept"].to_list() == [1 / 2, None]
 
 
-def test_a_network_says_how_far_it_turned_and_what_it_keeps() -> None:
+def test_a_network_says_how_far_it_rotated_and_what_it_keeps() -> None:
     (row,) = swapped().networks.to_dicts()
     assert (row["layer"], row["expert"], row["n_separated"]) == (0, 0, 1)
     assert row["mean_principal_angle"] == pytest.approx(10) and row["largest_principal_angle"] == pytest.approx(30)
@@ -197,9 +195,9 @@ def test_new_components_are_no_best_match() -> None:
 
 
 def by_layer(degrees: list[float], outside: int = 4, **known: Any) -> ConceptChange:
-    """The second of three components turns by so much in each layer; ``outside`` is the axis that it turns to."""
+    """The second of three components rotates by so much in each layer; ``outside`` is the axis that it rotates to."""
     base = {(layer, 0): UNIT[:3] for layer in range(len(degrees))}
-    tuned = {(layer, 0): turned(UNIT[:3], 1, UNIT[outside], angle) for layer, angle in enumerate(degrees)}
+    tuned = {(layer, 0): rotated(UNIT[:3], 1, UNIT[outside], angle) for layer, angle in enumerate(degrees)}
     settings = {"n_groups": 2, **known}
     return compare_concepts(make_concepts("old", base), make_concepts("new", tuned), **settings)
 
@@ -231,7 +229,7 @@ def test_experts_are_networks_of_their_own() -> None:
 def test_only_well_separated_components_count_as_such() -> None:
     spectra = {(0, 0): [4.0, 3.961, 3.0, 2.968], (1, 0): [1.0, 1.0, 1.0, 0.999]}
     base = {(layer, 0): UNIT[:3] for layer in (0, 1)}
-    tuned = {(layer, 0): turned(UNIT[:3], 2, UNIT[4], 40) for layer in (0, 1)}
+    tuned = {(layer, 0): rotated(UNIT[:3], 2, UNIT[4], 40) for layer in (0, 1)}
     change = compare_concepts(make_concepts("old", base, spectra), make_concepts("new", tuned, spectra), n_groups=1)
     assert change.networks["mean_separated_angle"].to_list() == [pytest.approx(40), None]
     row = change.rotation[-1]
@@ -268,10 +266,10 @@ def test_depth_is_tested_by_permuting_layers() -> None:
     assert by_layer([1.0, 2.0]).trend == RotationTrend(2, 2, None, None, None, None)
 
 
-def test_spaces_that_did_not_turn_have_no_trend() -> None:
+def test_spaces_that_did_not_rotate_have_no_trend() -> None:
     base = {(layer, 0): orthonormal(4, 9, layer) for layer in range(5)}
     tuned = {
-        (layer, 0): turned(turned(rows, 0, rows[1], 4.0 * layer), 1, rows[0], -4.0 * layer)
+        (layer, 0): rotated(rotated(rows, 0, rows[1], 4.0 * layer), 1, rows[0], -4.0 * layer)
         for (layer, _), rows in base.items()
     }
     trend = compare_concepts(make_concepts("old", base), make_concepts("new", tuned)).trend
@@ -298,7 +296,7 @@ def test_angles_in_float32_are_those_in_float64() -> None:
         ({"directions": {(0, 0): UNIT[:2]}}, r"layers is \(0, 1\) against \(0,\)"),
         ({"directions": {(0, 0): np.eye(7)[:2], (1, 0): np.eye(7)[:2]}}, "d_model is 6 against 7"),
         ({"vocabulary": [*VOCABULARY, "more"]}, r"the words differ \(8 against 9\)"),
-        ({"settings": {"n_components": 200, "n_words": 2}}, "n_components is 300 against 200"),
+        ({"settings": {**SETTINGS, "n_components": 200}}, "n_components is 300 against 200"),
         (
             {"directions": {(0, 0): UNIT[:2], (1, 0): UNIT[:2], (1, 1): UNIT[:2]}},
             r"the components that were read are not of the same networks \(4 of 2 networks against 6 of 3 networks\)",
@@ -329,7 +327,7 @@ def test_the_change_is_plain_json() -> None:
     assert data["figure8"][0] == {
         **{"model": "old", "rank": 1, "accumulated": {"n": 1, "mean": pytest.approx(4 / 9), "std": 0.0}}
     }
-    assert not {"components", "tuned_components"} & set(data)
+    assert data["settings"] == SETTINGS and not {"components", "tuned_components"} & set(data)
 
 
 def test_the_numbers_come_from_the_seed() -> None:
@@ -347,22 +345,21 @@ def test_a_network_without_variance_is_not_defined() -> None:
     describe_concepts(change)
 
 
-def sentences(change: ConceptChange) -> list[str]:
-    return [found.sentence for found in describe_concepts(change)]
+def by_kind(change: ConceptChange) -> dict[str, Finding]:
+    return {found.kind: found for found in describe_concepts(change)}
 
 
 def test_identical_readings_did_not_change() -> None:
     change = by_layer([0.0] * 4)
     (found,) = describe_concepts(change)
-    assert is_unchanged(change) and found.headline == "Concepts: nothing changed" and found.significant is None
-    assert "The 12 components of 4 feed-forward networks" in found.sentence
-    assert found.evidence == {"n_networks": 4, "n_components": 12}
+    assert change.is_unchanged and found.kind == "concepts.rotation" and found.verdict == Verdict.NOT_TESTED
+    assert found.evidence == {"is_unchanged": True, "n_networks": 4, "n_components": 12}
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"directions": {(0, 0): turned(UNIT[:2], 1, UNIT[3], 0.01)}},
+        {"directions": {(0, 0): rotated(UNIT[:2], 1, UNIT[3], 0.01)}},
         {"directions": {(0, 0): UNIT[[1, 0]]}},
         {"variances": {(0, 0): [2.0, 1.01]}},
         {"words": {(0, 0): [["Tree", "stone"], ["river", "tell"]]}},
@@ -370,61 +367,107 @@ def test_identical_readings_did_not_change() -> None:
 )
 def test_any_difference_is_a_change(other: dict[str, Any]) -> None:
     known = {"directions": {(0, 0): UNIT[:2]}, "variances": {(0, 0): [2.0, 1.0]}}
-    assert not is_unchanged(compare_concepts(make_concepts("old", **known), make_concepts("new", **{**known, **other})))
-    assert is_unchanged(compare_concepts(make_concepts("old", **known), make_concepts("new", **known)))
+    assert not compare_concepts(make_concepts("old", **known), make_concepts("new", **{**known, **other})).is_unchanged
+    assert compare_concepts(make_concepts("old", **known), make_concepts("new", **known)).is_unchanged
 
 
-def test_findings_say_how_far_spaces_and_components_turned() -> None:
-    spaces, components, words = describe_concepts(swapped())
-    assert spaces.headline == "Concepts: spaces turned by 10.0° on average and keep 97.2% of the variance"
-    assert "lie 10.0° apart" in spaces.sentence and "the largest angle of a network is 30.0°" in spaces.sentence
-    assert "A space that has nothing to do with them would hold 50.0% on average." in spaces.sentence
-    assert components.headline == "Concepts: a component turned by 10.0° on average, a well-separated one by 0.0°"
-    assert "33.3% have a best match of the same rank" in components.sentence
-    assert "The 1 of 3 whose variance differs from all others of their network by 1% or more" in components.sentence
-    assert words.headline == "Concepts: components keep 66.7% of their words"
-    assert "0 of the 3 components of new are the best match of none of old." in words.sentence
-    for found in (spaces, components, words):
-        assert found.significant is None and found.sentence.endswith("This is a description; no test was made.")
-        assert "  " not in found.sentence and "By layers" not in found.sentence
-        assert all(value is None or isinstance(value, int | float) for value in found.evidence.values())
+def test_findings_describe_how_far_spaces_and_components_rotated() -> None:
+    found = by_kind(swapped())
+    assert list(found) == ["concepts.rotation", "concepts.components", "concepts.words"]
+    assert {one.verdict for one in found.values()} == {Verdict.NOT_TESTED}
+    rotation, components, words = (one.evidence for one in found.values())
+    assert (rotation["subspace_angle"], rotation["largest_angle"]) == pytest.approx((10, 30))
+    assert rotation["variance_kept"] == pytest.approx((5 + 3 + np.cos(np.deg2rad(30)) ** 2) / 9)
+    assert rotation["variance_kept_by_chance"] == 0.5 and rotation["is_unchanged"] is False
+    assert (components["component_angle"], components["kept_in_order"]) == pytest.approx((10, 1 / 3))
+    assert (components["n_separated"], components["n_components"]) == (1, 3)
+    assert components["separated_angle"] == pytest.approx(0, abs=1e-9)
+    assert words == {"words_kept": pytest.approx(2 / 3), "words_kept_interval": None, "n_new": 0, "n_tuned": 3}
+    for one in found.values():
+        assert "  " not in one.sentence and "By layers" not in one.sentence
+        assert all(value is None or isinstance(value, int | float) for value in one.evidence.values())
+    assert "rotated by 10.0° and keep 97.2% of the variance" in found["concepts.rotation"].headline
 
 
-def test_findings_name_groups_of_layers_and_intervals() -> None:
-    spaces, components, words, _ = describe_concepts(by_layer([3.0, 9.0, 30.0, 6.0]))
-    assert "By layers: 0-1 2.0°, 2-3 6.0°." in spaces.sentence and "By layers: 0-1 2.0°" in components.sentence
-    assert "lie 4.0° [" in components.sentence and "100.0% [100.0%, 100.0%]" in words.sentence
-    assert "By layers: 0-1 100.0%, 2-3 100.0%." in words.sentence
+def test_findings_tell_groups_of_layers_and_intervals() -> None:
+    found = by_kind(by_layer([3.0, 9.0, 30.0, 6.0]))
+    assert "2.0° (0-1), 6.0° (2-3)" in found["concepts.rotation"].sentence
+    assert "2.0° (0-1), 6.0° (2-3)" in found["concepts.components"].sentence
+    assert "4.0° [" in found["concepts.components"].sentence
+    assert "100.0% (0-1), 100.0% (2-3)" in found["concepts.words"].sentence
+    assert found["concepts.words"].evidence["words_kept_interval"] == (1.0, 1.0)
 
 
-def test_components_that_fill_the_space_say_so() -> None:
+def test_the_networks_that_rotated_most_can_be_opened() -> None:
+    links = by_kind(by_layer([3.0, 9.0, 30.0, 6.0]))["concepts.rotation"].links
+    assert [(link.text, link.address) for link in links] == [
+        *(("Layer 2", "concept-0-2"), ("Layer 1", "concept-0-1"), ("Layer 3", "concept-0-3")),
+    ]
+    base = {(0, 0): UNIT[:2], (0, 1): UNIT[2:4]}
+    tuned = base | {(0, 1): rotated(UNIT[2:4], 0, UNIT[5], 20)}
+    change = compare_concepts(make_concepts("old", base), make_concepts("new", tuned))
+    assert by_kind(change)["concepts.rotation"].links[0].text == "Layer 0, expert 1"
+
+
+def test_components_that_fill_the_space_are_said_to() -> None:
     base, tuned = (make_concepts(name, {(0, 0): rows}) for name, rows in (("old", UNIT), ("new", UNIT[::-1])))
-    assert "span the whole of the model's space" in sentences(compare_concepts(base, tuned))[0]
+    found = by_kind(compare_concepts(base, tuned))["concepts.rotation"]
+    assert found.evidence["variance_kept_by_chance"] == 1 and "span all of the model's space" in found.sentence
 
 
 def test_without_well_separated_components_nothing_is_said_of_them() -> None:
     flat = {(0, 0): [1.0, 1.0, 1.0, 1.0]}
-    tuned = turned(UNIT[:3], 0, UNIT[4], 5)
+    tuned = rotated(UNIT[:3], 0, UNIT[4], 5)
     change = compare_concepts(
         make_concepts("old", {(0, 0): UNIT[:3]}, flat), make_concepts("new", {(0, 0): tuned}, flat)
     )
-    found = describe_concepts(change)[1]
-    assert found.headline == "Concepts: a component turned by 1.7° on average"
-    assert "None of the 3 has a variance that differs" in found.sentence and found.evidence["separated_angle"] is None
+    found = by_kind(change)["concepts.components"]
+    assert found.evidence["component_angle"] == pytest.approx(5 / 3) and "well separated" not in found.headline
+    assert (found.evidence["n_separated"], found.evidence["separated_angle"]) == (0, None)
+    assert measures(change)[1].value is None
 
 
 def trend_finding(**known: Any) -> Finding:
     change = by_layer([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-    return describe_concepts(replace(change, trend=replace(change.trend, **known)))[-1]
+    return by_kind(replace(change, trend=replace(change.trend, **known)))["concepts.depth"]
 
 
 def test_a_trend_with_depth_is_claimed_where_spaces_show_it_too() -> None:
     found = trend_finding()
-    assert found.headline == "Concepts: components of deeper layers turned more" and found.significant is True
-    assert "rank correlation of +1.00 (p = 0.0028), layers permuted" in found.sentence
-    assert "turned less" in trend_finding(correlation=-0.9, subspace_correlation=-0.9).headline
+    assert found.verdict == Verdict.SHOWN and "more" in found.headline
+    assert found.evidence["correlation"] == pytest.approx(1) and found.evidence["p_value"] == pytest.approx(2 / 720)
+    assert found.evidence["p_value_corrected"] == pytest.approx(2 / 720)
+    less = trend_finding(correlation=-0.9, subspace_correlation=-0.9)
+    assert less.verdict == Verdict.SHOWN and "less" in less.headline
     for doubt in ({"subspace_correlation": -0.9}, {"subspace_p_value": 0.05}, {"subspace_correlation": None}):
-        doubted = trend_finding(**doubt)
-        assert doubted.significant is False and doubted.headline == "Concepts: no trend with depth shown"
-    none = trend_finding(p_value=0.05)
-    assert none.significant is False and none.headline == "Concepts: no trend with depth shown"
+        assert trend_finding(**doubt).verdict == Verdict.NOT_SHOWN
+    assert trend_finding(p_value=0.05).verdict == Verdict.NOT_SHOWN
+    assert "concepts.depth" not in by_kind(by_layer([1.0, 2.0]))
+
+
+def test_measures_are_those_of_all_layers() -> None:
+    space, separated, words = measures(by_layer([3.0, 9.0, 30.0, 6.0]))
+    assert (space.name, separated.name, words.name) == ("subspace_angle", "separated_angle", "words_kept")
+    assert (space.value, separated.value, words.value) == pytest.approx((4, 4, 1))
+    assert separated.phrase.format(value=separated.value) == "well separated components rotated by 4.00°"
+    assert words.interval == (1.0, 1.0) and space.control is None
+
+
+def test_all_components_of_both_models_come_with_the_change() -> None:
+    change = swapped()
+    for frame, words in ((change.components_base, BASE_WORDS), (change.components_tuned, TUNED_WORDS)):
+        assert frame.columns == [
+            *("layer", "expert", "rank", "variance_share", "words", "cosines", "p_chance", "beyond_chance"),
+        ]
+        assert frame["words"].to_list() == words[0, 0] and frame["beyond_chance"].null_count() == 3
+    assert change.settings == SETTINGS
+
+
+def test_the_data_frames_are_those_of_the_tables() -> None:
+    frames = by_layer([3.0, 9.0, 30.0, 6.0]).tables()
+    assert list(frames) == [
+        *("components", "tuned_components", "rotation", "chance", "unmatched", "figure8", "networks"),
+    ]
+    assert frames["rotation"]["component_angle_mean"].to_list() == pytest.approx([2, 6, 4])
+    assert (frames["chance"].height, frames["unmatched"].height, frames["networks"].height) == (0, 0, 4)
+    assert "n_beyond" in frames["chance"].columns and "words" in frames["unmatched"].columns

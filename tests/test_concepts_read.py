@@ -11,12 +11,22 @@ from transformers import PreTrainedModel
 import aftertune
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError
-from aftertune.explainers.concepts.components import _on_cpu, _on_device, principal_components
-from aftertune.explainers.concepts.measure import measure_concepts, read_concepts
-from aftertune.explainers.concepts.parts import open_concepts
-from aftertune.explainers.concepts.settings import ConceptPlan
+from aftertune.explainers.concepts import ConceptExplainer
+from aftertune.explainers.concepts.cost import layer_cost
+from aftertune.explainers.concepts.layer import N_DIRECTIONS, _on_cpu, _on_device, principal_components
+from aftertune.explainers.concepts.measure import ConceptWork, read_concepts
+from aftertune.explainers.concepts.result import open_concepts
+from aftertune.explainers.concepts.settings import ConceptSettings
+from aftertune.explainers.explainer import Inputs
+from aftertune.models.cost import top_words
+from aftertune.models.machine import Machine
+from aftertune.models.size import size_by_config
 from aftertune.models.weights import down_weights
+from aftertune.runs.held import Held
+from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import silent
+from aftertune.statistics.questions import answer
 from aftertune.words import load_words
 from oracles.concepts import components, down_projections, output_embedding
 from test_heads_read import some_words
@@ -164,39 +174,105 @@ def test_the_model_is_left_as_it_was() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("n_components", 0), ("n_words", 0), ("layers", "3-1"), ("layers", "9")])
 def test_what_can_not_be_read_is_refused(name: str, value: int | str) -> None:
-    with pytest.raises(AttributionError, match=r"must be 1 or more|Give them as 0-7"):
+    with pytest.raises(AttributionError, match=r"is 0; it must be .* 1|Give them as 0-7"):
         read_concepts(checkpoint_of(make_model()), some_words(), **{name: value})
 
 
+def work_of(n_components: int = 4, n_words: int = 3, layers: str | None = None) -> ConceptWork:
+    settings = ConceptSettings(n_components=n_components, n_words=n_words, layers=layers)
+    return ConceptWork(settings, load_words(some_words()))
+
+
 def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    checkpoint, words, plan = checkpoint_of(make_model()), load_words(some_words()), ConceptPlan(4, 3)
-    run = RunFolder.start(tmp_path / "run", {}, {})
+    checkpoint, run = checkpoint_of(make_model()), RunFolder.start(tmp_path / "run", {}, {})
 
     def stop(_: str, done: float, __: float) -> None:
         if done == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure_concepts(checkpoint, "model", words, plan, run, stop)
+        work_of().measure(checkpoint, "model", run, stop)
     with pytest.raises(RunError, match="not all read yet"):
-        open_concepts(run, "model")
+        open_concepts(run.address)
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
     assert len(written) == 2 + 2
-    measure_concepts(checkpoint, "model", words, plan, run, lambda *_: None)
+    work_of().measure(checkpoint, "model", run, silent)
     assert all(path.stat().st_mtime_ns == time for path, time in written.items())
-    found, expected = open_concepts(run, "model"), read_concepts(checkpoint, words, 4, 3)
+    found, expected = open_concepts(run.address), read_concepts(checkpoint, some_words(), 4, 3)
     assert found.components.equals(expected.components) and found.spectra.equals(expected.spectra)
     for network, rows in expected.directions.items():
         np.testing.assert_array_equal(found.directions[network], rows)
     for name in ("model", "layers", "n_layers", "d_model", "words", "settings"):
         assert getattr(found, name) == getattr(expected, name)
-    with pytest.raises(RunError, match=r"concepts\.plan\.n_words was 3, is now 5"):
-        measure_concepts(checkpoint, "model", words, ConceptPlan(4, 5), run, lambda *_: None)
+    for refusing in (work_of(n_words=5).measure, lambda *_: work_of(n_words=5).must_fit([], run)):
+        with pytest.raises(RunError, match=r"concepts\.n_words was 3, is now 5"):
+            refusing(checkpoint, "model", run, silent)
+    with pytest.raises(RunError, match="holds the concepts of model, not of 'base'"):
+        open_concepts(run.address, "base")
 
 
 def test_float32_directions_stay_float32_in_a_run(tmp_path: Path) -> None:
     run = RunFolder.start(tmp_path / "run", {}, {})
-    words, checkpoint = load_words(some_words()), checkpoint_of(make_model())
-    measure_concepts(checkpoint, "model", words, ConceptPlan(2, 2), run, lambda *_: None)
-    assert {rows.dtype for rows in open_concepts(run, "model").directions.values()} == {np.dtype("float32")}
+    work_of(2, 2).measure(checkpoint_of(make_model()), "model", run, silent)
+    assert {rows.dtype for rows in open_concepts(run.address).directions.values()} == {np.dtype("float32")}
     assert pl.read_parquet(tmp_path / "run/concepts/components/model/layer-000.parquet").width == 7
+
+
+def test_the_work_says_what_was_chosen_and_refuses_layers_that_are_not_there(tmp_path: Path) -> None:
+    run = RunFolder.start(tmp_path / "run", {}, {})
+    assert work_of(layers="0-1").chosen() == [
+        *(("words", "130 of a list in memory"), ("concepts", "0-1 layers, 4 components of each")),
+    ]
+    assert work_of().chosen()[1] == ("concepts", "all layers, 4 components of each")
+    work_of(layers="0-2").must_fit([None, make_model().config], run)
+    with pytest.raises(AttributionError, match="The layers '0-3' are not all there: the model has 3"):
+        work_of(layers="0-3").must_fit([make_model().config], run)
+
+
+def test_what_is_left_grows_less_with_each_layer(tmp_path: Path) -> None:
+    checkpoint, run = checkpoint_of(make_model()), RunFolder.start(tmp_path / "run", {}, {})
+    size, machine = size_by_config(checkpoint.model.config), Machine("cpu", 1e9, 1e9, 10**9)
+    before = work_of().remaining(run, "model", size, machine)
+    assert list(before.steps) == ["concepts"] and before.steps["concepts"].already == 0
+    work_of(layers="0-1").measure(checkpoint, "model", run, silent)
+    work = work_of()
+    assert not work.is_measured(run, "model")
+    left = work.remaining(run, "model", size, machine)
+    step = left.steps["concepts"]
+    assert step.already == pytest.approx(2 / 3) and step.least == step.most == layer_cost(size, 130, 4)
+    assert before.steps["concepts"].least == layer_cost(size, 130, 4) * 3 + top_words(size, N_DIRECTIONS, 130)
+    assert left.least_bytes == left.most_bytes == before.most_bytes > 0
+    work.measure(checkpoint, "model", run, silent)
+    done = work.remaining(run, "model", size, machine)
+    assert work.is_measured(run, "model") and not done.steps and done.most_bytes == 0 and done.report == left.report
+
+
+def test_a_run_shows_the_layers_of_the_last_time(tmp_path: Path) -> None:
+    run = RunFolder.start(tmp_path / "run", {}, {})
+    work_of().measure(checkpoint_of(make_model()), "model", run, silent)
+    fewer = work_of(layers="1")
+    assert fewer.is_measured(run, "model")
+    fewer.finish(run, "model")
+    assert open_concepts(run.address).layers == (1,)
+
+
+def test_the_explainer_compares_what_lies_in_a_run(tmp_path: Path) -> None:
+    explainer, pair = ConceptExplainer(), Pair("base", "tuned")
+    run = RunFolder.start(tmp_path / "run", {"base": "x", "tuned": "y"}, {})
+    for role in pair:
+        run.claim(f"{role}.json", {}, {"name": f"the {role} model"})
+    held, settings = Held(run), ConceptSettings(words=planted.WORDS, n_components=3, n_words=2, layers="2")
+    assert not explainer.is_in(run) and explainer.change(held, pair, settings, {}) is None
+    work = explainer.prepare(settings, Inputs())
+    work.measure(planted_concepts(), "base", run, silent)
+    with pytest.raises(RunError, match="not there"):
+        explainer.change(held, pair, settings, {})
+    work.measure(planted_concepts(30.0), "tuned", run, silent)
+    change = explainer.change(held, pair, settings, {})
+    assert change is not None and (change.base, change.tuned) == ("the base model", "the tuned model")
+    assert change.components["angle"].to_list() == pytest.approx([30, 0, 0], abs=1e-4)
+    assert change.settings["n_components"] == 3 and change.settings["words"]["n"] == len(planted.WORDS)
+    assert held.once(("concepts", "base"), dict).model == "the base model", "each is read once"
+    kinds = [finding.kind for finding in answer(explainer.questions(change))]
+    assert kinds[0] in explainer.always_told and "concepts.chance" in kinds
+    assert explainer.measures(change)[1].value == pytest.approx(10, abs=1e-4)

@@ -11,12 +11,16 @@ import pytest
 import typer
 
 import aftertune
-from aftertune.cli import app
+from aftertune.cli.app import app
 from pages import FENCE, INLINE, LINK, NAMES, OPTION, ROOT, blocks_of, read
 
+# What the explainer that a page builds adds to the commands.
+OF_PLUGINS = {"docs/add-an-explainer.md": {"--min-share"}}
 
-def make_cli() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
+
+def script(name: str) -> ModuleType:
+    """A script that writes a page."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -25,8 +29,8 @@ def make_cli() -> ModuleType:
 
 def options() -> dict[str, set[str]]:
     """The options of each command, as the program itself parses them."""
-    commands = typer.main.get_command(app).commands
-    common = {"--help", "-h"}
+    program, common = typer.main.get_command(app), {"--help", "-h"}
+    commands = {name: program.get_command(None, name) for name in program.list_commands(None)}
     found = {name: common | {o for p in one.params for o in p.opts if o[0] == "-"} for name, one in commands.items()}
     return found | {"": common | {"--version"}}
 
@@ -39,7 +43,7 @@ def commands_in(text: str) -> list[list[str]]:
 
 
 def test_the_page_of_the_command_line_is_up_to_date() -> None:
-    assert read("docs/cli.md") == make_cli().render(), "run: .venv/bin/python docs/make_cli.py"
+    assert read("docs/cli.md") == script("make_cli").render(), "run: .venv/bin/python docs/make_cli.py"
 
 
 def test_the_page_of_the_command_line_has_every_option() -> None:
@@ -57,12 +61,12 @@ def test_commands_shown_exist_with_their_options(name: str) -> None:
         command = words[1] if len(words) > 1 and not words[1].startswith("-") else ""
         assert command in known, f"{name} shows {' '.join(words)}"
         shown = {word.split("=")[0] for word in words[1:] if word.startswith("-")}
-        assert shown <= known[command], f"{name} shows {' '.join(words)}"
+        assert shown <= known[command] | OF_PLUGINS.get(name, set()), f"{name} shows {' '.join(words)}"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_options_named_alone_exist(name: str) -> None:
-    every = set.union(*options().values())
+    every = set.union(*options().values(), OF_PLUGINS.get(name, set()))
     alone = {found[0] for code in INLINE.findall(FENCE.sub("", read(name))) if (found := OPTION.match(code))}
     assert {option for option in alone if option.startswith("--")} <= every
 
@@ -125,9 +129,9 @@ def test_the_api_page_has_every_public_name() -> None:
     assert shown | set(re.findall(r"^ +heading: aftertune\.(\w+)$", text, re.MULTILINE)) == set(aftertune.__all__)
 
 
-def tree() -> dict[str, str]:
-    """Path -> what the README's tree says of it."""
-    block = read("README.md").split("## File structure")[1].split("```text\n")[1].split("```")[0]
+def tree(page: str, heading: str) -> dict[str, str]:
+    """Path -> what a page's tree says of it."""
+    block = read(page).split(f"\n{heading}\n")[1].split("```text\n")[1].split("```")[0]
     found, above = {}, [Path()]
     for line in block.splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
@@ -137,14 +141,27 @@ def tree() -> dict[str, str]:
     return found
 
 
-def test_paths_of_the_readme_tree_exist_and_are_explained() -> None:
-    for path, said in tree().items():
-        assert (ROOT / path).exists(), f"{path} is in the README's tree only"
-        assert said or path == "src/aftertune/", f"{path} is not explained"
+TREES = [("README.md", "## Folders"), ("docs/architecture.md", "## All files")]
+
+
+@pytest.mark.parametrize(("page", "heading"), TREES)
+def test_paths_of_a_tree_exist(page: str, heading: str) -> None:
+    found = tree(page, heading)
+    assert found
+    for path, said in found.items():
+        assert (ROOT / path).exists(), f"{path} is in the tree of {page} only"
         assert len(said) <= 90, f"{path}: half a line, please"
 
 
-def test_every_module_is_in_the_readme_tree() -> None:
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "src" / "aftertune").rglob("*.py")}
+def test_every_folder_is_in_the_readme_and_explained() -> None:
+    found, package = tree("README.md", "## Folders"), ROOT / "src" / "aftertune"
+    folders = {f"{path.relative_to(ROOT)}/" for path in package.iterdir() if (path / "__init__.py").exists()}
+    assert folders - found.keys() == set()
+    assert all(found.values())
+
+
+def test_every_module_is_in_the_tree_of_the_architecture() -> None:
+    found, package = tree("docs/architecture.md", "## All files"), ROOT / "src" / "aftertune"
+    modules = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")}
     told = {path for path in modules if path.endswith("__init__.py") and path.count("/") > 2}
-    assert modules - told - tree().keys() == set()
+    assert modules - told - found.keys() == set(), "run: .venv/bin/python docs/make_tree.py"

@@ -57,10 +57,9 @@ def finished(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("finished")
     (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS), "utf-8")
     run = folder / "runs" / "mine"
-    plan = aftertune.Plan(max_new_tokens=6, check=1)
+    how = {"run": run, "prompts": folder / "prompts.jsonl", "max_new_tokens": 6, "check": 1}
     words = aftertune.load_words(limit=3000)
-    weights = aftertune.HeadStudy(words), aftertune.ConceptStudy(words)
-    aftertune.compare(checkpoints / "base", checkpoints / TUNED, run, folder / "prompts.jsonl", plan, *weights)
+    aftertune.compare(aftertune.Study(checkpoints / "base", checkpoints / TUNED, words=words, **how))
     maps = pq.read_table(run / "maps.parquet")
     assert set(maps.column("model").to_pylist()) == {"base", TUNED}
     return folder

@@ -19,12 +19,14 @@ ERRORS = [
     *("PromptError", "RunError", "WordError"),
 ]
 TYPES = [
-    *("AnnotationPlan", "ConceptChange", "ConceptPlan", "ConceptReading", "ConceptStudy"),
-    *("Attribution", "Checkpoint", "HeadChange", "HeadPlan", "HeadReading", "HeadStudy", "Lineage", "Message", "Plan"),
-    *("Prompt", "SalientMap", "Subject", "Vectors", "Words"),
+    *("AnnotationChange", "AnnotationSettings", "Attribution", "AttributionChange", "AttributionSettings"),
+    *("Checkpoint", "Comparison", "ConceptChange", "ConceptReading", "ConceptSettings", "Explainer", "HeadChange"),
+    *("HeadReading", "HeadSettings", "Message", "Prompt", "SalientMap", "Stages", "Study", "Subject", "Vectors"),
+    *("Words", "Work"),
 ]
 WITHOUT_TORCH = [
-    *("score", "write_report", "open_comparison", "Lineage", "read_prompts", "Attribution", "SalientMap"),
+    *("score", "write_report", "open_comparison", "Stages", "read_prompts", "Attribution", "SalientMap"),
+    *("Study", "Comparison", "compare", "Explainer", "HeadSettings", "AttributionSettings", "annotate"),
     *("export_labels", "import_labels", "label", "open_labels"),
     *("compare_concepts", "open_annotations", "open_concepts", "ConceptReading", "ConceptChange"),
     *("compare_heads", "open_heads", "load_words", "load_vectors", "HeadReading", "HeadChange"),
@@ -55,13 +57,13 @@ def test_all_is_sorted_and_without_doubles() -> None:
 
 
 def test_all_is_what_type_checkers_see_and_what_is_served() -> None:
-    assert set(aftertune.__all__) == typed_names().keys() == aftertune._HOME_OF.keys()
-    assert typed_names() == aftertune._HOME_OF
+    homes = {name: f"aftertune.{home}" for home, names in aftertune._HOMES.items() for name in names}
+    assert set(aftertune.__all__) == homes.keys() and typed_names() == homes
     assert dir(aftertune) == sorted([*aftertune.__all__, "__version__"])
 
 
 def test_all_is_what_this_version_promises() -> None:
-    of_responses = ["attribute", "attribute_all", "compare", "load", "read_prompts", "score"]
+    of_responses = ["attribute", "attribute_all", "compare", "compare_stages", "load", "read_prompts", "score"]
     of_runs = ["open_comparison", "write_report"]
     of_heads = ["compare_heads", "load_vectors", "load_words", "open_heads", "read_heads"]
     of_concepts = ["annotate", "compare_concepts", "open_annotations", "open_concepts", "read_concepts"]
@@ -134,23 +136,23 @@ def test_the_errors_are_one_tree(name: str) -> None:
     [
         ("load", ["ref", "adapter", "device", "dtype", "revision"]),
         ("attribute", ["checkpoint", "prompt", "response", "route", "unit"]),
-        ("compare", ["base", "tuned", "run", "prompts", "plan", "heads", "concepts"]),
-        ("read_heads", ["model", "words", "vectors", "plan"]),
+        ("Study", ["base", "tuned"]),
+        ("compare", ["study"]),
+        ("compare_stages", ["study"]),
+        ("read_heads", ["model", "words", "vectors", "settings"]),
         ("compare_heads", ["base", "tuned", "verbs", "general"]),
         ("open_heads", ["run", "role"]),
         ("read_concepts", ["model", "words", "n_components", "n_words"]),
         ("compare_concepts", ["base", "tuned"]),
         ("open_concepts", ["run", "role"]),
-        ("annotate", ["run", "server", "model", "plan"]),
+        ("annotate", ["run", "server", "model", "settings"]),
         ("open_annotations", ["run", "annotator"]),
         ("load_words", ["source", "limit"]),
         ("load_vectors", ["source", "words", "trust"]),
-        ("HeadStudy", ["words", "vectors", "verbs", "plan"]),
-        ("HeadPlan", ["n_top", "n_pairs", "n_frequent", "n_draws", "seed", "layers", "min_coverage"]),
         ("score", ["maps", "prompts", "base", "tuned"]),
         ("read_prompts", ["source", "limit"]),
-        ("open_comparison", ["run", "verbs"]),
-        ("write_report", ["run", "verbs"]),
+        ("open_comparison", ["run"]),
+        ("write_report", ["run"]),
     ],
 )
 def test_what_may_be_given_by_position(name: str, parameters: list[str]) -> None:

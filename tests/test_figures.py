@@ -1,15 +1,17 @@
 import struct
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.charts import map_chart, pair_chart, quarters_chart, scores_chart
+from aftertune.explainers.attribution.instance import write_instance
+from aftertune.report.chart_style import shorten
 from aftertune.report.colours import DARK_RAMP, LIGHT_RAMP, ramp
-from aftertune.report.figures import map_chart, pair_chart, quarters_chart, scores_chart, shorten
-from aftertune.report.instance import write_instance
 from aftertune.report.render import to_png, to_svg, write_picture
-from report_samples import instance_row, make_map, sample_contents
+from report_samples import instance_row, make_map, sample_change
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -19,8 +21,8 @@ def texts_of(svg: str) -> set[str]:
 
 
 def test_figure6_holds_every_share():
-    contents = sample_contents()
-    spec = quarters_chart(contents.comparison["figure6"], contents.models)
+    change = sample_change()
+    spec = quarters_chart(change.figure6, (change.base, change.tuned))
     found = {(v["model"], v["quarter"]): v["share"] for v in spec["datasets"]["quarters"]}
     assert found[("base-model", "first")] == 0.31 and found[("tuned-model", "last")] == 0.26
     assert len(found) == 8
@@ -28,11 +30,11 @@ def test_figure6_holds_every_share():
 
 
 def test_scores_hold_every_prompt_that_has_both():
-    rows = sample_contents().comparison["instances"]
-    rows[0]["score_base"] = None
+    first, *rows = sample_change().instances
+    rows = [replace(first, score_base=None, difference=None), *rows]
     spec = scores_chart(rows, "base-model", "tuned-model")
-    assert [v["score_tuned"] for v in spec["datasets"]["scores"]] == [row["score_tuned"] for row in rows[1:]]
-    top = max(max(row["score_base"], row["score_tuned"]) for row in rows[1:])
+    assert [v["score_tuned"] for v in spec["datasets"]["scores"]] == [row.score_tuned for row in rows[1:]]
+    top = max(max(row.score_base, row.score_tuned) for row in rows[1:])
     assert spec["datasets"]["equal"] == [{"at": 0}, {"at": pytest.approx(1.05 * top)}]
     assert to_svg(spec).startswith("<svg")
 

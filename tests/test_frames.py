@@ -1,6 +1,6 @@
 """Every result is a data frame with the columns that it promises, and says in one line what it is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,16 +9,15 @@ import pytest
 
 import aftertune
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.compare import compare_annotations
-from aftertune.explainers.attribution.change import compare_maps, without_maps
-from aftertune.explainers.attribution.rows import InstanceRow
-from aftertune.explainers.concepts.compare import compare_concepts
+from aftertune.explainers.annotation.change import compare_annotations
+from aftertune.explainers.attribution.change import AttributionChange, InstanceRow, compare_maps
+from aftertune.explainers.concepts.change import compare_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
-from aftertune.statistics.inference import Interval
-from aftertune.statistics.spread import Spread
-from aftertune.study.stages import Lineage
+from aftertune.statistics.spread import Interval, Spread
+from aftertune.study.comparison import Comparison
+from aftertune.study.stages import Stages
 from annotated_samples import make_annotations
 from comparison_samples import make_map, score_of
 from concept_samples import make_concepts, orthonormal
@@ -32,31 +31,24 @@ def make_heads(model: str, *pairs: tuple[str, str]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def everything() -> aftertune.comparison.Comparison:
+def everything() -> Comparison:
     maps = [make_map(id, model, k) for id in ("a", "b", "c") for model, k in ((BASE, 4), (TUNED, 9))]
     readings = [make_concepts(name, {(0, 0): orthonormal(4, 8, seed)}) for seed, name in enumerate((BASE, TUNED))]
-    return replace(
-        compare_maps(maps, BASE, TUNED),
-        heads=compare_heads(make_heads(BASE), make_heads(TUNED, ("tree", "stone"))),
-        concepts=compare_concepts(*readings),
-        annotations=compare_annotations(make_annotations(), BASE, TUNED, (0, 1)),
-    )
+    changes = {
+        "attribution": compare_maps(maps, BASE, TUNED),
+        "heads": compare_heads(make_heads(BASE), make_heads(TUNED, ("tree", "stone"))),
+        "concepts": compare_concepts(*readings),
+        "annotation": compare_annotations(make_annotations(), BASE, TUNED, (0, 1)),
+    }
+    return Comparison(BASE, TUNED, changes)
 
 
 @pytest.fixture(scope="module")
-def results(everything: Any) -> list[Result]:
-    parts = [everything.heads, everything.concepts, everything.annotations]
+def results(everything: Comparison) -> list[Result]:
     readings = [make_heads(BASE), make_concepts(BASE, {(0, 0): orthonormal(4, 8)}), make_map("a", BASE, 4)]
     words = aftertune.load_words(["tree", "stone"])
     vectors = aftertune.load_vectors((["tree", "stone"], np.eye(2, 3)))
-    return [everything, *parts, *readings, words, vectors]
-
-
-@dataclass(frozen=True)
-class Control:
-    control: str
-    distance: float
-    excess_interval: Interval | None
+    return [everything, *everything.changes.values(), *readings, words, vectors]
 
 
 @dataclass(frozen=True)
@@ -65,35 +57,32 @@ class Row:
     distance: Spread
     interval: Interval | None
     quarters: tuple[float, float]
-    controls: tuple[Control, ...]
+    words: tuple[str, ...]
     pooled: bool = False
 
 
 def test_a_frame_has_every_nested_number_in_a_column_of_its_own() -> None:
-    controls = Control("frequency-matched", 0.25, None), Control("permuted", 0.5, (0.1, 0.2))
-    row = Row("0-3", Spread(4, 0.75, 0.125), (0.5, 1.0), (0.4, 0.6), controls)
+    row = Row("0-3", Spread(4, 0.75, 0.125), (0.5, 1.0), (0.4, 0.6), ("tree", "stone"))
     assert frame_of([row, Row("4-7", Spread(0, None, None), None, (0.0, 1.0), ())], Row).rows(named=True) == [
         {
             **{"layers": "0-3", "distance_n": 4, "distance_mean": 0.75, "distance_std": 0.125},
-            **{"interval_low": 0.5, "interval_high": 1.0, "quarters_1": 0.4, "quarters_2": 0.6, "pooled": False},
-            "frequency_matched_distance": 0.25,
-            **{"frequency_matched_excess_interval_low": None, "frequency_matched_excess_interval_high": None},
-            "permuted_distance": 0.5,
-            **{"permuted_excess_interval_low": 0.1, "permuted_excess_interval_high": 0.2},
+            **{"interval_low": 0.5, "interval_high": 1.0, "quarters_1": 0.4, "quarters_2": 0.6},
+            **{"words": ["tree", "stone"], "pooled": False},
         },
         {
             **{"layers": "4-7", "distance_n": 0, "distance_mean": None, "distance_std": None},
-            **{"interval_low": None, "interval_high": None, "quarters_1": 0.0, "quarters_2": 1.0, "pooled": False},
-            "frequency_matched_distance": None,
-            **{"frequency_matched_excess_interval_low": None, "frequency_matched_excess_interval_high": None},
-            "permuted_distance": None,
-            **{"permuted_excess_interval_low": None, "permuted_excess_interval_high": None},
+            **{"interval_low": None, "interval_high": None, "quarters_1": 0.0, "quarters_2": 1.0},
+            **{"words": [], "pooled": False},
         },
     ]
 
 
+def nothing() -> AttributionChange:
+    return AttributionChange(BASE, TUNED, (), (), (), (), ())
+
+
 def test_a_frame_without_rows_has_its_columns_and_types() -> None:
-    empty = without_maps(BASE, TUNED).to_polars()
+    empty = nothing().to_polars()
     assert empty.is_empty() and empty.columns == list(InstanceRow.__annotations__)
     assert empty.schema["difference"] == pl.Float64 and empty.schema["repetitive_base"] == pl.Boolean
     full = frame_of([unmeasured()], InstanceRow)
@@ -104,35 +93,53 @@ def unmeasured() -> InstanceRow:
     return InstanceRow("a", "d", **dict.fromkeys(list(InstanceRow.__annotations__)[2:]))
 
 
-def test_the_frame_of_a_comparison_has_a_row_for_each_prompt(everything: Any) -> None:
+def test_the_frame_of_a_comparison_has_a_row_for_each_finding(everything: Comparison) -> None:
     frame = everything.to_polars()
+    assert frame.columns == ["kind", "verdict", "headline", "sentence"]
+    assert frame["kind"].to_list() == [one.kind for one in everything.findings]
+    assert frame["verdict"].to_list() == [str(one.verdict) for one in everything.findings]
+
+
+def test_the_frame_of_attribution_has_a_row_for_each_prompt(everything: Comparison) -> None:
+    frame = everything.attribution.to_polars()
     assert frame["id"].to_list() == ["a", "b", "c"]
     assert frame["difference"].to_list() == pytest.approx([score_of(9) - score_of(4)] * 3)
 
 
-def test_the_tables_of_a_comparison_are_those_of_its_parts_too(everything: Any) -> None:
+def test_the_tables_of_a_comparison_are_those_of_its_changes(everything: Comparison) -> None:
     tables = everything.tables()
-    assert list(tables)[:5] == ["table1", "table2", "table2_answered", "figure6", "instances"]
+    of_attribution = ["table1", "table2", "table2_answered", "figure6", "instances"]
+    assert list(tables)[:6] == ["findings", *of_attribution]
     assert {"heads", "figure2", "table3", "components", "rotation", "categories", "agreement"} <= tables.keys()
     row = tables["table2"].row(0, named=True)
     assert (row["base_mean"], row["tuned_n"]) == (pytest.approx(score_of(4)), 3)
     assert tables["rotation"]["subspace_angle_mean"][0] == everything.concepts.rotation[0].subspace_angle.mean
     assert tables["heads"].equals(everything.heads.heads)
-    assert list(without_maps(BASE, TUNED).tables()) == list(tables)[:5]
+    assert list(nothing().tables()) == of_attribution
+    assert list(Comparison(BASE, TUNED).tables()) == ["findings"]
 
 
-def test_the_tables_of_a_lineage_say_which_pair_a_row_is_of() -> None:
+def test_no_table_of_a_change_takes_the_place_of_another(everything: Comparison) -> None:
+    names = [name for change in everything.changes.values() for name in change.tables()]
+    assert len(names) == len(set(names)) and len(everything.tables()) == 1 + len(names)
+
+
+def test_the_tables_of_stages_say_which_pair_a_row_is_of() -> None:
     maps = {name: [make_map(id, name, k) for id in ("a", "b")] for name, k in (("one", 4), ("two", 6), ("three", 9))}
     pairs = [("one", "two"), ("two", "three"), ("one", "three")]
-    lineage = Lineage(tuple(maps), tuple(compare_maps([*maps[a], *maps[b]], a, b) for a, b in pairs))
-    frame = lineage.to_polars()
+    changes = [{"attribution": compare_maps([*maps[a], *maps[b]], a, b)} for a, b in pairs]
+    stages = Stages(tuple(maps), tuple(Comparison(*pair, own) for pair, own in zip(pairs, changes, strict=True)))
+    frame = stages.tables()["instances"]
     assert frame.select("base", "tuned", "id").unique().height == frame.height == 6
     assert frame.filter(base="one", tuned="three")["difference"].to_list() == pytest.approx(
         [score_of(9) - score_of(4)] * 2
     )
-    assert lineage.tables()["table1"].is_empty()
-    assert repr(lineage) == "Lineage(names=('one', 'two', 'three'), n_comparisons=3)"
-    assert "From two to three" in lineage._repr_html_()
+    assert stages.tables()["table1"].is_empty()
+    findings = stages.to_polars()
+    assert findings.columns[:4] == ["base", "tuned", "kind", "verdict"]
+    assert set(findings.select("base", "tuned").unique().rows()) == set(pairs)
+    assert repr(stages) == "Stages(names=('one', 'two', 'three'), n_comparisons=3)"
+    assert "From two to three" in stages._repr_html_()
 
 
 def test_the_frame_of_a_map_has_a_row_for_each_pair_of_tokens() -> None:

@@ -8,11 +8,14 @@ from scipy import stats
 
 from aftertune.errors import RunError, WordError
 from aftertune.explainers.heads.change import HeadChange
-from aftertune.explainers.heads.compare import compare_heads, layer_groups
-from aftertune.explainers.heads.findings import describe_heads
+from aftertune.explainers.heads.compare import compare_heads
+from aftertune.explainers.heads.findings import questions
 from aftertune.explainers.heads.result import HeadReading
+from aftertune.explainers.heads.table3 import N_SETS, matched_sets, word_shares
 from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
-from aftertune.explainers.heads.word_shares import N_SETS, matched_sets, word_shares
+from aftertune.statistics.finding import Finding, Verdict
+from aftertune.statistics.layers import layer_groups
+from aftertune.statistics.questions import answer
 from head_samples import WORDS, drawn_reading, make_reading
 
 ASKED, GENERAL = ("write", "make", "tell"), ("run", "walk", "tree", "stone", "river")
@@ -37,10 +40,14 @@ def changed(**known: Any) -> HeadChange:
     return compare_heads(*pair_of_readings(), ASKED, GENERAL, **{"n_groups": 2, **known})
 
 
-def row_of(change: HeadChange, table: str, layers: str, level: str = "head") -> Any:
-    rows = [row for row in getattr(change, table) if row.layers == layers]
+def row_of(change: HeadChange, table: str, layers: str, level: str = "head", lists: str = "as read") -> Any:
+    rows = [row for row in getattr(change, table) if (row.layers, row.lists) == (layers, lists)]
     (row,) = [row for row in rows if table == "table3" or row.level == level]
     return row
+
+
+def told(change: HeadChange, kind: str) -> list[Finding]:
+    return [finding for finding in answer(questions(change)) if finding.kind == kind]
 
 
 def test_each_head_says_how_far_its_lists_lie_apart() -> None:
@@ -127,15 +134,15 @@ def test_controls_average_draws_and_the_excess_pairs_heads() -> None:
     base = make_reading("base", BASE_PAIRS, BASE_NEURONS, lists, neurons)
     tuned = make_reading("tuned", TUNED_PAIRS, TUNED_NEURONS, other, others)
     change = compare_heads(base, tuned, ASKED, GENERAL)
-    (control,) = row_of(change, "figure2", "all").controls
+    control = row_of(change, "figure2", "all", lists="permuted")
     # Head 0.0: draws 1/2 and 0; head 1.1, where nothing was observed: 1.
-    assert (control.control, control.distance) == ("permuted", pytest.approx((0.25 + 1) / 2))
+    assert control.is_control and (control.distance.n, control.distance.mean) == (2, pytest.approx((0.25 + 1) / 2))
     assert (control.excess, control.excess_interval) == (pytest.approx(0.75 - 0.25), None)
-    (of_neurons,) = row_of(change, "figure2", "all", "neuron pair").controls
-    assert of_neurons.distance == pytest.approx(((0 + 1) / 2 + 1) / 2)
+    of_neurons = row_of(change, "figure2", "all", "neuron pair", "permuted")
+    assert of_neurons.distance.mean == pytest.approx(((0 + 1) / 2 + 1) / 2)
     assert of_neurons.excess == pytest.approx(0.875 - 0.75)
-    (nowhere,) = row_of(change, "figure2", "1", "neuron pair").controls
-    assert (nowhere.distance, nowhere.excess) == (None, None)
+    nowhere = row_of(change, "figure2", "1", "neuron pair", "permuted")
+    assert (nowhere.distance.mean, nowhere.excess) == (None, None)
 
 
 def test_layers_fall_into_neighbouring_groups() -> None:
@@ -167,8 +174,8 @@ def test_the_depth_trend_permutes_whole_layers(counts: tuple[int, ...]) -> None:
     layers = np.repeat(range(4), counts)
     distances = np.array([1 - 1 / (1 + x + y) for x, n in enumerate(counts) for y in range(n)])
     expected = stats.spearmanr(layers, distances).statistic
-    dealt = [stats.spearmanr(np.array(order)[layers], distances).statistic for order in permutations(range(4))]
-    tails = [np.mean([sign * one >= sign * expected - 1e-12 for one in dealt]) for sign in (1, -1)]
+    permuted = [stats.spearmanr(np.array(order)[layers], distances).statistic for order in permutations(range(4))]
+    tails = [np.mean([sign * one >= sign * expected - 1e-12 for one in permuted]) for sign in (1, -1)]
     assert (depth.n_layers, depth.n_heads) == (4, sum(counts))
     assert depth.correlation == pytest.approx(expected)
     assert depth.p_value == pytest.approx(min(1, 2 * min(tails)))
@@ -206,8 +213,9 @@ def test_table3_tests_words_against_words() -> None:
     words = [f"w{n}" for n in range(60)]
     base, tuned = drawn_reading("base", words, [1.0] * 60, 1), drawn_reading("tuned", words, [1.0] * 60, 2)
     change = compare_heads(base, tuned, words[:12], words[12:], n_groups=2)
-    assert [row.layers for row in change.table3] == ["0-3", "4-7", "all"]
-    for row in change.table3:
+    rows = [row for row in change.table3 if not row.is_control]
+    assert [row.layers for row in rows] == ["0-3", "4-7", "all"]
+    for row in rows:
         own = change.verbs.filter(change.verbs["layers"] == row.layers)
         first, second = (own.filter(own["kind"] == kind)["share"].to_numpy() for kind in ("instruction", "general"))
         welch = stats.ttest_ind(first, second, equal_var=False).pvalue
@@ -218,7 +226,7 @@ def test_table3_tests_words_against_words() -> None:
         assert row.difference_interval[0] < row.difference < row.difference_interval[1]
         assert row.p_value == pytest.approx(welch) and row.p_value_permutation == pytest.approx(welch, abs=0.05)
         assert np.sign(row.effect_size_g) == np.sign(row.difference)
-    groups, pooled = change.table3[:2], change.table3[2]
+    groups, pooled = rows[:2], rows[2]
     for name in ("p_value", "p_value_permutation"):
         smaller, larger = sorted(getattr(row, name) for row in groups)
         corrected = sorted(getattr(row, f"{name}_holm") for row in groups)
@@ -230,9 +238,10 @@ def test_nothing_is_tested_with_fewer_than_five_words_of_a_kind() -> None:
     words = [f"w{n}" for n in range(60)]
     base, tuned = drawn_reading("base", words, [1.0] * 60, 1), drawn_reading("tuned", words, [1.0] * 60, 2)
     for n_asked, is_tested in ((4, False), (5, True)):
-        row = compare_heads(base, tuned, words[:n_asked], words[12:], n_groups=1).table3[-1]
+        change = compare_heads(base, tuned, words[:n_asked], words[12:], n_groups=1)
+        row, control = row_of(change, "table3", "all"), row_of(change, "table3", "all", lists="permuted")
         assert row.instruction.n == n_asked
-        found = [row.p_value, row.p_value_permutation, row.p_value_matched, row.controls[0].p_value]
+        found = [row.p_value, row.p_value_permutation, row.p_value_matched, control.p_value]
         assert [p is not None for p in found] == [is_tested] * 4
 
 
@@ -245,13 +254,12 @@ def test_table3_controls_count_every_draw_of_a_head(monkeypatch: pytest.MonkeyPa
     }
     fewer = {("permuted", 1): {(0, 0): [("write", "stone"), ("make", "stone")]}}
     base = make_reading("base", BASE_PAIRS, controls=many)
-    (control,) = row_of(
-        compare_heads(base, make_reading("tuned", TUNED_PAIRS, controls=fewer), ASKED, GENERAL), "table3", "all"
-    ).controls
+    change = compare_heads(base, make_reading("tuned", TUNED_PAIRS, controls=fewer), ASKED, GENERAL)
+    control = row_of(change, "table3", "all", lists="permuted")
     # write: shrank, grew, shrank; make: grew. run, tree (twice) shrank; stone shrank, grew, shrank.
-    assert control.instruction == pytest.approx((1 / 3 + 1) / 2)
-    assert control.general == pytest.approx((0 + 0 + 1 / 3) / 3)
-    assert control.difference == pytest.approx(control.instruction - control.general)
+    assert control.instruction.mean == pytest.approx((1 / 3 + 1) / 2)
+    assert control.general.mean == pytest.approx((0 + 0 + 1 / 3) / 3)
+    assert control.difference == pytest.approx(control.instruction.mean - control.general.mean)
     assert control.p_value == pytest.approx(stats.ttest_ind([1 / 3, 1], [0, 0, 1 / 3], equal_var=False).pvalue)
 
 
@@ -282,21 +290,21 @@ def test_the_matched_p_value_counts_sets_that_lie_as_far(monkeypatch: pytest.Mon
 
 
 def test_words_that_can_form_no_pair_are_counted_and_said() -> None:
-    change = changed(asked="my words")
+    change = changed(verbs_name="my words")
     assert (change.n_words, change.n_with_vector, change.verbs_missing) == (10, 9, ())
     found = compare_heads(
         *pair_of_readings(), ["WRITE", "make", "qqq", "zzz", "make", "tell"], [*GENERAL, "write", "no"]
     )
     assert (found.verbs_present, found.verbs_missing) == (("write", "make", "tell"), ("qqq", "zzz"))
     assert found.n_general_missing == 1
-    said = " ".join(finding.sentence for finding in describe_heads(found))
-    assert said.count("No pair can be formed with 2 words asked about (qqq, zzz) and 1 general words") == 1
-    assert (changed().asked, change.asked) == ("the words asked about", "my words")
+    said = " ".join(finding.sentence for finding in answer(questions(found)))
+    assert said.count("2 words asked about (qqq, zzz) and 1 general words") == 1
+    assert (changed().verbs_name, change.verbs_name) == ("the words asked about", "my words")
 
 
 def test_instruction_verbs_are_asked_about_unless_others_are_given() -> None:
     change = compare_heads(*pair_of_readings())
-    assert (change.asked, change.verbs_present) == ("instruction verbs", ("write", "make", "tell"))
+    assert (change.verbs_name, change.verbs_present) == ("instruction verbs", ("write", "make", "tell"))
     assert len(change.verbs_missing) == len(INSTRUCTION_VERBS) - 3
     assert set(change.verbs.filter(change.verbs["kind"] == "general")["verb"]) == {"run", "walk"}
 
@@ -356,8 +364,9 @@ def test_the_heads_that_gained_pairs_with_chosen_words_are_exactly_those() -> No
     gaining = change.gaining_heads().select("layer", "head", "verbs_gained").rows()
     assert gaining == [(4, 0, 3), (7, 7, 2), (1, 2, 1)]
     assert change.gaining_heads(2).height == 2 and change.gaining_heads(4).height == 0
-    (finding,) = [one for one in describe_heads(change) if "gained pairs" in one.headline]
-    assert finding.headline == "3 of 64 heads gained pairs with the words asked about" and finding.significant is None
+    (finding,) = told(change, "heads.gaining")
+    assert finding.evidence == {"n_gaining": 3, "n_heads": 64} and finding.verdict is Verdict.NOT_TESTED
+    assert [link.address for link in finding.links] == ["head-4-0", "head-7-7", "head-1-2"]
     assert "layer 4, head 0: 3 gained (verb = w0, verb = w1, verb = w2), 0 lost" in finding.sentence
 
 
@@ -383,4 +392,4 @@ def test_a_vocabulary_without_any_of_our_verbs_is_compared_all_the_same() -> Non
     assert change.verbs_present == () and len(change.verbs_missing) == len(INSTRUCTION_VERBS)
     assert row_of(change, "figure2", "all").distance.n > 0
     assert {(row.instruction.n, row.p_value, row.p_value_matched) for row in change.table3} == {(0, None, None)}
-    assert any("too few heads changed" in found.headline for found in describe_heads(change))
+    assert [finding.verdict for finding in told(change, "heads.words")] == [Verdict.CANNOT_TELL]

@@ -45,9 +45,9 @@ def model_of(name: str, pairs: Pairs) -> aftertune.Checkpoint:
 
 @pytest.fixture(scope="module")
 def change() -> HeadChange:
-    plan = aftertune.HeadPlan(n_top=2, n_frequent=60, n_draws=0)
+    settings = aftertune.HeadSettings(n_top=2, n_frequent=60, n_draws=0)
     read = [
-        aftertune.read_heads(model_of(name, pairs), planted.words(), planted.vectors(), plan)
+        aftertune.read_heads(model_of(name, pairs), planted.words(), planted.vectors(), settings)
         for name, pairs in (("base", BASE), ("tuned", TUNED))
     ]
     return aftertune.compare_heads(read[0], read[1], VERBS, GENERAL, n_groups=2)
@@ -97,7 +97,7 @@ def test_figure2_by_hand(change: HeadChange) -> None:
         every = [distance for own in groups.values() for distance in own]
         for layers, distances in {**groups, "all": every}.items():
             row = row_of(change.figure2, layers=layers, level=level)
-            assert (row.distance.n, row.controls) == (len(distances), ())
+            assert row.distance.n == len(distances) and not row.is_control
             assert row.distance.mean == pytest.approx(sum(distances) / len(distances)), (level, layers)
 
 

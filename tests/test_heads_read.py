@@ -12,12 +12,13 @@ import aftertune
 import planted_heads as planted
 from aftertune.errors import AttributionError, RunError
 from aftertune.explainers.heads.cooccurrence import co_occurrence, thresholds
-from aftertune.explainers.heads.measure import make_lexicon, measure_heads, read_heads
-from aftertune.explainers.heads.parts import open_heads
-from aftertune.explainers.heads.settings import HeadPlan
+from aftertune.explainers.heads.measure import HeadWork, make_lexicon, read_heads
+from aftertune.explainers.heads.result import saved_heads
+from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.models import top_words as top_words_module
 from aftertune.models.products import TallWeight
 from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import silent
 from aftertune.words import load_vectors, load_words
 from oracles.heads import read as read_slowly
 from tiny import DENSE, make_model, make_tokenizer
@@ -43,7 +44,7 @@ def some_vectors(words: list[str], seed: int = 1) -> tuple[list[str], np.ndarray
     return own, (centres[generator.integers(0, 8, len(own))] + 0.5 * generator.normal(size=(len(own), 6))).astype("f4")
 
 
-PLAN = HeadPlan(n_top=25, n_pairs=12, n_frequent=60, n_draws=0)
+SETTINGS = HeadSettings(n_top=25, n_pairs=12, n_frequent=60, n_draws=0)
 
 
 @pytest.mark.parametrize("family", DENSE)  # those of mixtures have nothing of their own but their weights
@@ -51,7 +52,7 @@ def test_every_row_is_that_of_the_oracle(family: str) -> None:
     model, tokenizer, words = make_model(family, torch.float64), make_tokenizer(), some_words()
     names, vectors = some_vectors(words)
     checkpoint = aftertune.load(model, tokenizer=tokenizer)
-    found = read_heads(checkpoint, words, (names, vectors), PLAN)
+    found = read_heads(checkpoint, words, (names, vectors), SETTINGS)
     assert found.neurons.height > 100 and found.pairs.height > 10
     given = dict(zip(names, vectors.astype(np.float64), strict=True))
     for layer in range(3):
@@ -66,12 +67,12 @@ def test_every_row_is_that_of_the_oracle(family: str) -> None:
 def test_reading_in_small_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     words = some_words()
     checkpoint = aftertune.load(make_model("qwen3", torch.float64), tokenizer=make_tokenizer())
-    plan = HeadPlan(n_top=25, n_pairs=12, n_frequent=60)
-    whole = read_heads(checkpoint, words, some_vectors(words), plan)
+    settings = HeadSettings(n_top=25, n_pairs=12, n_frequent=60)
+    whole = read_heads(checkpoint, words, some_vectors(words), settings)
     monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * 17)
     monkeypatch.setattr("aftertune.models.top_words.ACTIVATION_BYTES_ON_CPU", 8 * 17 * 5)
-    monkeypatch.setattr("aftertune.explainers.heads.pairs.PAIR_BYTES", 16 * 25**2 * 3)
-    parts = read_heads(checkpoint, words, some_vectors(words), plan)
+    monkeypatch.setattr("aftertune.explainers.heads.word_pairs.PAIR_BYTES", 16 * 25**2 * 3)
+    parts = read_heads(checkpoint, words, some_vectors(words), settings)
     for name in ("neurons", "pairs", "controls", "control_neurons"):
         own, other = getattr(whole, name), getattr(parts, name)
         assert own.select(pl.exclude("energy", "cosine")).equals(other.select(pl.exclude("energy", "cosine")))
@@ -83,7 +84,7 @@ def test_biases_do_not_matter() -> None:
     for layer in biased.model.layers:
         layer.self_attn.k_proj.bias.add_(30.0)
     found = [
-        read_heads(aftertune.load(model, tokenizer=make_tokenizer()), words, some_vectors(words), PLAN)
+        read_heads(aftertune.load(model, tokenizer=make_tokenizer()), words, some_vectors(words), SETTINGS)
         for model in (plain, biased)
     ]
     assert found[0].neurons.equals(found[1].neurons)
@@ -93,7 +94,7 @@ def test_the_model_is_left_as_it_was() -> None:
     model, words = make_model("gpt2"), some_words()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     state = torch.random.get_rng_state()
-    read_heads(aftertune.load(model, tokenizer=make_tokenizer()), words, some_vectors(words), HeadPlan(n_top=10))
+    read_heads(aftertune.load(model, tokenizer=make_tokenizer()), words, some_vectors(words), HeadSettings(n_top=10))
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     assert torch.equal(state, torch.random.get_rng_state())
 
@@ -118,8 +119,8 @@ def planted_model() -> aftertune.Checkpoint:
 
 
 def test_planted_pairs_come_out_in_their_layer_head_and_neuron() -> None:
-    plan = HeadPlan(n_top=2, n_frequent=60, n_draws=0)
-    found = read_heads(planted_model(), planted.words(), planted.vectors(), plan)
+    settings = HeadSettings(n_top=2, n_frequent=60, n_draws=0)
+    found = read_heads(planted_model(), planted.words(), planted.vectors(), settings)
     assert found.pairs.rows() == [(1, 0, 1, "iron", "gold", 2), (2, 3, 1, "dog", "cat", 2)]
     neurons = found.neurons.select("layer", "head", "neuron", "rank", "energy", "query_word", "key_word").rows()
     assert neurons == [
@@ -141,7 +142,7 @@ def test_activations_of_opposite_sign_form_no_pair() -> None:
     for neuron, sign in enumerate((1, 1, -1, -1)):
         planted.plant(model, 0, 0, neuron, "dog", "cat")
         model.model.layers[0].self_attn.k_proj.weight[neuron] *= sign
-    found = read_heads(planted.checkpoint(model, "signs"), planted.words(), planted.vectors(), HeadPlan(n_top=2))
+    found = read_heads(planted.checkpoint(model, "signs"), planted.words(), planted.vectors(), HeadSettings(n_top=2))
     assert found.neurons["neuron"].to_list() == [0, 1]
 
 
@@ -150,7 +151,7 @@ def test_a_shared_key_head_stands_for_each_of_its_query_heads() -> None:
     for neuron in (0, 1):
         planted.plant(model, 0, 2, neuron, "dog", "cat")
         planted.plant(model, 0, 3, neuron, "sheep", "cat")
-    found = read_heads(planted.checkpoint(model, "shared"), planted.words(), planted.vectors(), HeadPlan(n_top=2))
+    found = read_heads(planted.checkpoint(model, "shared"), planted.words(), planted.vectors(), HeadSettings(n_top=2))
     assert found.pairs.rows() == [(0, 2, 1, "dog", "cat", 2), (0, 3, 1, "cat", "sheep", 2)]
 
 
@@ -178,13 +179,15 @@ def test_controls_give_vectors_to_other_words_the_same_each_time() -> None:
 
 
 def test_controls_are_the_same_measure_with_other_vectors() -> None:
-    plan = HeadPlan(n_top=2, n_frequent=60, n_draws=2)
-    lexicon = make_lexicon(planted.words(), planted.vectors(), plan)
-    found = read_heads(planted_model(), planted.words(), planted.vectors(), plan)
+    settings = HeadSettings(n_top=2, n_frequent=60, n_draws=2)
+    lexicon = make_lexicon(planted.words(), planted.vectors(), settings)
+    found = read_heads(planted_model(), planted.words(), planted.vectors(), settings)
     for kind, draw, control in lexicon.controls:
         given = {word: control.unit[row].numpy() for word, row in zip(planted.WORDS, control.rows, strict=True)}
         as_vectors = load_vectors((list(given), np.stack(list(given.values()))))
-        expected = read_heads(planted_model(), planted.words(), as_vectors, HeadPlan(n_top=2, n_frequent=60, n_draws=0))
+        expected = read_heads(
+            planted_model(), planted.words(), as_vectors, HeadSettings(n_top=2, n_frequent=60, n_draws=0)
+        )
         own = found.controls.filter(control=kind, draw=draw)
         assert own.drop("control", "draw").equals(expected.pairs)
         neurons = found.control_neurons.filter(control=kind, draw=draw)
@@ -194,8 +197,8 @@ def test_controls_are_the_same_measure_with_other_vectors() -> None:
 
 
 def test_layers_can_be_chosen() -> None:
-    plan = HeadPlan(n_top=2, n_frequent=60, n_draws=0, layers="0,2-3")
-    found = read_heads(planted_model(), planted.words(), planted.vectors(), plan)
+    settings = HeadSettings(n_top=2, n_frequent=60, n_draws=0, layers="0,2-3")
+    found = read_heads(planted_model(), planted.words(), planted.vectors(), settings)
     assert found.layers == (0, 2, 3) and found.n_layers == 4
     assert found.pairs["layer"].unique().to_list() == [2]
 
@@ -203,18 +206,18 @@ def test_layers_can_be_chosen() -> None:
 @pytest.mark.parametrize("layers", ["4", "2-4", "3-1", "a", "-1", "1-", ""])
 def test_layers_that_are_not_there_are_refused(layers: str) -> None:
     with pytest.raises(AttributionError, match=r"Give them as 0-7 or 0,4,8-11\."):
-        read_heads(planted_model(), planted.words(), planted.vectors(), HeadPlan(layers=layers))
+        read_heads(planted_model(), planted.words(), planted.vectors(), HeadSettings(layers=layers))
 
 
 @pytest.mark.parametrize(("name", "value"), [("n_top", 1), ("n_pairs", 0), ("n_frequent", 1), ("n_draws", -1)])
 def test_numbers_that_are_too_small_are_refused(name: str, value: int) -> None:
-    with pytest.raises(AttributionError, match=f"{name} is {value}; it must be {value + 1} or more"):
-        HeadPlan(**{name: value})
+    with pytest.raises(AttributionError, match=rf"{name} is {value}; .* {value + 1}\b"):
+        HeadSettings(**{name: value})
 
 
 def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    plan = HeadPlan(n_top=2, n_frequent=60)
-    lexicon = make_lexicon(planted.words(), planted.vectors(), plan)
+    settings = HeadSettings(n_top=2, n_frequent=60)
+    lexicon = make_lexicon(planted.words(), planted.vectors(), settings)
     run = RunFolder.start(tmp_path / "run", {}, {})
 
     def stop(_: str, done: float, __: float) -> None:
@@ -222,14 +225,17 @@ def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: P
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure_heads(planted_model(), "model", lexicon, run, stop)
+        HeadWork(lexicon).measure(planted_model(), "model", run, stop)
     with pytest.raises(RunError, match="not all read yet"):
-        open_heads(run, "model")
+        saved_heads(run, "model")
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
     assert len(written) == 1 + 2 * 4
-    measure_heads(planted_model(), "model", lexicon, run, lambda *_: None)
+    HeadWork(lexicon).measure(planted_model(), "model", run, silent)
     assert all(path.stat().st_mtime_ns == time for path, time in written.items())
-    found, expected = open_heads(run, "model"), read_heads(planted_model(), planted.words(), planted.vectors(), plan)
+    found, expected = (
+        saved_heads(run, "model"),
+        read_heads(planted_model(), planted.words(), planted.vectors(), settings),
+    )
     for name in ("neurons", "pairs", "controls", "control_neurons"):
         assert getattr(found, name).equals(getattr(expected, name))
     for name in ("model", "layers", "n_layers", "n_heads", "d_head", "words", "settings"):
@@ -239,13 +245,13 @@ def test_a_run_holds_what_reading_gives_and_goes_on_where_it_stopped(tmp_path: P
 
 def test_a_run_of_other_words_is_refused(tmp_path: Path) -> None:
     run = RunFolder.start(tmp_path / "run", {}, {})
-    plan = HeadPlan(n_top=2, n_frequent=60, n_draws=0)
-    measure_heads(
-        planted_model(), "model", make_lexicon(planted.words(), planted.vectors(), plan), run, lambda *_: None
-    )
-    other = make_lexicon(planted.WORDS[:-1], planted.vectors(), plan)
+    settings = HeadSettings(n_top=2, n_frequent=60, n_draws=0)
+    HeadWork(make_lexicon(planted.words(), planted.vectors(), settings)).measure(planted_model(), "model", run, silent)
+    other = make_lexicon(planted.WORDS[:-1], planted.vectors(), settings)
     with pytest.raises(RunError, match=r"heads\.words\.n was 60, is now 59"):
-        measure_heads(planted_model(), "model", other, run, lambda *_: None)
+        HeadWork(other).measure(planted_model(), "model", run, silent)
+    with pytest.raises(RunError, match=r"heads\.words\.n was 60, is now 59"):
+        HeadWork(other).must_fit([], run)
 
 
 def test_blocks_keep_to_their_budget_whatever_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,5 +269,5 @@ def test_blocks_keep_to_their_budget_whatever_the_vocabulary(monkeypatch: pytest
     for n in (60, 240):
         blocks.clear()
         words = some_words(n)
-        read_heads(checkpoint, words, some_vectors(words), HeadPlan(n_top=5, n_draws=0, layers="0"))
+        read_heads(checkpoint, words, some_vectors(words), HeadSettings(n_top=5, n_draws=0, layers="0"))
         assert max(size for size, _ in blocks) == 4 * 32 * 16 and max(size for _, size in blocks) == 4 * 16 * 8

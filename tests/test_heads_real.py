@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import aftertune
-from aftertune.explainers.heads.settings import HeadPlan
+from aftertune.explainers.heads.settings import HeadSettings
 from oracles.heads import head_weights, neuron_pairs, word_embedding, word_thresholds
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ def test_a_head_of_smollm2_is_read_as_by_hand() -> None:
     words = aftertune.load_words(limit=4000)
     vectors = aftertune.load_vectors(None, words)
     found = aftertune.read_heads(
-        checkpoint, words, vectors, HeadPlan(layers="11", n_pairs=10_000, n_frequent=200, n_draws=0)
+        checkpoint, words, vectors, HeadSettings(layers="11", n_pairs=10_000, n_frequent=200, n_draws=0)
     )
     rows = vectors.rows_of(words.words)
     given = {

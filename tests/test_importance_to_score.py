@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from aftertune.explainers.attribution.density import density, instruction_score
-from aftertune.explainers.attribution.sparsify import cut, sparsify
+from aftertune.explainers.attribution.score import cut, density, instruction_score, sparsify
 
 
 def test_levels_are_tenths_of_the_column_maximum_rounded_up() -> None:

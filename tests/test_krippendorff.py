@@ -1,10 +1,9 @@
-"""Krippendorff's alpha: computed by hand, the published example, and what several raters come to in words."""
+"""Krippendorff's alpha: computed by hand, and the published example."""
 
 import numpy as np
 import pytest
 
-from aftertune.explainers.attribution.raters import describe_raters, rater_rows
-from aftertune.statistics.krippendorff import alpha_interval, count_units, krippendorff_alpha
+from aftertune.statistics.agreement import alpha_interval, count_units, krippendorff_alpha
 
 NONE = np.nan
 # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), three raters, 15 units.
@@ -53,20 +52,3 @@ def test_the_interval_resamples_groups() -> None:
     low, high = alpha_interval([unit[None] for unit in PUBLISHED], ordinal=False) or (0, 0)
     assert low < 0.691 < high <= 1 and (low, high) == alpha_interval([u[None] for u in PUBLISHED], ordinal=False)
     assert alpha_interval([group, group[:0]], ordinal=False) is None
-
-
-def test_agreement_is_told_with_its_alpha_and_a_warning_where_it_is_low() -> None:
-    (row,) = rater_rows([np.array([[1, 1], [1, 2]]), np.array([[2, 3], [3, 3.0]])], [])
-    assert (row.what, row.n_raters, row.n_units, row.n_prompts) == ("ratings", 2, 4, 2)
-    found = describe_raters(row)
-    assert row.alpha == pytest.approx(0.708, abs=5e-4) and found.headline.startswith("Raters roughly agree")
-    assert "alpha for ordered values is 0.71 [" in found.sentence and "tentative" in found.sentence
-    (low,) = rater_rows([], [np.array([[0, 1], [1, 0], [1, 1.0]])])
-    found = describe_raters(low)
-    assert found.headline == "Raters agree too little on which words are the instruction"
-    assert "Below 0.667 not even tentative conclusions" in found.sentence and "[" not in found.sentence
-    (same,) = rater_rows([np.array([[4, 4.0]])], [])
-    assert same.alpha is None and "differ nowhere" in describe_raters(same).headline
-    (good,) = rater_rows([np.array([[1, 1], [4, 4.0]])] * 3, [])
-    assert describe_raters(good).sentence.endswith("That is enough to rely on.")
-    assert rater_rows([np.array([[1, NONE]])], []) == ()

@@ -10,16 +10,19 @@ import pytest
 
 import aftertune
 from aftertune.errors import AnnotationError, RunError
-from aftertune.explainers.attribution.change import Comparison
-from aftertune.explainers.attribution.density import instruction_score
+from aftertune.explainers.attribution import AttributionExplainer
+from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.released import mark_instruction
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.explainers.attribution.score import instruction_score
+from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.labelling import export_labels, import_labels
 from aftertune.labelling.store import append, read_labels, read_rater
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Message, Prompt
+from aftertune.runs.held import Held
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
-from aftertune.study.saved.measured import compare_pair, read_measured
 from command_line import CommandLine
 from label_samples import many_prompts, save_run, session
 from tokenizers_for_tests import byte_level
@@ -38,6 +41,17 @@ def keep(run: Path, rater: str, *actions: dict[str, Any]) -> None:
 
 def rating(id: str, role: str, helpfulness: int) -> dict[str, Any]:
     return {"prompt": id, "role": role, "helpfulness": helpfulness}
+
+
+def compared(run: Path, base: str = "base", tuned: str = "tuned") -> AttributionChange:
+    found = AttributionExplainer().change(Held(RunFolder.open(run)), Pair(base, tuned), AttributionSettings(), {})
+    assert found is not None
+    return found
+
+
+def maps_of(run: Path) -> dict[str, list[SalientMap]]:
+    maps = compared(run).maps
+    return {role: [one for one in maps if one.model == role] for role in ("base", "tuned")}
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
@@ -117,22 +131,22 @@ def test_ratings_make_table_1_appear(tmp_path: Path) -> None:
     keep(run, "bob", *(rating(p.id, role, 1 + n % 2) for n, p in enumerate(prompts) for role in ("base", "tuned")))
     keep(run, "bob", {"prompt": "p3", "spans": [(0, 8, 0)]})
     found = aftertune.write_report(run)
-    assert isinstance(found, Comparison)
-    scores = {row.id: row.score_base for row in found.instances}
-    base, _ = found.table1
+    assert found is not None
+    change = compared(run)
+    scores = {row.id: row.score_base for row in change.instances}
+    base, _ = change.table1
     assert (base.model, base.followed.n, base.unfollowed.n) == ("base", 4, 4)
     assert base.followed.mean == pytest.approx(np.mean([scores[f"p{n}"] for n in (1, 3, 5, 7)]))
-    (row,) = found.raters
+    (row,) = change.raters
     assert (row.what, row.alpha, row.n_units, row.n_prompts) == ("ratings", 1.0, 16, 8)
     page = (run / "report.html").read_text("utf-8")
     assert "There is no table 1" not in page and "People rated 16 of 16 responses" in page
     assert "marked the instruction of 1 of 8 prompts (aftertune label: ann, bob)" in page
-    assert "Raters agree well on how helpful responses are" in page
 
 
 def test_labels_come_before_the_prompt_file_which_holds_where_nobody_labelled(run: Path) -> None:
     def helpfulness() -> dict[str, Any]:
-        maps = read_measured(RunFolder.open(run)).maps
+        maps = maps_of(run)
         return {
             base.id: (base.helpfulness, tuned.helpfulness)
             for base, tuned in zip(maps["base"], maps["tuned"], strict=True)
@@ -144,10 +158,10 @@ def test_labels_come_before_the_prompt_file_which_holds_where_nobody_labelled(ru
 
 
 def test_marked_spans_make_other_tokens_the_instruction(run: Path) -> None:
-    before = read_measured(RunFolder.open(run)).maps
+    before = maps_of(run)
     assert before["base"][0].is_instruction.all() and before["base"][1].is_instruction.tolist() == [True] * 3 + [False]
     keep(run, "ann", {"prompt": "birds", "spans": [(0, 17, 0)]}, {"prompt": "emoji", "spans": [(6, 17, 0)]})
-    after = read_measured(RunFolder.open(run)).maps
+    after = maps_of(run)
     for role in ("base", "tuned"):
         assert after[role][0].is_instruction.tolist() == [True] * 3 + [False] * 4  # Name three birds. | Be brief. ...
         assert after[role][1].is_instruction.tolist() == [False, False, True, True]
@@ -169,22 +183,6 @@ def test_a_chats_tokens_are_marked_as_if_the_prompt_file_had_marked_them() -> No
     encoded = encode(prompt, byte_level(), "chat")
     found = mark_instruction(encoded.text, encoded.offsets, encoded.is_user, prompt)
     assert found.any() and np.array_equal(found, encoded.is_instruction)
-
-
-def test_a_run_of_an_earlier_version_kept_no_messages(cli: CommandLine, run: Path) -> None:
-    file = run / "prompts.json"
-    record = json.loads(file.read_text())
-    for row in record["record"]["prompts"]:
-        for name in ("messages", "spans", "context", "response"):
-            row.pop(name)
-    file.write_text(json.dumps(record))
-    keep(run, "ann", {"prompt": "birds", "spans": [(0, 17, 0)]})
-    assert read_measured(RunFolder.open(run)).maps["base"][0].is_instruction.sum() == 3
-    assert export_labels(run, run / "out.jsonl") == 1
-    settings = json.loads((run / "run.json").read_text())
-    settings["identity"]["settings"]["template"] = "chat"
-    (run / "run.json").write_text(json.dumps(settings))
-    assert "kept no messages beside a chat template" in cli.refuses("label", run)
 
 
 def test_the_command_line_takes_labels_in_and_out(cli: CommandLine, run: Path, tmp_path: Path) -> None:
@@ -236,7 +234,8 @@ def test_of_three_models_each_pair_has_its_own_ratings(tmp_path: Path) -> None:
     assert sorted(session(run).task(0)["answers"])[0] == "one two three four five"
     for rater in ("ann", "bob"):
         keep(run, rater, *(rating("p0", role, level) for role, level in (("base", 1), ("tuned", 2), ("tuned-2", 4))))
-    measured = read_measured(RunFolder.open(run))
-    assert [measured.maps[role][0].helpfulness for role in measured.maps] == [1, 2, 4]
-    (row,) = compare_pair(measured, Pair("tuned", "tuned-2"), {"asked": None, "verbs": None}).raters
+    later = compared(run, "tuned", "tuned-2")
+    first, second = later.instances[0].helpfulness_base, later.instances[0].helpfulness_tuned
+    assert (compared(run).instances[0].helpfulness_base, first, second) == (1, 2, 4)
+    (row,) = later.raters
     assert (row.n_units, row.n_prompts, row.alpha) == (2, 1, 1.0)

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aftertune.explainers.attribution.change import Comparison, compare_maps
-from aftertune.explainers.attribution.findings import describe
+from aftertune.explainers.attribution.change import AttributionChange, compare_maps
+from aftertune.explainers.attribution.findings import questions
 from aftertune.explainers.attribution.map_file import read_maps
-from aftertune.explainers.attribution.maps import SalientMap
 from aftertune.explainers.attribution.released import locate
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.prompts.formats import read_prompts
-from aftertune.statistics.inference import auroc
+from aftertune.statistics.effects import auroc
+from aftertune.statistics.finding import Verdict
+from aftertune.statistics.questions import answer
 
 # Mean and ± of followed and unfollowed (table 1), tuned and base (table 2), and p.
 TABLE1 = {
@@ -32,7 +34,7 @@ def maps(shared_data: Path) -> list[SalientMap]:
 
 
 @pytest.fixture(scope="module")
-def comparison(maps: list[SalientMap]) -> Comparison:
+def comparison(maps: list[SalientMap]) -> AttributionChange:
     return compare_maps(maps, "llama_7b", "vicuna_7b")
 
 
@@ -48,7 +50,7 @@ def test_every_prompt_aligns_to_its_last_character(maps: list[SalientMap]) -> No
         assert salient.is_instruction.any()
 
 
-def test_table1_is_the_published_one(comparison: Comparison) -> None:
+def test_table1_is_the_published_one(comparison: AttributionChange) -> None:
     rows = {row.dataset: row for row in comparison.table1}
     assert set(rows) == {*TABLE1, "all"} and {row.model for row in rows.values()} == {"vicuna_7b"}
     for name, (followed, followed_std, unfollowed, unfollowed_std, p) in TABLE1.items():
@@ -60,7 +62,7 @@ def test_table1_is_the_published_one(comparison: Comparison) -> None:
     assert sizes == {"self_instruct": (194, 44), "mt_bench": (60, 19), "all": (254, 63)}
 
 
-def test_table2_is_the_published_one(comparison: Comparison) -> None:
+def test_table2_is_the_published_one(comparison: AttributionChange) -> None:
     rows = {row.dataset: row for row in comparison.table2}
     for name, (tuned, tuned_std, base, base_std, p) in TABLE2.items():
         row = rows[name]
@@ -71,7 +73,7 @@ def test_table2_is_the_published_one(comparison: Comparison) -> None:
     assert rows["all"].base.n == 332
 
 
-def test_figure6_is_a_u_and_sharper_in_the_base(comparison: Comparison) -> None:
+def test_figure6_is_a_u_and_sharper_in_the_base(comparison: AttributionChange) -> None:
     shares = {(row.dataset, row.model): row.quarters for row in comparison.figure6}
     assert len(shares) == 4
     for first, second, third, last in shares.values():
@@ -82,20 +84,21 @@ def test_figure6_is_a_u_and_sharper_in_the_base(comparison: Comparison) -> None:
         assert base[0] + base[3] > tuned[0] + tuned[3]
 
 
-def test_findings_say_what_the_paper_says(comparison: Comparison) -> None:
-    findings = describe(comparison)
-    assert [finding.significant for finding in findings[:6]] == [True] * 6
-    assert all(finding.significant is None for finding in findings[6:])
+def test_findings_say_what_the_paper_says(comparison: AttributionChange) -> None:
+    findings = answer(questions(comparison))
+    assert [one.kind for one in findings[:6]] == ["attribution.density"] * 3 + ["attribution.ratings"] * 3
+    assert [one.verdict for one in findings[:6]] == [Verdict.SHOWN] * 6
+    assert {one.verdict for one in findings[6:]} == {Verdict.NOT_TESTED}
     assert json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["instances"][0]["id"] == "mtbench_coding_121"
 
 
-def test_the_base_copies_more(comparison: Comparison) -> None:
+def test_the_base_copies_more(comparison: AttributionChange) -> None:
     rows = comparison.instances
     assert sum(bool(row.repetitive_base) for row in rows) == 298
     assert sum(bool(row.repetitive_tuned) for row in rows) == 101
 
 
-def test_responses_that_say_the_prompt_again_are_flagged(comparison: Comparison) -> None:
+def test_responses_that_say_the_prompt_again_are_flagged(comparison: AttributionChange) -> None:
     rows = {row.id: row for row in comparison.instances}
     # Vicuna repeats these prompts as in figure 5; both were rated 1.
     for name in ("user_oriented_task_126", "mtbench_reasoning_103"):
@@ -105,7 +108,9 @@ def test_responses_that_say_the_prompt_again_are_flagged(comparison: Comparison)
 
 
 @pytest.mark.parametrize(("name", "plain", "novel"), [("self_instruct", 0.682, 0.836), ("mt_bench", 0.773, 0.774)])
-def test_auroc_with_and_without_copied_tokens(comparison: Comparison, name: str, plain: float, novel: float) -> None:
+def test_auroc_with_and_without_copied_tokens(
+    comparison: AttributionChange, name: str, plain: float, novel: float
+) -> None:
     rated = [r for r in comparison.instances if r.dataset == name and r.helpfulness_tuned]
     rated = [r for r in rated if (r.n_response_tuned or 0) >= 5]
     is_followed = np.array([r.helpfulness_tuned != 1 for r in rated])

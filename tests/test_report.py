@@ -8,13 +8,30 @@ import numpy as np
 import pytest
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.explainers.attribution.view import render_instance
-from aftertune.report.instance import write_instance
-from aftertune.report.page import file_id, write_report
-from aftertune.report.prompts import PromptPair, gaps, pair_maps, prompt_texts, side_of, to_script_json, user_text
+from aftertune.explainers.attribution.change import AttributionChange, LabelCounts
+from aftertune.explainers.attribution.instance import render_instance, write_instance
+from aftertune.explainers.attribution.page import check_sentence, section
+from aftertune.explainers.attribution.prompt_pairs import (
+    PromptPair,
+    gaps,
+    pair_maps,
+    prompt_texts,
+    side_of,
+    user_text,
+)
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.report.environment import to_script_json
+from aftertune.report.page import Report, write_report
 from aftertune.runs.readable import readable, visible
-from report_samples import ODD_TEXTS, make_map, released_contents, sample_contents
+from report_samples import (
+    ODD_TEXTS,
+    check,
+    instance_row,
+    make_map,
+    released_change,
+    sample_change,
+    sample_report,
+)
 
 VOID = {"meta", "link", "input", "br"}
 
@@ -64,7 +81,7 @@ def unpack(block: str) -> dict:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    return write_report(tmp_path_factory.mktemp("report"), sample_contents(), n_maps_drawn=1)
+    return write_report(tmp_path_factory.mktemp("report"), sample_report())
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +108,11 @@ def test_ids_are_unique(page):
 
 
 def test_blocks_decode_to_the_same_levels(page):
-    pairs = pair_maps(sample_contents())
+    pairs = pair_maps(sample_change())
     assert len(pairs) == len(ODD_TEXTS)
     for number, pair in enumerate(pairs):
         data = unpack(page.blocks[f"p{number}"])
-        assert data["id"] == pair.id
+        assert data["id"] == pair.row.id
         for side, salient in zip(data["sides"], (pair.base, pair.tuned), strict=True):
             assert (decode(side) == salient.levels).all()
             assert side["density"] == [round(value, 2) for value in salient.density().tolist()]
@@ -108,7 +125,7 @@ def test_odd_texts_are_shown_and_never_run(page, written):
     first = unpack(page.blocks["p0"])["sides"][0]
     assert "".join(first["prompt"]) == ODD_TEXTS[0]
     assert "A base & its <tuned> child" in page.text
-    assert "ontents.title }}" in page.text
+    assert "eport.title }}" in page.text
 
 
 def test_findings_say_in_words_whether_they_are_shown(page):
@@ -116,25 +133,15 @@ def test_findings_say_in_words_whether_they_are_shown(page):
         assert words in page.text
 
 
-def test_prompts_to_look_at_are_links_that_open_them(tmp_path):
-    finding = {"headline": "Look", "sentence": "Here.", "significant": None, "evidence": {"n": 2}}
-    contents = sample_contents(
-        findings=[finding | {"prompts": (("odd", "odd/2"), ("odd", "odd/0"), ("odd", "no-such"))}]
-    )
-    html = write_report(tmp_path, contents, 0).read_text("utf-8")
-    assert '<a href="#prompt-2">odd/2</a></li><li><a href="#prompt-0">odd/0</a></li></ul>' in html
-    assert "What to look at" in html and "no-such" not in html
-    assert html.count(">Look</h") == 1 and "<h4>Look</h4>" in html
-    assert "What to look at</h3>" not in write_report(tmp_path, sample_contents(findings=[finding]), 0).read_text(
-        "utf-8"
-    )
+def test_prompts_to_read_are_links_that_open_them(written):
+    assert '<a href="#prompt-3">odd/3</a>' in written.read_text("utf-8")
 
 
 def test_tables_in_the_page_equal_the_files(page, written):
     texts = json.loads(page.blocks["texts"])
-    assert set(texts) == {"table1", "table2", "figure6", "instances"}
+    assert set(texts) == {"table1", "table2", "table2_answered", "figure6", "instances"}
     for name, formats in texts.items():
-        assert set(formats) == {"csv", "tex", "md"}
+        assert set(formats) == ({"csv"} if name == "table2_answered" else {"csv", "tex", "md"})
         for suffix, text in formats.items():
             assert (written.parent / "tables" / f"{name}.{suffix}").read_bytes().decode() == text
     assert "0.9394 ± 0.48" in page.text and "1.1302 ± 0.54" in page.text
@@ -142,8 +149,9 @@ def test_tables_in_the_page_equal_the_files(page, written):
 
 def test_files_are_all_there_and_nothing_else(written):
     figures = sorted(path.name for path in (written.parent / "figures").iterdir())
-    assert figures[:2] == ["figure6.png", "figure6.svg"] and figures[3:] == ["scores.png", "scores.svg"]
-    assert re.fullmatch(r"map-odd_0-[0-9a-f]{8}\.svg", figures[2])
+    assert figures[:2] == ["figure6.png", "figure6.svg"] and figures[-2:] == ["scores.png", "scores.svg"]
+    names = [re.fullmatch(r"map-odd_(\d)-[0-9a-f]{8}\.svg", name) for name in figures[2:-2]]
+    assert [name[1] for name in names] == list("012345")
     assert sorted(path.name for path in written.parent.iterdir()) == ["figures", "report.html", "tables"]
 
 
@@ -153,36 +161,48 @@ def test_methods_hold_settings_check_and_citation(page):
 
 
 def test_the_same_results_give_the_same_page(written, tmp_path):
-    again = write_report(tmp_path, sample_contents(), n_maps_drawn=0)
+    again = write_report(tmp_path, sample_report())
     assert again.read_bytes() == written.read_bytes()
 
 
 def test_a_report_of_nothing_says_what_is_missing(tmp_path):
-    comparison = {"table1": [], "table2": [], "figure6": [], "instances": []}
-    empty = sample_contents(comparison=comparison, maps=[], check=None, findings=[], settings={}, notes=[])
-    text = Page(write_report(tmp_path, empty).read_text("utf-8")).text
+    empty = AttributionChange("base-model", "tuned-model", (), (), (), (), ())
+    report = sample_report(empty, findings=[], settings={}, notes=[])
+    text = Page(write_report(tmp_path, report).read_text("utf-8")).text
     assert "There is no table 1: it needs people's ratings" in text
     assert "There is no figure 6" in text and "It was not run" in text and "No settings" in text
     assert not (tmp_path / "figures").exists()
+    with pytest.raises(RunError, match="nothing to report"):
+        Report("", ("a", "b"), (), (), ())
 
 
-def test_a_map_without_partner_or_row_is_still_shown(tmp_path):
-    contents = sample_contents(maps=[make_map("alone", "tuned-model", "some text", 3)])
-    data = unpack(Page(write_report(tmp_path, contents).read_text("utf-8")).blocks["p0"])
+def test_a_map_without_partner_is_still_shown(tmp_path):
+    alone = make_map("alone", "tuned-model", "some text", 3)
+    row = instance_row(alone, alone, score_base=None, difference=None)
+    report = sample_report(sample_change(maps=(alone,), instances=(row,)))
+    data = json.loads(zlib.decompress(base64.b64decode(report.sections[0].blocks["p0"])))
     assert data["sides"][0] == {"role": "base", "missing": True}
-    assert data["sides"][1]["score"] == "–"
-
-
-def test_two_maps_of_one_prompt_are_refused():
-    twice = [make_map("a", "base-model", "text", 3)] * 2
-    with pytest.raises(RunError, match="two maps of prompt 'a'"):
-        pair_maps(sample_contents(maps=twice))
+    assert data["sides"][1]["score"] == f"{alone.score():.3f}"
+    assert (tmp_path / "report.html") == write_report(tmp_path, report)
 
 
 def test_a_folder_that_cannot_be_written_is_our_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="could not be written"):
-        write_report(tmp_path / "file", sample_contents(), n_maps_drawn=0)
+        write_report(tmp_path / "file", sample_report())
+
+
+def test_the_check_against_removal_in_words():
+    told = check_sentence(check())
+    assert told.startswith("On 4 responses,") and "0.81 ± 0.05" in told and "73%" in told
+    assert check_sentence(check(n_instances=1, spearman_std=None)).startswith("On 1 response,")
+
+
+def test_notes_say_what_a_reader_must_know_first():
+    labels = LabelCounts(n_prompts=6, n_unmarked=4, n_responses=12, n_rated=3, n_marked=2, raters=("ann", "bob"))
+    labelled, unmarked, empty = section(sample_change(labels=labels)).notes
+    assert "3 of 12" in labelled and "2 of 6" in labelled and "ann, bob" in labelled and "median" in labelled
+    assert "4 of 6" in unmarked and "tuned-model ended 1 of 6" in empty
 
 
 def tokens_at(text: str, offsets: list[tuple[int, int]], names: list[str], user: list[int]) -> SalientMap:
@@ -214,7 +234,8 @@ def test_script_json_cannot_end_its_element():
 
 def test_file_names_are_safe_and_differ():
     def name(id: str, dataset: str = "d") -> str:
-        return file_id(PromptPair(id, dataset, None, None, None))
+        salient = make_map(id, "m", "text", 1, dataset=dataset)
+        return PromptPair(0, instance_row(salient, salient), None, None).file_id
 
     assert name("task_1.a-b") == "task_1.a-b"
     assert name("../a") != name("..\\a") and "/" not in name("../a")
@@ -282,8 +303,7 @@ def test_instance_page_carries_importance_and_probability(tmp_path):
 
 
 def test_released_prompts_read_as_they_were_written(shared_data):
-    contents = released_contents(shared_data)
-    for salient in contents.maps[::40]:
+    for salient in released_change(shared_data).maps[::40]:
         side = side_of(salient)
         between = side["gaps"]
         shown = "".join(between.get(str(n), "") + text for n, text in enumerate(side["prompt"]))
@@ -292,5 +312,5 @@ def test_released_prompts_read_as_they_were_written(shared_data):
 
 
 def test_the_released_report_stays_light(shared_data, tmp_path):
-    page = write_report(tmp_path, released_contents(shared_data), n_maps_drawn=0)
+    page = write_report(tmp_path, sample_report(released_change(shared_data)))
     assert page.stat().st_size < 8_000_000

@@ -1,47 +1,51 @@
-"""The report's part on what an annotator made of concepts: its tables, charts and data, and what the page says."""
+"""The report's part on what an annotator made of components: its tables, charts and data, and what the page says."""
 
 import csv
 import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
-from aftertune.errors import RunError
-from aftertune.explainers.annotation.figures import interpreted_chart, levels_chart
-from aftertune.explainers.annotation.page_data import (
-    agreement_sentences,
-    chance_sentence,
-    doubts,
-    repeats_phrase,
-    unparsed_sentences,
-    word_groups,
-)
-from aftertune.explainers.annotation.rows import CategoryRow
-from aftertune.explainers.annotation.tables import clear_rows
-from aftertune.explainers.concepts.page_data import with_descriptions
-from aftertune.report.page import write_report
-from report_annotation_samples import ODD, category_row, sample_annotations, spread
+from aftertune.errors import AnnotationError, RunError
+from aftertune.explainers.annotation import AnnotationExplainer
+from aftertune.explainers.annotation.category_shares import AgreementRow, Figure3Row, Figure7Row, UnparsedRow
+from aftertune.explainers.annotation.change import AnnotationChange
+from aftertune.explainers.annotation.charts import interpreted_chart, levels_chart
+from aftertune.explainers.annotation.page import component_notes, doubts, repeats_phrase, within_chance, word_groups
+from aftertune.explainers.annotation.result import write_annotations
+from aftertune.explainers.annotation.settings import AnnotationSettings
+from aftertune.explainers.annotation.show import section, stages
+from aftertune.explainers.explainer import Inputs
+from aftertune.report.page import Report, write_report
+from aftertune.report.section import Section
+from aftertune.runs.held import Held
+from aftertune.runs.roles import Pair
+from aftertune.runs.run import RunFolder
+from aftertune.statistics.spread import Spread
+from annotated_samples import make_annotations
+from report_annotation_samples import ABOUT, BASE, MODELS, ODD, TUNED, category_row, sample_annotations
 from report_browser import chromium, fits, set_width, visit
-from report_concept_samples import component_row, sample_concepts
-from report_samples import sample_contents
+from report_concept_samples import report_of, sample_concepts
 from test_report import Page
-from test_report_concepts import concepts_only, ids_of, unpack
+from test_report_concepts import ids_of, unpack
 
-PARTS = ("annotations", "categories", "figure3", "figure7", "words", "clearest", "trust")
+PARTS = ("annotation", "categories", "figure3", "figure7", "words", "clearest", "agreement", "unparsed")
 TABLES = ("categories", "words", "clearest", "agreement", "unparsed")
 
 
-def annotated(**changes: Any) -> Any:
-    return concepts_only(annotations=sample_annotations(**changes))
+def write(folder: Path, *sections: Section) -> Page:
+    return Page(write_report(folder, Report("What tuning changed", MODELS, [], [], sections)).read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(tmp_path_factory.mktemp("report"), annotated())
+    folder = tmp_path_factory.mktemp("report")
+    return write_report(folder, report_of(sample_concepts(), section(sample_annotations())))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,6 @@ def read_csv(written: Path, name: str) -> list[dict[str, str]]:
 def test_the_page_is_well_formed_and_has_every_part(page: Page) -> None:
     ids = ids_of(page)
     assert page.open == [] and len(ids) == len(set(ids)) and set(PARTS) <= set(ids)
-    assert ids.index("rotation") < ids.index("annotations") < ids.index("every-component")
 
 
 def test_files_are_all_there(written: Path, page: Page) -> None:
@@ -68,12 +71,22 @@ def test_files_are_all_there(written: Path, page: Page) -> None:
     assert "& Kappa" in texts["agreement"]["tex"] and "| Model | Step | Answers | Unusable |" in texts["unparsed"]["md"]
 
 
+def test_tables_are_those_of_the_report(written: Path) -> None:
+    tables = sample_annotations().tables()
+    assert list(tables) == [*TABLES, "figure3", "figure7"]
+    assert tables["categories"].equals(sample_annotations().to_polars())
+    assert tables["clearest"].schema["words"] == pl.String
+    for name, frame in tables.items():
+        rows = read_csv(written, name)
+        assert len(rows) == frame.height and list(rows[0]) == frame.columns
+
+
 def test_tables_5_and_6_have_shares_in_per_cent_and_every_p_value(tmp_path: Path) -> None:
-    contents = annotated(scenarios=[category_row()], levels=[category_row("syntax", "level", p_value=None)])
-    page = Page(write_report(tmp_path, contents).read_text("utf-8"))
+    rows = {"scenarios": (category_row(),), "levels": (category_row("syntax", "level", p_value=None),)}
+    page = write(tmp_path, section(sample_annotations(**rows)))
     lines = (tmp_path / "tables" / "categories.md").read_text("utf-8").splitlines()
     assert lines[0] == (
-        "| Kind | Category | Base, % | Tuned, % | Difference, points | 95% interval | p (concepts) | Holm | "
+        "| Kind | Category | Base, % | Tuned, % | Difference, points | 95% interval | p (components) | Holm | "
         "p (repeats, Welch) | Holm | p (repeats, permutation) | Holm | g |"
     )
     assert lines[2] == (
@@ -89,41 +102,38 @@ def test_the_csv_files_have_every_number_in_full(written: Path) -> None:
     found = sample_annotations()
     categories, figure3, figure7 = (read_csv(written, name) for name in ("categories", "figure3", "figure7"))
     assert [row["category"] for row in categories][-2:] == ["semantics", "interpreted"] and len(categories) == 9
-    assert categories[1]["tuned_mean"] == str(found["scenarios"][1]["tuned"]["mean"])
-    assert len(figure3) == len(found["figure3"]) and figure3[0]["share_std"] == str(found["figure3"][0]["share"]["std"])
+    assert categories[1]["tuned_mean"] == str(found.scenarios[1].tuned.mean)
+    assert len(figure3) == len(found.figure3) and figure3[0]["share_std"] == str(found.figure3[0].share.std)
     assert {row["ranks"] for row in figure7} == {"1", "2", "all"}
-    assert [row["n_asked"] for row in read_csv(written, "unparsed")] == [
-        str(row["n_asked"]) for row in found["unparsed"]
-    ]
-
-
-def test_the_samples_are_rows_of_the_comparison() -> None:
-    assert set(category_row()) == set(CategoryRow.__dataclass_fields__)
+    assert [row["n_answers"] for row in read_csv(written, "unparsed")] == [str(row.n_answers) for row in found.unparsed]
 
 
 def test_the_chart_of_levels_has_means_and_one_deviation_to_either_side() -> None:
     rows = [
-        {"model": "b", "layers": "0", "level": "syntax", "share": spread(0.02, 0.05)},
-        {"model": "t", "layers": "3", "level": "semantics", "share": spread(0.75, 0.125)},
-        {"model": "t", "layers": "3", "level": "syntax", "share": spread(None, None)},
+        Figure3Row("b", "0", "syntax", Spread(2, 0.02, 0.05)),
+        Figure3Row("t", "3", "semantics", Spread(2, 0.75, 0.125)),
+        Figure3Row("t", "3", "syntax", Spread(0, None, None)),
     ]
     spec = levels_chart(rows, ("b", "t"))
-    assert [tuple(value.values()) for value in spec["datasets"]["figure3"]] == [
+    assert spec and [tuple(value.values()) for value in spec["datasets"]["figure3"]] == [
         ("b", "0", "syntax", 0.02, 0.0, pytest.approx(0.07)),
         ("t", "3", "semantics", 0.75, 0.625, 0.875),
     ]
     assert spec["resolve"] == {"scale": {"y": "independent"}}
+    assert levels_chart(rows[2:], ("b", "t")) is None
 
 
 def test_the_chart_of_ranks_has_bands_alone_and_a_panel_for_each_group() -> None:
     shares = {("0-7", "1-30"): 0.5, ("0-7", "all"): 0.4, ("3", "31-60"): 0.25, ("all", "1-30"): 0.6}
-    rows = [{"model": "b", "layers": a, "ranks": r, "share": spread(m, None)} for (a, r), m in shares.items()]
-    values = interpreted_chart(rows, ("b", "t"))["datasets"]["figure7"]
-    assert [(value["layers"], value["ranks"], value["share"]) for value in values] == [
+    rows = [Figure7Row("b", layers, ranks, Spread(1, mean, None)) for (layers, ranks), mean in shares.items()]
+    spec = interpreted_chart(rows, ("b", "t"))
+    assert spec
+    assert [(value["layers"], value["ranks"], value["share"]) for value in spec["datasets"]["figure7"]] == [
         ("layers 0-7", "1-30", 0.5),
         ("layer 3", "31-60", 0.25),
         ("all layers", "1-30", 0.6),
     ]
+    assert interpreted_chart(rows[1:2], ("b", "t")) is None
 
 
 def test_words_stand_by_group_with_their_ranks(page: Page) -> None:
@@ -134,16 +144,20 @@ def test_words_stand_by_group_with_their_ranks(page: Page) -> None:
     assert "loop 3 → 1" in " ".join(page.text.split())
 
 
-def test_the_clearest_concepts_have_their_description_and_words(page: Page) -> None:
-    rows = clear_rows(sample_annotations())
+def test_the_clearest_components_have_their_description_and_words(page: Page) -> None:
+    rows = sample_annotations().tables()["clearest"].to_dicts()
     assert [(row["model"], row["layer"], row["rank"]) for row in rows][:2] == [
         ("base-model", 0, 1),
         ("base-model", 3, 1),
     ]
     assert rows[0]["words"] == "nom, ⟨U+202E⟩nombre" and rows[1]["scenarios"] == "coding"
-    bare = {"model": "m", "layer": 0, "expert": 0, "rank": 1, "description": "x", "level": "syntax"}
-    assert clear_rows({"clear": [bare | {"scenarios": [], "words": None}]})[0]["scenarios"] == "none"
-    assert "programming loops" in page.text
+    bare = (
+        sample_annotations()
+        .clear.head(1)
+        .with_columns(scenarios=pl.lit([], pl.List(pl.String)), words=pl.lit(None, pl.List(pl.String)))
+    )
+    row = sample_annotations(clear=bare).tables()["clearest"].row(0, named=True)
+    assert (row["scenarios"], row["words"]) == ("none", None) and "programming loops" in page.text
 
 
 def test_odd_descriptions_never_become_markup(written: Path) -> None:
@@ -151,107 +165,135 @@ def test_odd_descriptions_never_become_markup(written: Path) -> None:
     assert "<script>alert" not in html and "\u202e" not in html and "a <small> model" not in html
 
 
-def test_agreement_repeats_and_unusable_answers_are_said(page: Page) -> None:
-    rows = [{"model": "b", "asked": "level", "kappa": 0.613}, {"model": "b", "asked": "math", "kappa": None}]
-    assert agreement_sentences(rows) == ["b: level 0.61, math not defined."]
-    refused = {"model": "b", "step": "tasks", "n_asked": 9600, "n_unparsed": 31}
-    assert unparsed_sentences([refused]) == ["b: 31 of 9,600 (tasks)."]
-    assert repeats_phrase(1, 1) == "once for each concept" and repeats_phrase(5, 5) == "5 times for each concept"
-    assert repeats_phrase(5, 3).startswith("5 times for each concept of the base model and 3 times")
-    assert "base-model: 0 of 8 (description), 0 of 5 (tasks), 0 of 5 (level)." in page.text
+def test_who_annotated_and_how_often_is_said(page: Page) -> None:
+    change = sample_annotations()
+    assert repeats_phrase(change) == "2 times for each component"
+    assert repeats_phrase(sample_annotations(n_repeats_base=1, n_repeats_tuned=1)) == "once for each component"
+    assert repeats_phrase(sample_annotations(n_repeats_base=5)).startswith("5 times for each component of the base")
+    assert "a <small> model described" in page.text, "the model, not its folder"
     assert "1 further place was not annotated" in page.text  # that of rank 7, of the tuned model alone
 
 
-def test_components_carry_the_descriptions_of_their_own_and_of_their_match(page: Page) -> None:
-    found = {layer: unpack(json.loads(page.blocks[f"concept-layer-{layer}"]))["0"] for layer in (0, 3)}
+def test_notes_have_the_descriptions_of_every_component(page: Page) -> None:
+    notes = unpack(json.loads(page.blocks["component-notes"]))
     shown = ODD.replace("\u202e", "⟨U+202E⟩")
-    assert found[0]["description_base"] == [shown, "words of poetry"]
-    assert found[0]["description_tuned"] == ["foreign names", "words of poetry"]  # the match of rank 2 has rank 7
-    assert found[3]["description_base"] == ["programming code", ""]  # asked, but it could not be described
-    assert found[3]["description_tuned"] == ["programming loops", None]  # no match
-    assert json.loads(page.blocks["concept-strip"])["is_described"] is True
+    assert notes["base"] == {
+        "0": {"0": {"1": shown, "2": "words of poetry"}},
+        "3": {"0": {"1": "programming code", "2": ""}},  # asked, but it could not be described
+    }
+    assert notes["tuned"]["0"]["0"] == {"1": "foreign names", "2": "suffixes", "7": "words of poetry"}
+    assert component_notes(sample_annotations(described=sample_annotations().described.clear())) == {
+        "base": {},
+        "tuned": {},
+    }
 
 
-def test_what_was_never_asked_about_has_no_description() -> None:
-    components = pl.DataFrame([component_row((0, 1, 2), 3, 1.0, [], [])])
-    described = sample_annotations()["described"].clear()
-    row = with_descriptions(components, described, ("rank", "match_rank")).to_dicts()[0]
-    assert row["description_base"] is None and row["description_tuned"] is None and row["rank"] == 2
-
-
-def test_what_the_page_says_depends_on_annotations(page: Page, tmp_path: Path) -> None:
-    assert "An annotator described these lists" in page.text and "there are no descriptions" not in page.text
-    assert "they tell of the annotator's noise" in page.text and "A weak annotator" not in page.text
-    bare = Page(write_report(tmp_path, concepts_only()).read_text("utf-8"))
-    assert "Nobody described these lists" in bare.text and not set(PARTS) & set(ids_of(bare))
-    assert "description_base" not in unpack(json.loads(bare.blocks["concept-layer-0"]))["0"]
-
-
-def test_a_weak_annotator_is_said_to_be_weak(tmp_path: Path) -> None:
-    weak = Page(write_report(tmp_path, annotated(is_weak=True)).read_text("utf-8"))
-    assert "A weak annotator." in weak.text
+def test_a_weak_annotator_is_said_to_be_weak(page: Page, tmp_path: Path) -> None:
+    assert "A weak annotator." in write(tmp_path, section(sample_annotations(is_weak=True))).text
+    assert "A weak annotator." not in page.text
 
 
 def test_an_annotator_that_contradicts_itself_is_warned_of_first(tmp_path: Path) -> None:
     asked = [("level", 0.7), ("coding", 0.5), ("math", -0.051), ("writing", None)]
-    rows = [{"model": "b", "asked": name, "kappa": kappa, "n_concepts": 4, "n_repeats": 2} for name, kappa in asked]
-    refused = [{"model": "b", "step": "tasks", "n_asked": 80, "n_unparsed": 9}]
-    kept = [refused[0] | {"n_unparsed": 8}]
-    said = doubts(sample_annotations(agreement=rows, unparsed=refused))
-    assert len(said) == 2 and "on: coding, math (Fleiss' kappa down to −0.05" in said[0]
-    assert said[1] == "Of 80 answers 9 (11%) were none of those allowed."
+    rows = tuple(AgreementRow("b", name, 4, 2, kappa) for name, kappa in asked)
+    refused, kept = (UnparsedRow("b", "tasks", 80, 9),), (UnparsedRow("b", "tasks", 80, 8),)
+    doubtful = sample_annotations(agreement=rows, unparsed=refused)
+    said = doubts(doubtful)
+    assert len(said) == 2 and "coding, math (Fleiss' kappa down to −0.05" in said[0] and "level" not in said[0]
+    assert said[1].startswith("Of 80 answers 9 (11%)")
     assert doubts(sample_annotations(agreement=rows[:1], unparsed=kept)) == []
-    unknown = sample_annotations(agreement=rows[-1:], unparsed=kept)
-    assert doubts(unknown)[0].startswith("Its repeats are copies")
-    assert doubts(unknown | {"n_repeats_base": 1}) == []
-    html = write_report(tmp_path, annotated(agreement=rows, unparsed=refused)).read_text("utf-8")
-    assert html.index("Answers to be careful with.") < html.index("categories-title")
+    assert len(doubts(sample_annotations(agreement=rows[-1:], unparsed=kept))) == 1, "no kappa is known"
+    assert doubts(sample_annotations(agreement=rows[-1:], unparsed=kept, n_repeats_base=1)) == []
+    text = write(tmp_path, section(doubtful)).text
+    assert text.index(said[0]) < text.index("Tables 5 and 6")
 
 
-def test_words_that_are_no_nearer_than_chance_are_warned_of(page: Page, tmp_path: Path) -> None:
+def test_words_that_are_no_nearer_than_chance_are_warned_of(tmp_path: Path) -> None:
     counts = {"n_within_chance_base": 3, "n_within_chance_tuned": 1}
-    said = chance_sentence(sample_annotations(**counts))
-    assert said and said.startswith("Of the 4 annotated components, 3 of the base and 1 of the tuned model have words")
-    assert said in Page(write_report(tmp_path, annotated(**counts)).read_text("utf-8")).text
-    assert chance_sentence(sample_annotations()) is None
-    assert chance_sentence(sample_annotations(**dict.fromkeys(counts, 0))) is None
-    assert "annotated components" not in page.text
+    said = within_chance(sample_annotations(**counts))
+    assert said and said.startswith("Of the 4 annotated components, 3 of the base and 1 of the tuned model")
+    assert said in write(tmp_path, section(sample_annotations(**counts))).text
+    assert within_chance(sample_annotations()) is None
+    assert within_chance(sample_annotations(**dict.fromkeys(counts, 0))) is None
 
 
 def test_annotations_without_anything_say_so(tmp_path: Path) -> None:
-    names = ("scenarios", "levels", "figure3", "figure7", "words", "clear", "agreement", "unparsed")
-    page = Page(write_report(tmp_path, annotated(**{name: [] for name in names})).read_text("utf-8"))
+    full, names = sample_annotations(), ("scenarios", "levels", "figure3", "figure7", "agreement", "unparsed")
+    nothing: Any = dict.fromkeys(names, ()) | {"words": full.words.clear(), "clear": full.clear.clear()}
+    unknown = category_row("interpreted", "interpreted", base=Spread(0, None, None), tuned=Spread(0, None, None))
+    page = write(tmp_path, section(sample_annotations(**nothing, interpreted=unknown)))
     for words in ("There is no figure 3", "There is no figure 7", "no tables 7 to 10", "no tables 4, 11 and 12"):
         assert words in page.text
     assert page.open == []
 
 
-def test_annotations_need_their_concepts() -> None:
-    with pytest.raises(RunError, match="Annotations came without the concepts"):
-        sample_contents(annotations=sample_annotations())
+def test_stages_have_every_model_once_and_the_tables_of_all_pairs(tmp_path: Path) -> None:
+    names = ("base-model", "tuned-model", "third")
+    changes = [sample_annotations(pair) for pair in (names[:2], names[1:], (names[0], names[2]))]
+    found = stages(changes, names)
+    tables = {table.name: table.frame for table in found.tables}
+    assert set(tables) == {*TABLES, "figure3", "figure7"}
+    one = changes[0].tables()
+    assert tables["categories"]["pair"].n_unique() == 3 and tables["categories"].height == 3 * one["categories"].height
+    for name in ("figure3", "figure7"):
+        assert tables[name].height == 3 * one[name].height // 2
+        assert tables[name]["model"].unique(maintain_order=True).to_list() == list(names)
+    assert tables["figure3"].filter(model="third")["share_mean"].to_list() == [
+        row.share.mean for row in changes[0].figure3 if row.model == "tuned-model"
+    ]
+    report = Report("Stages", names, [], [], [found])
+    assert Page(write_report(tmp_path, report).read_text("utf-8")).open == []
 
 
-@pytest.mark.parametrize("name", ["annotator", "is_weak", "scenarios", "figure7", "interpreted", "described", "words"])
-def test_a_missing_part_is_named(name: str) -> None:
-    annotations = sample_annotations()
-    del annotations[name]
-    with pytest.raises(RunError, match=f"annotations has no {name}; it has "):
-        concepts_only(annotations=annotations)
+def test_a_notebook_shows_findings_and_tables_5_and_6() -> None:
+    shown = sample_annotations()._repr_html_()
+    assert "<table" in shown and "<svg" in shown and "translation" in shown and "<script" not in shown
 
 
-def test_missing_columns_and_keys_are_named() -> None:
-    with pytest.raises(RunError, match="frame of descriptions has no role"):
-        annotated(described=sample_annotations()["described"].drop("role"))
-    with pytest.raises(RunError, match="writing, tuned, has no std"):
-        annotated(scenarios=[category_row(tuned={"n": 2, "mean": 0.5})])
-    with pytest.raises(RunError, match="figure3, share, has no n"):
-        annotated(figure3=[{"model": "b", "layers": "0", "level": "syntax", "share": {"mean": 1.0, "std": 0.0}}])
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    identity = {"base": {}, "tuned": {}, "tuned-2": {}}
+    found = RunFolder.start(tmp_path / "run", identity, {})
+    found.remember("names.json", {"base": "base-model", "tuned": "tuned-model", "tuned-2": "third"})
+    return found
 
 
-def test_annotations_stand_beside_prompts(tmp_path: Path) -> None:
-    contents = sample_contents(concepts=sample_concepts(), annotations=sample_annotations())
-    page = Page(write_report(tmp_path, contents, n_maps_drawn=0).read_text("utf-8"))
-    assert page.open == [] and {"prompts", "annotations"} <= set(ids_of(page))
+def change_of(run: RunFolder, pair: Pair, concepts: Any) -> AnnotationChange | None:
+    return AnnotationExplainer().change(Held(run), pair, AnnotationSettings(), {"concepts": concepts})
+
+
+def read_concepts() -> Any:
+    own = sample_annotations().clear.filter(model="base-model").drop("model", "description", "descriptions", "level")
+    marked = own.with_columns(beyond_chance=pl.Series([True, False]))
+    return SimpleNamespace(layers=(0, 3), components_base=marked, components_tuned=marked)
+
+
+def test_a_run_shows_its_newest_annotations_of_any_two_models(run: RunFolder) -> None:
+    explainer, concepts = AnnotationExplainer(), read_concepts()
+    assert not explainer.is_in(run) and change_of(run, Pair("base", "tuned"), concepts) is None
+    frame = make_annotations(BASE, TUNED)
+    write_annotations(run, "old", frame, {"annotator": {"name": "old"}})
+    later = frame.with_columns(pl.col("role").replace({"tuned": "tuned-2"}))
+    write_annotations(run, "org%2Fm", later, ABOUT)
+    found = change_of(run, Pair("base", "tuned-2"), concepts)
+    assert explainer.is_in(run) and found is not None
+    assert (found.base, found.tuned, found.annotator) == ("base-model", "third", "org%2Fm")
+    assert found.settings["repeats"] == 2 and set(found.described["role"]) == {"base", "tuned"}
+    assert (found.n_within_chance_base, found.n_within_chance_tuned) == (1, 1)
+    assert found.scenarios == sample_annotations().scenarios
+    assert change_of(run, Pair("base", "tuned"), concepts) is None, "the newest are of other models"
+
+
+def test_annotations_that_cannot_be_compared_are_refused(run: RunFolder) -> None:
+    write_annotations(run, "m", make_annotations(BASE, TUNED).with_columns(level=pl.lit("grammar")), ABOUT)
+    with pytest.raises(RunError, match="grammar"):
+        change_of(run, Pair("base", "tuned"), read_concepts())
+
+
+def test_annotation_is_no_part_of_a_comparison() -> None:
+    with pytest.raises(AnnotationError, match="aftertune annotate"):
+        AnnotationExplainer().prepare(AnnotationSettings(), Inputs())
+    assert AnnotationExplainer().needs == ("concepts",) and AnnotationExplainer().command == "aftertune annotate"
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from aftertune.explainers.attribution.view import render_instance
-from aftertune.report.instance import write_instance
+from aftertune.explainers.attribution.instance import render_instance, write_instance
+from aftertune.explainers.attribution.prompt_pairs import pair_maps
 from aftertune.report.page import write_report
-from aftertune.report.prompts import pair_maps
-from report_browser import chromium, fits, visit
-from report_samples import sample_contents
+from report_browser import CATCH, chromium, fits, saved, set_value, visit
+from report_samples import sample_change, sample_report
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -29,7 +28,7 @@ def driver(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
-    return write_report(tmp_path_factory.mktemp("report"), sample_contents(), n_maps_drawn=0)
+    return write_report(tmp_path_factory.mktemp("report"), sample_report())
 
 
 @pytest.fixture
@@ -62,11 +61,9 @@ def test_no_sideways_scroll_at_1280(page):
     assert fits(page)
 
 
-def test_a_prompt_to_look_at_opens_where_it_stands(driver, tmp_path):
-    looked = {"headline": "Look", "sentence": "Here.", "significant": None, "evidence": {}}
-    contents = sample_contents(findings=[looked | {"prompts": (("odd", "odd/3"),)}])
-    visit(driver, write_report(tmp_path, contents, 0))
-    driver.find_element(By.CSS_SELECTOR, "#look-at a").click()
+def test_a_prompt_to_read_opens_where_it_stands(driver, report):
+    visit(driver, report)
+    driver.find_element(By.CSS_SELECTOR, ".look-at a").click()
     WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#detail-3[data-drawn]"))
     assert fits(driver)
 
@@ -82,18 +79,18 @@ def test_filters_and_search(page):
 
 
 def test_filter_by_sign_and_repetition(page):
-    rows = sample_contents().comparison["instances"]
-    page.execute_script("document.getElementById('bigger').value = 'tuned'; filter()")
-    assert shown(page) == [str(n) for n, row in enumerate(rows) if row["difference"] > 0]
-    page.execute_script("document.getElementById('bigger').value = ''")
+    rows = sample_change().instances
+    set_value(page, "bigger", "tuned")
+    assert shown(page) == [str(n) for n, row in enumerate(rows) if row.difference > 0]
+    set_value(page, "bigger", "")
     for value, expected in (("either", ["1"]), ("tuned", ["1"]), ("base", []), ("neither", list("02345"))):
-        page.execute_script("control('repetitive').value = arguments[0]; filter()", value)
+        set_value(page, "repetitive", value)
         assert shown(page) == expected
 
 
 def test_sorting_goes_down_then_up(page):
-    rows = sample_contents().comparison["instances"]
-    by_difference = sorted(range(6), key=lambda n: -rows[n]["difference"])
+    rows = sample_change().instances
+    by_difference = sorted(range(6), key=lambda n: -rows[n].difference)
     header = page.find_element(By.CSS_SELECTOR, "[data-sort=difference]")
     header.click()
     assert shown(page) == [str(n) for n in by_difference]
@@ -103,7 +100,7 @@ def test_sorting_goes_down_then_up(page):
 
 @pytest.mark.parametrize(("number", "role"), [(0, "base"), (2, "tuned")])
 def test_a_response_token_lights_its_prompt_tokens(page, number, role):
-    salient = getattr(pair_maps(sample_contents())[number], role)
+    salient = getattr(pair_maps(sample_change())[number], role)
     side = open_prompt(page, number, role)
     target = side.find_elements(By.CSS_SELECTOR, ".response .t")[4]
     ActionChains(page).scroll_to_element(target).move_to_element(target).perform()
@@ -114,7 +111,7 @@ def test_a_response_token_lights_its_prompt_tokens(page, number, role):
 
 
 def test_a_prompt_token_lights_the_response(page):
-    salient = pair_maps(sample_contents())[0].tuned
+    salient = pair_maps(sample_change())[0].tuned
     side = open_prompt(page, 0, "tuned")
     target = side.find_elements(By.CSS_SELECTOR, ".prompt .t")[1]
     ActionChains(page).scroll_to_element(target).move_to_element(target).perform()
@@ -123,7 +120,7 @@ def test_a_prompt_token_lights_the_response(page):
 
 
 def test_a_cell_of_the_map_lights_both(page):
-    salient = pair_maps(sample_contents())[0].tuned
+    salient = pair_maps(sample_change())[0].tuned
     side = open_prompt(page, 0, "tuned")
     cells = side.find_element(By.CSS_SELECTOR, "canvas.cells")
     width, height = cells.size["width"] / salient.n_response, cells.size["height"] / salient.n_prompt
@@ -136,7 +133,7 @@ def test_a_cell_of_the_map_lights_both(page):
 
 
 def test_the_canvas_is_as_deep_as_the_levels(page):
-    salient = pair_maps(sample_contents())[0].tuned
+    salient = pair_maps(sample_change())[0].tuned
     open_prompt(page, 0, "tuned")
     drawn = page.execute_script(
         """
@@ -148,7 +145,8 @@ def test_the_canvas_is_as_deep_as_the_levels(page):
           const at = all.slice(k, k + 4);
           out.push(at[3] ? '#' + [...at].slice(0, 3).map(v => v.toString(16).padStart(2, '0')).join('') : '');
         }
-        return [out, levelColours()]""",
+        const style = getComputedStyle(document.documentElement);
+        return [out, Array.from({ length: 11 }, (_, level) => style.getPropertyValue(`--level-${level}`).trim())]""",
         salient.n_prompt,
         salient.n_response,
     )
@@ -157,7 +155,7 @@ def test_the_canvas_is_as_deep_as_the_levels(page):
 
 
 def test_arrow_keys_move_over_the_response(page):
-    salient = pair_maps(sample_contents())[0].base
+    salient = pair_maps(sample_change())[0].base
     side = open_prompt(page, 0, "base")
     first = side.find_element(By.CSS_SELECTOR, ".response .t")
     ActionChains(page).scroll_to_element(first).click(first).send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT).perform()
@@ -192,19 +190,16 @@ def test_dark_pages_have_dark_paper(page):
 
 
 def test_downloads_hold_the_files(page, report):
-    page.execute_script(
-        "window.saved = []; saveBlob = (blob, name) => blob.text().then(t => window.saved.push([name, t]))"
-    )
+    page.execute_script(CATCH)
     page.execute_script("document.querySelector('#table2 [data-suffix=tex]').click()")
     page.execute_script("document.querySelector('#figure6 [data-suffix=svg]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 2)
-    saved = dict(page.execute_script("return window.saved"))
-    assert saved["table2.tex"] == (report.parent / "tables" / "table2.tex").read_text("utf-8")
-    assert saved["figure6.svg"].startswith("<svg")
+    found = dict(saved(page, 2))
+    assert found["table2.tex"] == (report.parent / "tables" / "table2.tex").read_text("utf-8")
+    assert found["figure6.svg"].startswith("<svg")
 
 
 def test_one_instance_opens(driver, tmp_path):
-    salient = pair_maps(sample_contents())[2].base
+    salient = pair_maps(sample_change())[2].base
     driver.get(write_instance(tmp_path / "one.html", salient).as_uri())
     WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#stage[data-drawn]"))
     assert len(driver.find_elements(By.CSS_SELECTOR, ".response .t")) == salient.n_response
@@ -212,7 +207,7 @@ def test_one_instance_opens(driver, tmp_path):
 
 
 def test_the_notebook_view_lights_up(driver, tmp_path):
-    salient = pair_maps(sample_contents())[0].base
+    salient = pair_maps(sample_change())[0].base
     tokens = (salient.prompt_tokens, salient.response_tokens)
     view = render_instance(*tokens, salient.levels, salient.density(), salient.is_instruction)
     path = tmp_path / "view.html"

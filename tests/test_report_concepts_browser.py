@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from aftertune.explainers.concepts.change import ConceptChange
+from aftertune.explainers.heads import HeadExplainer
 from aftertune.report.page import write_report
-from report_browser import chromium, fits, set_width, visit
-from report_concept_samples import expert_concepts, many_concepts, sample_concepts
+from aftertune.report.section import Section
+from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
+from report_concept_samples import expert_concepts, many_concepts, report_of, sample_concepts
 from report_head_samples import ODD_WORDS, sample_heads
-from report_samples import sample_contents
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -28,13 +31,13 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from chromium(tmp_path_factory.mktemp("browser"))
 
 
-def write_concepts(folder: Path, concepts: dict[str, Any], **changes: Any) -> Path:
-    return write_report(folder, sample_contents(concepts=concepts, comparison=None, maps=[], check=None, **changes))
+def write_concepts(folder: Path, change: ConceptChange, *before: Section) -> Path:
+    return write_report(folder, report_of(change, *before))
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_concepts(tmp_path_factory.mktemp("report"), sample_concepts(), heads=sample_heads())
+    return write_concepts(tmp_path_factory.mktemp("report"), sample_concepts(), HeadExplainer().section(sample_heads()))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def rows(page: Any) -> list[Any]:
 
 
 def ranks(page: Any) -> list[int]:
-    return list(page.execute_script("return conceptGrid.detail.sorted().map(c => c.rank)"))
+    return [int(row.get_attribute("data-rank")) for row in rows(page)]
 
 
 def words_of(row: Any, role: str) -> list[tuple[str, str]]:
@@ -73,11 +76,7 @@ def words_of(row: Any, role: str) -> list[tuple[str, str]]:
 
 
 def search(page: Any, word: str) -> str:
-    field = page.find_element(By.ID, "concept-word")
-    field.clear()
-    field.send_keys(word)
-    page.execute_async_script("const done = arguments[0]; conceptSearch.search().then(done)")
-    return str(page.find_element(By.ID, "concept-found").text)
+    return searched(page, "concept", word)
 
 
 def hits(page: Any) -> list[str]:
@@ -143,7 +142,7 @@ def test_a_component_stands_beside_its_match_with_changes_in_signs(page: Any) ->
 
 def test_a_component_without_words_or_match(page: Any) -> None:
     open_network(page, "0-3")
-    assert "no words no words – no match 0 of 0 words kept" in " ".join(rows(page)[1].text.split())
+    assert "no words no words – no match 0 of 0 words kept best match of none" in " ".join(rows(page)[1].text.split())
     assert sort_by(page, "angle") == "descending" and ranks(page) == [1, 2]
     assert sort_by(page, "angle") == "ascending" and ranks(page) == [1, 2]
 
@@ -170,14 +169,14 @@ def test_the_keyboard_moves_opens_and_closes(page: Any) -> None:
 def test_components_are_sorted_and_shown_fifty_at_a_time(driver: Any, large: Path) -> None:
     visit(driver, large, "concepts")
     open_network(driver, "0-1")
-    assert len(rows(driver)) == 50 and ranks(driver) == list(range(1, N_MANY + 1))
+    assert ranks(driver) == list(range(1, 51))
     more = driver.find_element(By.CSS_SELECTOR, ".more button")
     assert more.text == "Show 50 more"
     driver.execute_script("arguments[0].click()", more)
-    assert len(rows(driver)) == 100 and focused(driver, "dataset.rank") == "51"
+    assert ranks(driver) == list(range(1, 101)) and focused(driver, "dataset.rank") == "51"
     assert sort_by(driver, "angle") == "descending"
-    angles = driver.execute_script("return conceptGrid.detail.sorted().map(c => c.angle)")
-    assert angles == sorted(angles, reverse=True) and len(rows(driver)) == 100
+    angles = [float(found.text.rstrip("°")) for found in driver.find_elements(By.CSS_SELECTOR, ".components .angle")]
+    assert angles == sorted(angles, reverse=True) and len(angles) == 100
     driver.execute_script("document.querySelector('.more button').click()")
     assert len(rows(driver)) == N_MANY and "120 of 120" in driver.find_element(By.CSS_SELECTOR, ".more").text
     assert driver.find_elements(By.CSS_SELECTOR, ".more button") == []
@@ -207,15 +206,19 @@ def test_a_found_component_is_jumped_to_and_its_word_stands_out(page: Any) -> No
     assert [word.text for word in found] == ["write", "writer"] * 2 + ["Write", "write"]
     page.execute_script("document.querySelector('#concept-hits button').click()")
     WebDriverWait(page, 5).until(lambda _: focused(page, "dataset.rank") == "1")
-    page.execute_script("document.getElementById('concept-word').value = ''; conceptSearch.search()")
+    set_value(page, "concept-word", "")
     assert page.find_elements(By.CSS_SELECTOR, "#concept-detail .word.found") == [] and hits(page) == []
 
 
 def test_a_component_far_down_is_shown_when_it_is_jumped_to(driver: Any, large: Path) -> None:
     visit(driver, large, "concepts")
-    jump = "const done = arguments[0]; conceptSearch.open({ key: '0-1', rank: '77' }).then(done)"
-    driver.execute_async_script(jump)
-    assert focused(driver, "dataset.rank") == "77" and len(rows(driver)) == 100
+    components = many_concepts(2, N_MANY, 300).components
+    word = components.filter(pl.col("layer") == 1, pl.col("rank") == 77)["words_base"][0][0]
+    search(driver, word)
+    hit = driver.find_element(By.CSS_SELECTOR, "#concept-hits [data-key='0-1'][data-rank='77']")
+    driver.execute_script("arguments[0].click()", hit)
+    WebDriverWait(driver, 5).until(lambda _: focused(driver, "dataset.rank") == "77")
+    assert len(rows(driver)) == 100
     box = driver.execute_script("return document.activeElement.getBoundingClientRect().toJSON()")
     assert 0 < box["top"] < box["bottom"] < 900
 
@@ -232,8 +235,10 @@ def test_a_component_says_whether_its_words_are_beyond_chance(page: Any) -> None
     page.execute_script("arguments[0].click()", tick.find_element(By.TAG_NAME, "input"))
     assert [row.get_attribute("data-rank") for row in rows(page)] == ["1"]
     assert "1 of 1 components" in detail.text
-    page.execute_async_script("conceptSearch.open({ key: '0-0', rank: '2' }).then(arguments[0])")
-    assert focused(page, "dataset.rank") == "2" and len(rows(page)) == 2, "a hidden one is shown again"
+    search(page, "write")
+    page.execute_script("document.querySelector('#concept-hits [data-rank=\"2\"]').click()")
+    WebDriverWait(page, 5).until(lambda _: focused(page, "dataset.rank") == "2")
+    assert len(rows(page)) == 2, "a hidden one is shown again"
 
 
 def test_components_without_a_counterpart_stand_below(page: Any) -> None:
@@ -264,18 +269,15 @@ def test_experts_have_a_row_each_and_a_dense_layer_among_them_one_cell(driver: A
 
 
 def test_downloads_are_the_files(page: Any, report: Path) -> None:
-    page.execute_script(
-        "window.saved = []; saveBlob = (blob, name) => blob.text().then(t => window.saved.push([name, t]))"
-    )
+    page.execute_script(CATCH)
     page.execute_script("document.querySelector('#every-component [data-suffix=csv]').click()")
     for name in ("figure8", "angles"):
         for suffix in ("csv", "svg"):
             page.execute_script(f"document.querySelector('#{name} [data-suffix={suffix}]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 5)
-    saved = page.execute_script("return window.saved")
-    names = [name for name, _ in saved]
+    found = saved(page, 5)
+    names = [name for name, _ in found]
     assert sorted(names) == ["angles.svg", "figure8.csv", "figure8.svg", "networks.csv", "networks.csv"]
-    for name, text in saved:
+    for name, text in found:
         if name.endswith("csv"):
             assert text == (report.parent / "tables" / name).read_text("utf-8")
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from aftertune.report.page import write_report
-from report_browser import chromium, fits, set_width, visit
-from report_head_samples import ODD_WORDS, many_heads, sample_heads
-from report_samples import sample_contents
+from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
+from report_head_samples import ODD_WORDS, head_report, many_heads, sample_heads
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -29,8 +28,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    contents = sample_contents(heads=sample_heads(), comparison=None, maps=[], check=None)
-    return write_report(tmp_path_factory.mktemp("report"), contents)
+    return write_report(tmp_path_factory.mktemp("report"), head_report(sample_heads()))
 
 
 @pytest.fixture
@@ -64,11 +62,7 @@ def list_rows(detail: Any, role: str) -> list[tuple[str, ...]]:
 
 
 def search(page: Any, word: str) -> str:
-    field = page.find_element(By.ID, "head-word")
-    field.clear()
-    field.send_keys(word)
-    page.execute_async_script("const done = arguments[0]; headSearch.search().then(done)")
-    return str(page.find_element(By.ID, "head-found").text)
+    return searched(page, "head", word)
 
 
 def hits(page: Any) -> list[str]:
@@ -184,26 +178,22 @@ def test_a_found_head_opens_and_its_word_stands_out(page: Any) -> None:
     search(page, "poem")
     found = [word.text for word in detail.find_elements(By.CSS_SELECTOR, ".word.found")]
     assert found == ["poem", "poem", "Poem"]
-    page.execute_script("document.getElementById('head-word').value = ''; headSearch.search()")
+    set_value(page, "head-word", "")
     assert detail.find_elements(By.CSS_SELECTOR, ".word.found") == [] and hits(page) == []
 
 
 def test_downloads_of_the_grid(page: Any, report: Path) -> None:
-    page.execute_script(
-        "window.saved = []; saveBlob = (blob, name) => blob.text().then(t => window.saved.push([name, t]))"
-    )
+    page.execute_script(CATCH)
     for suffix in ("csv", "svg", "png"):
         page.execute_script(f"document.querySelector('#every-head [data-suffix={suffix}]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 3)
-    saved = dict(page.execute_script("return window.saved"))
-    assert saved["heads.csv"] == (report.parent / "tables" / "heads.csv").read_text("utf-8")
-    assert saved["heads.svg"].count("<rect") == 5 and "PNG" in saved["heads.png"][:8]
+    found = dict(saved(page, 3))
+    assert found["heads.csv"] == (report.parent / "tables" / "heads.csv").read_text("utf-8")
+    assert found["heads.svg"].count("<rect") == 5 and "PNG" in found["heads.png"][:8]
 
 
 @pytest.mark.parametrize("n_heads", [32, 96])
 def test_many_heads_scroll_in_their_own_box_at_most(driver: Any, tmp_path: Path, n_heads: int) -> None:
-    heads = many_heads(2, n_heads, 10, 100)
-    path = write_report(tmp_path, sample_contents(heads=heads, comparison=None, maps=[], check=None))
+    path = write_report(tmp_path, head_report(many_heads(2, n_heads, 10, 100)))
     visit(driver, path, "heads")
     box = "const b = document.querySelector('.head-box'); return b.scrollWidth > b.clientWidth"
     assert fits(driver) and driver.execute_script(box) == (n_heads > 64)

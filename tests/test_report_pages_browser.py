@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 
+from aftertune.explainers import AnnotationExplainer, ConceptExplainer
+from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.prompt_pairs import pair_maps
+from aftertune.explainers.heads import HeadExplainer
 from aftertune.report.page import write_report
-from aftertune.report.prompts import pair_maps
 from page_audits import CONTRAST, NAMES
 from report_annotation_samples import sample_annotations
-from report_browser import chromium, fits, set_width, visit
+from report_browser import CATCH, chromium, fits, saved, searched, set_value, set_width, visit
 from report_concept_samples import sample_concepts
 from report_head_samples import sample_heads
-from report_samples import instance_row, make_map, sample_contents
+from report_samples import instance_row, make_map, sample_change, sample_report
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -27,9 +30,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.slow
-PAGES = ["findings", "attribution", "heads", "concepts", "methods"]
+PAGES = ["findings", "attribution", "heads", "concepts", "annotation", "methods"]
 OPENED = ("#detail-0[data-drawn]", "#head-detail[data-drawn]", "#concept-detail[data-drawn]")
-CATCH = "window.saved = []; saveBlob = (blob, name) => blob.text().then(t => window.saved.push([name, t]))"
+LIST = "return document.getElementById('list').innerText"
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +40,25 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from chromium(tmp_path_factory.mktemp("browser"))
 
 
-def rated_contents() -> Any:
+def rated_change() -> AttributionChange:
     """Two of the tuned model's responses are rated: the first was not followed, the second was."""
-    plain = sample_contents()
+    plain = sample_change()
     ratings = {"odd/0": 1, "odd/1": 3}
     maps = [
         dataclasses.replace(salient, helpfulness=ratings.get(salient.id)) if salient.model == plain.tuned else salient
         for salient in plain.maps
     ]
-    parts = {"heads": sample_heads(), "concepts": sample_concepts(), "annotations": sample_annotations()}
-    return sample_contents(maps=maps, **parts)
+    return sample_change(maps=tuple(maps))
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(tmp_path_factory.mktemp("report"), rated_contents(), n_maps_drawn=0)
+    others = [
+        HeadExplainer().section(sample_heads()),
+        ConceptExplainer().section(sample_concepts()),
+        AnnotationExplainer().section(sample_annotations()),
+    ]
+    return write_report(tmp_path_factory.mktemp("report"), sample_report(rated_change(), others))
 
 
 @pytest.fixture
@@ -80,7 +87,8 @@ def displayed(page: Any) -> list[str]:
 
 
 def shown(page: Any) -> list[str]:
-    return list(page.execute_script("return items.filter(i => !i.hidden).map(i => i.dataset.number)"))
+    items = "[...document.querySelectorAll('tr.item:not([hidden])')]"
+    return list(page.execute_script(f"return {items}.map(item => item.dataset.number)"))
 
 
 def test_one_page_is_shown_and_named(page: Any) -> None:
@@ -101,7 +109,7 @@ def test_one_page_is_shown_and_named(page: Any) -> None:
         ("table2", "attribution", "#table2"),
         ("prompt-2", "attribution", "#detail-2[data-drawn]"),
         ("head-0-1", "heads", "#head-detail[data-drawn='0-1']"),
-        ("figure3", "concepts", "#figure3"),
+        ("figure3", "annotation", "#figure3"),
         ("concept-0-3", "concepts", "#concept-detail[data-drawn='0-3']"),
         ("prompt-77", "attribution", "#list"),
         ("%E0%A4%A", "findings", "#findings"),
@@ -129,7 +137,7 @@ def test_back_finds_the_place(page: Any) -> None:
 
 def test_a_reload_loses_nothing(page: Any) -> None:
     open_all(page)
-    page.execute_script("conceptGrid.detail.sortBy('angle')")
+    page.execute_script("document.querySelector('.components [data-order=angle]').click()")
     page.find_element(By.CSS_SELECTOR, "#concept-detail .only-changed").click()
     go(page, "head-0-1", "#heads.current")
     page.execute_script("document.getElementById('head-measure').selectedIndex = 2")
@@ -139,54 +147,55 @@ def test_a_reload_loses_nothing(page: Any) -> None:
     page.find_element(By.ID, "repetitive").send_keys("in neither")
     page.find_element(By.CSS_SELECTOR, "[data-sort=difference]").click()
     page.find_element(By.CSS_SELECTOR, "#detail-0 .base .response .t").click()
-    before = [shown(page), page.execute_script("return body.innerText")]
+    before = [shown(page), page.execute_script(LIST)]
     page.execute_async_script("setTimeout(arguments[0], 300)")
     where = page.execute_script("return window.scrollY")
     page.refresh()
     wait(page, "#detail-0[data-drawn] .base [aria-selected]")
-    assert displayed(page) == ["attribution"] and [shown(page), page.execute_script("return body.innerText")] == before
+    assert displayed(page) == ["attribution"] and [shown(page), page.execute_script(LIST)] == before
     assert page.execute_script("return window.scrollY") == where
     assert page.find_element(By.CSS_SELECTOR, "th.change").get_attribute("aria-sort") == "descending"
     go(page, "heads", "#head-detail[data-drawn='0-1'] .word.found")
-    assert page.execute_script("return headGrid.measure") == "verbs_gained"
+    assert page.find_element(By.ID, "head-measure").get_attribute("value") == "verbs_gained"
     go(page, "concepts", "#concept-detail.changed-only[data-drawn='0-0']")
-    assert page.execute_script("return conceptGrid.detail.order.key") == "angle"
+    angle = page.find_element(By.CSS_SELECTOR, ".components th:has([data-order=angle])")
+    assert angle.get_attribute("aria-sort") == "descending"
 
 
 def test_filters_by_rating_and_score(page: Any) -> None:
     go(page, "prompts", "#attribution.current")
-    rows = rated_contents().comparison["instances"]
+    rows = rated_change().instances
     assert "Of the tuned model's responses, 2 of 6 are rated." in page.find_element(By.ID, "prompts").text
     options = [one.get_attribute("value") for one in page.find_elements(By.CSS_SELECTOR, "#rated option")]
     assert options == ["", "tuned: followed", "tuned: not followed", "tuned: unrated"]
     for value, expected in zip(options[1:], (["1"], ["0"], list("2345")), strict=True):
-        page.execute_script("control('rated').value = arguments[0]; filter()", value)
+        set_value(page, "rated", value)
         assert shown(page) == expected
     page.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
     WebDriverWait(page, 5).until(lambda d: len(shown(d)) == len(rows))
-    low, high = sorted(row["score_tuned"] for row in rows)[1:3]
-    page.execute_script("control('scored').value = 'tuned'")
+    low, high = sorted(row.score_tuned for row in rows)[1:3]
+    set_value(page, "scored", "tuned")
     for name, value in (("lowest", low), ("highest", high)):
         page.find_element(By.ID, name).send_keys(repr(value))
-    assert shown(page) == [str(n) for n, row in enumerate(rows) if low <= row["score_tuned"] <= high]
+    assert shown(page) == [str(n) for n, row in enumerate(rows) if low <= row.score_tuned <= high]
     assert page.find_element(By.ID, "shown").text == f"{len(shown(page))} of 6"
 
 
 def test_every_figure_and_table_can_be_saved(page: Any) -> None:
     open_all(page)
-    page.execute_script("document.getElementById('head-word').value = 'solve'; return headSearch.search()")
+    go(page, "heads", "#heads.current")
+    searched(page, "head", "solve")
     page.execute_script(CATCH)
     buttons = "[...document.querySelectorAll('[data-suffix], [data-save]')]"
     offered = page.execute_script(f"return {buttons}.map(b => b.dataset.suffix || b.dataset.save)")
     page.execute_script(f"{buttons}.forEach(b => b.click())")
-    WebDriverWait(page, 60).until(lambda d: d.execute_script("return window.saved.length") == len(offered))
-    saved = dict(page.execute_script("return window.saved"))
-    assert sorted(name.rsplit(".", 1)[1] for name, _ in page.execute_script("return window.saved")) == sorted(offered)
+    found = saved(page, len(offered), 60)
+    assert sorted(name.rsplit(".", 1)[1] for name, _ in found) == sorted(offered)
     starts = {"svg": "<svg", "png": "\ufffdPNG", "md": "| ", "tex": "\\begin{table}"}
-    for name, text in saved.items():
+    for name, text in found:
         assert text.startswith(starts.get(name.rsplit(".", 1)[1], "")) and text, name
     for figure in ("figure6", "scores", "figure2", "heads", "figure8", "angles", "networks", "figure3", "figure7"):
-        assert {f"{figure}.svg", f"{figure}.png"} <= set(saved)
+        assert {f"{figure}.svg", f"{figure}.png"} <= {name for name, _ in found}
     for card in page.find_elements(By.CSS_SELECTOR, "figure.card, section.card:has(table), .side .map-head"):
         names = [one.get_attribute("textContent") for one in card.find_elements(By.CSS_SELECTOR, ".downloads button")]
         assert {"SVG", "PNG", "CSV"} <= set(names) or {"CSV", "LaTeX", "Markdown"} <= set(names), card.text[:40]
@@ -197,14 +206,13 @@ def test_a_saved_map_is_the_map(page: Any) -> None:
     page.execute_script(CATCH)
     page.execute_script("document.querySelector('#detail-0 .tuned [data-save=csv]').click()")
     page.execute_script("document.querySelector('#detail-0 .tuned [data-save=svg]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 2)
-    saved = dict(page.execute_script("return window.saved"))
-    salient = pair_maps(rated_contents())[0].tuned
+    found = dict(saved(page, 2))
+    salient = pair_maps(rated_change())[0].tuned
     assert salient is not None
-    rows = list(csv.DictReader(io.StringIO(saved["salient-map-odd_0-tuned.csv"])))
+    rows = list(csv.DictReader(io.StringIO(found["salient-map-odd_0-tuned.csv"])))
     assert [int(row["level"]) for row in rows] == salient.levels.reshape(-1).tolist()
     assert rows[0]["prompt_token"] == salient.prompt_tokens[0] and rows[0]["is_instruction"] == "true"
-    assert saved["salient-map-odd_0-tuned.svg"].count("<rect") == (salient.levels > 0).sum()
+    assert found["salient-map-odd_0-tuned.svg"].count("<rect") == (salient.levels > 0).sum()
 
 
 def test_saved_words_are_written_out_for_their_format(page: Any) -> None:
@@ -212,11 +220,10 @@ def test_saved_words_are_written_out_for_their_format(page: Any) -> None:
     page.execute_script(CATCH)
     for suffix in ("csv", "tex", "md"):
         page.execute_script(f"document.querySelector('#head-detail [data-save={suffix}]').click()")
-    WebDriverWait(page, 5).until(lambda d: d.execute_script("return window.saved.length") == 3)
-    saved = dict(page.execute_script("return window.saved"))
-    assert "</script><script>alert('no')</script>,poem,kept,1,1,2,2\n" in saved["head-0-0-pairs.csv"]
-    assert "\\textless{}/script\\textgreater{}" in saved["head-0-0-pairs.tex"]
-    assert "\\</script\\>" in saved["head-0-0-pairs.md"]
+    found = dict(saved(page, 3))
+    assert "</script><script>alert('no')</script>,poem,kept,1,1,2,2\n" in found["head-0-0-pairs.csv"]
+    assert "\\textless{}/script\\textgreater{}" in found["head-0-0-pairs.tex"]
+    assert "\\</script\\>" in found["head-0-0-pairs.md"]
 
 
 def test_without_scripts_and_on_paper_all_pages_stand_one_below_the_other(driver: Any, report: Path) -> None:
@@ -251,11 +258,22 @@ def test_every_text_stands_out_from_its_ground(page: Any, scheme: str) -> None:
         for name in PAGES:
             go(page, name, f"#{name}.current")
             assert page.execute_script(CONTRAST) == []
-        page.execute_script("openedSides.get('0')[0].pin('response', 2); location.hash = 'attribution'")
+        page.execute_script("document.querySelectorAll('#detail-0 .base .response .t')[2].click()")
+        page.execute_script("location.hash = 'attribution'")
         wait(page, "#attribution.current")
         assert page.execute_script(CONTRAST) == []
     finally:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_page_has_no_global_name(page: Any, tmp_path: Path) -> None:
+    names, empty = "return Object.getOwnPropertyNames(window)", tmp_path / "empty.html"
+    empty.write_text("<!doctype html><title>empty</title><link rel=icon href='data:,'>")
+    open_all(page)
+    found = set(page.execute_script(names))
+    page.get(empty.as_uri())
+    wait(page, "title")  # looking for elements leaves names of the driver's own
+    assert found - set(page.execute_script(names)) == set()
 
 
 def test_the_keyboard_reaches_a_prompt(page: Any) -> None:
@@ -283,13 +301,8 @@ def test_very_long_prompts_are_shown_whole(driver: Any, tmp_path: Path) -> None:
     pairs = [
         [make_map(f"long/{n}", f"{role}-model", text, 3) for role in ("base", "tuned")] for n, text in enumerate(texts)
     ]
-    comparison = sample_contents().comparison
-    assert comparison is not None
-    rows = [instance_row(*pair) for pair in pairs]
-    contents = sample_contents(
-        maps=[salient for pair in pairs for salient in pair], comparison=comparison | {"instances": rows}
-    )
-    visit(driver, write_report(tmp_path, contents, n_maps_drawn=0), "prompts")
+    maps, rows = tuple(salient for pair in pairs for salient in pair), tuple(instance_row(*pair) for pair in pairs)
+    visit(driver, write_report(tmp_path, sample_report(sample_change(maps=maps, instances=rows))), "prompts")
     for number in range(len(texts)):
         go(driver, f"prompt-{number}", f"#detail-{number}[data-drawn]")
         length = "return document.querySelector('.side.base .prompt').textContent.length"

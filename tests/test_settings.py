@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aftertune.cli.settings_file import read_settings
 from aftertune.models.subject import Subject, run_name
+from aftertune.study.study import Study
 from command_line import QUICK, CommandLine
 
 pytest_plugins = ("cli_fixtures",)
@@ -55,7 +57,7 @@ def test_the_command_line_wins(cli: CommandLine, base: Path, tuned: Path, prompt
     assert told.code == 0 and not (cli.folder / "theirs").exists()
     settings = yaml.safe_load((cli.folder / "ours" / "settings.yaml").read_text())
     assert (settings["limit"], settings["only"], settings["skip"]) == (1, ["attribution"], [])
-    assert "prompts     1 (prompts)" in told.err and "skipped     heads, concepts" in told.err
+    assert "prompts     1 " in told.err and "skipped     heads, concepts" in told.err
 
 
 def test_without_run_the_folder_is_named_after_the_models(
@@ -75,17 +77,18 @@ def test_names_of_runs_are_names_of_files() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "max_new_token: 3",
-            "holds the setting 'max_new_token', which is not known. Known: base, tuned, run, prompts,",
-        ),
-        ("max-new-tokens: many", "sets max-new-tokens to 'many'. Give a whole number."),
-        ("max-new-tokens: 2.5", "sets max-new-tokens to 2.5. Give a whole number."),
-        ("max-new-tokens: true", "sets max-new-tokens to True. Give a whole number."),
-        ("min-coverage: half", "sets min-coverage to 'half'. Give a number."),
-        ("trust-remote-code: 'yes'", "sets trust-remote-code to 'yes'. Give true or false."),
-        ("skip: [{a: 1}]", "sets skip to {'a': 1}. Give a text."),
-        ("layers: [0, 1]", "sets layers to [0, 1]. Give a text."),
+        ("max_new_token: 3", "'max_new_token', which is not known. Known: base, tuned, run, prompts,"),
+        ("max-new-tokens: many", "max_new_tokens is 'many'"),
+        ("max-new-tokens: 2.5", "max_new_tokens is 2.5"),
+        ("max-new-tokens: true", "max_new_tokens is True"),
+        ("min-coverage: half", "min_coverage is 'half'"),
+        ("trust-remote-code: 'yes'", "trust_remote_code is 'yes'"),
+        ("skip: [{a: 1}]", "{'a': 1}"),
+        ("layers: [0, 1]", "layers"),
+        ("limit: 0", "limit is 0"),
+        ("template: chatty", "'chatty' is not known. Allowed: raw, chat."),
+        ("heads: 3", "The settings of heads are given as 3"),
+        ("heads: {layer: 3}", "'layer' is no setting"),
         ("check: 1\nmax-new-tokens: 1\nmax_new_tokens: 2", "twice, with a hyphen and an underscore. Give it once."),
         ("a: [1", "is no YAML: "),
         ("- compare", "holds a list, not settings."),
@@ -104,13 +107,29 @@ def test_a_file_that_is_not_there(cli: CommandLine, base: Path, tuned: Path) -> 
     assert "can't be read" in cli.refuses("compare", base, tuned, "--config", ".")
 
 
-def test_a_number_in_a_file_is_held_to_the_same_limits(cli: CommandLine, base: Path, tuned: Path) -> None:
-    file = save(cli.folder / "mine.yaml", limit=0)
-    assert "--limit" in cli.refuses_usage("compare", base, tuned, "--config", file)
+def test_a_section_holds_the_settings_of_one_explainer(cli: CommandLine, base: Path, tuned: Path) -> None:
+    file = save(cli.folder / "mine.yaml", only=["heads", "concepts"], layers="0-1", concepts={"layers": "2"})
+    study = Study(str(base), str(tuned), **read_settings(file, {}))
+    assert (study.settings["heads"].layers, study.settings["concepts"].layers) == ("0-1", "2")
+    assert read_settings(file, {"skip": ["heads"]}) == {"layers": "0-1", "concepts": {"layers": "2"}, "skip": ["heads"]}
+
+
+def test_what_a_study_says_flat_makes_the_same_study(base: Path, tuned: Path) -> None:
+    study = Study(
+        Subject(base, "adapter"), [tuned, Subject(tuned, name="b")], layers="1", concepts={"layers": "0", "n_words": 3}
+    )
+    flat = study.flat()
+    assert (flat["layers"], flat["concepts"]) == ("1", {"n_words": 3, "layers": "0"})
+    assert (flat["base_adapter"], flat["tuned_name"]) == ("adapter", ["", "b"])
+    assert Study(**flat, run=study.run).flat() == flat
 
 
 def test_only_and_skip_contradict(cli: CommandLine, base: Path, tuned: Path) -> None:
-    told = cli.refuses("compare", base, tuned, "--only", "heads", "--skip", "concepts")
-    assert told == "--only and --skip both say which parts are computed. Give one of the two."
+    assert "Give one of the two." in cli.refuses("compare", base, tuned, "--only", "heads", "--skip", "concepts")
     told = cli.refuses("compare", base, tuned, "--only", "tails")
-    assert told == "'tails' is no part of a comparison. The parts are attribution, heads, concepts."
+    assert "'tails'" in told and "attribution, heads, concepts" in told
+
+
+def test_checkpoints_must_be_named(cli: CommandLine, base: Path) -> None:
+    assert cli.refuses("compare").startswith("No base checkpoint was given.")
+    assert cli.refuses("compare", base).startswith("No tuned checkpoint was given.")

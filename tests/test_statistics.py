@@ -1,22 +1,30 @@
-from itertools import combinations
+import subprocess
+import sys
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
+from statsmodels.stats.multitest import multipletests
 
-from aftertune.statistics.inference import (
+from aftertune.statistics.corrections import benjamini_hochberg, holm
+from aftertune.statistics.effects import (
     auroc,
     auroc_interval,
+    cluster_bootstrap_interval,
     detectable_effect,
     hedges_g,
-    holm,
     mean_difference_interval,
     mean_interval,
     paired_difference_interval,
+)
+from aftertune.statistics.tests import (
+    least_p_value,
     paired_p_value,
     permutation_p_value,
+    sign_permutation_p_value,
     welch_p_value,
 )
 
@@ -43,14 +51,14 @@ def test_welch_needs_variance_in_one_group_only() -> None:
     assert welch_p_value(np.array([1.0, 1.0]), np.array([0.0, 0.5])) == pytest.approx(special.stdtr(1, -3.0))
 
 
-def test_permutation_deals_the_scores_out_in_every_way() -> None:
+def test_permutation_of_few_scores_goes_through_every_way() -> None:
     first, second = np.array([5.0, 7.0, 6.5]), np.array([1.0, 2.0, 4.0, 6.0])
-    whole, dealt = [*first, *second], []
+    whole, permuted = [*first, *second], []
     for chosen in combinations(range(7), 3):
         groups = [whole[i] for i in chosen], [whole[i] for i in range(7) if i not in chosen]
-        dealt.append(welch_by_hand(*map(np.array, groups))[0])
+        permuted.append(welch_by_hand(*map(np.array, groups))[0])
     t = welch_by_hand(first, second)[0]
-    above, below = (np.mean([sign * x >= sign * t - 1e-12 for x in dealt]) for sign in (1, -1))
+    above, below = (np.mean([sign * x >= sign * t - 1e-12 for x in permuted]) for sign in (1, -1))
     assert permutation_p_value(first, second) == pytest.approx(2 * min(above, below))
 
 
@@ -63,7 +71,7 @@ def test_permutation_is_drawn_from_its_seed_and_agrees_with_welch_on_normal_scor
 
 
 def test_permutation_of_flat_groups_that_differ_in_size_has_no_warning() -> None:
-    # Some ways to deal these out give two flat groups, where t is infinite.
+    # Some permutations of these give two flat groups, where t is infinite.
     assert permutation_p_value(np.array([1.0, 0.0]), np.array([1.0, 0.0, 0.0])) == 1.0
 
 
@@ -101,6 +109,47 @@ def test_holm_by_hand() -> None:
     assert holm([0.02]) == [0.02]
     assert holm([None]) == [None]
     assert holm([]) == []
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p_values = np.round(np.random.default_rng(4).random(60) ** 3, 2)  # with ties
+    assert holm(p_values.tolist()) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def test_benjamini_hochberg_by_hand() -> None:
+    # Of three: 0.04 * 3 / 3, then 0.03 * 3 / 2, which may not exceed the one after, then 0.01 * 3.
+    assert benjamini_hochberg([0.04, None, 0.01, 0.03]) == pytest.approx([0.04, None, 0.03, 0.04])
+    assert benjamini_hochberg([None]) == [None] and benjamini_hochberg([]) == []
+
+
+def test_signs_are_permuted_in_every_way() -> None:
+    differences = np.array([1.0, 2.0, 3.0, -0.5, 0.0])
+    sums = [abs(np.dot(signs, differences)) for signs in product((1, -1), repeat=5)]
+    expected = np.mean([one >= differences.sum() - 1e-12 for one in sums])
+    assert sign_permutation_p_value(differences) == pytest.approx(expected)
+    assert sign_permutation_p_value(-differences * 1e-9) == pytest.approx(expected)
+    assert sign_permutation_p_value(np.array([0.1, 0.2, -0.3])) == 1  # equal but for their last bits
+
+
+def test_signs_of_many_pairs_are_drawn_and_agree_with_the_paired_test_on_normal_scores() -> None:
+    first, second = TUNED, BASE[:23] + 0.2
+    found = sign_permutation_p_value(first - second)
+    assert found == sign_permutation_p_value(first - second) != sign_permutation_p_value(first - second, seed=1)
+    assert found == pytest.approx(paired_p_value(first, second, two_sided=True), abs=0.02)
+
+
+@pytest.mark.parametrize("n_pairs", [2, 3, 5, 6, 13, 14, 40])
+def test_signs_never_give_less_than_the_least_p_value(n_pairs: int) -> None:
+    least = least_p_value(n_pairs)
+    assert least == pytest.approx(max(2 / 2**n_pairs, 2 / 10_000)) and (least > 0.05) == (n_pairs < 6)
+    found = sign_permutation_p_value(np.ones(n_pairs))
+    assert found == pytest.approx(least, abs=4e-4) and found >= least
+
+
+def test_no_pairs_have_no_p_value() -> None:
+    for differences in (EMPTY, ONE, np.zeros(8)):
+        assert sign_permutation_p_value(differences) is None
+    assert least_p_value(0) == least_p_value(1) == 1
 
 
 def test_undefined_is_none_without_a_warning() -> None:
@@ -141,6 +190,14 @@ def test_auroc_interval_matches_plain_resampling() -> None:
     assert auroc_interval(first, second) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.02)
 
 
+def test_clusters_are_resampled_whole_and_samples_without_a_number_left_out() -> None:
+    assert cluster_bootstrap_interval(23, lambda times: times @ TUNED / 23) == pytest.approx(mean_interval(TUNED))
+    low, high = cluster_bootstrap_interval(4, lambda times: np.where(times[:, 0] > 0, times[:, 0], np.nan)) or (0, 0)
+    assert (low, high) == (1, 3)
+    assert cluster_bootstrap_interval(4, lambda times: np.full(len(times), np.nan)) is None
+    assert cluster_bootstrap_interval(1, lambda times: times[:, 0]) is None
+
+
 def test_intervals_come_from_their_seed() -> None:
     assert mean_difference_interval(TUNED, BASE, 1) == mean_difference_interval(TUNED, BASE, 1)
     assert mean_difference_interval(TUNED, BASE, 1) != mean_difference_interval(TUNED, BASE, 2)
@@ -149,7 +206,7 @@ def test_intervals_come_from_their_seed() -> None:
 
 
 def test_intervals_of_large_groups_are_drawn_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.statistics.inference.RESAMPLED_AT_ONCE", 1000)
+    monkeypatch.setattr("aftertune.statistics.spread.RESAMPLED_AT_ONCE", 1000)
     whole = TUNED.mean() - BASE.mean()
     low, high = mean_difference_interval(TUNED, BASE) or (0.0, 0.0)
     assert low < whole < high
@@ -165,3 +222,10 @@ def test_detectable_effect_has_80_percent_power(first: int, second: int) -> None
         return float(stats.norm.sf(critical * (stats.chi2.ppf(quantile, degrees) / degrees) ** 0.5 - shift))
 
     assert integrate.quad(rejected, 0, 1, limit=200)[0] == pytest.approx(0.8, abs=1e-4)
+
+
+def test_importing_is_quick() -> None:
+    modules = ("tests", "effects", "intervals", "corrections", "agreement", "layers", "questions", "spread")
+    imports = "; ".join(f"import aftertune.statistics.{name}" for name in modules)
+    slow = "{'torch', 'statsmodels', 'pandas'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", f"import sys; {imports}; assert not {slow}"], check=True)

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 import aftertune
-from aftertune.explainers.attribution.change import Comparison
 from aftertune.prompts.formats import read_prompts
-from aftertune.prompts.record import from_record
+from aftertune.prompts.prompt import from_record
 from aftertune.runs.roles import role_names
+from aftertune.study.comparison import Comparison
 from tiny import make_model, make_tokenizer
 
 
@@ -35,11 +35,17 @@ def compared(pair: Path) -> Comparison:
     return run(pair, "run")
 
 
-def run(pair: Path, name: str, names: tuple[str, str] | tuple[None, None] = (None, None), progress=None, **settings):
+def run(pair: Path, name: str, names: tuple[str, str] | tuple[None, None] = (None, None), **settings):
+    progress = {name: settings.pop(name) for name in ("progress",) if name in settings}
     base, tuned = (aftertune.Subject(pair / role, name=shown) for role, shown in zip(role_names(2), names, strict=True))
-    plan = aftertune.Plan(max_new_tokens=8, check=1, **settings)
     return aftertune.compare(
-        base, tuned, pair / name, pair / "prompts.jsonl", plan, skip=["heads", "concepts"], progress=progress
+        study(pair, name, base, tuned, **{"max_new_tokens": 8, "check": 1, **settings}), **progress
+    )
+
+
+def study(pair: Path, name: str | Path, base, tuned, **settings) -> aftertune.Study:
+    return aftertune.Study(
+        base, tuned, run=pair / name, prompts=pair / "prompts.jsonl", only="attribution", device="cpu", **settings
     )
 
 
@@ -47,7 +53,7 @@ def test_scores_are_those_of_single_attributions(pair: Path, compared) -> None:
     prompts = read_prompts(str(pair / "prompts.jsonl"))
     for role in ("base", "tuned"):
         checkpoint = aftertune.load(pair / role)
-        for prompt, row in zip(prompts, compared.instances, strict=True):
+        for prompt, row in zip(prompts, compared.attribution.instances, strict=True):
             alone = aftertune.attribute(checkpoint, prompt, max_new_tokens=8)
             assert alone.score() == pytest.approx(getattr(row, f"score_{role}"), rel=1e-6)
 
@@ -56,32 +62,34 @@ def test_a_forced_response_is_attributed_under_both_models(pair: Path, compared)
     parts = [pl.read_parquet(pair / "run" / "attribution" / role / "b.parquet") for role in ("base", "tuned")]
     assert {part["response"][0] for part in parts} == {" on the mat. sat on"}
     assert parts[0]["probability"].to_list() != parts[1]["probability"].to_list()
-    rows = {row.id: row for row in compared.instances}
+    rows = {row.id: row for row in compared.attribution.instances}
     assert rows["b"].helpfulness_base == rows["b"].helpfulness_tuned == 4 and rows["c"].helpfulness_base is None
 
 
 def test_the_exported_maps_give_the_same_comparison(pair: Path, compared) -> None:
     again = aftertune.score(pair / "run" / "maps.parquet", pair / "prompts.jsonl", base="base", tuned="tuned")
-    assert [row.score_base for row in again.instances] == [row.score_base for row in compared.instances]
-    assert again.table2 == compared.table2 and again.figure6 == compared.figure6
+    found, expected = again.attribution, compared.attribution
+    assert [row.score_base for row in found.instances] == [row.score_base for row in expected.instances]
+    assert found.table2 == expected.table2 and found.figure6 == expected.figure6
 
 
 def test_the_report_comes_again_from_the_saved_run(pair: Path, compared) -> None:
     report = pair / "run" / "report.html"
     before = report.read_bytes()
     report.unlink()
-    assert aftertune.write_report(pair / "run") == compared
+    assert aftertune.write_report(pair / "run").to_dict() == compared.to_dict()
     assert report.read_bytes() == before
 
 
 def test_a_finished_run_is_not_computed_again(pair: Path, compared) -> None:
     seen: list[str] = []
-    assert run(pair, "run", progress=lambda what, *_: seen.append(what)) == compared and set(seen) == {"report"}
+    again = run(pair, "run", progress=lambda stage, *_: seen.append(stage.step))
+    assert again.to_dict() == compared.to_dict() and set(seen) == {"report"}
 
 
 @pytest.mark.usefixtures("compared")
 def test_what_differs_from_an_earlier_run_is_named(pair: Path) -> None:
-    with pytest.raises(aftertune.RunError, match=r"settings.template was \"raw\", is now \"chat\""):
+    with pytest.raises(aftertune.RunError, match=r"attribution.template was \"raw\", is now \"chat\""):
         run(pair, "run", template="chat")
 
 
@@ -97,8 +105,6 @@ def test_the_first_order_is_checked_on_a_sample(pair: Path) -> None:
 def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
     found = run(pair, "removal", ("before", "after"), route="removal", removal="deleted")
     assert (found.base, found.tuned) == ("before", "after")
-    page = (pair / "removal" / "report.html").read_text(encoding="utf-8")
-    assert "taken away" in page and "left out of the sequence" in page and "turned down" not in page
     alone = aftertune.attribute(
         aftertune.load(pair / "base"), read_prompts(str(pair / "prompts.jsonl"))[1], route="removal", removal="deleted"
     )
@@ -107,23 +113,19 @@ def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
 
 
 def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
-    plan = aftertune.Plan(max_new_tokens=4, check=0)
-    aftertune.compare(
-        pair / "base", pair / "base", pair / "same", pair / "prompts.jsonl", plan, skip=["heads", "concepts"]
-    )
+    aftertune.compare(study(pair, "same", pair / "base", pair / "base", max_new_tokens=4, check=0))
     page = (pair / "same" / "report.html").read_text(encoding="utf-8")
     assert "same weights" in page and "base (tuned)" in page
-    assert "no instruction was marked" in page
 
 
 def test_a_run_can_lie_at_any_address(pair: Path) -> None:
     import fsspec
 
-    plan = aftertune.Plan(max_new_tokens=4)
-    found = aftertune.compare(
-        pair / "base", pair / "tuned", "memory://study", pair / "prompts.jsonl", plan, skip=["heads", "concepts"]
+    asked = study(pair, "unused", pair / "base", pair / "tuned", max_new_tokens=4).model_copy(
+        update={"run": "memory://study"}
     )
-    assert found.agreement is not None and found.agreement["n_instances"] > 1
+    found = aftertune.compare(asked)
+    assert len(found.attribution.instances) == 3
     assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")
 
 

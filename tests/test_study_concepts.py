@@ -6,19 +6,24 @@ from pathlib import Path
 import pytest
 
 import aftertune
-from aftertune.explainers.attribution.change import Comparison
+from aftertune.study.comparison import Comparison
 from command_line import CommandLine, save_checkpoint
 
 pytest_plugins = ("cli_fixtures",)
 WORDS = ["cat", "mat", "text", "answer", "question", "rewrite", "sat", "the", "on", "input"]
-STUDY = aftertune.ConceptStudy(WORDS, aftertune.ConceptPlan(6, 4))
-ALONE = ("attribution", "heads")
+CONCEPTS = {"words": WORDS, "n_components": 6, "n_words": 4}
+
+
+def study(
+    base: Path | aftertune.Subject, tuned: Path | aftertune.Subject, run: Path, **given: object
+) -> aftertune.Study:
+    return aftertune.Study(base, tuned, run=run, only="concepts", concepts=CONCEPTS | given, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def compared(base: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
     run = tmp_path_factory.mktemp("concepts") / "run"
-    return run, aftertune.compare(base, tuned, run, concepts=STUDY, skip=ALONE, device="cpu")
+    return run, aftertune.compare(study(base, tuned, run))
 
 
 def test_a_comparison_is_that_of_both_readings(base: Path, tuned: Path, compared: tuple[Path, Comparison]) -> None:
@@ -38,12 +43,12 @@ def test_the_report_comes_again_from_the_saved_run(compared: tuple[Path, Compari
     assert aftertune.write_report(run).to_dict() == found.to_dict()
     page = (run / "report.html").read_text("utf-8")
     assert "Concepts" in page and (run / "tables" / "rotation.csv").exists()
-    assert json.loads((run / "comparison.json").read_text("utf-8"))["heads"] is None
+    assert "heads" not in json.loads((run / "comparison.json").read_text("utf-8"))
 
 
-def test_the_same_weights_are_not_turned(base: Path, tmp_path: Path) -> None:
+def test_the_same_weights_are_not_rotated(base: Path, tmp_path: Path) -> None:
     pair = aftertune.Subject(base, name="one"), aftertune.Subject(base, name="other")
-    found = aftertune.compare(*pair, tmp_path / "run", concepts=STUDY, skip=ALONE, device="cpu")
+    found = aftertune.compare(study(*pair, tmp_path / "run"))
     assert found.concepts is not None
     assert found.concepts.networks["largest_principal_angle"].max() < 1e-4
     assert found.concepts.networks["words_kept"].min() == 1
@@ -52,12 +57,11 @@ def test_the_same_weights_are_not_turned(base: Path, tmp_path: Path) -> None:
 def test_a_finished_run_is_not_read_again(base: Path, tuned: Path, compared: tuple[Path, Comparison]) -> None:
     seen: list[str] = []
     run, found = compared
-    progress = lambda what, *_: seen.append(what)  # noqa: E731
-    again = aftertune.compare(base, tuned, run, concepts=STUDY, skip=ALONE, device="cpu", progress=progress)
+    progress = lambda stage, *_: seen.append(stage.step)  # noqa: E731
+    again = aftertune.compare(study(base, tuned, run), progress=progress)
     assert again.to_dict() == found.to_dict() and set(seen) == {"report"}
-    other = aftertune.ConceptStudy(WORDS[:-1], STUDY.plan)
     with pytest.raises(aftertune.RunError, match=r"concepts\.words\.n was 10, is now 9"):
-        aftertune.compare(base, tuned, run, concepts=other, skip=ALONE, device="cpu")
+        aftertune.compare(study(base, tuned, run, words=WORDS[:-1]))
 
 
 def test_the_command_reads_and_finds(cli: CommandLine, base: Path, tmp_path: Path) -> None:
@@ -93,10 +97,10 @@ def test_mistakes_are_told_in_one_message(cli: CommandLine, base: Path, tmp_path
     given = ("concepts", base, "--run", "run", "--words", words, "--device", "cpu")
     assert cli.refuses(*given, "--layers", "7").startswith("The layers '7' are not all there: the model has 3, 0 to 2.")
     assert "none.txt" in cli.refuses("concepts", base, "--run", "run", "--words", "none.txt")
-    assert "--components" in cli.refuses_usage(*given, "--components", "0")
+    assert "n_components is 0" in cli.refuses(*given, "--components", "0")
     cli.succeeds(*given, "--layers", "0", "--components", "4")
     message = cli.refuses(*given, "--layers", "0", "--components", "5")
-    assert "concepts.plan.n_components was 4, is now 5" in message
+    assert "concepts.n_components was 4, is now 5" in message
     other = save_checkpoint(tmp_path / "other", seed=3)
     message = cli.refuses("concepts", other, "--run", "run", "--words", words, "--components", "4", "--device", "cpu")
     assert "holds a run with other settings: model.checkpoint was " in message

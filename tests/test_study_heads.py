@@ -12,18 +12,19 @@ import pytest
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 import aftertune
-from aftertune.explainers.attribution.change import Comparison
 from aftertune.explainers.heads.change import HeadChange
 from aftertune.explainers.heads.result import FRAMES
 from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
+from aftertune.study.comparison import Comparison
 from command_line import PROMPTS, save_prompts, snapshot
 from head_files import HeadFiles, save_head_files
 from tiny import SHARED, make_tokenizer
 
 pytest_plugins = ("cli_fixtures",)
 
-LAYER = aftertune.HeadPlan(layers="0", n_draws=0)
-OF_VERBS = {"asked", "verbs_present", "verbs_missing", "table3", "heads"}
+LAYER = {"layers": "0", "n_draws": 0}
+SEED = {"seed": 3}
+OF_VERBS = {"verbs_name", "verbs_present", "verbs_missing", "table3", "heads"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> HeadFiles:
 def folder(base: Path, tuned: Path, files: HeadFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of heads; `run` is a copy of it."""
     place = tmp_path_factory.mktemp("heads") / "run"
-    compare(base, tuned, place, files, aftertune.HeadPlan(seed=3))
+    compare(base, tuned, place, files, SEED)
     return place
 
 
@@ -44,18 +45,24 @@ def run(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "run"))
 
 
+def study(
+    base: Path, tuned: Path, run: Path | str, files: HeadFiles, how: dict[str, Any], **given: Any
+) -> aftertune.Study:
+    heads = {"words": files.words, "vectors": files.vectors} | how
+    return aftertune.Study(base, tuned, run=run, heads=heads, device="cpu", **given)
+
+
 def compare(
     base: Path,
     tuned: Path,
     run: Path | str,
     files: HeadFiles,
-    plan: aftertune.HeadPlan = LAYER,
+    how: dict[str, Any] = LAYER,
     verbs: Any = None,
     skip: Sequence[str] = ("attribution", "concepts"),
-    **settings: Any,
+    **called: Any,
 ) -> Comparison:
-    study = aftertune.HeadStudy(files.words, files.vectors, verbs, plan)
-    return aftertune.compare(base, tuned, run, heads=study, skip=skip, device="cpu", **settings)
+    return aftertune.compare(study(base, tuned, run, files, how | {"verbs": verbs}, skip=skip), **called)
 
 
 def refused(place: Path, *given: Any, **named: Any) -> str:
@@ -76,7 +83,7 @@ def test_the_folder_keeps_every_layer_and_the_report(folder: Path) -> None:
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     layers = [(role, layer) for role in ("base", "tuned") for layer in range(3)]
     parts = {f"heads/{name}/{role}/layer-{layer:03d}.parquet" for name in FRAMES for role, layer in layers}
-    settings = {"run", "names", "heads", "heads-base", "heads-tuned", "base", "tuned", "verbs", "comparison"}
+    settings = {"run", "names", "heads", "heads-base", "heads-tuned", "base", "tuned", "asked", "comparison"}
     assert files >= parts | {f"{name}.json" for name in settings} | {"report.html", "heads/words/words.parquet"}
     assert {name for name in files if name.startswith("heads/")} == parts | {"heads/words/words.parquet"}
     assert not {"prompts.json", "maps.parquet"} & files
@@ -84,14 +91,15 @@ def test_the_folder_keeps_every_layer_and_the_report(folder: Path) -> None:
 
 
 def test_the_comparison_is_that_of_both_readings(base: Path, tuned: Path, files: HeadFiles, folder: Path) -> None:
-    plan = aftertune.HeadPlan(seed=3)
-    both = [aftertune.read_heads(aftertune.load(path), files.words, files.vectors, plan) for path in (base, tuned)]
+    settings = aftertune.HeadSettings(**SEED)
+    both = [aftertune.read_heads(aftertune.load(path), files.words, files.vectors, settings) for path in (base, tuned)]
     expected, found = aftertune.compare_heads(*both), heads_of(aftertune.write_report(folder))
     assert found.to_dict() == expected.to_dict()
     for name in ("heads", "pairs", "neurons", "verbs", "neurons_base", "neurons_tuned"):
         assert getattr(found, name).equals(getattr(expected, name)), name
     row = found.figure2[0]
-    assert row.distance.mean is not None and row.distance.mean > 0.5 and len(row.controls) == 2
+    assert row.distance.mean is not None and row.distance.mean > 0.5
+    assert len({one.lists for one in found.figure2}) == 3, "as read, and two controls"
     for role, reading in zip(("base", "tuned"), both, strict=True):
         saved = aftertune.open_heads(folder, role)
         assert saved.pairs.equals(reading.pairs) and saved.controls.equals(reading.controls)
@@ -111,82 +119,56 @@ def test_the_report_comes_again_from_the_saved_run_without_torch(run: Path) -> N
 
 def test_a_finished_run_is_not_read_again(base: Path, tuned: Path, files: HeadFiles, run: Path) -> None:
     before, seen = snapshot(run), list[str]()
-    plan = aftertune.HeadPlan(seed=3)
-    compare(base, tuned, run, files, plan, progress=lambda what, *_: seen.append(what))
+    compare(base, tuned, run, files, SEED, progress=lambda stage, *_: seen.append(stage.step))
     assert set(seen) == {"report"} and snapshot(run) == before
 
 
 def test_verbs_change_table3_only_and_are_remembered(base: Path, tuned: Path, files: HeadFiles, run: Path) -> None:
     before = heads_of(aftertune.write_report(run))
-    found = heads_of(aftertune.write_report(run, ["write", "Bababa", "zzz"]))
+    found = heads_of(aftertune.write_report(run, verbs=["write", "Bababa", "zzz"]))
     data, old = found.to_dict(), before.to_dict()
     assert {name for name in data if data[name] != old[name]} == OF_VERBS
     assert found.heads.drop("verbs_gained", "verbs_lost").equals(before.heads.drop("verbs_gained", "verbs_lost"))
     assert found.pairs.equals(before.pairs)
     assert (found.verbs_present, found.verbs_missing) == (("write", "bababa"), ("zzz",))
     assert heads_of(aftertune.write_report(run)).to_dict() == data
-    of_file = heads_of(aftertune.write_report(run, files.verbs))
-    assert of_file.asked == "the words of verbs.txt" and of_file.to_dict() == data | {"asked": of_file.asked}
-    assert (
-        heads_of(compare(base, tuned, run, files, aftertune.HeadPlan(seed=3), files.verbs)).to_dict()
-        == of_file.to_dict()
-    )
-    assert heads_of(compare(base, tuned, run, files, aftertune.HeadPlan(seed=3))).to_dict() == old
-    assert before.asked == "instruction verbs" and before.verbs_present == INSTRUCTION_VERBS
+    of_file = heads_of(aftertune.write_report(run, verbs=files.verbs))
+    assert of_file.verbs_name == "the words of verbs.txt"
+    assert of_file.to_dict() == data | {"verbs_name": of_file.verbs_name}
+    assert heads_of(compare(base, tuned, run, files, SEED, files.verbs)).to_dict() == of_file.to_dict()
+    assert heads_of(compare(base, tuned, run, files, SEED)).to_dict() == old
+    assert before.verbs_name == "instruction verbs" and before.verbs_present == INSTRUCTION_VERBS
 
 
 def test_verbs_that_can_not_be_used_are_not_remembered(run: Path) -> None:
     before = snapshot(run)
     for verbs in (["zzz"], [], "none.txt", [1], run):
         with pytest.raises(aftertune.WordError):
-            aftertune.write_report(run, verbs)
+            aftertune.write_report(run, verbs=verbs)
     assert snapshot(run) == before
 
 
-@pytest.mark.parametrize(
-    ("skip", "text"),
-    [
-        (["attribution", "heads", "concepts"], "All parts of the comparison are skipped. The parts are attribution, "),
-        (["head"], "'head' is no part of a comparison. The parts are attribution, heads, concepts; leave out two"),
-        ("head", "'head' is no part"),
-    ],
-)
-def test_skipping_all_or_an_unknown_part(
-    base: Path, tuned: Path, files: HeadFiles, tmp_path: Path, skip: Sequence[str], text: str
+@pytest.mark.parametrize("skip", [["attribution", "heads", "concepts"], ["head"], "head"])
+def test_skipping_all_or_an_unknown_explainer(
+    base: Path, tuned: Path, files: HeadFiles, tmp_path: Path, skip: Sequence[str]
 ) -> None:
-    assert text in refused(tmp_path, base, tuned, tmp_path / "run", files, skip=skip)
+    assert "attribution, heads, concepts" in refused(tmp_path, base, tuned, tmp_path / "run", files, skip=skip)
 
 
-def test_attribution_goes_on_with_heads_and_heads_alone_say_what_differs(
+def test_an_explainer_can_be_added_to_a_run(
     base: Path, tuned: Path, files: HeadFiles, run: Path, tmp_path: Path
 ) -> None:
-    both = {"prompts": save_prompts(tmp_path / "prompts.jsonl", PROMPTS[:2]), "plan": aftertune.Plan("raw", 3, check=0)}
-    message = refused_with_attribution(tmp_path, base, tuned, run, files, both)
-    assert f"{run} holds a run with other settings: prompts was not set, is now " in message
-    assert "settings.max_new_tokens was not set, is now 3" in message
-    aftertune.compare(base, tuned, tmp_path / "both", skip=["heads", "concepts"], device="cpu", **both)
-    before, seen = snapshot(tmp_path / "both" / "attribution"), list[str]()
-    study = aftertune.HeadStudy(files.words, files.vectors, plan=LAYER)
-    told = lambda what, *_: seen.append(what)  # noqa: E731
-    found = aftertune.compare(
-        base, tuned, tmp_path / "both", heads=study, skip=["concepts"], device="cpu", progress=told, **both
-    )
-    assert snapshot(tmp_path / "both" / "attribution") == before
-    assert heads_of(found).layers == (0,) and len(found.instances) == 2
-    assert found.to_dict()["heads"]["figure2"] and found.to_dict()["table2"]
-    assert {"base: loading", "base: heads", "tuned: heads"} <= set(seen)
-    again = aftertune.write_report(tmp_path / "both")
-    assert again.to_dict() == found.to_dict()
-
-
-def refused_with_attribution(
-    place: Path, base: Path, tuned: Path, run: Path, files: HeadFiles, both: dict[str, Any]
-) -> str:
-    before, study = snapshot(place), aftertune.HeadStudy(files.words, files.vectors)
-    with pytest.raises(aftertune.RunError) as caught:
-        aftertune.compare(base, tuned, run, heads=study, skip=["concepts"], device="cpu", **both)
-    assert snapshot(place) == before
-    return str(caught.value)
+    prompts = save_prompts(tmp_path / "prompts.jsonl", PROMPTS[:2])
+    both = {"prompts": prompts, "max_new_tokens": 3, "check": 0, "skip": ["concepts"]}
+    before, seen = snapshot(run / "heads"), list[str]()
+    told = lambda stage, *_: seen.append(str(stage))  # noqa: E731
+    found = aftertune.compare(study(base, tuned, run, files, SEED, **both), progress=told)
+    assert snapshot(run / "heads") == before
+    assert len(found.attribution.instances) == 2 and heads_of(found).layers == (0, 1, 2)
+    assert {"base: loading", "base: attribution", "tuned: responses"} <= set(seen) and "base: heads" not in seen
+    assert aftertune.write_report(run).to_dict() == found.to_dict()
+    with pytest.raises(aftertune.RunError, match=r"attribution.max_new_tokens was 3, is now 4"):
+        aftertune.compare(study(base, tuned, run, files, SEED, **both | {"max_new_tokens": 4}))
 
 
 def test_other_numbers_of_heads_are_refused_before_anything_is_read(
@@ -195,11 +177,8 @@ def test_other_numbers_of_heads_are_refused_before_anything_is_read(
     other = AutoModelForCausalLM.from_config(LlamaConfig(**SHARED, num_attention_heads=2, num_key_value_heads=2))
     other.save_pretrained(tmp_path / "other")
     make_tokenizer().save_pretrained(tmp_path / "other")
-    assert refused(tmp_path, base, tmp_path / "other", tmp_path / "run", files) == (
-        "The two checkpoints have other attention heads: 3 layers of 4 heads (2 for keys) of 8 neurons against 3 "
-        "layers of 2 heads (2 for keys) of 16 neurons, and head is compared with head, layer with layer. Give a model "
-        "and its tune, or skip heads and concepts."
-    )
+    message = refused(tmp_path, base, tmp_path / "other", tmp_path / "run", files)
+    assert "3 layers of 4 heads (2 for keys) of 8 neurons" in message and "2 heads (2 for keys) of 16" in message
 
 
 def test_equal_checkpoints_have_distance_0_everywhere(base: Path, files: HeadFiles, tmp_path: Path) -> None:
@@ -226,7 +205,7 @@ def test_a_run_of_heads_can_lie_at_any_address(base: Path, tuned: Path, files: H
 def test_other_words_vectors_or_settings_in_the_same_folder_are_refused(
     base: Path, tuned: Path, files: HeadFiles, run: Path, tmp_path: Path
 ) -> None:
-    plan = aftertune.HeadPlan(seed=3)
+    plan = SEED
     fewer = tmp_path / "fewer.txt"
     fewer.write_text("\n".join(files.words.read_text().split()[:-2]))
     other = HeadFiles(fewer, files.vectors, files.verbs)
@@ -237,7 +216,7 @@ def test_other_words_vectors_or_settings_in_the_same_folder_are_refused(
     half.vectors.write_text("".join(files.vectors.read_text().splitlines(keepends=True)[:200]))
     assert 'heads.vectors.sha256 was "' in refused(run, base, tuned, run, half, plan)
     # A selection of layers must not change what the folder shows where the run is refused.
-    layer = aftertune.HeadPlan(seed=4, layers="0")
+    layer = {"seed": 4, "layers": "0"}
     assert "heads.plan.seed was 3, is now 4. Repeat it with its own" in refused(run, base, tuned, run, files, layer)
 
 
@@ -247,12 +226,14 @@ def test_a_run_goes_on_with_more_layers_and_shows_those_asked_for(
     run, seen = tmp_path / "run", list[tuple[str, float]]()
     compare(base, tuned, run, files)
     before = {path: path.stat().st_mtime_ns for path in (run / "heads").rglob("*.parquet")}
-    plan = aftertune.HeadPlan(n_draws=0, layers="0,2")
-    found = heads_of(compare(base, tuned, run, files, plan, progress=lambda what, done, _: seen.append((what, done))))
+    plan = {"n_draws": 0, "layers": "0,2"}
+    found = heads_of(
+        compare(base, tuned, run, files, plan, progress=lambda stage, done, _: seen.append((stage.step, done)))
+    )
     assert found.layers == (0, 2) and seen
     assert all(path.stat().st_mtime_ns == time for path, time in before.items()), "a layer was read again"
     seen.clear()
-    again = heads_of(compare(base, tuned, run, files, progress=lambda what, done, _: seen.append((what, done))))
+    again = heads_of(compare(base, tuned, run, files, progress=lambda stage, done, _: seen.append((stage.step, done))))
     assert again.layers == (0,) and {what for what, _ in seen} == {"report"}
     assert heads_of(aftertune.write_report(run)).layers == aftertune.open_heads(run, "tuned").layers == (0,)
 
@@ -261,7 +242,7 @@ def test_a_run_goes_on_with_more_layers_and_shows_those_asked_for(
 def test_a_damaged_part_is_named_and_made_anew(
     base: Path, tuned: Path, files: HeadFiles, run: Path, folder: Path, part: str
 ) -> None:
-    damaged, plan = run / "heads" / f"{part}.parquet", aftertune.HeadPlan(seed=3)
+    damaged, plan = run / "heads" / f"{part}.parquet", SEED
     damaged.write_bytes(b"PAR1 damaged")
     message = refused(run, base, tuned, run, files, plan)
     assert message.startswith(f"{damaged} could not be read as Parquet: ")
@@ -272,15 +253,14 @@ def test_a_damaged_part_is_named_and_made_anew(
 
 
 def test_heads_of_a_role_that_a_run_does_not_hold(base: Path, files: HeadFiles, run: Path, tmp_path: Path) -> None:
-    from aftertune.study.layerwise import make_lexicon_of, read_heads_of
-    from aftertune.study.study import read_into_run
+    from aftertune.study.measure import read_into_run
 
     with pytest.raises(aftertune.RunError, match=r"run holds the heads of base and tuned, not of 'model'\. Ask for"):
         aftertune.open_heads(run)
-    study = aftertune.HeadStudy(files.words, files.vectors, plan=LAYER)
-    read_into_run(base, tmp_path / "one", read_heads_of(make_lexicon_of(study)), device="cpu")
+    settings = aftertune.HeadSettings(words=files.words, vectors=files.vectors, **LAYER)
+    read_into_run(base, tmp_path / "one", "heads", settings, device="cpu")
     assert aftertune.open_heads(tmp_path / "one").layers == (0,)
     with pytest.raises(aftertune.RunError, match=r"one holds the heads of model, not of 'tuned'\. Ask for a role"):
         aftertune.open_heads(tmp_path / "one", "tuned")
-    with pytest.raises(aftertune.RunError, match=r"holds one model\. A report is of two: give the folder"):
+    with pytest.raises(aftertune.RunError, match="holds one model"):
         aftertune.write_report(tmp_path / "one")

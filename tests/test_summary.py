@@ -4,50 +4,56 @@ from typing import Any
 
 import pytest
 
-from aftertune.statistics.finding import Finding
-from aftertune.study.summary import summarise
+from aftertune.statistics.finding import Finding, Link, Verdict
+from aftertune.study.comparison import summarise
 
-SHOWN = [Finding(f"claim {n}", "numbers", True) for n in range(5)]
-DOUBTED = Finding("no difference shown", "numbers", False)
-SEEN = Finding("Mostly copied: 1 of 2 responses", "numbers", None)
-WEAK = Finding("The maps hardly agree with removing tokens", "numbers", None, {"spearman_mean": 0.29})
-GOOD = Finding("The maps roughly agree with removing tokens", "numbers", None, {"spearman_mean": 0.3})
-HEADS = Finding("Heads: 9.0% of word pairs changed, no more than in lists of arbitrary words", "numbers", False)
-SPACES = Finding("Concepts: spaces turned by 0.17° on average", "numbers", None)
-IGNORED: Any = tuple(("d", f"p{n}") for n in range(7))
-PROMPTS = Finding("The tuned model ignores 7 of 9 prompts", "numbers", None, prompts=IGNORED)
+SHOWN = [Finding(f"a.claim{n}", f"claim {n}", "numbers", Verdict.SHOWN) for n in range(5)]
+DOUBTED = Finding("a.doubted", "no difference shown", "numbers", Verdict.NOT_SHOWN)
+SEEN = Finding("a.seen", "Mostly copied: 1 of 2 responses", "numbers", Verdict.NOT_TESTED)
+WEAK = Finding("a.check", "The maps hardly agree with removing tokens", "numbers", Verdict.NOT_TESTED)
+HEADS = Finding("b.distance", "Heads: 9.0% of word pairs changed", "numbers", Verdict.NOT_SHOWN)
+LINKS = tuple(Link(f"p{n}", f"prompt-{n}") for n in range(7))
+PROMPTS = Finding("a.ignored", "The tuned model ignores 7 prompts", "numbers", Verdict.NOT_TESTED, links=LINKS)
+ALWAYS = (WEAK.kind, HEADS.kind, PROMPTS.kind)
+
+
+def told(*findings: Finding, **more: Any) -> list[str]:
+    return summarise(findings, ALWAYS, **more)
 
 
 def test_without_a_claim_it_says_so_and_what_that_does_not_mean() -> None:
-    first, *rest = summarise([DOUBTED, GOOD, SEEN, HEADS])
-    assert first.startswith("Of 2 findings that were tested none is shown.") and "small sample" in first
+    first, *rest = told(DOUBTED, SEEN, HEADS)
+    assert first.startswith("No difference between the models was found (2 tests;") and "small sample" in first
     assert rest == [f"{HEADS.headline}."]
-    assert summarise([SEEN]) == ["Nothing could be tested; all findings are descriptions."] == summarise([])
+    assert told(SEEN) == told() and told()[0].startswith("Nothing could be tested")
 
 
 def test_what_is_shown_comes_first_and_three_claims_at_most() -> None:
-    found = summarise([SEEN, *SHOWN, DOUBTED])
-    assert found == ["Of 6 findings that were tested 5 are shown.", "claim 0.", "claim 1.", "claim 2."]
-    assert summarise([SHOWN[0]])[0] == "Of 1 findings that were tested 1 is shown."
+    first, *rest = told(SEEN, *SHOWN, DOUBTED)
+    assert first.startswith("5 of 6 ") and rest == ["claim 0.", "claim 1.", "claim 2."]
+    assert told(SHOWN[0])[0].startswith("1 of 1 ")
 
 
-def test_a_warning_a_change_and_the_prompts_to_look_at_follow() -> None:
-    found = summarise([WEAK, PROMPTS, SPACES, HEADS])
-    assert found[1:] == [
+def test_tests_of_other_findings_can_be_counted() -> None:
+    assert told(SHOWN[0], tested=[SHOWN[0], *[DOUBTED] * 11])[0].startswith("1 of 12 ")
+    assert "12 tests" in told(SEEN, tested=[DOUBTED] * 12)[0]
+
+
+def test_what_is_always_told_follows_and_says_where_to_look() -> None:
+    assert told(WEAK, PROMPTS, HEADS)[1:] == [
         f"{WEAK.headline}.",
-        f"{SPACES.headline}.",
         f"{HEADS.headline}.",
-        "The tuned model ignores 7 of 9 prompts; look at p0, p1, p2, p3, p4 and 2 more.",
+        "The tuned model ignores 7 prompts (see p0, p1, p2, p3, p4 and 2 more).",
     ]
 
 
 @pytest.mark.parametrize("n_prompts", [1, 2])
 def test_six_sentences_at_most_and_the_prompts_stay(n_prompts: int) -> None:
-    found = summarise([*SHOWN, WEAK, HEADS, SPACES, *[PROMPTS] * n_prompts])
-    assert len(found) == 6 and all("; look at p0" in one for one in found[-n_prompts:])
-    assert "look at" not in found[-n_prompts - 1]
+    found = told(*SHOWN, WEAK, HEADS, WEAK, *[PROMPTS] * n_prompts)
+    assert len(found) == 6 and all("(see p0" in one for one in found[-n_prompts:])
+    assert "(see" not in found[-n_prompts - 1]
 
 
 def test_a_claim_is_told_once() -> None:
-    changed = Finding("Heads: 9.0% of word pairs changed, more than in lists of arbitrary words", "numbers", True)
-    assert summarise([changed]) == ["Of 1 findings that were tested 1 is shown.", f"{changed.headline}."]
+    changed = Finding(HEADS.kind, "Heads: 9.0% of word pairs changed", "numbers", Verdict.SHOWN)
+    assert told(changed)[1:] == [f"{changed.headline}."]

@@ -1,7 +1,8 @@
 """Aftertune: what did tuning change inside this language model?"""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aftertune.lazy_exports import lazy_face
 
 if TYPE_CHECKING:
     from aftertune.errors import (
@@ -13,65 +14,73 @@ if TYPE_CHECKING:
         RunError,
         WordError,
     )
-    from aftertune.explainers.annotation.annotate import annotate
-    from aftertune.explainers.annotation.settings import AnnotationPlan
+    from aftertune.explainers.annotation.change import AnnotationChange
+    from aftertune.explainers.annotation.settings import AnnotationSettings
     from aftertune.explainers.attribution.attribute import attribute, attribute_all
-    from aftertune.explainers.attribution.maps import SalientMap
-    from aftertune.explainers.attribution.measure import Plan
-    from aftertune.explainers.attribution.result import Attribution
-    from aftertune.explainers.concepts.change import ConceptChange
-    from aftertune.explainers.concepts.compare import compare_concepts
+    from aftertune.explainers.attribution.change import AttributionChange
+    from aftertune.explainers.attribution.result import Attribution, SalientMap
+    from aftertune.explainers.attribution.settings import AttributionSettings
+    from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
     from aftertune.explainers.concepts.measure import read_concepts
-    from aftertune.explainers.concepts.result import ConceptReading
-    from aftertune.explainers.concepts.settings import ConceptPlan, ConceptStudy
+    from aftertune.explainers.concepts.result import ConceptReading, open_concepts
+    from aftertune.explainers.concepts.settings import ConceptSettings
+    from aftertune.explainers.explainer import Explainer, Work
     from aftertune.explainers.heads.change import HeadChange
     from aftertune.explainers.heads.compare import compare_heads
     from aftertune.explainers.heads.measure import read_heads
-    from aftertune.explainers.heads.result import HeadReading
-    from aftertune.explainers.heads.settings import HeadPlan, HeadStudy
+    from aftertune.explainers.heads.result import HeadReading, open_heads
+    from aftertune.explainers.heads.settings import HeadSettings
     from aftertune.labelling import export_labels, import_labels, label, open_labels
-    from aftertune.models import Checkpoint, load
+    from aftertune.models.checkpoint import Checkpoint, load
     from aftertune.models.subject import Subject
     from aftertune.prompts import Message, Prompt, read_prompts
-    from aftertune.study.saved import open_annotations, open_comparison, open_concepts, open_heads, write_report
-    from aftertune.study.stages import Lineage
-    from aftertune.study.study import compare, score
+    from aftertune.study.annotate import annotate, open_annotations
+    from aftertune.study.compare import compare, compare_stages, score
+    from aftertune.study.comparison import Comparison
+    from aftertune.study.saved import open_comparison, write_report
+    from aftertune.study.stages import Stages
+    from aftertune.study.study import Study
     from aftertune.words import Vectors, Words, load_vectors, load_words
 
 __version__ = "0.1.0"
 __all__ = [
     "AftertuneError",
+    "AnnotationChange",
     "AnnotationError",
-    "AnnotationPlan",
+    "AnnotationSettings",
     "Attribution",
+    "AttributionChange",
     "AttributionError",
+    "AttributionSettings",
     "Checkpoint",
     "CheckpointError",
+    "Comparison",
     "ConceptChange",
-    "ConceptPlan",
     "ConceptReading",
-    "ConceptStudy",
+    "ConceptSettings",
+    "Explainer",
     "HeadChange",
-    "HeadPlan",
     "HeadReading",
-    "HeadStudy",
-    "Lineage",
+    "HeadSettings",
     "Message",
-    "Plan",
     "Prompt",
     "PromptError",
     "RunError",
     "SalientMap",
+    "Stages",
+    "Study",
     "Subject",
     "Vectors",
     "WordError",
     "Words",
+    "Work",
     "annotate",
     "attribute",
     "attribute_all",
     "compare",
     "compare_concepts",
     "compare_heads",
+    "compare_stages",
     "export_labels",
     "import_labels",
     "label",
@@ -92,40 +101,39 @@ __all__ = [
 
 # Loaded when first asked for, so that `import aftertune` and `aftertune --help` do not wait for torch.
 _HOMES = {
-    "aftertune.explainers.annotation": ("AnnotationPlan", "annotate"),
-    "aftertune.explainers.attribution": ("Plan", "attribute", "attribute_all"),
-    "aftertune.explainers.concepts.change": ("ConceptChange",),
-    "aftertune.explainers.concepts.compare": ("compare_concepts",),
-    "aftertune.explainers.heads.change": ("HeadChange",),
-    "aftertune.explainers.heads.compare": ("compare_heads",),
-    "aftertune.explainers.concepts": ("ConceptPlan", "ConceptStudy", "read_concepts"),
-    "aftertune.study.stages": ("Lineage",),
-    "aftertune.errors": (
+    "errors": (
         *("AftertuneError", "AnnotationError", "AttributionError", "CheckpointError"),
         *("PromptError", "RunError", "WordError"),
     ),
-    "aftertune.explainers.heads": ("HeadPlan", "HeadStudy", "read_heads"),
-    "aftertune.labelling": ("export_labels", "import_labels", "label", "open_labels"),
-    "aftertune.models": ("Checkpoint", "load"),
-    "aftertune.prompts": ("Message", "Prompt", "read_prompts"),
-    "aftertune.explainers.attribution.result": ("Attribution",),
-    "aftertune.explainers.concepts.result": ("ConceptReading",),
-    "aftertune.explainers.heads.result": ("HeadReading",),
-    "aftertune.explainers.attribution.maps": ("SalientMap",),
-    "aftertune.study.saved": ("open_annotations", "open_comparison", "open_concepts", "open_heads", "write_report"),
-    "aftertune.study.study": ("compare", "score"),
-    "aftertune.models.subject": ("Subject",),
-    "aftertune.words": ("Vectors", "Words", "load_vectors", "load_words"),
+    "explainers.annotation.change": ("AnnotationChange",),
+    "explainers.annotation.settings": ("AnnotationSettings",),
+    "explainers.attribution.attribute": ("attribute", "attribute_all"),
+    "explainers.attribution.change": ("AttributionChange",),
+    "explainers.attribution.result": ("Attribution", "SalientMap"),
+    "explainers.attribution.settings": ("AttributionSettings",),
+    "explainers.concepts.change": ("ConceptChange", "compare_concepts"),
+    "explainers.concepts.measure": ("read_concepts",),
+    "explainers.concepts.result": ("ConceptReading", "open_concepts"),
+    "explainers.concepts.settings": ("ConceptSettings",),
+    "explainers.explainer": ("Explainer", "Work"),
+    "explainers.heads.change": ("HeadChange",),
+    "explainers.heads.compare": ("compare_heads",),
+    "explainers.heads.measure": ("read_heads",),
+    "explainers.heads.result": ("HeadReading", "open_heads"),
+    "explainers.heads.settings": ("HeadSettings",),
+    "labelling": ("export_labels", "import_labels", "label", "open_labels"),
+    "models.checkpoint": ("Checkpoint", "load"),
+    "models.subject": ("Subject",),
+    "prompts": ("Message", "Prompt", "read_prompts"),
+    "study.annotate": ("annotate", "open_annotations"),
+    "study.compare": ("compare", "compare_stages", "score"),
+    "study.comparison": ("Comparison",),
+    "study.saved": ("open_comparison", "write_report"),
+    "study.stages": ("Stages",),
+    "study.study": ("Study",),
+    "words": ("Vectors", "Words", "load_vectors", "load_words"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'aftertune' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_face(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,4 @@
 from shown import show, table
 
 rows = table("figure2")
-show(
-    rows.select("level", "layers", "distance_mean", "distance_std", *[c for c in rows.columns if "permuted" in c]),
-    "figure2",
-)
+show(rows.select("level", "layers", "lists", "distance_mean", "distance_std"), "figure2")

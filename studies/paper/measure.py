@@ -26,12 +26,8 @@ def subjects(pair: str) -> tuple[aftertune.Subject, aftertune.Subject]:
 
 if __name__ == "__main__":
     pair, run, prompts, words, vectors = (sys.argv[1:] + [None] * 5)[:5]
+    given = {"words": words, "vectors": vectors, "n_components": 300, "n_words": 15}
+    study = aftertune.Study(*subjects(pair), run=run, prompts=prompts, max_new_tokens=300, **given)
     aftertune.compare(
-        *subjects(pair),
-        run,
-        prompts,
-        aftertune.Plan(max_new_tokens=300),
-        aftertune.HeadStudy(words, vectors),
-        aftertune.ConceptStudy(words, aftertune.ConceptPlan(n_components=300, n_words=15)),
-        progress=lambda what, done, total: print(f"{what}: {done:.0f} of {total:.0f}", file=sys.stderr),
+        study, progress=lambda stage, done, total: print(f"{stage}: {done:.0f} of {total:.0f}", file=sys.stderr)
     )

@@ -2,5 +2,5 @@
 
 from shown import ANNOTATIONS, show, table
 
-needed = f"{ANNOTATIONS} Or none was described alike in every repeat."
-show(table("clear", needed).group_by("model", maintain_order=True).head(10))
+needed = f"{ANNOTATIONS} Or none was described the same way in every repeat."
+show(table("clearest", needed).group_by("model", maintain_order=True).head(10))

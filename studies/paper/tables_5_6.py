@@ -2,5 +2,5 @@
 
 from shown import ANNOTATIONS, show, table
 
-columns = ["kind", "category", "base_mean", "base_std", "tuned_mean", "tuned_std", "p_value", "p_value_concepts"]
+columns = ["kind", "category", "base_mean", "base_std", "tuned_mean", "tuned_std", "p_value", "p_value_components"]
 show(table("categories", ANNOTATIONS).select(columns))

@@ -1,6 +1,5 @@
-"""One command per question: each parses, calls the library, and prints. No science here."""
+"""The command line: each command a file that parses, calls the library, and prints."""
 
-from aftertune.cli import compare, attribute, weights, people, again  # noqa: F401, I001  # in the order of --help
-from aftertune.cli.app import app, main, top
+from aftertune.cli.app import main
 
-__all__ = ["app", "main", "top"]
+__all__ = ["main"]

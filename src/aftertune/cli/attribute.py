@@ -7,34 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import aftertune
-from aftertune.cli.app import app
-from aftertune.cli.options import (
-    Adapter,
-    Device,
-    Dtype,
-    Json,
-    MaxNew,
-    Model,
-    Remote,
-    Removal,
-    Revision,
-    Route,
-    Template,
-)
+from aftertune.cli.app import command_app
+from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template
 from aftertune.errors import RunError
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.result import Attribution
 
 
-@app.command(short_help="Attribute one response to its prompt.")
+app = command_app()
+
+
+@app.command()
 def attribute(
     model: Model,
     prompt: Annotated[str, typer.Option(help="The prompt's text.")],
     response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
-    route: Route = "auto",
+    route: Annotated[
+        str,
+        typer.Option(help="auto, forward, reverse, removal (Eq. 1 itself), or forward-bfloat16 (faster, less exact)."),
+    ] = "auto",
     unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
-    removal: Removal = "zeroed",
+    removal: Annotated[
+        str, typer.Option(help="How removal removes: zeroed (embeddings set to 0) or deleted (tokens left out).")
+    ] = "zeroed",
     check: Annotated[bool, typer.Option("--check", help="Also hold the first order against removal itself.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
     adapter: Adapter = None,
@@ -49,15 +45,17 @@ def attribute(
     """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
     if out is not None:
         _check_out(out)
+    chosen: dict[str, Any] = {"route": route, "removal": removal}
+    how = aftertune.AttributionSettings(**chosen)
     checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
         checkpoint,
         prompt,
         response,
-        route,
+        how.route,
         unit,
         template=template,
-        removal=removal,
+        removal=how.removal,
         check=check,
         max_new_tokens=max_new_tokens,
     )
@@ -89,7 +87,7 @@ def _check_out(out: Path) -> None:
 
 
 def _write_attribution(out: Path, found: "Attribution") -> None:
-    from aftertune.report.instance import write_instance
+    from aftertune.explainers.attribution.instance import write_instance
     from aftertune.runs.parts import write_text
 
     if out.suffix == ".json":
@@ -105,7 +103,7 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from aftertune.explainers.attribution.sparsify import DENSITY_THRESHOLD
+    from aftertune.explainers.attribution.score import DENSITY_THRESHOLD
 
     console = Console()
     console.print(Text(f"Response: {found.response}"))

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from aftertune.runs.stage import Stage
+
 if TYPE_CHECKING:
-    from aftertune.study.expected.forecast import Forecast
+    from aftertune.study.forecast import Forecast
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
 class Display:
-    """Is called with each step as ``display(what, done, total)``, and shows it."""
+    """Is called with each step as ``display(stage, done, total)``, and shows it."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -31,12 +33,12 @@ class Display:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
         self._forecast = forecast
 
-    def __call__(self, what: str, done: float, total: float) -> None:
-        """Show that ``done`` of ``total`` units of ``what`` are done."""
+    def __call__(self, what: Stage, done: float, total: float) -> None:
+        """Show that ``done`` of ``total`` units of a stage are done."""
         if self._forecast is not None:
             self._forecast.tell(what, done, total)
         if self.console.is_terminal:
-            self._bars.show(what, done, total)
+            self._bars.show(str(what), done, total)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             self.console.print(self._line(what, done, total), markup=False, highlight=False, soft_wrap=True)
@@ -52,7 +54,7 @@ class Display:
             self._bars.live.transient = not keep
             self._bars.live.stop()
 
-    def _line(self, what: str, done: float, total: float) -> str:
+    def _line(self, what: Stage, done: float, total: float) -> str:
         whole = self._whole()
         here = f"{what} {done / total if total else 1:.0%}"
         return f"{here}; {whole[0]:.0%} of all, {whole[1]}" if whole else here
@@ -61,10 +63,10 @@ class Display:
         """The share of all that is done, and the time that is left; None where nothing was expected."""
         if self._forecast is None:
             return None
-        from aftertune.study.expected.told import tell_seconds
+        from aftertune.study.announce import say_seconds
 
         left, over = self._forecast.seconds_left, self._forecast.seconds_over
-        told = f"about {tell_seconds(left)} left" if left else f"took {tell_seconds(over)}"
+        told = f"about {say_seconds(left)} left" if left else f"took {say_seconds(over)}"
         return self._forecast.share_done, told
 
 

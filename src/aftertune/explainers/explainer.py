@@ -11,26 +11,28 @@ Everything but `Work` is without torch. To add one: a folder with these, and a l
 another package, an entry point "aftertune.explainers" (docs/add-an-explainer.md).
 """
 
+from __future__ import annotations  # the types below are imported for type checkers only
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from aftertune.explainers.settings import Settings
-from aftertune.prompts.prompt import Prompt
-from aftertune.report.section import Section, joined_sections
-from aftertune.runs.held import Held
-from aftertune.runs.roles import Pair
-from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import StepProgress
-from aftertune.statistics.measure import Measure
-from aftertune.statistics.questions import Question
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
     from aftertune.models.cost import Remaining
     from aftertune.models.machine import Machine
     from aftertune.models.size import ModelSize
+    from aftertune.prompts.prompt import Prompt
+    from aftertune.report.section import Section
+    from aftertune.runs.held import Held
+    from aftertune.runs.roles import Pair
+    from aftertune.runs.run import RunFolder
+    from aftertune.runs.stage import StepProgress
+    from aftertune.statistics.finding import Measure
+    from aftertune.statistics.questions import Question
 
 S = TypeVar("S", bound=Settings)
 C = TypeVar("C")
@@ -40,7 +42,7 @@ C = TypeVar("C")
 class Inputs:
     """What all explainers of a study are given: the prompts, how they are put, and how checkpoints are read.
 
-    ``lengths`` (n_prompts,) are the prompts' numbers of tokens, empty before they were tokenized.
+    ``lengths`` (n_prompts,) are the prompts' numbers of tokens; it is filled when the prompts have been tokenized.
     """
 
     prompts: Sequence[Prompt] = ()
@@ -48,7 +50,7 @@ class Inputs:
     max_new_tokens: int = 300
     device: str = "auto"
     dtype: str = "float32"
-    lengths: Sequence[int] = field(default=())
+    lengths: list[int] = field(default_factory=list)
 
 
 class Work(ABC):
@@ -64,7 +66,7 @@ class Work(ABC):
         """What was chosen, told before the work begins: (label, text) each."""
         return ()
 
-    def remaining(self, run: RunFolder, role: str, size: "ModelSize", machine: "Machine") -> "Remaining":
+    def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:
         """What is left to do for the model of a role: by default nothing that could be foreseen."""
         from aftertune.models.cost import Remaining
 
@@ -74,7 +76,7 @@ class Work(ABC):
         """Whether all of the model of a role lies in the run."""
         return True
 
-    def measure(self, checkpoint: "Checkpoint", role: str, run: RunFolder, progress: StepProgress) -> None:
+    def measure(self, checkpoint: Checkpoint, role: str, run: RunFolder, progress: StepProgress) -> None:
         """Measure a model into the run, the parts that are not there yet; ``progress(step, done, total)``."""
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
@@ -82,7 +84,7 @@ class Work(ABC):
         return True
 
     def measure_pair(
-        self, base: "Checkpoint", tuned: "Checkpoint", pair: Pair, run: RunFolder, progress: StepProgress
+        self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
     ) -> None:
         """Measure what needs both models of a pair at once."""
 
@@ -134,11 +136,16 @@ class Explainer(ABC, Generic[S, C]):
     def section(self, change: C) -> Section:
         """The part of a report on a change: tables, figures, a page."""
 
+    def write(self, changes: Sequence[C], run: RunFolder) -> None:
+        """Write what belongs beside the report, once for all pairs of a run: by default nothing."""
+
     def measures(self, change: C) -> Sequence[Measure]:
         """The few numbers that say how much changed, for a table of many pairs."""
         return ()
 
     def stages(self, changes: Sequence[C], models: Sequence[str]) -> Section:
         """The part of a report on several models: by default the tables of each pair, one below the other."""
+        from aftertune.report.section import joined_sections
+
         pairs = [f"{getattr(one, 'base', '')} → {getattr(one, 'tuned', '')}" for one in changes]
         return joined_sections(dict(zip(pairs, map(self.section, changes), strict=True)))

@@ -44,6 +44,11 @@ class Settings(BaseModel):
         """The values of the settings of a scope, as they are."""
         return {name: getattr(self, name) for name in self.names(scope)}
 
+    def remembered(self) -> dict[str, Any]:
+        """The settings of scope "change" as plain JSON data, from which they can be made again."""
+        found: dict[str, Any] = self.model_dump(mode="json", include=set(self.names("change")))
+        return found
+
     def replaced(self, **values: Any) -> Self:
         """The same settings with other values, checked."""
         return type(self)(**({name: getattr(self, name) for name in type(self).model_fields} | values))

@@ -12,12 +12,12 @@ from typing import Any
 
 from aftertune.errors import AnnotationError
 from aftertune.labelling.labels import Labels
+from aftertune.labelling.session import must_be_rateable, read_answer, read_run_prompts
 from aftertune.labelling.store import Action, append, must_be_named, raters, read_labels, read_rater
-from aftertune.labelling.tasks import must_be_rateable, read_answer, read_run_prompts
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt, find_rating
-from aftertune.runs.names import display_names
 from aftertune.runs.parts import write_text
+from aftertune.runs.roles import display_names
 from aftertune.runs.run import RunFolder
 
 REMEDY = "Correct the file; nothing was kept."

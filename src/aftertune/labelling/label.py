@@ -12,9 +12,8 @@ from pathlib import Path
 
 from aftertune.errors import AnnotationError
 from aftertune.labelling.labels import RaterLabels
-from aftertune.labelling.session import Session
+from aftertune.labelling.session import Session, must_be_rateable, read_run_prompts
 from aftertune.labelling.store import local_file, must_be_named, read_rater
-from aftertune.labelling.tasks import must_be_rateable, read_run_prompts
 from aftertune.runs.parts import must_be_writable
 from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder

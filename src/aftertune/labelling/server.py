@@ -10,7 +10,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -24,17 +24,13 @@ from starlette.routing import Route
 
 from aftertune.errors import AftertuneError, AnnotationError
 from aftertune.labelling.session import Asked, Marked, Rated, Session, Undone
+from aftertune.report.bundle import bundle
 
 HOSTS = ("127.0.0.1", "localhost")
 COOKIE = "aftertune-label"
 LARGEST_BODY = 1_000_000
-PAGES = {
-    "": "label.html",
-    "label.css": "label.css",
-    "label.js": "label.js",
-    "marks.js": "marks.js",
-    "save.js": "save.js",
-}
+PAGES = {"": "label.html", "label.css": "label.css", "label.js": "label.js"}
+TEMPLATES = Path(__file__).parent / "templates"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -138,8 +134,14 @@ async def _read(request: Request, form: type[Given]) -> Given:
         raise AnnotationError(f"This is no such action: {place}: {first['msg']}.") from None
 
 
+def read(name: str) -> str:
+    """A file of the page as it is sent: a script with all that it imports."""
+    path = TEMPLATES / name
+    return bundle([path]) if path.suffix == ".js" else path.read_text("utf-8")
+
+
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
-    content = (files("aftertune.labelling") / "templates" / name).read_text(encoding="utf-8")
+    content = read(name)
 
     async def send(_: Request) -> Response:
         return Response(content, media_type=TYPES[name[name.rindex(".") :]])

@@ -2,21 +2,28 @@
 
 Nothing is kept here: every answer is read from the run and the rater's file, so that what the page shows is what the
 disk has. The models' names never leave this module: the page knows responses by their place only.
+
+What is there to rate in a run?
+
+1. The prompts, with the messages that the run keeps of them.
+2. Of each prompt the responses of all models, in an order that hides who wrote which: a different one for every
+   prompt and rater, the same one whenever they come back.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from aftertune.errors import AnnotationError, PromptError
+from aftertune.errors import AnnotationError, PromptError, RunError
 from aftertune.labelling.labels import RaterLabels
 from aftertune.labelling.store import append, labels_of, read_actions, read_rater
-from aftertune.labelling.tasks import blind_order, read_answer
 from aftertune.prompts.instruction import locate_spans
-from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.prompt import Prompt, from_record
 from aftertune.runs.readable import in_place, visible
+from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
 
 
@@ -123,3 +130,34 @@ class Session:
             "spans": [list(span) for span in labels.spans.get(prompt.id, ())],
             "given": prompt.spans is not None,
         }
+
+
+PROMPTS = "prompts.json"
+
+
+def must_be_rateable(run: RunFolder) -> None:
+    """Raise `RunError` where a run has no responses to prompts, or not all of them yet."""
+    if not run.exists(PROMPTS):
+        raise RunError(f"{run.address} holds no responses, so there is nothing to rate. Compare without skipping them.")
+    roles, ids = roles_of(run), [prompt.id for prompt in read_run_prompts(run)]
+    missing = sum(not run.exists(*run.part("attribution", role, id)) for role in roles for id in ids)
+    if missing:
+        raise RunError(
+            f"{missing} of {len(roles) * len(ids)} responses are not measured yet in {run.address}. Start the same "
+            "comparison again; it goes on where it stopped."
+        )
+
+
+def read_run_prompts(run: RunFolder) -> list[Prompt]:
+    """The prompts of a run, in its order."""
+    return [from_record(row) for row in run.read_json(PROMPTS)["record"]["prompts"]]
+
+
+def read_answer(run: RunFolder, role: str, id: str) -> str:
+    """The response of ``role`` to a prompt; raises `RunError` if it is missing or damaged."""
+    return str(run.read(run.part("attribution", role, id))["response"])
+
+
+def blind_order(roles: Sequence[str], rater: str, id: str) -> tuple[str, ...]:
+    """The roles in the order in which a rater sees their responses to a prompt."""
+    return tuple(Random(f"{rater}\n{id}").sample(list(roles), len(roles)))

@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Remaining:
-    """What is left to do for one model: steps by name in their order, bytes beside the weights, the report's part."""
+    """What is left for one model: ``steps`` by name in their order, bytes beside weights, its part of a report."""
 
     steps: Mapping[str, Step] = field(default_factory=dict)
     least_bytes: float = 0.0

@@ -27,7 +27,7 @@ def generate(
     """
     stops = stop_tokens(checkpoint)
     longest = max(map(len, prompts))
-    must_leave_room(checkpoint, longest)
+    must_leave_room(checkpoint.context_length, longest)
     room = (checkpoint.context_length or longest + max_new_tokens) - longest
     pad = stops[0]
     ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in prompts])
@@ -42,12 +42,12 @@ def generate(
     return [_until_stop(row, stops) for row in output[:, longest:].tolist()]
 
 
-def must_leave_room(checkpoint: Checkpoint, n_prompt: int, name: str = "The prompt") -> None:
-    """Raise `PromptError` if a prompt of ``n_prompt`` tokens leaves no room for a response in the model's context."""
-    if checkpoint.context_length is not None and n_prompt >= checkpoint.context_length:
+def must_leave_room(context: int | None, n_prompt: int, name: str = "The prompt") -> None:
+    """Raise `PromptError` if a prompt of ``n_prompt`` tokens leaves no room for a response in a model's context."""
+    if context is not None and n_prompt >= context:
         raise PromptError(
             f"{name} has {n_prompt} tokens, which leaves no room for a response in the model's context of "
-            f"{checkpoint.context_length}. Shorten it, or leave it out."
+            f"{context}. Shorten it, or leave it out."
         )
 
 

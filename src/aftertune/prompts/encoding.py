@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.errors import PromptError
-from aftertune.prompts.instruction import instruction_spans
+from aftertune.prompts.instruction import instruction_spans, mark_tokens
 from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.spans import mark_tokens
 from aftertune.prompts.templates import render
 from aftertune.prompts.tokenization import Tokens, control_tokens, show_tokens, tokenize, tokenize_response
 

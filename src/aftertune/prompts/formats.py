@@ -3,6 +3,10 @@
 1. Rows come from a file (JSON lines or a JSON list), or from the hub.
 2. The form is told by the fields of the rows, never by the file's name; all rows must have the same.
 3. Each row is checked field by field; ids must be unique.
+
+Rows of a data set on the Hugging Face hub, through the optional `datasets` package.
+
+The address is ``hub:NAME`` or ``hub:NAME:SPLIT`` (split "train" if left out). Rows are read like those of a file.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,9 +19,8 @@ from pydantic import BaseModel, ValidationError
 
 from aftertune.errors import PromptError
 from aftertune.prompts import rows
-from aftertune.prompts.hub import PREFIX, read_hub_rows
-from aftertune.prompts.jsonl import Row, read_rows
 from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.rows import Row, read_rows
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,34 @@ def _descriptions(model: type[BaseModel]) -> dict[str, str]:
     models = (model, rows.MessageRow, rows.InstanceRow)
     fields = {name: field for one in reversed(models) for name, field in one.model_fields.items()}
     return {name: field.description or "" for name, field in fields.items()}
+
+
+PREFIX = "hub:"
+DEFAULT_SPLIT = "train"
+
+
+def read_hub_rows(address: str) -> Iterator[Row]:
+    """The rows of ``hub:NAME[:SPLIT]``; raises `PromptError` if `datasets` is missing or the data cannot be had."""
+    name, _, split = address.removeprefix(PREFIX).partition(":")
+    if not name:
+        raise PromptError(f"{address!r} names no data set. Write hub:NAME or hub:NAME:SPLIT.")
+    for index, value in enumerate(_load(name, split or DEFAULT_SPLIT)):
+        yield Row("row", index + 1, index, value)
+
+
+def _load(name: str, split: str) -> Any:
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise PromptError(
+            f'To read {name} from the hub the package datasets is needed: pip install "aftertune[datasets]". '
+            "Or give a file."
+        ) from None
+    try:
+        return load_dataset(name, split=split)
+    except Exception as error:  # network, hub, formats and splits fail with unrelated types
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise PromptError(
+            f"The split {split!r} of {name} could not be read from the hub: {reason} "
+            "Check the name, the split and the connection, or give a file."
+        ) from error

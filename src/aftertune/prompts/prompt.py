@@ -1,7 +1,11 @@
-"""One prompt as the user gave it, before any tokenizer has seen it."""
+"""One prompt as the user gave it, before any tokenizer has seen it.
+
+A prompt as a run keeps it beside its measurements, as plain JSON data, and back.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,24 @@ def find_rating(ratings: Mapping[str, int], model: str) -> int | None:
     """The rating under the longest name that ``model`` starts with; the unnamed one is "", which all start with."""
     known = [name for name in ratings if model.startswith(name)]
     return ratings[max(known, key=len)] if known else None
+
+
+def to_record(prompt: Prompt) -> dict[str, Any]:
+    """The prompt as plain data; ``marked`` says whether its instruction was."""
+    # A rating without a model's name is of the response that the prompt carries, so it needs that response.
+    ratings = {name: rating for name, rating in prompt.ratings.items() if name or prompt.response is not None}
+    return asdict(prompt) | {"marked": prompt.spans is not None, "ratings": ratings}
+
+
+def from_record(record: Mapping[str, Any]) -> Prompt:
+    """The prompt that `to_record` made plain data of."""
+    spans = record["spans"]
+    return Prompt(
+        id=record["id"],
+        messages=tuple(Message(**one) for one in record["messages"]),
+        dataset=record["dataset"],
+        spans=None if spans is None else tuple((start, end, message) for start, end, message in spans),
+        context=record["context"],
+        response=record["response"],
+        ratings=record["ratings"],
+    )

@@ -8,9 +8,9 @@ differ in colour, dash and mark, so that no figure is read by colour alone.
 from collections.abc import Sequence
 from typing import Any
 
-from aftertune.explainers.attribution.sparsify import N_LEVELS
-
 Rgb = tuple[int, int, int]
+
+N_SHADES = 10
 
 BASE = "#1f77b4"
 TUNED = "#d4600a"
@@ -26,7 +26,7 @@ DARK_RAMP: tuple[Rgb, Rgb] = ((46, 38, 78), (222, 211, 255))
 
 def ramp(ends: tuple[Rgb, Rgb] = LIGHT_RAMP) -> list[str]:
     """The colours of levels 1 to 10 as hexadecimal codes."""
-    return [_between(*ends, index / (N_LEVELS - 1)) for index in range(N_LEVELS)]
+    return [_between(*ends, index / (N_SHADES - 1)) for index in range(N_SHADES)]
 
 
 def one_each(looks: Sequence[Any], n: int) -> list[Any]:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,7 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 SCRIPT_SIGNS = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
-def render(template: str, folder: Path | None = None, **values: Any) -> Markup:
+def render(template: str, folder: Path | None = None, **values: object) -> Markup:
     """A template of ours, or of an explainer's ``folder``, which finds ours too (macros.html, base.html)."""
     return Markup(environment(folder).get_template(template).render(**values))
 
@@ -54,7 +53,7 @@ def bundled(scripts: Sequence[Path]) -> Markup:
     return Markup(bundle([TEMPLATES / one if isinstance(one, str) else one for one in scripts]))
 
 
-def to_script_json(data: Any) -> str:
+def to_script_json(data: object) -> str:
     """JSON in which nothing can end a script element or start a comment in it."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(SCRIPT_SIGNS)
 

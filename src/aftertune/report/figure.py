@@ -1,15 +1,12 @@
 """A figure: one chart definition, from which the page, a notebook, SVG and PNG are drawn."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from markupsafe import Markup
 
-from aftertune.report.render import to_svg
-
-Chart = Mapping[str, Any]
+Chart = dict[str, Any]  # a Vega-Lite specification
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,5 +26,7 @@ class Figure:
 
     @cached_property
     def svg(self) -> Markup:
-        """The drawing as SVG; raises `RunError` if there is nothing to draw."""
+        """The drawing as SVG; empty where there is nothing to draw."""
+        from aftertune.report.render import to_svg  # only now: what draws takes long to import
+
         return Markup(to_svg(self.chart)) if self.chart is not None else Markup("")

@@ -7,8 +7,8 @@ the sign, which stands in the heading. One table of formats per medium, with the
 
 import math
 import re
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeGuard
 
 from markupsafe import Markup, escape
 
@@ -29,8 +29,21 @@ LATEX_SIGNS = {
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")
 
 Kind = Literal[
-    *("text", "count", "flag", "number", "change", "spread", "interval", "p", "degrees_spread", "degrees_interval"),
-    *("share_spread", "percent", "percent_change", "percent_spread", "percent_interval"),
+    "text",
+    "count",
+    "flag",
+    "number",
+    "change",
+    "spread",
+    "interval",
+    "p",
+    "degrees_spread",
+    "degrees_interval",
+    "share_spread",
+    "percent",
+    "percent_change",
+    "percent_spread",
+    "percent_interval",
 ]
 Format = Callable[[Any], str]
 
@@ -39,19 +52,24 @@ class Spread(Protocol):
     """Number, mean and standard deviation, as `aftertune.statistics.spread.Spread` has them."""
 
     @property
-    def n(self) -> int | None: ...
+    def n(self) -> int | None:
+        """How many."""
+
     @property
-    def mean(self) -> float | None: ...
+    def mean(self) -> float | None:
+        """Their mean."""
+
     @property
-    def std(self) -> float | None: ...
+    def std(self) -> float | None:
+        """Their standard deviation."""
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether there is a finite number to write."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def number(value: Any, digits: int = 3, signed: bool = False) -> str:
+def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
     """A number with so many decimals; a dash where there is none."""
     return f"{value:{'+' if signed else ''}.{digits}f}" if is_number(value) else DASH
 
@@ -63,7 +81,7 @@ def spread(value: Spread | None) -> str:
     return f"{number(value.mean, 4)}±{number(value.std, 2)}"
 
 
-def interval(value: Any, digits: int = 3) -> str:
+def interval(value: Sequence[float] | None, digits: int = 3) -> str:
     """An interval, [0.100, 0.250]."""
     if value is None or not all(is_number(end) for end in value):
         return DASH
@@ -85,7 +103,7 @@ def share_spread(value: Spread | None) -> str:
     return f"{percent(value.mean)}{f'±{percent(value.std)}' if is_number(value.std) else ''}"
 
 
-def percent(value: Any, signed: bool = False) -> str:
+def percent(value: float | None, signed: bool = False) -> str:
     """A share in per cent, 65.96."""
     return number(100 * value, 2, signed) if is_number(value) else DASH
 
@@ -96,13 +114,14 @@ def percent_spread(value: Spread | None) -> str:
     return f"{written} ({value.n})" if value is not None and written != DASH and value.n is not None else written
 
 
-def percent_interval(value: Any) -> str:
+def percent_interval(value: Sequence[float] | None) -> str:
     """An interval of shares in per cent, [1.25, 31.40]."""
-    known = value is not None and all(is_number(end) for end in value)
-    return interval([100 * end for end in value], 2) if known else DASH
+    if value is None or not all(is_number(end) for end in value):
+        return DASH
+    return interval([100 * end for end in value], 2)
 
 
-def p_value(value: Any) -> str:
+def p_value(value: float | None) -> str:
     """A p-value: 0.0382, or 1.9e-5 below 0.001, or <1e-300."""
     if not is_number(value):
         return DASH
@@ -114,18 +133,18 @@ def p_value(value: Any) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def count(value: Any) -> str:
+def count(value: int | None) -> str:
     """A whole number, or a dash."""
     return str(value) if value is not None else DASH
 
 
-def yes_no(value: Any) -> str:
+def yes_no(value: bool | None) -> str:
     """Yes or no, or a dash where it is not known."""
     return DASH if value is None else "yes" if value else "no"
 
 
-def text(value: Any) -> str:
-    """Any text, or a dash."""
+def text(value: object) -> str:
+    """A text, or a dash."""
     return DASH if value is None else str(value)
 
 
@@ -149,12 +168,12 @@ PLAIN: dict[Kind, Format] = {
 SPREADS: tuple[Kind, ...] = ("spread", "degrees_spread", "share_spread", "percent_spread")
 
 
-def latex_text(value: Any) -> str:
+def latex_text(value: object) -> str:
     """Text in which LaTeX's own signs are written out."""
     return "".join(LATEX_SIGNS.get(sign, sign) for sign in text(value)).replace("\n", " ")
 
 
-def latex_p(value: Any) -> str:
+def latex_p(value: float | None) -> str:
     """A p-value as a formula, $1.9\\times10^{-5}$."""
     plain = p_value(value)
     if "e" not in plain:
@@ -180,7 +199,7 @@ LATEX: dict[Kind, Format] = {kind: latex_of(write) for kind, write in PLAIN.item
 }
 
 
-def markdown_text(value: Any) -> str:
+def markdown_text(value: object) -> str:
     """Text in which Markdown's own signs are escaped, on one line."""
     return MARKDOWN_SIGNS.sub(r"\\\1", text(value)).replace("\n", " ")
 
@@ -188,7 +207,7 @@ def markdown_text(value: Any) -> str:
 MARKDOWN: dict[Kind, Format] = PLAIN | {"text": markdown_text, "p": lambda value: p_value(value).replace("<", "\\<")}
 
 
-def html_p(value: Any) -> Markup:
+def html_p(value: float | None) -> Markup:
     """A p-value with a raised exponent."""
     plain = p_value(value)
     if "e" not in plain:

@@ -9,7 +9,7 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from aftertune.runs.readable import visible
 
 LEVEL = 6
+T = TypeVar("T")
 
 
 def encode_bytes(array: npt.NDArray[np.generic]) -> str:
@@ -24,7 +25,7 @@ def encode_bytes(array: npt.NDArray[np.generic]) -> str:
     return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), LEVEL)).decode("ascii")
 
 
-def packed(data: Any) -> str:
+def packed(data: object) -> str:
     """Data as JSON, compressed and in base64."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     return encode_bytes(np.frombuffer(text, np.uint8))
@@ -35,6 +36,6 @@ def packed_words(words: Sequence[str]) -> str:
     return packed([visible(word) for word in words])
 
 
-def rounded(value: Any) -> Any:
+def rounded(value: T) -> T | float:
     """A fraction with as many decimals as a page shows of it; anything else as it is."""
     return round(value, 4) if isinstance(value, float) else value

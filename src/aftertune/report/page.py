@@ -16,8 +16,10 @@ from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.report.environment import render
+from aftertune.report.figure import Figure
 from aftertune.report.render import write_picture
 from aftertune.report.section import Section
+from aftertune.report.table import Table
 from aftertune.runs.parts import write_text
 from aftertune.statistics.finding import Finding
 
@@ -28,7 +30,8 @@ SCRIPTS = ("downloads.js", "pages.js")
 class Report:
     """All that one report shows of ``models``, in the order of their training.
 
-    ``summary`` are the few sentences that matter most, ``not_run`` says what was not measured. ``reports`` are the
+    ``summary`` are the few sentences that matter most, ``not_run`` says what was not measured, ``notes`` what a
+    reader must know first. ``reports`` are the
     reports of pairs of these models that lie beside it: names, and the address from here. Raises `RunError` if two
     models have one name, if there is no section, or if two tables or two figures of it have one name.
     """
@@ -40,6 +43,7 @@ class Report:
     sections: Sequence[Section]
     settings: dict[str, Any] = field(default_factory=dict)
     not_run: Sequence[str] = ()
+    notes: Sequence[str] = ()
     reports: Sequence[tuple[str, str]] = ()
 
     def __post_init__(self) -> None:
@@ -47,19 +51,18 @@ class Report:
             raise RunError(f"Two models are called {self.models[0]!r}. Give each its own name for the report.")
         if not self.sections:
             raise RunError("There is nothing to report: no explainer has measured anything.")
-        for things in (self.tables, self.figures):
-            names = [one.name for one in things]
+        for names in ([one.name for one in self.tables], [one.name for one in self.figures]):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise RunError(f"Two tables or figures of one report are called {twice!r}. Rename one of them.")
 
     @property
-    def tables(self) -> list[Any]:
+    def tables(self) -> list[Table]:
         """The tables of all sections."""
         return [table for section in self.sections for table in section.tables]
 
     @property
-    def figures(self) -> list[Any]:
+    def figures(self) -> list[Figure]:
         """The figures of all sections that can be drawn."""
         return [one for section in self.sections for one in section.figures if one.chart is not None]
 
@@ -74,15 +77,20 @@ def write_report(folder: Path, report: Report) -> Path:
         for suffix, text in formats.items():
             write_text(folder / "tables" / f"{name}.{suffix}", text)
     for figure in report.figures:
-        write_picture(folder / "figures" / f"{figure.name}.svg", figure.chart)
-        write_picture(folder / "figures" / f"{figure.name}.png", figure.chart)
+        _write_figure(folder, figure, ("svg", "png"))
     for picture in (one for section in report.sections for one in section.pictures):
-        write_picture(folder / "figures" / f"{picture.name}.svg", picture.chart)
+        _write_figure(folder, picture, ("svg",))
     page = folder / "report.html"
     write_text(page, render("report.html", report=report, texts=texts, scripts=_scripts(report)))
     return page
 
 
-def _scripts(report: Report) -> list[Any]:
+def _write_figure(folder: Path, figure: Figure, suffixes: Sequence[str]) -> None:
+    for suffix in suffixes:
+        if figure.chart is not None:
+            write_picture(folder / "figures" / f"{figure.name}.{suffix}", figure.chart)
+
+
+def _scripts(report: Report) -> list[Path | str]:
     """The modules of the page, ours last: they show the page when all parts are there."""
     return [*dict.fromkeys(one for section in report.sections for one in section.scripts), *SCRIPTS]

@@ -29,7 +29,7 @@ class Section:
     figures: tuple[Figure, ...] = ()
     pictures: tuple[Figure, ...] = ()
     body: Markup | None = None
-    methods: Markup = Markup("")
+    methods: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     blocks: Mapping[str, str] = field(default_factory=dict)
     scripts: tuple[Path, ...] = ()

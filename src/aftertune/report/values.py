@@ -1,12 +1,11 @@
 """Plain values in words: a finding's evidence, the settings of a run."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from aftertune.report.formats import DASH, is_number, p_value
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Nested settings as (name, value) with names in words, joined by a dot."""
     for key, value in values.items():
         name = f"{prefix}{str(key).replace('_', ' ')}"
@@ -16,7 +15,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield name, value
 
 
-def describe(value: Any, name: str = "") -> str:
+def describe(value: object, name: str = "") -> str:
     """A value as a reader wants it: p-values as such, other fractions with three significant digits, lists joined."""
     if value is None:
         return DASH

@@ -9,7 +9,7 @@ Columns and their types come from the type of the rows, so that they are there w
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import polars as pl
 
@@ -35,6 +35,7 @@ def _columns(kind: Any, prefix: str = "") -> Cells:
 
 def _column(hint: Any, name: str) -> Cells:
     hint = next(one for one in get_args(hint) if one is not type(None)) if isinstance(hint, UnionType) else hint
+    hint = type(get_args(hint)[0]) if get_origin(hint) is Literal else hint
     if is_dataclass(hint):
         yield from _columns(hint, f"{name}_")
     elif get_origin(hint) is tuple and Ellipsis in get_args(hint):

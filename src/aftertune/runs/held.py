@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from aftertune.runs.names import display_names
+from aftertune.runs.roles import display_names
 from aftertune.runs.run import RunFolder
 
 T = TypeVar("T")

@@ -1,11 +1,14 @@
 """An analysis that is read layer by layer, in a run folder: a Parquet part for each frame of each layer.
 
 A layer is done when all its parts exist. Beside them lie the vocabulary, once, and ``KIND-ROLE.json``, which says of
-the model what its reading says, and which layers are shown.
+the model what its reading says, and which layers are shown. A layer is written while the next one is read. Two
+readings can be compared if they were made with the same settings.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -13,7 +16,6 @@ from typing import Any, Protocol
 import polars as pl
 
 from aftertune.errors import RunError
-from aftertune.runs.background import written_behind
 from aftertune.runs.run import RunFolder
 
 Frames = Mapping[str, pl.DataFrame]
@@ -94,16 +96,26 @@ class LayerParts:
         about = self.recall(run, role)
         if about is None or not run.exists(*self.words):
             return False
-        return all(self.is_written(run, role, layer) for layer in plan.chosen_layers(about["n_layers"]))
+        return all(self.is_written(run, role, layer) for layer in self._chosen(run, role, plan, about["n_layers"]))
 
     def show(self, run: RunFolder, role: str, plan: LayerPlan) -> None:
         """Let the run show the layers of the plan from now on; raises `RunError` if it has none of ``role``."""
         about = self.recall(run, role)
         if about is None:
             raise self._lacking(run, role)
-        layers = plan.chosen_layers(about["n_layers"])
+        layers = self._chosen(run, role, plan, about["n_layers"])
         if layers != about["layers"]:
             self.remember(run, role, about | {"layers": layers})
+
+    def restrict(self, run: RunFolder, role: str, layers: Sequence[int]) -> None:
+        """Keep which layers of a model can be read at all, where not all can."""
+        run.remember(f"{self.kind}-{role}-layers.json", {"layers": list(layers)})
+
+    def _chosen(self, run: RunFolder, role: str, plan: LayerPlan, n_layers: int) -> tuple[int, ...]:
+        """The layers of the plan, of those that can be read."""
+        layers, name = plan.chosen_layers(n_layers), f"{self.kind}-{role}-layers.json"
+        able = run.read_json(name)["record"]["layers"] if run.exists(name) else layers
+        return tuple(layer for layer in layers if layer in able)
 
     def remember(self, run: RunFolder, role: str, about: Mapping[str, Any]) -> None:
         """Keep what is said about a model."""
@@ -141,3 +153,66 @@ class LayerParts:
 
     def _part(self, name: str, role: str, layer: int) -> tuple[str, str, str]:
         return f"{self.kind}/{name}", role, f"layer-{layer:03d}.parquet"
+
+
+Write = Callable[[], None]
+
+
+@contextmanager
+def written_behind() -> Iterator[Callable[[Write], None]]:
+    """A function that starts a write, once the one before has ended; the last one ends with the context.
+
+    What a write raises is raised where the next one is started, or at the end. If what stands in the context fails or
+    is interrupted, a write that has begun still comes to its end.
+    """
+    last: list[Future[None]] = []
+
+    def start(write: Write) -> None:
+        for before in last:
+            before.result()
+        last[:] = [pool.submit(write)]
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield start
+        for write in last:
+            write.result()
+
+
+class Reading(Protocol):
+    """What any reading of a model says of itself; ``settings`` must be the same for two to be compared."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The vocabulary."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the model was read."""
+
+
+def must_be_alike(base: Reading, tuned: Reading, shape: Sequence[str], further: Sequence[str] = ()) -> None:
+    """Raise `RunError` if two readings are of one model, or differ in settings, words or an attribute of ``shape``.
+
+    ``further`` are other differences, in words.
+    """
+    if base.model == tuned.model:
+        raise RunError(f"Both readings are of the model {base.model!r}. Give those of two models, base and tuned.")
+    differences = [*_differences(base, tuned, shape), *further]
+    if differences:
+        raise RunError(
+            f"{base.model!r} and {tuned.model!r} were not read alike: {'; '.join(differences)}. Read both with the "
+            "same layers, words and settings."
+        )
+
+
+def _differences(base: Reading, tuned: Reading, shape: Sequence[str]) -> list[str]:
+    said = {name: (getattr(base, name), getattr(tuned, name)) for name in shape}
+    said |= {name: (base.settings.get(name), tuned.settings.get(name)) for name in base.settings | tuned.settings}
+    found = [f"{name} is {first} against {second}" for name, (first, second) in said.items() if first != second]
+    if base.words != tuned.words:
+        found.append(f"the words differ ({len(base.words)} against {len(tuned.words)})")
+    return found

@@ -42,11 +42,13 @@ class Result(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._facts().items())})"
 
-    def _repr_html_(self) -> str:
+    def _show(self) -> Any:
+        """The module ``show`` beside the result's own, which is made of results; None where there is none."""
         beside = f"{type(self).__module__.rpartition('.')[0]}.show"
-        show: Any = import_module(beside) if find_spec(beside) is not None else None
+        return import_module(beside) if find_spec(beside) is not None else None
+
+    def _repr_html_(self) -> str:
+        show = self._show()
         if hasattr(show, "to_html"):
-            shown: str = show.to_html(self)
-            return shown
-        shown = import_module(DISPLAY).frame_to_html(type(self).__name__, repr(self), self.to_polars())
-        return shown
+            return str(show.to_html(self))
+        return str(import_module(DISPLAY).frame_to_html(type(self).__name__, repr(self), self.to_polars()))

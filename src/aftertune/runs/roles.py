@@ -1,9 +1,10 @@
-"""Which checkpoints does a run hold, and which of them are compared?
+"""Which checkpoints does a run hold, what are they called, and which of them are compared?
 
 A run of one checkpoint holds the role "model". One of several holds "base", "tuned", "tuned-2" and so on, in the order
 of their training. Each is compared with its predecessor, and with the base.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -38,3 +39,14 @@ def pairs_of(roles: Sequence[str]) -> list[Pair]:
     for before, now in pairwise(roles[1:]):
         found += [Pair(before, now), Pair(roles[0], now)]
     return found
+
+
+NAMES = "names.json"
+
+
+def display_names(folder: RunFolder) -> dict[str, str]:
+    """A name for each role: the one given last, else the checkpoint's own; models of one name carry their roles."""
+    given, roles = folder.read_json(NAMES)["record"] if folder.exists(NAMES) else {}, roles_of(folder)
+    names = {role: str(given.get(role) or folder.read_json(f"{role}.json")["record"]["name"]) for role in roles}
+    times = Counter(names.values())
+    return {role: name if times[name] == 1 else f"{name} ({role})" for role, name in names.items()}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LONGEST_NAME = 120
+LAYOUT = 2  # of the files in a run folder; runs of another layout are refused
 HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 
 
@@ -54,10 +55,11 @@ class RunFolder:
 
         Raises `RunError` if the folder holds a run of another identity, or something else, or can't be written.
         """
-        run = cls(str(address).rstrip("/"), _as_text(identity, record))
+        run = cls(str(address).rstrip("/"), _as_text(identity, dict(record) | {"layout": LAYOUT}))
         must_be_writable(run.path("run.json"))
         remove_strays(run.address)
         if run.exists("run.json"):
+            run._must_have_this_layout()
             run._must_agree("run.json", identity)
         elif run._is_occupied():
             raise RunError(f"{address} is not empty and holds no run. Give a new folder, or that of an earlier run.")
@@ -82,10 +84,11 @@ class RunFolder:
 
     @classmethod
     def open(cls, address: str | Path) -> "RunFolder":
-        """An existing run; raises `RunError` if there is none."""
+        """An existing run; raises `RunError` if there is none, or it is of another version."""
         run = cls(str(address).rstrip("/"))
         if not run.exists("run.json"):
             raise RunError(f"There is no run at {address} (no run.json). Give the folder of an earlier run.")
+        run._must_have_this_layout()
         return run
 
     def path(self, *names: str) -> str:
@@ -163,6 +166,15 @@ class RunFolder:
             raise RunError(
                 f"{self.address} holds a run with other settings: {'; '.join(differing)}. "
                 "Repeat it with its own settings to continue it, or give another folder."
+            )
+
+    def _must_have_this_layout(self) -> None:
+        layout = self.read_json("run.json")["record"].get("layout", 1)
+        if layout != LAYOUT:
+            other, mend = ("a newer", "Update Aftertune") if layout > LAYOUT else ("an earlier", "Measure it again")
+            raise RunError(
+                f"{self.address} holds a run of {other} version of Aftertune, which this one can't read. {mend}, or "
+                "give another folder."
             )
 
     def _is_occupied(self) -> bool:

@@ -1,4 +1,4 @@
-"""One thing that a comparison shows, or does not show.
+"""One thing that a comparison shows, or does not show; and a number that says how much changed.
 
 Code chooses findings by ``kind`` and ``verdict``, never by their words.
 """
@@ -49,3 +49,26 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain JSON data."""
         return asdict(self) | {"verdict": self.verdict.value, "links": [asdict(link) for link in self.links]}
+
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """``value`` with its 95 % ``interval`` and that of a ``control``, each None where it is not defined.
+
+    ``name`` is the same in every comparison; ``title`` heads its column, ``kind`` is that of a table's column.
+    ``what`` names what changed by it ("the word pairs of attention heads"), ``phrase`` tells the value in a sentence,
+    with ``{value}`` in its place, formatted by Python ("{value:.1%} of the pairs differ"). It is empty where the
+    step of the largest value is not to be told.
+    """
+
+    name: str
+    title: str
+    kind: str
+    value: float | None
+    what: str
+    phrase: str
+    interval: Interval | None = None
+    control: float | None = None

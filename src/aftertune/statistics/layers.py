@@ -1,6 +1,6 @@
 """What is said of layers: groups of neighbouring ones, and whether a number rises or falls with depth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,10 +8,12 @@ import polars as pl
 from scipy import stats
 
 from aftertune.errors import RunError
-from aftertune.statistics.inference import N_PERMUTATIONS, Scores
-from aftertune.statistics.spread import POOLED
+from aftertune.statistics.spread import POOLED, Scores
+from aftertune.statistics.tests import N_PERMUTATIONS
 
 LEAST_LAYERS = 3
+Groups = Mapping[str, Sequence[int]]
+"""The layers of each group, by its name."""
 
 
 def layer_groups(layers: Sequence[int], n_groups: int) -> dict[str, tuple[int, ...]]:

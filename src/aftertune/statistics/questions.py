@@ -9,8 +9,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from aftertune.statistics.corrections import holm
 from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA, holm
+from aftertune.statistics.spread import ALPHA
 
 PValues = Sequence[float | None]
 NEVER = 1.0  # the p-value of a claim that something other than a test speaks against
@@ -29,9 +30,16 @@ class Question:
 
 def answer(questions: Iterable[Question]) -> list[Finding]:
     """The findings of all questions of one report, corrected for asking all of them."""
-    asked = list(questions)
-    corrected = iter(holm([p for question in asked for p in question.p_values]))
-    return [finding for question in asked for finding in question.tell([next(corrected) for _ in question.p_values])]
+    return answer_together([list(questions)])[0]
+
+
+def answer_together(reports: Sequence[Sequence[Question]]) -> list[list[Finding]]:
+    """The findings of each of several reports, corrected for all that is asked in any of them."""
+    corrected = iter(holm([p for questions in reports for question in questions for p in question.p_values]))
+    return [
+        [finding for one in questions for finding in one.tell([next(corrected) for _ in one.p_values])]
+        for questions in reports
+    ]
 
 
 def described(findings: Sequence[Finding]) -> Question:

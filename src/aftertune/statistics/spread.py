@@ -1,10 +1,20 @@
-"""Number, mean and standard deviation of a group of scores, and what stands for all groups together."""
+"""Scores and their spread: number, mean, standard deviation, and whether there is any difference to test.
+
+With it stands what all procedures of this package share: types, the level of tests, and how exact numbers are.
+"""
 
 from dataclasses import dataclass
 
-from aftertune.statistics.inference import Scores
+import numpy as np
+import numpy.typing as npt
 
-POOLED = "all"
+Scores = npt.NDArray[np.float64]
+Interval = tuple[float, float]
+
+POOLED = "all"  # what stands for all groups together
+ALPHA = 0.05
+ROUNDING = 1e-12
+RESAMPLED_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -23,3 +33,18 @@ class Spread:
     def of(cls, scores: Scores) -> "Spread":
         """The spread of scores (n,)."""
         return cls(len(scores), float(scores.mean()), float(scores.std())) if len(scores) else cls(0, None, None)
+
+
+def is_flat(values: Scores) -> bool:
+    """Whether all values (n,) are the same, but for their last bits: those may differ after a sum."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
+
+
+def have_spread(first: Scores, second: Scores) -> bool:
+    """Whether ``first`` (n,) and ``second`` (m,) have two scores or more each, and one of them a variance."""
+    return min(len(first), len(second)) >= 2 and not (is_flat(first) and is_flat(second))
+
+
+def batch_size(n_values: int) -> int:
+    """How many resamples of ``n_values`` values are drawn at once, so that memory stays bounded."""
+    return max(1, RESAMPLED_AT_ONCE // n_values)

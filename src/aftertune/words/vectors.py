@@ -19,12 +19,10 @@ import polars as pl
 
 from aftertune.errors import WordError
 from aftertune.runs.result import Result
-from aftertune.words.array_vectors import read_npz, read_safetensors
+from aftertune.words.array_vectors import MODULE, read_hub, read_model_folder, read_npz, read_safetensors
 from aftertune.words.gensim_vectors import is_keyed, keyed_table, read_binary, read_pickle
-from aftertune.words.hub_vectors import MODULE, read_hub, read_model_folder
-from aftertune.words.lines import address_of, ending
+from aftertune.words.lines import Rows, Table, Wanted, address_of, ending, is_wanted
 from aftertune.words.spacy_vectors import read_installed, read_spacy_folder
-from aftertune.words.table import Rows, Table, Wanted, is_wanted
 from aftertune.words.text_vectors import read_text
 from aftertune.words.vocabulary import Words
 

@@ -1,7 +1,7 @@
 """How far do an annotator's repeats agree, beyond what its habits alone would give?
 
 1. For each concept: how many repeats gave each answer.
-2. Fleiss' kappa: (observed - expected) / (1 - expected), of the share of pairs of repeats that give the same answer.
+2. Fleiss' kappa of these counts.
 3. Asked of "interpreted", of each scenario, and of the linguistic level.
 
 Repeats that agree may still be wrong together: this says how far an answer is the annotator's own, not whether it is
@@ -13,25 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from aftertune.explainers.annotation.category_shares import AgreementRow, UnparsedRow
 from aftertune.explainers.annotation.marks import INTERPRETED, Marks
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, STEPS, are_copies
-from aftertune.explainers.annotation.rows import AgreementRow, UnparsedRow
-from aftertune.statistics.inference import ROUNDING, Scores
-
-
-def fleiss_kappa(counts: Scores) -> float | None:
-    """Fleiss' kappa of ``counts`` (n_items, n_answers): how many raters gave each answer, as many for every item.
-
-    None without an item, with fewer than two raters, or where only one answer was ever given.
-    """
-    if not len(counts) or counts[0].sum() < 2:
-        return None
-    n_raters = counts[0].sum()
-    observed = ((counts**2).sum(axis=1) - n_raters) / (n_raters * (n_raters - 1))
-    expected = float(((counts.sum(axis=0) / counts.sum()) ** 2).sum())
-    if 1 - expected <= ROUNDING:
-        return None
-    return float((observed.mean() - expected) / (1 - expected))
+from aftertune.statistics.agreement import fleiss_kappa
+from aftertune.statistics.spread import Scores
 
 
 def agreement(models: Sequence[Marks]) -> tuple[AgreementRow, ...]:

@@ -1,21 +1,24 @@
 """Every answer of a chat model on disk as soon as it is there: paid for once, kept also where the process is killed.
 
-A file for each request, named by the request's digest, written whole or not at all.
+A file for each request, named by the request's digest, written whole or not at all. Requests are sent many at once, at
+most so many at a time; equal ones are sent once, answered ones not again.
 """
 
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from threading import Event
 
 import fsspec
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.parts import FOLDER
-from aftertune.explainers.annotation.request import ChatModel, Reply, Request
-from aftertune.explainers.annotation.templates import Templates
+from aftertune.explainers.annotation.request import ChatModel, Reply, Request, Templates
+from aftertune.explainers.annotation.result import FOLDER
+from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.parts import is_partial, remove_strays, write_text
 from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import StepProgress
 
 READERS = 16
 KEPT = ("text", "finish", "refusal", "input_tokens", "output_tokens")
@@ -58,6 +61,27 @@ class Answers:
         return reply
 
 
+def collect(
+    requests: Iterable[Request], answers: Answers, settings: AnnotationSettings, step: str, progress: StepProgress
+) -> dict[Request, Reply]:
+    """The answers to all ``requests``, those that lie on disk from there.
+
+    Raises `AnnotationError` if the server fails for good or ``max_requests`` is used up; all that came till then is
+    kept, also that of requests which were under way.
+    """
+    found = {request: answers.find(request) for request in dict.fromkeys(requests)}
+    left = [request for request, reply in found.items() if reply is None]
+    allowed = left if settings.max_requests is None else left[: settings.max_requests - answers.n_sent]
+    progress(step, len(found) - len(left), len(found))
+    fresh = _ask_all(allowed, answers, settings, lambda done: progress(step, len(found) - len(left) + done, len(found)))
+    if len(allowed) < len(left):
+        raise AnnotationError(
+            f"The {settings.max_requests} requests that were allowed are used up; {len(left) - len(allowed)} are left "
+            f"in this step ({step}). All answers are kept: the same command goes on where it stopped."
+        )
+    return {request: reply or fresh[request] for request, reply in found.items()}
+
+
 def _read_all(folder: str) -> dict[str, Reply]:
     system, path = fsspec.core.url_to_fs(folder)
     found = [place for place in system.find(path) if place.endswith(".json") and not is_partial(place)]
@@ -77,3 +101,31 @@ def _read(place: str, content: bytes) -> Reply:
         return Reply(**{name: found[name] for name in KEPT}, left_out=left_out)
     except (ValueError, KeyError, TypeError) as error:
         raise AnnotationError(f"The answer {place} is damaged. Delete that file; it is asked for anew.") from error
+
+
+def _ask_all(
+    requests: list[Request], answers: Answers, settings: AnnotationSettings, tell: Callable[[int], None]
+) -> dict[Request, Reply]:
+    found: dict[Request, Reply] = {}
+    failed = Event()
+
+    def ask(request: Request) -> Reply | None:
+        try:
+            return None if failed.is_set() else answers.ask(request)  # else a free thread would take the next at once
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(min(settings.concurrency, answers.model.concurrency or settings.concurrency)) as pool:
+        try:
+            asked = {pool.submit(ask, request): request for request in requests}
+            answers.n_sent += len(asked)
+            for one in as_completed(asked):
+                if (reply := one.result()) is not None:
+                    found[asked[one]] = reply
+                tell(len(found))
+        except BaseException:
+            failed.set()
+            pool.shutdown(wait=True, cancel_futures=True)  # those under way are paid for: they end, and are kept
+            raise
+    return found

@@ -1,11 +1,12 @@
-"""An annotator without a language model: how near are a concept's words to one another, and to words for categories?
+"""An annotator without a language model: how near are a component's words to one another, and to those for categories?
 
 A baseline to hold others against, and categories within seconds; no match for a reader. Vectors are centred on the mean
-of all words of the run's concepts and scaled to length 1.
+of all words of the run's components and scaled to length 1.
 
-1. Told or not: the mean cosine between a concept's words exceeds that of 95 in 100 random groups, of as many words, out
-   of all concepts of the run. Fewer than `FEWEST` words with a vector, or no more than half of them: cannot tell.
-2. Description: the `N_NAMED` words of the concept that are nearest to the mean of its vectors.
+1. Described or not: the mean cosine between a component's words exceeds that of 95 in 100 random groups, of as many
+   words, out of all components of the run. Fewer than `FEWEST` words with a vector, or no more than half of them:
+   cannot tell.
+2. Description: the `N_NAMED` words of the component that are nearest to the mean of its vectors.
 3. Scenario: the category whose mean vector is nearest to that mean, if it is nearer than to 95 in 100 random groups;
    else none. Level: likewise, with semantics in place of none: it is what remains where no form shows.
 
@@ -22,10 +23,8 @@ import numpy.typing as npt
 import polars as pl
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.concepts import Concept
-from aftertune.explainers.annotation.parts import write_annotations
-from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, SCENARIOS
-from aftertune.explainers.annotation.settings import AnnotationPlan
+from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, SCENARIOS, Component, write_annotations
+from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.run import RunFolder
 from aftertune.words import Vectors, load_vectors
 
@@ -55,46 +54,48 @@ Kind = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Chance:
-    """What random groups of so many words reach: in likeness to one another, and to each category of a kind."""
+    """What random groups of so many words reach: likeness to one another, nearness to each category of a kind."""
 
-    alike: float
+    likeness: float
     near: Mapping[Kind, Array]
 
 
-def annotate_by_vectors(run: RunFolder, concepts: Sequence[Concept], source: Any, plan: AnnotationPlan) -> pl.DataFrame:
-    """Annotate ``concepts`` by the word vectors of ``source`` (see `aftertune.load_vectors`), in one repeat.
+def annotate_by_vectors(
+    run: RunFolder, components: Sequence[Component], source: Any, settings: AnnotationSettings
+) -> pl.DataFrame:
+    """Annotate ``components`` by the word vectors of ``source`` (see `aftertune.load_vectors`), in one repeat.
 
     Raises `WordError` if the vectors can't be used, `AnnotationError` if a category has no word among them.
     """
     named = [word for words in NAMING.values() for word in words]
-    vectors = load_vectors(source, sorted({word for one in concepts for word in one.words} | set(named)))
-    space = Space(concepts, vectors)
-    rows = [one.place() | {"repeat": 0} | space.read(one) | {"unparsed": []} for one in concepts]
+    vectors = load_vectors(source, sorted({word for one in components for word in one.words} | set(named)))
+    space = Space(components, vectors)
+    rows = [one.place() | {"repeat": 0} | space.read(one) | {"unparsed": []} for one in components]
     frame = pl.DataFrame(rows, ANNOTATIONS)
     annotator = {"name": NAME, "kind": "words", "weak": True, "vectors": vectors.source, "digest": vectors.digest}
-    settings = {"repeats": 1, "components": plan.components, "n_random": N_RANDOM, "quantile": QUANTILE, "seed": SEED}
-    write_annotations(run, NAME, frame, {"annotator": annotator, "settings": settings, "counts": {}})
+    how = {"repeats": 1, "components": settings.components, "n_random": N_RANDOM, "quantile": QUANTILE, "seed": SEED}
+    write_annotations(run, NAME, frame, {"annotator": annotator, "settings": how, "counts": {}})
     return frame
 
 
 class Space:
-    """The vectors of all words of a run's concepts, and of the categories."""
+    """The vectors of all words of a run's components, and of the categories."""
 
-    def __init__(self, concepts: Sequence[Concept], vectors: Vectors) -> None:
+    def __init__(self, components: Sequence[Component], vectors: Vectors) -> None:
         self._vectors = vectors
-        words = dict.fromkeys(word for one in concepts for word in one.words)
+        words = dict.fromkeys(word for one in components for word in one.words)
         row_of = dict(zip(words, vectors.rows_of(words).tolist(), strict=True))
-        self._rows = {one.words: _different(row_of[word] for word in one.words) for one in concepts}
+        self._rows = {one.words: _different(row_of[word] for word in one.words) for one in components}
         self._pool = np.unique(np.concatenate([*self._rows.values(), np.empty(0, np.int64)]))
         centre = vectors.vectors[self._pool].mean(axis=0) if len(self._pool) else 0.0
         self._unit = _scale(vectors.vectors.astype(np.float64) - centre)
         self._chances: dict[int, Chance] = {}
 
-    def read(self, concept: Concept) -> dict[str, Any]:
-        """The ``description``, ``scenarios`` and ``level`` of a concept."""
-        rows = self._rows[concept.words]
-        enough = len(rows) >= FEWEST and 2 * len(rows) > len({word.lower() for word in concept.words})
-        if not enough or likeness(self._unit[rows]) <= self._chance(len(rows)).alike:
+    def read(self, component: Component) -> dict[str, Any]:
+        """The ``description``, ``scenarios`` and ``level`` of a component."""
+        rows = self._rows[component.words]
+        enough = len(rows) >= FEWEST and 2 * len(rows) > len({word.lower() for word in component.words})
+        if not enough or likeness(self._unit[rows]) <= self._chance(len(rows)).likeness:
             return {"description": None, "scenarios": None, "level": None}
         centre = _scale(self._unit[rows].mean(axis=0))
         nearest = rows[np.argsort(-(self._unit[rows] @ centre), kind="stable")[:N_NAMED]]
@@ -127,9 +128,9 @@ class Space:
             generator = np.random.default_rng((SEED, n_words))
             drawn = [generator.choice(self._pool, n_words, replace=False) for _ in range(N_RANDOM)]
             centres = np.stack([_scale(self._unit[rows].mean(axis=0)) for rows in drawn])
-            alike = np.quantile([likeness(self._unit[rows]) for rows in drawn], QUANTILE)
+            reached = np.quantile([likeness(self._unit[rows]) for rows in drawn], QUANTILE)
             near = {kind: np.quantile(centres @ of.T, QUANTILE, axis=0) for kind, of in self._categories.items()}
-            self._chances[n_words] = Chance(float(alike), near)
+            self._chances[n_words] = Chance(float(reached), near)
         return self._chances[n_words]
 
 

@@ -1,10 +1,10 @@
 """What do an annotator's categories show of base and tuned, in sentences?
 
-1. How many concepts could be described. Scenarios and levels: a change of share is claimed only where three tests give
+1. How many components could be described. Tasks and levels: a change of share is claimed only where three tests give
    p < 0.05. Welch's and a permutation test between repeats tell of the annotator's noise; they are corrected over the
-   scenarios, and over the levels. A steady annotator passes these two with any two lots of concepts, however alike, and
-   the sentence says so. The third swaps the models at random places; it holds whatever the annotator is like, and is
-   corrected for all that the report asks (`questions`).
+   tasks, and over the levels. A steady annotator passes these two with any two lots of components, and the sentence
+   says so. The third swaps the models at random places; it holds whatever the annotator is like, and is corrected for
+   all that the report asks (`questions`).
 2. One finding for each change that passes the first two, one for the others that were tested, one for those that
    could not be.
 3. How far to trust the annotator: agreement of its repeats, and answers that could not be used.
@@ -17,42 +17,61 @@ from math import comb
 
 import polars as pl
 
+from aftertune.explainers.annotation.category_shares import AgreementRow, CategoryRow
 from aftertune.explainers.annotation.change import AnnotationChange
-from aftertune.explainers.annotation.rows import AgreementRow, CategoryRow
-from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA
-from aftertune.statistics.questions import NEVER, PValues, Question, answer, corrected_by, described, is_shown
+from aftertune.statistics.finding import Finding, Measure, Verdict
+from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, described, is_shown
+from aftertune.statistics.spread import ALPHA
 
 # Customary limits of agreement beyond chance: from here on good, and from here on good enough to conclude with care.
 GOOD, TENTATIVE = 0.8, 0.667
-LISTED = 5
-CALLED = {"scenario": "scenarios", "level": "linguistic levels", "interpreted": "descriptions"}
+LISTED, NAMED = 5, 3
+KINDS = {"scenario": "annotation.tasks", "level": "annotation.levels", "interpreted": "annotation.interpreted"}
+CALLED = {"scenario": "tasks", "level": "linguistic levels", "interpreted": "how many components can be described"}
+IN_TUNED = {
+    "scenario": "components serve {} in the tuned model",
+    "level": "components are of the level {} in the tuned model",
+    "interpreted": "components can be described in the tuned model",
+}
 NOISE = (
-    "The repeats judge the same concepts, and where tasks and levels are asked at temperature 0, as in the paper, they "
-    "are no independent draws: p-values between repeats tell of the annotator's noise, not of other models."
+    "Repeats judge the same components, so tests between repeats measure the annotator's noise, not what other "
+    "components would show."
 )
 
 
-def describe_annotations(change: AnnotationChange) -> list[Finding]:
-    """The findings of a comparison of annotations, those on scenarios first; corrected for them alone."""
-    return answer(annotation_questions(change))
-
-
-def annotation_questions(change: AnnotationChange) -> list[Question]:
+def questions(change: AnnotationChange) -> list[Question]:
     """What a report asks of annotations."""
     tables = [table_question(rows, change) for rows in (change.scenarios, change.levels, (change.interpreted,))]
     return [*tables, described([_trust(change), *_words(change)])]
 
 
+def measures(change: AnnotationChange) -> list[Measure]:
+    """By how much the share of components that could be described changed."""
+    row = change.interpreted
+    return [
+        Measure(
+            name="interpreted_change",
+            title="Components described, points",
+            kind="percent_change",
+            value=row.difference,
+            what="how many components can be described",
+            phrase="the share of components that can be described changed by {value:+.1%}",
+            interval=row.difference_interval,
+        )
+    ]
+
+
 def table_question(rows: Sequence[CategoryRow], change: AnnotationChange) -> Question:
-    """In which categories of a table do the models' concepts differ?"""
+    """In which categories of a table do the models' components differ?"""
     return Question([_p_value(row) for row in rows], lambda corrected: list(_table(rows, corrected, change)))
 
 
 def _p_value(row: CategoryRow) -> float | None:
-    """That of other concepts, 1 within the annotator's noise; None where that could not be tested."""
+    """That of other components, 1 within the annotator's noise; None where that could not be tested."""
     beyond = _beyond_noise(row)
-    return None if beyond is None else row.p_value_concepts if beyond and row.p_value_concepts is not None else NEVER
+    if beyond is None:
+        return None
+    return row.p_value_components if beyond and row.p_value_components is not None else NEVER
 
 
 def _beyond_noise(row: CategoryRow) -> bool | None:
@@ -65,77 +84,86 @@ def _table(rows: Sequence[CategoryRow], corrected: PValues, change: AnnotationCh
     yield from (_claim(row, p, change) for row, p in zip(rows, corrected, strict=True) if _beyond_noise(row))
     within, untested = ([row for row in rows if _beyond_noise(row) is kind] for kind in (False, None))
     if within:
-        yield _unshown(within, change)
+        yield _not_shown(within, change)
     if untested:
-        yield _untested(untested, change)
+        yield _cannot_tell(untested, change)
 
 
 def _claim(row: CategoryRow, corrected: float | None, change: AnnotationChange) -> Finding:
-    shown, more = is_shown(corrected), "more" if (row.difference or 0.0) > 0 else "fewer"
-    beyond = "" if shown else ", but no more than chance between concepts would give"
-    headline = f"Concepts: {more} {_of(row)} in the tuned model{beyond}"
-    parts = [_numbers(row, change), _tests(row), _other_concepts(row), corrected_by(corrected), NOISE]
-    return Finding(headline, " ".join(parts), shown, asdict(row) | {"p_value_corrected": corrected})
+    verdict = Verdict.of(is_shown(corrected))
+    more = "More" if (row.difference or 0.0) > 0 else "Fewer"
+    headline = f"{more} {IN_TUNED[row.kind].format(row.category)}"
+    if verdict is not Verdict.SHOWN:
+        headline = f"No difference shown in {_names([row])}: other components could differ as much by chance"
+    parts = [_numbers(row, change), _other_components(row), corrected_by(corrected), _between_repeats(row), NOISE]
+    evidence = asdict(row) | {"p_value_corrected": corrected}
+    return Finding(KINDS[row.kind], headline, " ".join(part for part in parts if part), verdict, evidence)
 
 
-def _unshown(rows: Sequence[CategoryRow], change: AnnotationChange) -> Finding:
-    said = [f"{_numbers(row, change)} {_tests(row)}" for row in rows]
-    headline = f"Concepts: no difference shown in {_names(rows)}"
-    evidence = {row.category: asdict(row) for row in rows}
-    return Finding(headline, " ".join([*said, *_too_few(rows), NOISE]), False, evidence)
-
-
-def _untested(rows: Sequence[CategoryRow], change: AnnotationChange) -> Finding:
-    said = [_numbers(row, change) for row in rows]
-    why = (
-        f"A test needs two repeats of each model whose shares are not all the same; there are {change.n_repeats_base} "
-        f"of {change.base} and {change.n_repeats_tuned} of {change.tuned}."
+def _not_shown(rows: Sequence[CategoryRow], change: AnnotationChange) -> Finding:
+    least, permuted = (min(p) for p in zip(*map(_holm_p_values, rows), strict=True))
+    tests = (
+        f"Between the annotator's repeats ({change.n_repeats_base} and {change.n_repeats_tuned}) nothing passes both "
+        f"Welch's test (least p = {least:.2g}) and a permutation test (least p = {permuted:.2g}){_over(rows[0])}."
     )
+    sentence = " ".join([_shares(rows, change), tests, *_too_few(rows)])
     evidence = {row.category: asdict(row) for row in rows}
-    return Finding(f"Concepts: {_names(rows)} not tested", " ".join([*said, why]), None, evidence)
+    return Finding(KINDS[rows[0].kind], f"No difference shown in {_names(rows)}", sentence, Verdict.NOT_SHOWN, evidence)
+
+
+def _cannot_tell(rows: Sequence[CategoryRow], change: AnnotationChange) -> Finding:
+    why = (
+        f"A test needs two repeats of each model whose shares are not all the same; {change.base} has "
+        f"{change.n_repeats_base}, {change.tuned} {change.n_repeats_tuned}."
+    )
+    headline = f"Cannot tell whether the models differ in {_names(rows)}"
+    evidence = {row.category: asdict(row) for row in rows}
+    return Finding(KINDS[rows[0].kind], headline, f"{_shares(rows, change)} {why}", Verdict.CANNOT_TELL, evidence)
+
+
+def _holm_p_values(row: CategoryRow) -> tuple[float, float]:
+    """Of a row that was tested."""
+    return row.p_value_holm or 0.0, row.p_value_permutation_holm or 0.0
 
 
 def _names(rows: Sequence[CategoryRow]) -> str:
-    if rows[0].kind == "interpreted":
-        return "how many can be described"
-    return f"{CALLED[rows[0].kind]} ({', '.join(row.category for row in rows)})"
+    kind = rows[0].kind
+    return CALLED[kind] if kind == "interpreted" else f"{CALLED[kind]} ({', '.join(row.category for row in rows)})"
 
 
-def _of(row: CategoryRow) -> str:
-    """What the concepts of a row are, after "more" or "fewer"."""
-    said = {
-        "scenario": f"serve {row.category}",
-        "level": f"belong to {row.category}",
-        "interpreted": "can be described",
-    }
-    return said[row.kind]
+def _shares(rows: Sequence[CategoryRow], change: AnnotationChange) -> str:
+    """The share of each category in either model."""
+    if len(rows) == 1:
+        return _numbers(rows[0], change)
+    said = [f"{row.category} {_percent(row.base.mean)} and {_percent(row.tuned.mean)}" for row in rows]
+    return f"Of the described components of {change.base} and {change.tuned}: {', '.join(said)}."
 
 
 def _numbers(row: CategoryRow, change: AnnotationChange) -> str:
-    name = "Concepts that can be described" if row.kind == "interpreted" else row.category.capitalize()
-    shares = f"{_percent(row.tuned.mean)} in {change.tuned}, {_percent(row.base.mean)} in {change.base}"
+    name = "Components that can be described" if row.kind == "interpreted" else row.category.capitalize()
+    shares = f"{_percent(row.base.mean)} in {change.base}, {_percent(row.tuned.mean)} in {change.tuned}"
     return f"{name}: {shares}{'' if row.difference is None else f' ({100 * row.difference:+.1f} points)'}."
 
 
-def _tests(row: CategoryRow) -> str:
-    return (
-        f"Welch's two-sided test of {row.tuned.n} and {row.base.n} repeats gives p = {row.p_value_holm:.2g}, a "
-        f"permutation test p = {row.p_value_permutation_holm:.2g}{_corrected(row)} (g = {row.effect_size_g:.1f})."
-    )
-
-
-def _other_concepts(row: CategoryRow) -> str:
-    if row.p_value_concepts is None or row.difference_interval is None:
-        return "There are too few concepts to say what others would show."
+def _other_components(row: CategoryRow) -> str:
+    if row.p_value_components is None or row.difference_interval is None:
+        return "There are too few components to say what others would show."
     low, high = row.difference_interval
     return (
-        f"If the models change sides at random places, a difference as large comes with p = "
-        f"{row.p_value_concepts:.2g}; with concepts drawn again it lies between {100 * low:+.1f} "
-        f"and {100 * high:+.1f} points."
+        f"The 95% interval over components is {100 * low:+.1f} to {100 * high:+.1f} points; swapping the two models at "
+        f"random components gives a difference as large with p = {row.p_value_components:.2g}."
     )
 
 
-def _corrected(row: CategoryRow) -> str:
+def _between_repeats(row: CategoryRow) -> str:
+    welch, permuted = _holm_p_values(row)
+    return (
+        f"Between {row.base.n} and {row.tuned.n} repeats Welch's two-sided test gives p = {welch:.2g}, a permutation "
+        f"test p = {permuted:.2g}{_over(row)} (g = {row.effect_size_g:.1f})."
+    )
+
+
+def _over(row: CategoryRow) -> str:
     return "" if row.kind == "interpreted" else f" after Holm's correction over {CALLED[row.kind]}"
 
 
@@ -143,50 +171,52 @@ def _too_few(rows: Sequence[CategoryRow]) -> Iterator[str]:
     """Said where no outcome could have passed the permutation test."""
     n_ways = comb(rows[0].base.n + rows[0].tuned.n, rows[0].base.n)
     if 2 / n_ways >= ALPHA:
-        yield f"No permutation test of so few repeats can give less than p = {2 / n_ways:.2g}, whatever was tuned."
+        least = f"{2 / n_ways:.2g}"
+        yield f"With so few repeats a permutation test cannot give less than p = {least}; ask for more repeats."
 
 
 def _trust(change: AnnotationChange) -> Finding:
     """How far repeats agree, at worst, and what could not be used."""
     rows = [row for row in change.agreement if row.kappa is not None]
     refused = sum(row.n_unparsed for row in change.unparsed)
-    asked = sum(row.n_asked for row in change.unparsed)
-    unused = f"{refused:,} of {asked:,} answers were none of those allowed and count nowhere."
-    left_out = f" {change.n_left_out:,} places were not annotated in every repeat of both models and are left out."
-    said = [_agreement(rows), unused + (left_out if change.n_left_out else ""), *_caution(rows)]
+    answers = sum(row.n_answers for row in change.unparsed)
+    said = [_agreement(rows), f"{refused:,} of {answers:,} answers were not among those allowed and are not counted."]
+    if change.n_left_out:
+        said.append(f"Left out, since not annotated in every repeat of both models: {change.n_left_out:,} components.")
     evidence = {"unparsed": [asdict(row) for row in change.unparsed], "n_left_out": change.n_left_out}
     evidence["agreement"] = [asdict(row) for row in change.agreement]
-    return Finding(f"Annotator: {_verdict(rows)}", " ".join(said), None, evidence)
+    headline = _how_well(rows)
+    return Finding("annotation.agreement", headline, " ".join(said), Verdict.NOT_TESTED, evidence)
 
 
 def _agreement(rows: Sequence[AgreementRow]) -> str:
     if not rows:
         return (
-            "Agreement is not defined: it takes two repeats of a concept that are not copies of one another, as those "
-            "of a server that does not sample are, and answers that are not all the same."
+            "Agreement is not defined: it takes two repeats that are not copies of one another (a server that does not "
+            "sample gives copies), and answers that are not all the same."
         )
-    said = [f"{row.asked} {row.kappa:.2f}" for row in rows]
-    models = dict.fromkeys(row.model for row in rows)
-    own = [", ".join(text for row, text in zip(rows, said, strict=True) if row.model == model) for model in models]
-    return f"Fleiss' kappa between repeats: {'; '.join(f'{m}: {text}' for m, text in zip(models, own, strict=True))}."
+    own = {model: [row for row in rows if row.model == model] for model in dict.fromkeys(row.model for row in rows)}
+    said = [f"{model}: {', '.join(f'{row.question} {row.kappa:.2f}' for row in mine)}" for model, mine in own.items()]
+    return (
+        f"Fleiss' kappa between repeats: {'; '.join(said)}. From {GOOD} on agreement is called good, below {TENTATIVE} "
+        "too little to conclude from. Repeats that agree may still be wrong together."
+    )
 
 
-def _verdict(rows: Sequence[AgreementRow]) -> str:
-    least = min((row.kappa for row in rows if row.kappa is not None), default=None)
-    if least is None:
-        return "how far its repeats agree is not known"
-    if least >= GOOD:
-        return "its repeats agree well"
-    doubtful = ", ".join(dict.fromkeys(row.asked for row in rows if row.kappa is not None and row.kappa < TENTATIVE))
-    return f"its repeats agree too little on {doubtful}" if doubtful else "its repeats agree tolerably"
+def _how_well(rows: Sequence[AgreementRow]) -> str:
+    kappas = [row.kappa for row in rows if row.kappa is not None]
+    if not kappas:
+        return "It is not known how far the annotator's repeats agree"
+    if min(kappas) >= GOOD:
+        return "The annotator's repeats agree well"
+    doubtful = ", ".join(too_little_agreement(rows))
+    agree = "The annotator's repeats agree"
+    return f"{agree} too little on {doubtful}" if doubtful else f"{agree} well enough for tentative conclusions"
 
 
-def _caution(rows: Sequence[AgreementRow]) -> Iterator[str]:
-    if rows:
-        yield (
-            f"From {GOOD} on agreement is commonly called good, below {TENTATIVE} too little to conclude from. Repeats "
-            "of one annotator that agree may still be wrong together."
-        )
+def too_little_agreement(rows: Sequence[AgreementRow]) -> list[str]:
+    """The questions on which repeats agree too little to conclude from, in either model."""
+    return list(dict.fromkeys(row.question for row in rows if row.kappa is not None and row.kappa < TENTATIVE))
 
 
 def _words(change: AnnotationChange) -> Iterator[Finding]:
@@ -196,11 +226,11 @@ def _words(change: AnnotationChange) -> Iterator[Finding]:
         return
     both = (("Rose", risen), ("Fell", fallen))
     said = [f"{verb} most: {_listed(frame)}." for verb, frame in both if frame.height]
-    sentence = " ".join(["Words of descriptions, by their share of all such words of a model.", *said])
+    sentence = " ".join([*said, "A word's share is of all words of a model's descriptions."])
     evidence = {"risen": risen["word"].to_list(), "fallen": fallen["word"].to_list()}
-    listed = ", ".join(evidence["risen"][:3])
-    headline = f"Concepts: descriptions use other words{f' ({listed} more often)' if listed else ''}"
-    yield Finding(headline, f"{sentence} This is a description; no test was made.", None, evidence)
+    listed = ", ".join(evidence["risen"][:NAMED])
+    headline = f"Descriptions of the tuned model's components use other words{f': more {listed}' if listed else ''}"
+    yield Finding("annotation.words", headline, sentence, Verdict.NOT_TESTED, evidence)
 
 
 def _listed(words: pl.DataFrame) -> str:

@@ -6,8 +6,8 @@ Greedy at temperature 0; at temperature 1 sampled with the repeat as seed, so th
 from typing import Any
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.parts import folder_name
 from aftertune.explainers.annotation.request import TOP_P, ChatModel, Messages, Reply, Request
+from aftertune.explainers.annotation.result import folder_name
 from aftertune.models import Checkpoint, load
 from aftertune.models.generation import generate, must_leave_room, stop_tokens
 
@@ -35,7 +35,7 @@ def load_chat_model(ref: str) -> ChatModel:
 
 def _ask(checkpoint: Checkpoint, request: Request, messages: Messages) -> Reply:
     ids = _encode(checkpoint.tokenizer, messages)
-    must_leave_room(checkpoint, len(ids), f"The question about {', '.join(request.about)[:40]}")
+    must_leave_room(checkpoint.context_length, len(ids), f"The question about {', '.join(request.about)[:40]}")
     found = (
         _sample(checkpoint, ids, request.repeat) if request.repeat else generate(checkpoint, [ids], MAX_NEW_TOKENS)[0]
     )

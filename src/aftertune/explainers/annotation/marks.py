@@ -1,8 +1,8 @@
-"""Which concepts did the annotator mark, and in which repeats?  (Appendix D.1.)
+"""Which components did the annotator mark, and in which repeats?  (Appendix D.1.)
 
 1. Refuse annotations that cannot be compared: other columns, no base or no tuned, unknown categories, rows twice.
 2. Keep the places (layer, expert, rank) that were annotated in every repeat of both models; count the others.
-3. For each model a table for "interpreted" and for each category: a row a concept, a column a repeat, 1 where it was
+3. For each model a table for "interpreted" and for each category: a row a component, a column a repeat, 1 where it was
    marked, 0 where not, NaN where that is not known: no usable answer, or for a category no description.
 """
 
@@ -13,30 +13,32 @@ import numpy as np
 import polars as pl
 
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, SCENARIOS
-from aftertune.statistics.inference import Scores
+from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, PLACE, SCENARIOS
+from aftertune.statistics.spread import Scores
 
 ROLES = ("base", "tuned")
-CONCEPT = ("layer", "expert", "rank")
 INTERPRETED = "interpreted"
+
+LayerGroups = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """What was marked in the concepts of one model.
+    """What was marked in the components of one model.
 
-    ``answers`` are the annotations, by concept and within it by repeat; ``concepts`` has their ``layer, expert, rank``,
-    n_concepts rows. ``marked`` has a table (n_concepts, n_repeats) by the name of a category, and for "interpreted".
+    ``answers`` are the annotations, by component and within it by repeat; ``components`` has their ``layer, expert,
+    rank``, n_components rows. ``marked`` has a table (n_components, n_repeats) by the name of a category, and for
+    "interpreted".
     """
 
     model: str
     answers: pl.DataFrame
-    concepts: pl.DataFrame
+    components: pl.DataFrame
     marked: Mapping[str, Scores]
 
     @property
     def n_repeats(self) -> int:
-        """How often every concept was annotated."""
+        """How often every component was annotated."""
         return int(self.marked[INTERPRETED].shape[1])
 
 
@@ -51,15 +53,15 @@ def read_marks(annotations: pl.DataFrame, base: str, tuned: str, layers: Sequenc
     _must_hold_columns(annotations)
     _must_be_of(annotations, layers)
     _must_be_known(annotations)
-    answers = annotations.select(*ANNOTATIONS).sort("role", *CONCEPT, "repeat")
+    answers = annotations.select(*ANNOTATIONS).sort("role", *PLACE, "repeat")
     places, n_left_out = _annotated_throughout(answers)
-    kept = answers.join(places, on=CONCEPT, how="semi", maintain_order="left")
+    kept = answers.join(places, on=PLACE, how="semi", maintain_order="left")
     models = [_marks(name, kept.filter(role=role), places) for role, name in zip(ROLES, (base, tuned), strict=True)]
     return models[0], models[1], n_left_out
 
 
 def shares(marked: Scores) -> Scores:
-    """The share of concepts (n_repeats,) that are marked of those that could be, without repeats that had none."""
+    """The share of components (n_repeats,) that are marked of those that could be, without repeats that had none."""
     known = np.isfinite(marked).sum(axis=0)
     return np.asarray(np.nansum(marked, axis=0)[known > 0] / known[known > 0], dtype=np.float64)
 
@@ -69,9 +71,9 @@ def _must_hold_columns(annotations: pl.DataFrame) -> None:
     if wrong:
         expected = ", ".join(f"{name} ({kind})" for name, kind in ANNOTATIONS.items())
         raise RunError(f"The annotations lack {', '.join(wrong)}, or hold it in another type. Give {expected}.")
-    empty = [name for name in ("role", *CONCEPT, "repeat") if annotations[name].null_count()]
+    empty = [name for name in ("role", *PLACE, "repeat") if annotations[name].null_count()]
     if empty:
-        raise RunError(f"Annotations without {', '.join(empty)} were given. Say of each which concept it is of.")
+        raise RunError(f"Annotations without {', '.join(empty)} were given. Say of each which component it is of.")
 
 
 def _must_be_of(annotations: pl.DataFrame, layers: Sequence[int]) -> None:
@@ -85,9 +87,9 @@ def _must_be_of(annotations: pl.DataFrame, layers: Sequence[int]) -> None:
     others = sorted(set(annotations["layer"]) - set(layers))
     if others:
         raise RunError(f"Layers {others} were annotated; those that were read are {list(layers)}. Give all of them.")
-    n_twice = int(annotations.select("role", *CONCEPT, "repeat").is_duplicated().sum())
+    n_twice = int(annotations.select("role", *PLACE, "repeat").is_duplicated().sum())
     if n_twice:
-        raise RunError(f"{n_twice} annotations are of the same concept and repeat as another. Give each once.")
+        raise RunError(f"{n_twice} annotations are of the same component and repeat as another. Give each once.")
 
 
 def _must_be_known(annotations: pl.DataFrame) -> None:
@@ -100,8 +102,8 @@ def _must_be_known(annotations: pl.DataFrame) -> None:
 
 def _annotated_throughout(answers: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     n_answers = answers.select("role", "repeat").unique().height
-    counts = answers.group_by(CONCEPT).agg(n=pl.len()).sort(CONCEPT)
-    places = counts.filter(pl.col("n") == n_answers).select(CONCEPT)
+    counts = answers.group_by(PLACE).agg(n=pl.len()).sort(PLACE)
+    places = counts.filter(pl.col("n") == n_answers).select(PLACE)
     if not places.height:
         raise RunError(
             f"None of the {counts.height} annotated places (layer, expert, rank) was annotated in every repeat of both "

@@ -1,4 +1,4 @@
-"""From what a chat model answered to a description, scenarios, or a level; anything else is unusable, never guessed.
+"""Which answers are allowed, and what a chat model's answer says; anything else is unusable, never guessed.
 
 1. Thinking aloud before the answer is left out; an answer that was cut off or refused is unusable.
 2. JSON, also within other text or a fenced block: the value under the step's name.
@@ -10,10 +10,23 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aftertune.explainers.annotation.categories import CANNOT_TELL, LEVEL_OF, NONE, SCENARIO_OF
 from aftertune.explainers.annotation.request import Reply
-from aftertune.explainers.annotation.result import SCENARIOS
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
 
+CANNOT_TELL = "Cannot Tell"
+NONE = "none"
+# Asked for by name, since annotators deem nearly everything fit for "writing" (appendix D.1).
+TASKS: Mapping[str, str] = {
+    "daily writing": "writing",
+    "literary writing": "writing",
+    "professional writing": "writing",
+    "solving math problems": "math",
+    "coding": "coding",
+    "translation": "translation",
+}
+SCENARIO_OF: Mapping[str, str] = {**TASKS, **{name: name for name in SCENARIOS}}
+# The paper's template has the singular of the last one.
+LEVEL_OF: Mapping[str, str] = {**{name: name for name in LEVELS}, "semantic": "semantics"}
 # A description is to be concise; a longer one is talk around it.
 LONGEST_DESCRIPTION = 200
 THINKING = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
@@ -21,6 +34,18 @@ LABEL = re.compile(r"^(?:concept|description|tasks?|level|category|answer)\s*:\s
 BETWEEN = re.compile(r"[;,\n]")
 AROUND = " \t\r\n.*\"'`“”‘’-•"
 CANNOT = CANNOT_TELL.lower()
+
+
+def _schema(step: str, value: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {step: value}, "required": [step], "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": step, "strict": True, "schema": schema}}
+
+
+RESPONSE_FORMATS: Mapping[str, dict[str, Any]] = {
+    "description": _schema("description", {"type": "string"}),
+    "tasks": _schema("tasks", {"type": "array", "items": {"type": "string", "enum": [*TASKS]}}),
+    "level": _schema("level", {"type": "string", "enum": [*LEVELS]}),
+}
 
 
 class UnusableError(ValueError):

@@ -1,7 +1,7 @@
-"""A person as an annotator: a table of concepts goes out with empty columns, and comes back as one repeat.
+"""A person as an annotator: a table of lists of words goes out with empty columns, and comes back as one repeat.
 
 The table is blind: a row is a list of words under an id that says nothing of model, layer or rank, rows stand in no
-order, and a list that several concepts have, in whichever model, stands there once. An answer counts for all of them.
+order, and a list that several components have, in whichever model, stands there once. An answer counts for all of them.
 
 1. ``description``: what the words have in common, or "Cannot Tell". A row whose three columns are all empty was not
    annotated.
@@ -20,69 +20,75 @@ import fsspec
 import polars as pl
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.categories import CANNOT_TELL, TASKS
-from aftertune.explainers.annotation.concepts import Concept, find_concepts
-from aftertune.explainers.annotation.parse import PARSERS, UnusableError
-from aftertune.explainers.annotation.parts import FOLDER, folder_name, write_annotations
+from aftertune.explainers.annotation.parse import CANNOT_TELL, PARSERS, TASKS, UnusableError
 from aftertune.explainers.annotation.request import Reply
-from aftertune.explainers.annotation.result import ANNOTATIONS, LEVELS, SCENARIOS
+from aftertune.explainers.annotation.result import (
+    ANNOTATIONS,
+    FOLDER,
+    LEVELS,
+    SCENARIOS,
+    Component,
+    Components,
+    folder_name,
+    listed,
+    write_annotations,
+)
 from aftertune.runs.parts import read_frame, write_text
 from aftertune.runs.run import RunFolder
 
 NAME = "people"
 ID = "id"
 ID_DIGITS = 12
-ASKED = ("description", "scenarios", "level")
+ANSWERS = ("description", "scenarios", "level")
 SUFFIXES = (".csv", ".jsonl")
 REMEDY = "Correct the row; nothing was kept."
 
 Row = Mapping[str, Any]
 
 
-def export_concepts(run: str | Path, file: str | Path, n_components: int | None = None) -> int:
-    """Write the lists of words of a run's concepts for a person to annotate, to .csv or .jsonl; returns how many.
+def export_words(components: Components, file: str | Path, n_components: int | None = None) -> int:
+    """Write the lists of words of components for a person to annotate, to .csv or .jsonl; returns how many.
 
-    Raises `AnnotationError` for another kind of file, `RunError` if the run has no complete concepts.
+    Raises `AnnotationError` for another kind of file.
     """
-    kind, lists = _suffix(file), _by_id(find_concepts(RunFolder.open(run), n_components))
+    kind, lists = _suffix(file), _by_id(listed(components, n_components))
     words = {id: own[0].words for id, own in sorted(lists.items())}  # by digest: an order that nobody can read
-    written = {id: ", ".join(own) if kind == ".csv" else list(own) for id, own in words.items()}
-    frame = pl.DataFrame([{ID: id, "words": own} | dict.fromkeys(ASKED, "") for id, own in written.items()])
+    shown = {id: ", ".join(own) if kind == ".csv" else list(own) for id, own in words.items()}
+    frame = pl.DataFrame([{ID: id, "words": own} | dict.fromkeys(ANSWERS, "") for id, own in shown.items()])
     write_text(file, frame.write_csv() if kind == ".csv" else frame.write_ndjson())
     return len(lists)
 
 
-def import_annotations(run: str | Path, file: str | Path, rater: str) -> pl.DataFrame:
-    """Read back what `export_concepts` wrote, filled in by ``rater``; what the same rater gave before is replaced.
+def import_annotations(run: RunFolder, components: Components, file: str | Path, rater: str) -> pl.DataFrame:
+    """Read back what `export_words` wrote, filled in by ``rater``; what the same rater gave before is replaced.
 
     Returns the rows of all raters. Raises `AnnotationError` naming the row for anything that is not allowed.
     """
     if not rater.strip():
-        raise AnnotationError("The rater has no name. Give one (--rater); it tells the raters apart.")
-    folder, rows = RunFolder.open(run), _read(file)
-    lists = _by_id(find_concepts(folder))
-    filled = [(number, row) for number, row in rows if any(_text(row, name) for name in ASKED)]
+        raise AnnotationError("The rater has no name. Give one; it tells the raters apart.")
+    rows, lists = _read(file), _by_id(listed(components))
+    filled = [(number, row) for number, row in rows if any(_text(row, name) for name in ANSWERS)]
     found = _read_rows(filled, lists)
     if not found:
-        raise AnnotationError(f"No row of {file} is filled in. Fill in {', '.join(ASKED)}, then import it again.")
+        raise AnnotationError(f"No row of {file} is filled in. Fill in {', '.join(ANSWERS)}, then import it again.")
     schema = {name: kind for name, kind in ANNOTATIONS.items() if name != "repeat"}
-    folder.write_frame(
+    run.write_frame(
         (f"{FOLDER}/{NAME}", "raters", f"{folder_name(rater.strip())}.parquet"), pl.DataFrame(found, schema)
     )
-    return _combine(folder)
+    return _combine(run)
 
 
-def _by_id(concepts: Sequence[Concept]) -> dict[str, list[Concept]]:
-    """The concepts of each list of words, by its id."""
-    found: dict[str, list[Concept]] = {}
-    for one in concepts:
+def _by_id(components: Sequence[Component]) -> dict[str, list[Component]]:
+    """The components of each list of words, by its id."""
+    found: dict[str, list[Component]] = {}
+    for one in components:
         words = json.dumps(one.words, ensure_ascii=False).encode("utf-8", "surrogatepass")
         found.setdefault(hashlib.sha256(words).hexdigest()[:ID_DIGITS], []).append(one)
     return found
 
 
-def _read_rows(rows: Sequence[tuple[int, Row]], lists: Mapping[str, Sequence[Concept]]) -> list[dict[str, Any]]:
-    """A row for each concept that a list of words is of, in the order of the run."""
+def _read_rows(rows: Sequence[tuple[int, Row]], lists: Mapping[str, Sequence[Component]]) -> list[dict[str, Any]]:
+    """A row for each component that a list of words is of, in the order of the run."""
     answers: dict[str, dict[str, Any]] = {}
     for number, row in rows:
         id = _text(row, ID)
@@ -101,7 +107,7 @@ def _annotation(number: int, row: Row) -> dict[str, Any]:
             raise AnnotationError(
                 f"Row {number} has the description {CANNOT_TELL!r}, so its scenarios and level must be empty. {REMEDY}"
             )
-        return dict.fromkeys(ASKED)
+        return dict.fromkeys(ANSWERS)
     tasks = _answer(number, row, "scenarios", "; ".join((*SCENARIOS, *TASKS))) if _text(row, "scenarios") else []
     return {"description": description, "scenarios": tasks, "level": _answer(number, row, "level", ", ".join(LEVELS))}
 
@@ -139,13 +145,13 @@ def _read(file: str | Path) -> list[tuple[int, Row]]:
             text = opened.read()
         rows = _of_csv(text) if kind == ".csv" else _of_lines(text)
     except FileNotFoundError:
-        raise AnnotationError(f"There is no file at {file}. Give one that --export wrote, filled in.") from None
+        raise AnnotationError(f"There is no file at {file}. Give one that was exported, filled in.") from None
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise AnnotationError(f"{file} could not be read: {reason}. Save it as {kind[1:]}, in UTF-8.") from error
-    missing = [name for name in (ID, *ASKED) if any(name not in row for _, row in rows)]
+    missing = [name for name in (ID, *ANSWERS) if any(name not in row for _, row in rows)]
     if missing:
-        raise AnnotationError(f"{file} lacks {', '.join(missing)}. Keep the columns that --export wrote.")
+        raise AnnotationError(f"{file} lacks {', '.join(missing)}. Keep the columns that were exported.")
     return rows
 
 

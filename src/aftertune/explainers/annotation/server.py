@@ -2,12 +2,16 @@
 
 The key comes from the environment (OPENAI_API_KEY) and goes nowhere but into the request's header; a server that
 echoes it does not get it into a file or a message.
+
+What a server takes of a request is learned from its refusals, since the newest models fix sampling and rename limits:
+1. An error that names a parameter as one it does not take: that one is left out, or sent under its newer name.
+2. An error that names none: the response format, the one that servers most often lack.
 """
 
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,9 +20,9 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.parts import server_folder
-from aftertune.explainers.annotation.refusals import FORMAT, parameters, refused_parameter, what_was_said
-from aftertune.explainers.annotation.request import ChatModel, Messages, Reply, Request
+from aftertune.explainers.annotation.parse import RESPONSE_FORMATS
+from aftertune.explainers.annotation.request import MAX_TOKENS, TOP_P, ChatModel, Messages, Reply, Request
+from aftertune.explainers.annotation.result import server_folder
 
 # The openai package tries again after 408, 409, 429, 5xx, time-outs and cut connections: with back-off and jitter, or
 # when Retry-After says. All tries together wait about 40 seconds.
@@ -32,6 +36,16 @@ NO_KEY = "no-key"
 BLOCKED = ("content_filter", "content_policy_violation")
 N_LISTED = 8
 GO_ON = "All answers so far are kept: the same command goes on where it stopped."
+FORMAT = "response_format"
+# Models that want the newer name count thinking that nobody sees towards it; they pay for what they use only.
+MAX_TOKENS_WITH_THINKING = 8 * MAX_TOKENS
+# In the order in which they are given up: where a server takes one of two, the temperature matters more than top-p.
+REFUSED = ("max_tokens", "max_completion_tokens", "top_p", "temperature", FORMAT)
+SAYS_SO = re.compile(
+    r"support|unexpected|unknown|unrecogni[sz]ed|not (?:be |both )?(?:allowed|permitted|specified)|cannot both|instead"
+    r"|deprecated|extra",
+    re.IGNORECASE,
+)
 
 
 @dataclass(eq=False)
@@ -137,7 +151,7 @@ class Server:
             names = []
         if names and self.model not in names:
             more = f" and {len(names) - N_LISTED} more" if len(names) > N_LISTED else ""
-            return f" It lists no model {self.model!r}, but {', '.join(names[:N_LISTED])}{more} (--model)."
+            return f" It lists no model {self.model!r}, but {', '.join(names[:N_LISTED])}{more}."
         root = re.sub(r"(/v1)?(/chat/completions|/completions|/chat)?/*$", "", self.address)
         if not names and self.address.rstrip("/") != f"{root}/v1":
             return f" Is its address {root}/v1?"
@@ -154,7 +168,39 @@ class Server:
 
 @contextmanager
 def serve(address: str, model: str, structured: str) -> Iterator[ChatModel]:
-    """The chat model ``model`` behind ``address``, connected; ``structured`` is that of `AnnotationPlan`."""
+    """The chat model ``model`` behind ``address``, connected; ``structured`` is that of `AnnotationSettings`."""
     server = Server(address, model, structured)
     with server.client:
         yield ChatModel(server_folder(model), model, server.about, server.ask, check=server.check)
+
+
+def parameters(request: Request, left_out: Collection[str]) -> dict[str, Any]:
+    """How the answer to ``request`` is to be made, less what is ``left_out``."""
+    every = {
+        "temperature": request.temperature,
+        "top_p": TOP_P,
+        "max_completion_tokens" if "max_tokens" in left_out else "max_tokens": (
+            MAX_TOKENS_WITH_THINKING if "max_tokens" in left_out else MAX_TOKENS
+        ),
+        FORMAT: RESPONSE_FORMATS[request.step],
+    }
+    return {name: value for name, value in every.items() if name not in left_out}
+
+
+def what_was_said(error: openai.OpenAIError) -> str:
+    """The error with what the server said of it, also where that is not in OpenAI's form, on one line."""
+    text, body = str(error), getattr(error, "body", None)
+    if body and " - " not in text:
+        text += f" - {body.get('detail', body) if isinstance(body, dict) else body}"
+    return " ".join(text.split())
+
+
+def refused_parameter(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
+    """Which of the parameters ``sent`` is to be left out after ``error``; None where none can help."""
+    text = what_was_said(error)
+    named = [name for name in REFUSED if name in sent and re.search(rf"\b{name}\b", text)]
+    if error.param in named:
+        named = [str(error.param)]
+    if named and SAYS_SO.search(text):
+        return named[0]
+    return FORMAT if FORMAT in sent else None

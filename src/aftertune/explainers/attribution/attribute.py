@@ -2,7 +2,7 @@
 
 1. Encode the prompts; take the responses that were given, or generate them greedily.
 2. Attribute them in batches of like length (`routes`).
-3. If asked, hold the first order against removal itself.
+3. Where wanted, compare the first order with removal itself.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from aftertune.errors import AttributionError, PromptError
 from aftertune.explainers.attribution.importance.routes import attribute_batch, respond, response_of, with_agreement
 from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.settings import Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
@@ -21,11 +22,11 @@ def attribute(
     checkpoint: Checkpoint,
     prompt: str | Prompt,
     response: str | None = None,
-    route: str = "auto",
+    route: Route = "auto",
     unit: UnitChoice = "token",
     *,
     template: str = "raw",
-    removal: str = "zeroed",
+    removal: Removal = "zeroed",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Attribution:
@@ -58,11 +59,11 @@ def attribute_all(
     checkpoint: Checkpoint,
     prompts: Sequence[str | Prompt],
     responses: Sequence[str] | None = None,
-    route: str = "auto",
+    route: Route = "auto",
     unit: UnitChoice = "token",
     *,
     template: str = "raw",
-    removal: str = "zeroed",
+    removal: Removal = "zeroed",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     batch_size: int = 8,
@@ -73,11 +74,11 @@ def attribute_all(
     not that of the prompts.
     """
     _must_be_checkable(check, route)
-    asked = [_as_prompt(prompt) for prompt in prompts]
-    texts = [prompt.response for prompt in asked] if responses is None else list(responses)
-    if len(texts) != len(asked):
-        raise PromptError(f"There are {len(texts)} responses to {len(asked)} prompts. Give one response a prompt.")
-    encoded = [encode_for(checkpoint, one, template, text) for one, text in zip(asked, texts, strict=True)]
+    given = [_as_prompt(prompt) for prompt in prompts]
+    texts = [prompt.response for prompt in given] if responses is None else list(responses)
+    if len(texts) != len(given):
+        raise PromptError(f"There are {len(texts)} responses to {len(given)} prompts. Give one response a prompt.")
+    encoded = [encode_for(checkpoint, one, template, text) for one, text in zip(given, texts, strict=True)]
     found: dict[int, Attribution] = {}
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
     for start in range(0, len(order), batch_size):
@@ -93,11 +94,11 @@ def _as_prompt(prompt: str | Prompt) -> Prompt:
     return prompt if isinstance(prompt, Prompt) else Prompt(id="prompt", messages=(Message("user", prompt),))
 
 
-def _must_be_checkable(check: bool, route: str) -> None:
+def _must_be_checkable(check: bool, route: Route) -> None:
     if check and route == "removal":
         raise AttributionError(
-            "A check holds the first order against removal, and route 'removal' is removal itself. "
-            "Leave the check out, or take route auto, forward or reverse."
+            "A check compares the first order with removal, and the route 'removal' is removal itself. "
+            "Leave the check out, or take the route auto, forward or reverse."
         )
 
 
@@ -117,5 +118,5 @@ def encode_for(checkpoint: Checkpoint, prompt: Prompt, template: str, response: 
     """Token ids and spans of a prompt for this checkpoint; raises `PromptError` if it does not fit its context."""
     encoded = encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
     if encoded.response_ids is None:
-        must_leave_room(checkpoint, len(encoded.ids), f"Prompt {prompt.id!r}")
+        must_leave_room(checkpoint.context_length, len(encoded.ids), f"Prompt {prompt.id!r}")
     return encoded

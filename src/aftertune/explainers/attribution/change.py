@@ -1,25 +1,28 @@
-"""What did tuning change? Two models' maps in, one comparison out.
+"""What did tuning change? Two models' maps in, one change out.
 
-1. Tables 1 and 2 and figure 6 (`tables`, `position`).
+1. Tables 1 and 2 and figure 6 (`tables`, `figure6`).
 2. One row for each prompt: both scores, their difference, and how much either response copies.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.change import AnnotationChange
-from aftertune.explainers.attribution.figure6 import figure6
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.explainers.attribution.repetition import copied, copied_share, is_repetitive, novel_score
-from aftertune.explainers.attribution.rows import Figure6Row, InstanceRow, RaterRow, Table1Row, Table2Row
-from aftertune.explainers.attribution.tables import table1, table2
-from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.heads.change import HeadChange
+from aftertune.explainers.attribution.density_comparison import (
+    Figure6Row,
+    Table1Row,
+    Table2Row,
+    figure6,
+    table1,
+    table2,
+)
+from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.explainers.attribution.score import copied, copied_share, is_repetitive, novel_score
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
 
@@ -29,15 +32,56 @@ INSTANCE_NUMBERS = (
 )
 
 
-@dataclass(frozen=True, repr=False)
-class Comparison(Result):
-    """Everything that was compared between the models named ``base`` and ``tuned``.
+@dataclass(frozen=True)
+class InstanceRow:
+    """One prompt under both models; what a model has no map of is None.
+
+    ``score`` is that behind tables 1 and 2, ``score_novel`` the same without copied response tokens; ``copied_share``
+    and ``repetitive`` say how much of the response stood before (`aftertune.explainers.attribution.score`).
+    """
+
+    id: str
+    dataset: str
+    score_base: float | None
+    score_tuned: float | None
+    difference: float | None
+    score_novel_base: float | None
+    score_novel_tuned: float | None
+    copied_share_base: float | None
+    copied_share_tuned: float | None
+    repetitive_base: bool | None
+    repetitive_tuned: bool | None
+    helpfulness_base: int | None
+    helpfulness_tuned: int | None
+    n_prompt_base: int | None
+    n_prompt_tuned: int | None
+    n_response_base: int | None
+    n_response_tuned: int | None
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """What people said of the two models: responses they rated, prompts whose instruction they marked, and who did.
+
+    ``n_unmarked`` counts prompts whose instruction neither they nor the prompt file marked.
+    """
+
+    n_prompts: int
+    n_unmarked: int
+    n_responses: int
+    n_rated: int
+    n_marked: int
+    raters: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AttributionChange(Result):
+    """How the models named ``base`` and ``tuned`` differ in their use of prompts.
 
     ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
-    where that is all of them, or none. ``agreement`` is a summary of `summarise_agreement`, None where nothing was
-    held against removal. ``heads`` and ``concepts`` are what changed in the attention heads and in the feed-forward
-    layers, None where they were not read; where only they were, the tables have no rows. ``annotations`` is what an
-    annotator made of the concepts, None where nobody did. ``raters`` says how far people agree who labelled the run.
+    where that is all of them, or none. ``agreement`` says how well the maps agree with removal, None where that was not
+    checked. ``raters`` says how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are
+    those of both models; ``settings`` say how they were measured, empty where that is not known.
     """
 
     base: str
@@ -47,11 +91,11 @@ class Comparison(Result):
     table2_answered: tuple[Table2Row, ...]
     figure6: tuple[Figure6Row, ...]
     instances: tuple[InstanceRow, ...]
-    agreement: dict[str, Any] | None = None
-    heads: HeadChange | None = None
-    concepts: ConceptChange | None = None
-    annotations: AnnotationChange | None = None
+    agreement: RemovalCheck | None = None
     raters: tuple[RaterRow, ...] = ()
+    labels: LabelCounts | None = None
+    maps: tuple[SalientMap, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_polars(self) -> pl.DataFrame:
         """The ``instances``, a row for each prompt, with the columns of `InstanceRow`; scores have no unit.
@@ -61,47 +105,38 @@ class Comparison(Result):
         return frame_of(self.instances, InstanceRow)
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables by name: ``table1, table2, table2_answered, figure6, instances``, and those of the parts.
+        """All tables by name: ``table1, table2, table2_answered, figure6, instances``, and ``raters`` if there are any.
 
-        ``raters`` is among them where people labelled the run. The parts are ``heads``, ``concepts`` and
-        ``annotations``; what was not compared has no tables. Columns are those of the rows
-        (`aftertune.explainers.attribution.rows`), a mean, an interval or a control in columns of their own:
-        ``base_mean, difference_interval_low``.
+        Columns are those of the rows, a mean or an interval in columns of their own: ``base_mean,
+        difference_interval_low``.
         """
-        kinds = {"table1": Table1Row, "table2": Table2Row, "table2_answered": Table2Row, "figure6": Figure6Row}
-        kinds |= {"raters": RaterRow} if self.raters else {}
-        own = {name: frame_of(getattr(self, name), kind) for name, kind in kinds.items()}
-        parts = (part.tables() for part in (self.heads, self.concepts, self.annotations) if part is not None)
-        return own | {"instances": self.to_polars()} | {name: one for part in parts for name, one in part.items()}
+        return {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain JSON data: rows are dictionaries, what is not defined is None."""
-        found: dict[str, Any] = _plain(asdict(replace(self, heads=None, concepts=None, annotations=None)))
-        inside = {"heads": self.heads, "concepts": self.concepts, "annotations": self.annotations}
-        return found | {name: change.to_dict() if change else None for name, change in inside.items()}
+        """The change as plain JSON data, without its maps: rows are dictionaries, what is not defined is None."""
+        found: dict[str, Any] = _plain(asdict(replace(self, maps=())))
+        return {name: value for name, value in found.items() if name != "maps"}
 
     def _facts(self) -> dict[str, Any]:
-        parts = {"heads": self.heads, "concepts": self.concepts, "annotations": self.annotations}
-        held = [name for name, part in parts.items() if part is not None]
-        return {"base": self.base, "tuned": self.tuned, "n_prompts": len(self.instances), "parts": held}
-
-
-def without_maps(base: str, tuned: str) -> Comparison:
-    """The comparison of two models no prompt of which was measured."""
-    return Comparison(base, tuned, table1=(), table2=(), table2_answered=(), figure6=(), instances=())
+        return {"base": self.base, "tuned": self.tuned, "n_prompts": len(self.instances)}
 
 
 def compare_maps(
-    maps: Sequence[SalientMap], base: str, tuned: str, seed: int = 0, agreement: dict[str, Any] | None = None
-) -> Comparison:
+    maps: Sequence[SalientMap],
+    base: str,
+    tuned: str,
+    seed: int = 0,
+    agreement: RemovalCheck | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> AttributionChange:
     """Compare the maps of the models named ``base`` and ``tuned``; maps of other models are left out.
 
-    ``agreement`` is kept with the rest; ``seed`` is that of the bootstrap intervals. Raises `RunError` if the names are
-    the same, a model has no map, or a model has two maps of the same prompt.
+    ``agreement`` and ``settings`` are kept with the rest; ``seed`` is that of the bootstrap intervals. Raises
+    `RunError` if the names are the same, a model has no map, or a model has two maps of the same prompt.
     """
-    _check(maps, base, tuned)
+    _must_be_comparable(maps, base, tuned)
     own = [m for m in maps if m.model in (base, tuned)]
-    return Comparison(
+    return AttributionChange(
         base=base,
         tuned=tuned,
         table1=table1(own, seed),
@@ -110,10 +145,12 @@ def compare_maps(
         figure6=figure6(own),
         instances=_instances(own, base, tuned),
         agreement=agreement,
+        maps=tuple(own),
+        settings=dict(settings or {}),
     )
 
 
-def _check(maps: Sequence[SalientMap], base: str, tuned: str) -> None:
+def _must_be_comparable(maps: Sequence[SalientMap], base: str, tuned: str) -> None:
     models = dict.fromkeys(m.model for m in maps)
     if base == tuned:
         raise RunError(f"Base and tuned are both {base!r}. Name two models; there are maps of {_list(models)}.")

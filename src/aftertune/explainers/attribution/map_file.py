@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.explainers.attribution.sparsify import N_LEVELS
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.explainers.attribution.score import N_LEVELS
 from aftertune.runs.parts import replacing
 
 SCHEMA = pa.schema(

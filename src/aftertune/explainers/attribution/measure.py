@@ -1,6 +1,6 @@
 """All prompts of one checkpoint, unit by unit, into the run folder.
 
-1. Encode the prompts.
+1. Encode the prompts, and bind the run to their tokens: they must be the same for all models.
 2. Responses in fixed batches of prompts of like length, one part a prompt; a batch is the unit of work, since the
    numbers of a batch depend on its members.
 3. Attributions in fixed batches too, one part a prompt; on the CPU a batch is one prompt.
@@ -8,129 +8,191 @@
 What has its part already is not computed again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from aftertune.errors import CheckpointError
+from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.attribute import encode_for
-from aftertune.explainers.attribution.importance.removal import REMOVALS
+from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE, attributions_at_once
 from aftertune.explainers.attribution.importance.routes import (
-    ROUTES,
     attribute_batch,
-    must_be_known,
     must_suit,
+    must_suit_architecture,
     respond,
     response_of,
     with_agreement,
 )
+from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS
 from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known
+from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.cost import Remaining
 from aftertune.models.generation import generate
+from aftertune.models.machine import Machine
+from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
-from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.prompt import to_record
 from aftertune.prompts.templates import TEMPLATES
 from aftertune.runs.run import RunFolder
-
-Progress = Callable[[str, float, float], None]
-RESPONSES_AT_ONCE = 8
-ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
+from aftertune.runs.stage import StepProgress
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is measured on every prompt; the names are those of the command line.
+class AttributionWork(Work):
+    """The attribution of the responses to all prompts; raises `AttributionError` for an unknown template."""
 
-    ``template``, ``max_new_tokens``, ``route``, ``removal`` and ``unit`` are those of `aftertune.attribute`; ``check``
-    is the number of prompts per model on which the first order is held against removal itself. Raises
-    `AttributionError` for a template, route or removal that is not known: before a run begins, not after its first
-    model was loaded.
-    """
-
-    template: str = "raw"
-    max_new_tokens: int = 300
-    route: str = "auto"
-    removal: str = "zeroed"
-    unit: str = "token"
-    check: int = 4
+    settings: AttributionSettings
+    inputs: Inputs
 
     def __post_init__(self) -> None:
-        must_be_known("template", self.template, TEMPLATES)
-        must_be_known("route", self.route, ROUTES)
-        must_be_known("removal", self.removal, REMOVALS)
+        must_be_known("template", self.inputs.template, TEMPLATES)
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on: the settings, and the prompts to the letter."""
+        plain = json.dumps([asdict(prompt) for prompt in self.inputs.prompts], sort_keys=True, ensure_ascii=False)
+        about = {"n": len(self.inputs.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
+        more = {"template": self.inputs.template, "max_new_tokens": self.inputs.max_new_tokens, "prompts": about}
+        return self.settings.of("parts") | more
 
-def measure(
-    checkpoint: Checkpoint, role: str, prompts: Sequence[Prompt], plan: Plan, run: RunFolder, progress: Progress
-) -> None:
-    """Write the parts "responses" and "attribution" of every prompt under ``role``, those that are not there yet.
+    def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
+        """Refuse a route that is not for an architecture, and a run that was measured otherwise."""
+        for config in configs:
+            if config is not None:
+                must_suit_architecture(config, self.inputs.dtype, self.settings.route)
+        if run.exists(SETTINGS):
+            run.claim(SETTINGS, self.identity, {})
 
-    ``progress(what, done, total)`` is called after each unit of work, in units of estimated cost. Raises what
-    `aftertune.attribute` raises, and `RunError` if a part cannot be written.
-    """
-    must_suit(checkpoint, plan.route)
-    encoded = [encode_for(checkpoint, prompt, plan.template, prompt.response) for prompt in prompts]
-    answered = _respond(checkpoint, role, encoded, plan, run, progress)
-    _attribute(checkpoint, role, answered, plan, run, progress)
+    def chosen(self) -> Sequence[tuple[str, str]]:
+        """The prompts, their lengths, and how they are put."""
+        prompts, lengths = self.inputs.prompts, self.inputs.lengths
+        size = f" of {min(lengths)} to {max(lengths)} tokens" if lengths else ""
+        given = sum(prompt.response is not None for prompt in prompts)
+        most = f"responses of at most {self.inputs.max_new_tokens}" if given < len(prompts) else "responses given"
+        datasets = ", ".join(dict.fromkeys(prompt.dataset for prompt in prompts))
+        how = f"template {self.inputs.template}, route {self.settings.route}"
+        return [("prompts", f"{len(prompts)} ({datasets}){size}, {most}, {how}")]
 
+    def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:
+        """The responses and attributions that are not in the run."""
+        return cost.remaining(self.settings, self.inputs, run, role, size, machine)
 
-def is_measured(role: str, prompts: Sequence[Prompt], run: RunFolder) -> bool:
-    """Whether every prompt has its attribution under ``role``."""
-    return all(run.exists(*run.part("attribution", role, prompt.id)) for prompt in prompts)
+    def is_measured(self, run: RunFolder, role: str) -> bool:
+        """Whether every prompt has its attribution."""
+        return all(run.exists(*run.part(ATTRIBUTIONS, role, prompt.id)) for prompt in self.inputs.prompts)
 
+    def measure(self, checkpoint: Checkpoint, role: str, run: RunFolder, progress: StepProgress) -> None:
+        """Write the responses and attributions that are not there yet; ``progress`` is in units of estimated cost.
 
-def _respond(
-    checkpoint: Checkpoint,
-    role: str,
-    encoded: Sequence[EncodedPrompt],
-    plan: Plan,
-    run: RunFolder,
-    progress: Progress,
-) -> list[EncodedPrompt]:
-    asked = [item for item in encoded if item.response_ids is None]
-    for done, batch in enumerate(_batches(asked, RESPONSES_AT_ONCE)):
-        progress("responses", done * RESPONSES_AT_ONCE, len(asked))
-        parts = [run.part("responses", role, item.prompt.id) for item in batch]
-        if all(run.exists(*part) for part in parts):
-            continue
-        found = generate(checkpoint, [item.ids.tolist() for item in batch], plan.max_new_tokens)
-        for part, item, ids in zip(parts, batch, found, strict=True):
-            if run.exists(*part):
+        Raises what `aftertune.attribute` raises, `CheckpointError` if the checkpoint reads the prompts as other tokens
+        than those before it, and `RunError` if a part cannot be written.
+        """
+        must_suit(checkpoint, self.settings.route)
+        template = self.inputs.template
+        encoded = [encode_for(checkpoint, prompt, template, prompt.response) for prompt in self.inputs.prompts]
+        self._claim(run, {item.prompt.id: item.ids.tolist() for item in encoded})
+        answered = self._respond(checkpoint, role, encoded, run, progress)
+        self._attribute(checkpoint, role, answered, run, progress)
+
+    def _claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
+        if run.exists(PROMPTS):
+            _must_be_same_tokens(run.read_json(PROMPTS)["record"]["tokens"], tokens)
+        run.claim(SETTINGS, self.identity, {})
+        records = [to_record(prompt) for prompt in self.inputs.prompts]
+        run.claim(PROMPTS, {}, {"tokens": tokens, "prompts": records})
+
+    def _respond(
+        self,
+        checkpoint: Checkpoint,
+        role: str,
+        encoded: Sequence[EncodedPrompt],
+        run: RunFolder,
+        progress: StepProgress,
+    ) -> list[EncodedPrompt]:
+        silent = [item for item in encoded if item.response_ids is None]
+        for done, batch in enumerate(_batches(silent, RESPONSES_AT_ONCE)):
+            progress("responses", done * RESPONSES_AT_ONCE, len(silent))
+            missing = _missing(run, RESPONSES, role, batch)
+            if missing:
+                ids = [item.ids.tolist() for item in batch]
+                found = generate(checkpoint, ids, self.inputs.max_new_tokens)
+                _write_responses(checkpoint, role, batch, found, run)
+        progress("responses", len(silent), len(silent))
+        return [_with_response(role, item, run) for item in encoded]
+
+    def _attribute(
+        self,
+        checkpoint: Checkpoint,
+        role: str,
+        answered: Sequence[EncodedPrompt],
+        run: RunFolder,
+        progress: StepProgress,
+    ) -> None:
+        checked = self._checked(answered)
+        done, total = 0.0, sum(map(_cost, answered))
+        for batch in _batches(answered, attributions_at_once(checkpoint.model.device.type)):
+            progress("attribution", done, total)
+            done += sum(map(_cost, batch))
+            missing = _missing(run, ATTRIBUTIONS, role, batch)
+            if not missing:
                 continue
+            how = self.settings
+            found = attribute_batch(checkpoint, batch, how.route, how.unit, removal=how.removal)
+            for item, one in zip(batch, found, strict=True):
+                if item.prompt.id in missing & checked:
+                    one = with_agreement(checkpoint, item, one, how.unit, how.removal)
+                if item.prompt.id in missing:
+                    run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), _row(item, one))
+        progress("attribution", total, total)
+
+    def _checked(self, answered: Sequence[EncodedPrompt]) -> set[str]:
+        """The prompts whose maps are compared with removal."""
+        n_checked = 0 if self.settings.route == "removal" else self.settings.check
+        return {item.prompt.id for item in sample([item for item in answered if len(response_of(item))], n_checked)}
+
+
+def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
+    """``n`` items spread evenly over the list, the same ones every time."""
+    n = min(n, len(items))
+    return [items[int((index + 0.5) * len(items) / n)] for index in range(n)]
+
+
+def _must_be_same_tokens(before: dict[str, list[int]], now: dict[str, list[int]]) -> None:
+    differing = [id for id in now if now[id] != before[id]]
+    if differing:
+        raise CheckpointError(
+            f"The checkpoint reads {len(differing)} of {len(now)} prompts as different tokens from the one before it "
+            f"(the first is {differing[0]!r}): their tokenizers or chat templates differ, so maps can't be compared "
+            "token by token. Give checkpoints with the same tokenizer, or use the template 'raw'."
+        )
+
+
+def _missing(run: RunFolder, kind: str, role: str, batch: Sequence[EncodedPrompt]) -> set[str]:
+    return {item.prompt.id for item in batch if not run.exists(*run.part(kind, role, item.prompt.id))}
+
+
+def _write_responses(
+    checkpoint: Checkpoint, role: str, batch: Sequence[EncodedPrompt], found: Sequence[Sequence[int]], run: RunFolder
+) -> None:
+    for item, ids in zip(batch, found, strict=True):
+        part = run.part(RESPONSES, role, item.prompt.id)
+        if not run.exists(*part):
             text = checkpoint.tokenizer.decode(ids)
-            row = {"id": item.prompt.id, "response": text, "response_ids": np.array(ids, dtype=np.int64)}
-            run.write(part, row)
-    progress("responses", len(asked), len(asked))
-    return [_with_response(role, item, run) for item in encoded]
+            run.write(part, {"id": item.prompt.id, "response": text, "response_ids": np.array(ids, dtype=np.int64)})
 
 
 def _with_response(role: str, item: EncodedPrompt, run: RunFolder) -> EncodedPrompt:
     if item.response_ids is not None:
         return item
-    return respond(item, run.read(run.part("responses", role, item.prompt.id))["response_ids"])
-
-
-def _attribute(
-    checkpoint: Checkpoint, role: str, answered: Sequence[EncodedPrompt], plan: Plan, run: RunFolder, progress: Progress
-) -> None:
-    n_checked = 0 if plan.route == "removal" else plan.check
-    checked = {item.prompt.id for item in sample([item for item in answered if len(response_of(item))], n_checked)}
-    size = ATTRIBUTIONS_AT_ONCE_ON_GPU if checkpoint.model.device.type == "cuda" else 1
-    done, total = 0.0, sum(map(_cost, answered))
-    for batch in _batches(answered, size):
-        progress("attribution", done, total)
-        done += sum(map(_cost, batch))
-        parts = [run.part("attribution", role, item.prompt.id) for item in batch]
-        if all(run.exists(*part) for part in parts):
-            continue
-        found = attribute_batch(checkpoint, batch, plan.route, plan.unit, removal=plan.removal)
-        for part, item, one in zip(parts, batch, found, strict=True):
-            if run.exists(*part):
-                continue
-            if item.prompt.id in checked:
-                one = with_agreement(checkpoint, item, one, plan.unit, plan.removal)
-            run.write(part, _row(item, one))
-    progress("attribution", total, total)
+    return respond(item, run.read(run.part(RESPONSES, role, item.prompt.id))["response_ids"])
 
 
 def _row(item: EncodedPrompt, found: Attribution) -> dict[str, object]:
@@ -138,18 +200,7 @@ def _row(item: EncodedPrompt, found: Attribution) -> dict[str, object]:
 
 
 def _cost(item: EncodedPrompt) -> float:
-    return relative_cost(len(item.ids), len(response_of(item)))
-
-
-def relative_cost(n_prompt: int, n_response: int) -> float:
-    """What an attribution costs beside others, by count: directions times positions."""
-    return min(n_prompt, n_response) * (n_prompt + n_response)
-
-
-def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
-    """``n`` items spread evenly over the list, the same ones every time."""
-    n = min(n, len(items))
-    return [items[int((index + 0.5) * len(items) / n)] for index in range(n)]
+    return cost.relative_cost(len(item.ids), len(response_of(item)))
 
 
 def _batches(items: Sequence[EncodedPrompt], size: int) -> Iterator[list[EncodedPrompt]]:

@@ -1,39 +1,52 @@
 """Which prompts does the report list, and what does the page need to draw one?
 
-1. `pair_maps` puts the two models' maps of one prompt together, in the order of the maps, with the comparison's row.
-2. `side_of` is one map as plain JSON data: readable tokens, the text between them, marks, densities, and the levels
+1. `pair_maps` puts the two models' maps of one prompt together, in the order of the instances.
+2. `listed_prompts` are the rows of the list, `payload` what is drawn when one is opened.
+3. `side_of` is one map as plain JSON data: readable tokens, the text between them, marks, densities, and the levels
    row by row, a sign each ("a" is 10), which becomes small when it is compressed.
-3. `to_script_json` writes such data so that nothing in it can end a script element.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.errors import RunError
-from aftertune.explainers.attribution.maps import SalientMap
-from aftertune.report.contents import ReportContents
+from aftertune.explainers.attribution.density_comparison import FOLLOWED
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.report.chart_style import shorten
+from aftertune.report.formats import PLAIN
 from aftertune.runs.readable import readable, visible
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
+
+TEMPLATES = Path(__file__).parent / "templates"
 LEVEL_SIGNS = "0123456789a"
-LEAST_FOLLOWED = 2
-SCRIPT_SIGNS = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+SNIPPET = 150
+LONGEST_FILE_ID = 80
+ROLES = ("base", "tuned")
 
 
 @dataclass(frozen=True, eq=False)
 class PromptPair:
-    """One prompt under both models; a map that was not computed is None, and so is a row that is not there."""
+    """One prompt under both models, ``number`` in the list; a map that was not computed is None."""
 
-    id: str
-    dataset: str
+    number: int
+    row: InstanceRow
     base: SalientMap | None
     tuned: SalientMap | None
-    row: Row | None
+
+    @property
+    def maps(self) -> dict[str, SalientMap | None]:
+        """Both maps by role."""
+        return {"base": self.base, "tuned": self.tuned}
 
     @property
     def text(self) -> str:
@@ -41,30 +54,71 @@ class PromptPair:
         salient = self.tuned or self.base
         return user_text(salient) if salient else ""
 
+    @property
+    def file_id(self) -> str:
+        """The prompt's id as part of a file name: changed or long ids carry a digest, so that no two are the same."""
+        plain = re.sub(r"[^A-Za-z0-9._-]", "_", self.row.id)[:LONGEST_FILE_ID]
+        if plain == self.row.id:
+            return plain
+        whole = f"{self.row.dataset}/{self.row.id}".encode("utf-8", "replace")
+        return f"{plain}-{hashlib.sha256(whole).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class ListedPrompt:
+    """A row of the page's list; ``ratings`` and ``followed`` are by role, ``repetitive`` names the roles that are."""
+
+    number: int
+    row: InstanceRow
+    snippet: str
+    repetitive: tuple[str, ...]
+    ratings: dict[str, int | None]
+    followed: dict[str, str]
+
+
+def pair_maps(change: AttributionChange) -> list[PromptPair]:
+    """The prompts in the order of the instances, each with the maps of both models."""
+    of = {(one.dataset, one.id, one.model): one for one in change.maps}
+    return [
+        PromptPair(number, row, *(of.get((row.dataset, row.id, name)) for name in (change.base, change.tuned)))
+        for number, row in enumerate(change.instances)
+    ]
+
+
+def listed_prompt(pair: PromptPair) -> ListedPrompt:
+    """What the list shows of a prompt."""
+    return ListedPrompt(
+        number=pair.number,
+        row=pair.row,
+        snippet=shorten(visible(" ".join(pair.text.split())), SNIPPET),
+        repetitive=tuple(role for role in ROLES if getattr(pair.row, f"repetitive_{role}")),
+        ratings={role: one.helpfulness if one is not None else None for role, one in pair.maps.items()},
+        followed={role: rating_in_words(one) for role, one in pair.maps.items()},
+    )
+
 
 def rating_in_words(salient: SalientMap | None) -> str:
-    """Whether a person found the instruction followed: rated at least `LEAST_FOLLOWED`, as in table 1."""
+    """Whether a person found the instruction followed, as in table 1."""
     if salient is None or salient.helpfulness is None:
         return "unrated"
-    return "followed" if salient.helpfulness >= LEAST_FOLLOWED else "not followed"
+    return "followed" if salient.helpfulness in FOLLOWED else "not followed"
 
 
-def pair_maps(contents: ReportContents) -> list[PromptPair]:
-    """The prompts in the order of the maps; raises `RunError` if one model has two maps of the same prompt."""
-    found: dict[tuple[str, str], dict[str, SalientMap]] = {}
-    for salient in contents.maps:
-        models = found.setdefault((salient.dataset, salient.id), {})
-        if salient.model in models:
-            raise RunError(
-                f"There are two maps of prompt {salient.id!r} ({salient.dataset}) of model {salient.model!r}. "
-                "Give each prompt of a data set its own id."
-            )
-        models[salient.model] = salient
-    rows = {(row["dataset"], row["id"]): row for row in contents.rows("instances")}
-    return [
-        PromptPair(key[1], key[0], models.get(contents.base), models.get(contents.tuned), rows.get(key))
-        for key, models in found.items()
-    ]
+def payload(pair: PromptPair) -> dict[str, Any]:
+    """What is drawn when a prompt is opened, as plain JSON data."""
+    return {"id": pair.row.id, "sides": [_side(pair.row, role, salient) for role, salient in pair.maps.items()]}
+
+
+def _side(row: InstanceRow, role: str, salient: SalientMap | None) -> dict[str, Any]:
+    if salient is None:
+        return {"role": role, "missing": True}
+    facts = {
+        "score": PLAIN["number"](getattr(row, f"score_{role}")),
+        "copied": getattr(row, f"copied_share_{role}"),
+        "repetitive": bool(getattr(row, f"repetitive_{role}")),
+        "helpfulness": salient.helpfulness,
+    }
+    return {"role": role, **side_of(salient), **facts}
 
 
 def prompt_texts(salient: SalientMap) -> list[str]:
@@ -113,11 +167,6 @@ def side_of(salient: SalientMap) -> dict[str, Any]:
         "density": [round(value, 2) for value in salient.density().tolist()],
         "levels": "".join(LEVEL_SIGNS[level] for level in salient.levels.reshape(-1).tolist()),
     }
-
-
-def to_script_json(data: Any) -> str:
-    """JSON in which nothing can end a script element or start a comment in it."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(SCRIPT_SIGNS)
 
 
 def _bits(marks: Sequence[bool] | npt.NDArray[np.bool_]) -> str:

@@ -1,4 +1,4 @@
-"""From a map computed elsewhere and the prompt it was computed on to a map that can be compared.
+"""From maps computed elsewhere and the prompts they were computed on to maps that can be compared.
 
 1. The prompt's tokens are found in its text: by the file's own character ranges, else by their pieces.
 2. Where the file carries the text with its template, the user's messages are found in it, in their order.
@@ -6,21 +6,42 @@
 4. The rating is that of the map's model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.errors import PromptError
-from aftertune.explainers.attribution.map_file import RawMap
-from aftertune.explainers.attribution.maps import SalientMap
+from aftertune.errors import PromptError, RunError
+from aftertune.explainers.attribution.change import AttributionChange, compare_maps
+from aftertune.explainers.attribution.map_file import RawMap, read_maps
+from aftertune.explainers.attribution.result import SalientMap
 from aftertune.prompts.alignment import align_pieces
-from aftertune.prompts.instruction import instruction_spans
+from aftertune.prompts.instruction import instruction_spans, mark_tokens
 from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.spans import mark_tokens
 
 Marks = npt.NDArray[np.bool_]
 Offsets = npt.NDArray[np.int64]
+
+
+def score_maps(
+    file: str | Path, prompts: Sequence[Prompt], base: str | None = None, tuned: str | None = None
+) -> AttributionChange:
+    """Compare two models of a file of maps.
+
+    ``base`` and ``tuned`` may be left out where the file holds two models of which one is rated: that one is the tuned.
+    Raises `RunError` for an unusable file and for names that it does not hold, `PromptError` for maps without their
+    prompt.
+    """
+    raw = read_maps(file)
+    known = {prompt.id: prompt for prompt in prompts}
+    unknown = sorted({item.id for item in raw} - known.keys())
+    if unknown:
+        raise PromptError(
+            f"{len(unknown)} maps have no prompt of their id (first: {unknown[0]!r}). Give the prompts of the maps."
+        )
+    base, tuned = _name_models(raw, known, base, tuned)
+    return compare_maps([locate(item, known[item.id]) for item in raw], base, tuned)
 
 
 def locate(raw: RawMap, prompt: Prompt) -> SalientMap:
@@ -45,6 +66,24 @@ def mark_instruction(text: str, offsets: Offsets, is_user: Marks, prompt: Prompt
     template's. Raises `PromptError` if a user message is not in the text.
     """
     return _instruction(text, prompt, offsets, _user_starts(text, prompt, offsets[is_user])) & is_user
+
+
+def _name_models(
+    raw: Sequence[RawMap], prompts: Mapping[str, Prompt], base: str | None, tuned: str | None
+) -> tuple[str, str]:
+    models = sorted({item.model for item in raw})
+    rated = {item.model for item in raw if prompts[item.id].rating(item.model) is not None}
+    if base is None and tuned is None and len(models) == 2 and len(rated) == 1:
+        (tuned,) = rated
+        (base,) = set(models) - rated
+    if base not in models or tuned not in models:
+        wrong = next(name for name in (base, tuned) if name not in models)
+        held = ", ".join(models) or "no model"
+        raise RunError(
+            f"The maps are of {held}{f', not of {wrong}' if wrong else ''}. Say which model is the base and which is "
+            "the tuned one."
+        )
+    return base, tuned
 
 
 def _locate(raw: RawMap, prompt: Prompt) -> SalientMap:

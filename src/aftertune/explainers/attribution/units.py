@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from aftertune.errors import AttributionError
 from aftertune.prompts.encoding import EncodedPrompt
+from aftertune.prompts.instruction import Span, mark_tokens
 from aftertune.prompts.sentences import sentences
-from aftertune.prompts.spans import Span, mark_tokens
 
 Unit = tuple[int, ...]
 UnitChoice = str | Sequence[Span]

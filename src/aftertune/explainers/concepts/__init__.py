@@ -1,1 +1,90 @@
 """GLOBAL: which concepts do the feed-forward layers write?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aftertune.explainers.concepts.settings import ConceptSettings
+from aftertune.explainers.explainer import Explainer, Inputs, Work
+
+if TYPE_CHECKING:
+    from aftertune.explainers.concepts.change import ConceptChange
+    from aftertune.explainers.concepts.result import ConceptReading
+    from aftertune.report.section import Section
+    from aftertune.runs.held import Held
+    from aftertune.runs.roles import Pair
+    from aftertune.runs.run import RunFolder
+    from aftertune.statistics.finding import Measure
+    from aftertune.statistics.questions import Question
+
+
+class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
+    """The feed-forward layers of two checkpoints as principal components with words, compared."""
+
+    name = "concepts"
+    title = "Concepts"
+    settings = ConceptSettings
+    always_told = ("concepts.rotation",)
+    absent = "Feed-forward layers were not read: there are no figure 8 and no components to look at."
+    reads_weights = True
+
+    def prepare(self, settings: ConceptSettings, inputs: Inputs) -> Work:  # noqa: ARG002
+        """The words, loaded; raises `WordError` for words that can't be used."""
+        from aftertune.explainers.concepts.measure import ConceptWork
+        from aftertune.words import load_words
+
+        return ConceptWork(settings, load_words(settings.words))
+
+    def is_in(self, run: RunFolder) -> bool:
+        """Whether the run holds the concepts of any model."""
+        from aftertune.explainers.concepts.result import CONCEPTS
+
+        return bool(CONCEPTS.roles(run))
+
+    def change(
+        self,
+        held: Held,
+        pair: Pair,
+        settings: ConceptSettings,  # noqa: ARG002
+        needs: Mapping[str, Any],  # noqa: ARG002
+    ) -> ConceptChange | None:
+        """The readings of two models, compared; None where the run has no concepts.
+
+        Raises `RunError` if those of either are not there, not complete, or damaged.
+        """
+        from aftertune.explainers.concepts.change import compare_concepts
+
+        if not self.is_in(held.run):
+            return None
+        return compare_concepts(_reading(held, pair.base), _reading(held, pair.tuned))
+
+    def questions(self, change: ConceptChange) -> Sequence[Question]:
+        """What a report asks of feed-forward layers."""
+        from aftertune.explainers.concepts.findings import questions
+
+        return questions(change)
+
+    def section(self, change: ConceptChange) -> Section:
+        """The page on feed-forward layers."""
+        from aftertune.explainers.concepts.show import section
+
+        return section(change)
+
+    def measures(self, change: ConceptChange) -> Sequence[Measure]:
+        """How far spaces and well separated components rotated, and the words kept, over all layers."""
+        from aftertune.explainers.concepts.findings import measures
+
+        return measures(change)
+
+    def stages(self, changes: Sequence[ConceptChange], models: Sequence[str]) -> Section:
+        """Figure 8 with a line for each model, rotation with a line for each pair, and the tables of all."""
+        from aftertune.explainers.concepts.show import section_of_stages
+
+        return section_of_stages(changes, models)
+
+
+def _reading(held: Held, role: str) -> ConceptReading:
+    from aftertune.explainers.concepts.result import reading_in
+
+    return held.once(("concepts", role), lambda: reading_in(held.run, role, held.names[role]))

@@ -1,4 +1,11 @@
-"""What was found between two readings of feed-forward layers, and what can be asked of it."""
+"""What did tuning change in the feed-forward layers?  Two readings in, one comparison out.  (Paper 5.2.)
+
+1. Each component of one model beside its best match in the other (`matches`).
+2. For each network, a layer's or an expert's, and for groups of layers: how far components and the space that they
+   span rotated, and whether deeper networks rotated more (`networks`).
+3. Figure 8: the accumulated share of variance (`figure8`).
+4. Whose words lie nearer than chance would give (`chance`).
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,12 +13,25 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.explainers.concepts.matches import PLACE
-from aftertune.explainers.concepts.rows import ChanceRow, Figure8Row, RotationRow, RotationTrend
-from aftertune.runs.frames import frame_of
+from aftertune.explainers.concepts.chance import ChanceRow, chance_rows
+from aftertune.explainers.concepts.matches import PLACE, TUNED, matched, variances, with_beyond_chance
+from aftertune.explainers.concepts.network_rotation import (
+    Figure8Row,
+    RotationRow,
+    RotationTrend,
+    figure8,
+    network_frame,
+    rotation_row,
+    rotation_trend,
+)
+from aftertune.explainers.concepts.result import ConceptReading
+from aftertune.runs.layer_parts import must_be_alike
 from aftertune.runs.result import Result
+from aftertune.statistics.layers import layer_groups
 
-PLAIN = ("base", "tuned", "layers", "n_networks", "n_components", "d_model", "n_words")
+ALIKE = ("layers", "d_model")
+PLAIN = ("base", "tuned", "layers", "n_networks", "n_components", "d_model", "n_words", "settings")
+SAME_DEGREES, SAME_SHARE = 1e-4, 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,12 +49,16 @@ class ConceptChange(Result):
     variance_share_base, variance_share_tuned, words_kept, words_base, words_tuned, words_gained, words_lost,
     p_chance_base, p_chance_tuned, beyond_chance_base, beyond_chance_tuned``, of itself and of its best match.
     ``p_chance`` is that of `ConceptReading`, and ``beyond_chance`` whether it is below 0.05 after a correction over all
-    components of the model (`concept_chance`); both are null where chance was not measured, and ``chance`` is empty.
+    components of the model (`beyond_chance`); both are null where chance was not measured, and ``chance`` is empty.
     ``angle`` is in degrees; ``gap`` is how far its variance lies from the nearest other of the same network, as a share
     of itself: with a small one, an angle tells little. ``tuned_components`` is the mirror: ``rank``, ``gap`` and
     ``words_kept`` are those of the tuned component, ``match_rank`` is that of base.
 
-    At most ``n_components`` were read of a network, in ``d_model`` dimensions, with a vocabulary of ``n_words``.
+    ``components_base`` and ``components_tuned`` are all components of either model as they were read: ``layer, expert,
+    rank, variance_share, words, cosines, p_chance, beyond_chance``.
+
+    At most ``n_components`` were read of a network, in ``d_model`` dimensions, with a vocabulary of ``n_words``;
+    ``settings`` are those of both readings.
     """
 
     base: str
@@ -44,13 +68,37 @@ class ConceptChange(Result):
     n_components: int
     d_model: int
     n_words: int
+    settings: dict[str, Any]
     networks: pl.DataFrame
     components: pl.DataFrame
     tuned_components: pl.DataFrame
+    components_base: pl.DataFrame
+    components_tuned: pl.DataFrame
     rotation: tuple[RotationRow, ...]
     figure8: tuple[Figure8Row, ...]
     chance: tuple[ChanceRow, ...]
     trend: RotationTrend
+
+    @property
+    def rotation_of_all(self) -> RotationRow:
+        """The row of `rotation` that has all layers."""
+        return next(row for row in self.rotation if row.pooled)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether components, their shares of variance, their order and their words are the same in both models.
+
+        Angles below 0.0001 degrees and differences of shares below a millionth are none.
+        """
+        both = pl.concat([self.components, self.tuned_components])
+        share = (pl.col("variance_share_base") - pl.col("variance_share_tuned")).abs()
+        same = [
+            pl.col("angle") < SAME_DEGREES,
+            share < SAME_SHARE,
+            pl.col("rank") == pl.col("match_rank"),
+            pl.col("words_gained").list.len() + pl.col("words_lost").list.len() == 0,
+        ]
+        return bool(both.select(pl.all_horizontal(same).all()).item())
 
     def new_components(self) -> pl.DataFrame:
         """The rows of ``tuned_components`` that are the best match of no base component, by layer and rank."""
@@ -65,14 +113,13 @@ class ConceptChange(Result):
         return self.components
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables by name: ``components, tuned_components, networks, rotation, figure8, chance``.
+        """All tables by name: ``components, tuned_components, networks, rotation, chance, unmatched, figure8``.
 
-        The last three have the columns of their rows (`aftertune.explainers.concepts.rows`), a mean or an interval in
-        columns of their own: ``subspace_angle_mean, component_angle_interval_low``.
+        The last four have the columns of their rows, a mean or an interval in columns of their own:
+        ``subspace_angle_mean, component_angle_interval_low``.
         """
-        kinds = {"rotation": RotationRow, "figure8": Figure8Row, "chance": ChanceRow}
-        frames = {name: getattr(self, name) for name in ("components", "tuned_components", "networks")}
-        return frames | {name: frame_of(getattr(self, name), kind) for name, kind in kinds.items()}
+        frames = {"components": self.components, "tuned_components": self.tuned_components}
+        return frames | {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Rotation, figure 8, chance, the trend and the rows of ``networks`` as plain JSON data, without components."""
@@ -85,6 +132,49 @@ class ConceptChange(Result):
     def _facts(self) -> dict[str, Any]:
         sizes = {"n_networks": self.n_networks, "n_components": self.n_components}
         return {"base": self.base, "tuned": self.tuned} | sizes
+
+
+def compare_concepts(base: ConceptReading, tuned: ConceptReading, *, n_groups: int = 4, seed: int = 0) -> ConceptChange:
+    """Compare the principal components of two models' feed-forward layers, and the words that lie along them.
+
+    ``n_groups`` is the number of groups of neighbouring layers, ``seed`` that of intervals and permutations. Raises
+    `RunError` if the readings are of the same model or were not made alike, or ``n_groups`` is below 1.
+    """
+    groups = layer_groups(base.layers, n_groups)
+    must_be_alike(base, tuned, ALIKE, _network_differences(base, tuned))
+    components = matched(base, tuned)
+    networks = network_frame(base, tuned, components)
+    n_components = max(len(rows) for rows in base.directions.values())
+    with_chance = {side.model: with_beyond_chance(side) for side in (base, tuned)}
+    return ConceptChange(
+        base=base.model,
+        tuned=tuned.model,
+        layers=base.layers,
+        n_networks=networks.height,
+        n_components=n_components,
+        d_model=base.d_model,
+        n_words=len(base.words),
+        settings=base.settings,
+        networks=networks,
+        components=components,
+        tuned_components=matched(base, tuned, of=TUNED),
+        components_base=with_chance[base.model],
+        components_tuned=with_chance[tuned.model],
+        rotation=tuple(rotation_row(name, networks, layers, seed) for name, layers in groups.items()),
+        figure8=figure8({side.model: variances(side) for side in (base, tuned)}, n_components),
+        chance=tuple(
+            row for side in (base, tuned) for row in chance_rows(side.model, with_chance[side.model], side.chance)
+        ),
+        trend=rotation_trend(networks, seed),
+    )
+
+
+def _network_differences(base: ConceptReading, tuned: ConceptReading) -> list[str]:
+    shapes = [{network: len(rows) for network, rows in side.directions.items()} for side in (base, tuned)]
+    if shapes[0] == shapes[1]:
+        return []
+    counts = [f"{sum(shape.values())} of {len(shape)} networks" for shape in shapes]
+    return [f"the components that were read are not of the same networks ({counts[0]} against {counts[1]})"]
 
 
 def _unmatched(own: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:

@@ -3,10 +3,11 @@
 1. The best match, by |cosine| (`rotation`), within the same layer and expert.
 2. The words of both, however they are capitalised: the share kept, those gained and those lost from base to tuned.
 3. Whether the component is well separated, by how far its variance lies from that of its neighbours.
+4. Whether the words of either are nearer than chance would give (`chance`).
 
 The limit of step 3: in five down projections of SmolLM2-135M, whose width is 576, a random change of 1 % of the weights
-turns the first 300 components by 9 to 10 degrees on average, although the space that they span turns by half a degree;
-the 8 to 24 of them whose variance lies 1 % or more from the nearest other turn by 1 to 2 degrees.
+rotates the first 300 components by 9 to 10 degrees on average, although the space that they span rotates by half a
+degree; the 8 to 24 of them whose variance lies 1 % or more from the nearest other rotate by 1 to 2 degrees.
 """
 
 from collections.abc import Sequence
@@ -14,10 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from aftertune.explainers.concepts.chance_rows import beyond_chance
+from aftertune.explainers.concepts.chance import beyond_chance
+from aftertune.explainers.concepts.principal_angles import Directions, best_matches, gaps
 from aftertune.explainers.concepts.result import ConceptReading, Network
-from aftertune.explainers.concepts.rotation import Directions, best_matches, gaps
-from aftertune.statistics.inference import Scores
+from aftertune.statistics.spread import Scores
 
 LEAST_GAP = 0.01
 PLACE = ("layer", "expert")
@@ -37,8 +38,8 @@ def matched(base: ConceptReading, tuned: ConceptReading, of: str = BASE) -> pl.D
 
     ``layer, expert, rank, match_rank, angle, gap, variance_share_base, variance_share_tuned, words_kept, words_base,
     words_tuned, words_gained, words_lost, p_chance_base, p_chance_tuned, beyond_chance_base, beyond_chance_tuned``.
-    ``rank`` and ``gap`` are the component's own, ``words_kept`` is the share
-    of its own words; both are null where they are not defined.
+    ``rank`` and ``gap`` are the component's own, ``words_kept`` is the share of its own words; both are null where
+    they are not defined.
     """
     own, other = (base, tuned) if of == BASE else (tuned, base)
     names = ("base", "tuned") if of == BASE else ("tuned", "base")
@@ -47,6 +48,11 @@ def matched(base: ConceptReading, tuned: ConceptReading, of: str = BASE) -> pl.D
     match = _side(other, names[1]).rename({"rank": "match_rank"})
     found = found.join(match, on=[*PLACE, "match_rank"], how="left", maintain_order="left")
     return _with_words(found, f"words_{of}").select(*NUMBERS, *WORDS, *CHANCE)
+
+
+def with_beyond_chance(reading: ConceptReading) -> pl.DataFrame:
+    """The components of a reading, with ``beyond_chance`` after a correction over all of them."""
+    return reading.components.with_columns(beyond_chance(reading.components["p_chance"]))
 
 
 def variances(reading: ConceptReading) -> dict[Network, Scores]:
@@ -78,7 +84,7 @@ def _place(
 
 def _side(reading: ConceptReading, name: str) -> pl.DataFrame:
     said = pl.col("variance_share", "words", "p_chance", "beyond_chance").name.suffix(f"_{name}")
-    return reading.components.with_columns(beyond_chance(reading.components["p_chance"])).select(*PLACE, "rank", said)
+    return with_beyond_chance(reading).select(*PLACE, "rank", said)
 
 
 def _with_words(found: pl.DataFrame, own: str) -> pl.DataFrame:

@@ -1,27 +1,29 @@
-"""Which concepts do the feed-forward layers write?  (Paper 5.2, appendices D and E; METHOD 3.)
+"""Which concepts do the feed-forward layers write?  (Paper 5.2, appendices D and E.)
 
-`read_concepts` reads a model into memory; `measure_concepts` reads it into a run folder, a layer at a time, and goes
-on where it was interrupted.
+`read_concepts` reads a model into memory; `ConceptWork` reads it into a run folder, a layer at a time, and goes on
+where it was interrupted.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from aftertune.explainers.concepts.layer import read_layer
-from aftertune.explainers.concepts.parts import CONCEPTS, has_chance, reading_of, write_chance
-from aftertune.explainers.concepts.random_directions import nearest_by_chance
-from aftertune.explainers.concepts.result import ConceptReading
-from aftertune.explainers.concepts.settings import ConceptPlan
+from aftertune.explainers.concepts.cost import remaining
+from aftertune.explainers.concepts.layer import nearest_by_chance, read_layer
+from aftertune.explainers.concepts.result import CONCEPTS, ConceptReading, has_chance, reading_of, write_chance
+from aftertune.explainers.concepts.settings import ConceptSettings
+from aftertune.explainers.explainer import Work
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.cost import Remaining
+from aftertune.models.machine import Machine
+from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
-from aftertune.models.weights import attention_shape
+from aftertune.models.weights import attention_shape, shape_of
 from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import StepProgress, silent
 from aftertune.words import Words, WordSource, load_words
-
-Progress = Callable[[str, float, float], None]
 
 
 def read_concepts(
@@ -31,53 +33,85 @@ def read_concepts(
     n_words: int = 15,
     *,
     layers: str | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress = silent,
 ) -> ConceptReading:
-    """Read every feed-forward layer of a model as directions with words (section 5.2, METHOD 3).
+    """Read every feed-forward layer of a model as components with words (paper 5.2).
 
-    The directions are the ``n_components`` first principal components of the down projection's rows; each gets the
+    The components are the ``n_components`` first principal components of the down projection's rows; each gets the
     ``n_words`` words whose output embeddings have the largest |cosine| with it. ``words`` is what
     `aftertune.load_words` returns or takes, by default the most frequent English words; ``layers`` is "0-7" or
-    "0,4,8-11", by default all. ``progress(what, done, total)`` is called after each layer. The model is left as it was.
+    "0,4,8-11", by default all. ``progress(step, done, total)`` is called after each layer. The model is left as it was.
 
     Raises `WordError` for words that can't be used, `AttributionError` for numbers and layers that can't be.
     """
-    plan, vocabulary = ConceptPlan(n_components, n_words, layers), load_words(words)
-    chosen = plan.chosen_layers(attention_shape(model).n_layers)
-    embeddings, tell = _embeddings(model, vocabulary), progress or (lambda *_: None)
-    read, found = _reader(model, vocabulary, plan, embeddings), []
+    settings = ConceptSettings(words=words, n_components=n_components, n_words=n_words, layers=layers)
+    vocabulary, chosen = load_words(words), settings.chosen_layers(attention_shape(model).n_layers)
+    embeddings = _embeddings(model, vocabulary)
+    read, found = _reader(model, vocabulary, settings, embeddings), []
     for done, layer in enumerate(chosen):
-        tell("concepts", done, len(chosen))
+        progress(CONCEPTS.kind, done, len(chosen))
         found.append(read(layer))
-    tell("concepts", len(chosen), len(chosen))
-    known = {"words": vocabulary.words, "settings": concept_settings(vocabulary, plan)} | _about(model, chosen)
+    progress(CONCEPTS.kind, len(chosen), len(chosen))
+    known = {"words": vocabulary.words, "settings": what_parts_depend_on(vocabulary, settings)} | _about(model, chosen)
     return reading_of(found, nearest_by_chance(model, embeddings), **known)
 
 
-def measure_concepts(
-    checkpoint: Checkpoint, role: str, words: Words, plan: ConceptPlan, run: RunFolder, progress: Progress
-) -> None:
-    """Read a model's concepts into a run folder under ``role``, the layers that are not there yet.
+@dataclass(frozen=True)
+class ConceptWork(Work):
+    """The feed-forward layers of any number of models, to be read with the same ``settings`` and ``words``."""
 
-    Raises `AttributionError` for layers that are not there, and `RunError` if the folder holds concepts that were read
-    otherwise, or a part can't be written.
-    """
-    layers = plan.chosen_layers(attention_shape(checkpoint).n_layers)
-    run.claim(CONCEPTS.settings, concept_settings(words, plan), {})
-    if not run.exists(*CONCEPTS.words):
-        run.write_frame(CONCEPTS.words, pl.DataFrame({"word": words.words}))
-    CONCEPTS.remember(run, role, _about(checkpoint, layers))
-    embeddings = _embeddings(checkpoint, words)
-    if not has_chance(run, role):
-        write_chance(run, role, nearest_by_chance(checkpoint, embeddings))
-    CONCEPTS.fill(run, role, layers, _reader(checkpoint, words, plan, embeddings), progress)
+    settings: ConceptSettings
+    words: Words
+
+    def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
+        """Raise `AttributionError` for layers that a model lacks, `RunError` for concepts that were read otherwise."""
+        for config in configs:
+            if config is not None:
+                self.settings.chosen_layers(shape_of(config).n_layers)
+        CONCEPTS.must_agree(run, what_parts_depend_on(self.words, self.settings))
+
+    def chosen(self) -> Sequence[tuple[str, str]]:
+        """The words, and what is read."""
+        layers, n_components = self.settings.layers or "all", self.settings.n_components
+        return [
+            ("words", f"{len(self.words):,} of {self.words.source}"),
+            ("concepts", f"{layers} layers, {n_components} components of each"),
+        ]
+
+    def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:
+        """The layers of the model of a role that are not read yet."""
+        del machine
+        return remaining(self.settings, len(self.words), run, role, size)
+
+    def is_measured(self, run: RunFolder, role: str) -> bool:
+        """Whether the words, all layers asked for and the random directions lie in the run."""
+        return CONCEPTS.are_measured(run, role, self.settings) and has_chance(run, role)
+
+    def measure(self, checkpoint: Checkpoint, role: str, run: RunFolder, progress: StepProgress) -> None:
+        """Read a model's concepts into a run folder under ``role``, the layers that are not there yet.
+
+        Raises `AttributionError` for layers that are not there, and `RunError` if the folder holds concepts that were
+        read otherwise, or a part can't be written.
+        """
+        layers = self.settings.chosen_layers(attention_shape(checkpoint).n_layers)
+        run.claim(CONCEPTS.settings, what_parts_depend_on(self.words, self.settings), {})
+        if not run.exists(*CONCEPTS.words):
+            run.write_frame(CONCEPTS.words, pl.DataFrame({"word": self.words.words}))
+        CONCEPTS.remember(run, role, _about(checkpoint, layers))
+        embeddings = _embeddings(checkpoint, self.words)
+        if not has_chance(run, role):
+            write_chance(run, role, nearest_by_chance(checkpoint, embeddings))
+        CONCEPTS.fill(run, role, layers, _reader(checkpoint, self.words, self.settings, embeddings), progress)
+
+    def finish(self, run: RunFolder, role: str) -> None:
+        """Let the run show the layers that were asked for this time."""
+        CONCEPTS.show(run, role, self.settings)
 
 
-def concept_settings(words: Words, plan: ConceptPlan) -> dict[str, Any]:
-    """What must be the same for two readings to be compared, and for a run to go on."""
-    numbers = asdict(plan)
-    del numbers["layers"]  # a run may go on with more layers
-    return {"words": {"source": words.source, "n": len(words), "sha256": words.digest}, "plan": numbers}
+def what_parts_depend_on(words: Words, settings: ConceptSettings) -> dict[str, Any]:
+    """What must be the same for two readings to be compared, and for a run to go on; layers may be more."""
+    source = {"source": words.source, "n": len(words), "sha256": words.digest}
+    return settings.of("parts") | {"words": source}
 
 
 def _embeddings(checkpoint: Checkpoint, words: Words) -> WordEmbeddings:
@@ -85,10 +119,10 @@ def _embeddings(checkpoint: Checkpoint, words: Words) -> WordEmbeddings:
 
 
 def _reader(
-    checkpoint: Checkpoint, words: Words, plan: ConceptPlan, embeddings: WordEmbeddings
+    checkpoint: Checkpoint, words: Words, settings: ConceptSettings, embeddings: WordEmbeddings
 ) -> Callable[[int], dict[str, pl.DataFrame]]:
     spelled = pl.Series(words.words, dtype=pl.String)
-    return lambda layer: read_layer(checkpoint, layer, plan, spelled, embeddings)
+    return lambda layer: read_layer(checkpoint, layer, settings, spelled, embeddings)
 
 
 def _about(checkpoint: Checkpoint, layers: tuple[int, ...]) -> dict[str, Any]:

@@ -1,14 +1,22 @@
-"""What reading a model's feed-forward layers found: directions, the words that lie along them (paper 5.2)."""
+"""What reading a model's feed-forward layers found: components, and the words that lie along them (paper 5.2).
 
+In a run folder it is two Parquet parts for each layer, and the vocabulary once. One more part for each model says how
+near words lie to random directions; runs of earlier versions have none.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aftertune.explainers.concepts.chance import Sample
+from aftertune.explainers.concepts.chance import Sample, chance_p_values
+from aftertune.runs.layer_parts import Frames, LayerParts
 from aftertune.runs.result import Result
+from aftertune.runs.run import RunFolder
 
 NETWORK: dict[str, Any] = {"layer": pl.Int16, "expert": pl.Int16}
 COMPONENTS: dict[str, Any] = {
@@ -19,6 +27,7 @@ COMPONENTS: dict[str, Any] = {
     "cosines": pl.List(pl.Float32),
 }
 SPECTRA: dict[str, Any] = {**NETWORK, "rank": pl.Int32, "variance": pl.Float64}
+CONCEPTS = LayerParts("concepts", ("components", "spectra"), frozenset({"model", "layers", "n_layers", "d_model"}))
 
 Network = tuple[int, int]
 
@@ -30,10 +39,11 @@ class ConceptReading(Result):
     ``components`` has a row for each of the first components of a network, at most ``n_components``: ``layer, expert,
     rank, variance_share, words, cosines, p_chance``. ``words`` are those whose output embedding has the largest
     |cosine| with the component, first the largest; a negative cosine stands for a word on the other side. ``p_chance``
-    says how often a random direction has a word as near (`aftertune.explainers.concepts.chance`); it is not corrected for asking of
-    many components, and null where that was not measured (runs of earlier versions). Layers and experts count from 0 (a
-    layer without experts is expert 0, a shared expert comes after the others), ranks from 1. ``spectra`` has the
-    variance along every component of every network, ``layer, expert, rank, variance``, also of those without words.
+    says how often a random direction has a word as near (`aftertune.explainers.concepts.chance`); it is not corrected
+    for testing many components, and null where that was not measured (runs of earlier versions). Layers and experts
+    count from 0 (a layer without experts is expert 0, a shared expert comes after the others), ranks from 1.
+    ``spectra`` has the variance along every component of every network, ``layer, expert, rank, variance``, also of
+    those without words.
 
     ``directions`` has the components themselves, by (layer, expert): unit rows (n_components, d_model), the sign such
     that the first word's cosine is positive.
@@ -77,3 +87,60 @@ class ConceptReading(Result):
     def _facts(self) -> dict[str, Any]:
         sizes = {"n_layers": len(self.layers), "n_components": self.components.height}
         return {"model": self.model} | sizes | {"d_model": self.d_model, "n_words": len(self.words)}
+
+
+def open_concepts(run: str | Path, role: str = "model") -> ConceptReading:
+    """The concepts that lie in a run folder.
+
+    ``role`` is "model" after ``aftertune concepts``; after ``aftertune compare`` it is "base", "tuned", and "tuned-2"
+    and so on where there are more.
+
+    Raises `RunError` if there is no run, or its concepts are not read, not complete, or damaged.
+    """
+    folder = RunFolder.open(run)
+    CONCEPTS.must_be_of(folder, role)
+    return reading_in(folder, role)
+
+
+def reading_in(run: RunFolder, role: str, name: str | None = None) -> ConceptReading:
+    """The concepts of ``role`` that lie in a run, under another ``name`` if one is given.
+
+    Raises `RunError` if they are not there, not complete, or damaged.
+    """
+    about, found = CONCEPTS.read(run, role)
+    return reading_of(
+        found,
+        words=tuple(run.read_frame(CONCEPTS.words)["word"]),
+        settings=run.read_json(CONCEPTS.settings)["identity"],
+        chance=run.read_frame(_chance(role))["cosine"].to_numpy() if has_chance(run, role) else None,
+        **about | ({"model": name} if name else {}),
+    )
+
+
+def reading_of(frames: Sequence[Frames], chance: Sample | None, **known: Any) -> ConceptReading:
+    """A `ConceptReading` from the frames of its layers, the random directions, and all else that it says."""
+    joined = {name: pl.concat([one[name] for one in frames]) for name in CONCEPTS.frames}
+    components = joined["components"].select(*COMPONENTS)
+    networks = joined["components"].partition_by("layer", "expert", as_dict=True, maintain_order=True)
+    directions = {key: np.asarray(frame["direction"].to_numpy()) for key, frame in networks.items()}
+    return ConceptReading(
+        components=components.with_columns(chance_p_values(components, chance, len(known["words"]), known["d_model"])),
+        spectra=joined["spectra"],
+        directions={(int(layer), int(expert)): rows for (layer, expert), rows in directions.items()},
+        chance=chance,
+        **known,
+    )
+
+
+def has_chance(run: RunFolder, role: str) -> bool:
+    """Whether the run says how near words lie to random directions."""
+    return run.exists(*_chance(role))
+
+
+def write_chance(run: RunFolder, role: str, chance: Sample) -> None:
+    """Keep how near words lie to random directions; raises `RunError` if that fails."""
+    run.write_frame(_chance(role), pl.DataFrame({"cosine": chance}))
+
+
+def _chance(role: str) -> tuple[str, str, str]:
+    return "concepts/chance", role, "cosines.parquet"

@@ -1,6 +1,13 @@
-"""What was found between two readings of heads, and what can be asked of it."""
+"""What was found between two readings of heads: figure 2, table 3, and what can be asked of them.
+
+A number that is not defined for its data is None, never NaN. ``layers`` is a group of neighbouring layers, counted from
+0, written "0-7"; the pooled row, of all layers, is left out by Holm's correction. ``lists`` says which lists a row is
+from: those "as read", or those of a control, in which word vectors were given to other words: "permuted" to any,
+"frequency-matched" to words about as frequent. Intervals are 95 % bootstrap intervals.
+"""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,14 +15,104 @@ import polars as pl
 
 from aftertune.errors import RunError
 from aftertune.explainers.heads.list_changes import HEAD, ORDERED, change
-from aftertune.explainers.heads.rows import DepthTrend, Figure2Row, Table3Row
-from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
+from aftertune.statistics.spread import Interval, Spread
 
+AS_READ = "as read"
+HEAD_LEVEL, NEURON_LEVEL = "head", "neuron pair"
+# Of each kind, for a test: the shares of fewer words are often all the same, and then Welch's test takes any other mean
+# for sure.
+LEAST_WORDS = 5
 PLAIN = (
-    *("base", "tuned", "asked", "layers", "n_heads", "d_head", "n_words", "n_with_vector"),
-    *("verbs_present", "verbs_missing", "n_general_missing"),
+    *("base", "tuned", "verbs_name", "layers", "n_heads", "d_head", "n_words", "n_with_vector"),
+    *("verbs_present", "verbs_missing", "n_general_missing", "settings"),
 )
+
+
+@dataclass(frozen=True)
+class Figure2Row:
+    """How far the lists of base and tuned lie apart in one group of layers: 1 - |A and B| / |A or B|.
+
+    ``level`` is "head" or "neuron pair". A head's distance at the level of neuron pairs is the mean over its neuron
+    pairs; heads (and neuron pairs) without any word pair in both models are left out. ``distance`` has the number of
+    heads, the mean and the standard deviation; its ``interval`` resamples heads.
+
+    Of a control, ``excess`` is the distance as read minus the control's, head by head. At the level of heads its
+    interval and the one-sided p-value (that the excess is above 0) are over words, the latter None where too few words
+    stand in pairs. Of neuron pairs there is an interval only, over heads.
+    """
+
+    level: str
+    layers: str
+    pooled: bool
+    lists: str
+    distance: Spread
+    interval: Interval | None = None
+    excess: float | None = None
+    excess_interval: Interval | None = None
+    excess_p_value: float | None = None
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a control's row."""
+        return self.lists != AS_READ
+
+
+@dataclass(frozen=True)
+class DepthControl:
+    """The depth trend under one kind of control: of its distances, and of ``excess``, as read minus control."""
+
+    control: str
+    correlation: float | None
+    p_value: float | None
+    excess_correlation: float | None
+    excess_p_value: float | None
+
+
+@dataclass(frozen=True)
+class DepthTrend:
+    """Do the lists of deeper heads change more?  Spearman's rank correlation of layer and distance, over heads.
+
+    The two-sided p-values are of permutations of whole layers, so that heads of one layer may be alike.
+    """
+
+    n_layers: int
+    n_heads: int
+    correlation: float | None
+    p_value: float | None
+    controls: tuple[DepthControl, ...]
+
+
+@dataclass(frozen=True)
+class Table3Row:
+    """For one group of layers: of the heads in which the number of pairs with a verb changed, the share that grew.
+
+    ``instruction`` (the words asked about) and ``general`` spread over the verbs of that kind for which at least one
+    head changed, each verb counting once, as shares from 0 to 1. P-values are two-sided: Welch's as in the paper, and
+    of a permutation test of Welch's t; ``p_value_matched`` is the share of random sets of words as frequent as those
+    asked about whose mean lies as far from that of the general verbs, in either direction. ``effect_size_g`` is Hedges'
+    g. A control has its shares, their difference and Welch's test.
+    """
+
+    layers: str
+    pooled: bool
+    lists: str
+    instruction: Spread
+    general: Spread
+    difference: float | None
+    difference_interval: Interval | None = None
+    p_value: float | None = None
+    p_value_holm: float | None = None
+    p_value_permutation: float | None = None
+    p_value_permutation_holm: float | None = None
+    matched: float | None = None
+    p_value_matched: float | None = None
+    effect_size_g: float | None = None
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a control's row."""
+        return self.lists != AS_READ
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,17 +122,18 @@ class HeadChange(Result):
     ``heads`` has a row for every head: ``layer, head, distance, neuron_distance, n_base, n_tuned, n_gained, n_lost,
     verbs_gained, verbs_lost``; a distance is null where neither model has a pair, and the last two count pairs that
     hold a word asked about. ``pairs`` are those of `pair_changes`, ``neurons`` those of `neuron_distances`. ``verbs``
-    has ``layers, verb, kind, n_grew, n_shrank, share`` behind ``table3``, ``kind`` being "instruction" for the words
-    asked about and "general".
+    has ``layers, verb, kind, n_grew, n_shrank, share``, from which ``table3`` is made, ``kind`` being "instruction" for
+    the words asked about and "general".
 
-    ``asked`` names the words asked about, which are ``verbs_present`` and, without any pair, ``verbs_missing``: those
-    not in the vocabulary of ``n_words`` or not among its ``n_with_vector`` words with a vector. ``n_general_missing``
-    counts such general words. ``neurons_base`` and ``neurons_tuned`` are the readings' own.
+    ``verbs_name`` is what texts call the words asked about. These are ``verbs_present`` and, without any pair,
+    ``verbs_missing``: those not in the vocabulary of ``n_words``, or not among its ``n_with_vector`` words that have a
+    vector. ``n_general_missing`` counts such general words. ``neurons_base`` and ``neurons_tuned`` are the readings'
+    own, and ``settings`` say how both were read.
     """
 
     base: str
     tuned: str
-    asked: str
+    verbs_name: str
     layers: tuple[int, ...]
     n_heads: int
     d_head: int
@@ -44,6 +142,7 @@ class HeadChange(Result):
     verbs_present: tuple[str, ...]
     verbs_missing: tuple[str, ...]
     n_general_missing: int
+    settings: Mapping[str, Any]
     heads: pl.DataFrame
     pairs: pl.DataFrame
     neurons: pl.DataFrame
@@ -53,6 +152,16 @@ class HeadChange(Result):
     table3: tuple[Table3Row, ...]
     neurons_base: pl.DataFrame
     neurons_tuned: pl.DataFrame
+
+    def distances(self, level: str = HEAD_LEVEL) -> tuple[Figure2Row, ...]:
+        """The rows of figure 2 of a level, as read."""
+        return tuple(row for row in self.figure2 if row.level == level and not row.is_control)
+
+    def pooled_distance(self, level: str = HEAD_LEVEL) -> tuple[Figure2Row, tuple[Figure2Row, ...]]:
+        """The row of figure 2 of all layers, as read, and those of its controls."""
+        rows = [row for row in self.figure2 if row.level == level and row.pooled]
+        (observed,) = (row for row in rows if not row.is_control)
+        return observed, tuple(row for row in rows if row.is_control)
 
     def gaining_heads(self, min_pairs: int = 1) -> pl.DataFrame:
         """The rows of ``heads`` that gained at least so many pairs with a word asked about, most first."""
@@ -80,11 +189,11 @@ class HeadChange(Result):
     def tables(self) -> dict[str, pl.DataFrame]:
         """All tables by name: ``heads, pairs, neurons, verbs, figure2, table3``.
 
-        The last two have the columns of their rows (`aftertune.explainers.heads.rows`), a mean, an interval or a control
-        in columns of their own: ``distance_mean, interval_low, permuted_distance``.
+        The last two have the columns of their rows (`Figure2Row`, `Table3Row`), a mean or an interval in columns of
+        their own: ``distance_mean, interval_low``.
         """
         frames = {name: getattr(self, name) for name in ("heads", "pairs", "neurons", "verbs")}
-        return frames | {"figure2": frame_of(self.figure2, Figure2Row), "table3": frame_of(self.table3, Table3Row)}
+        return frames | {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Figure 2, table 3, the depth trend and the rows of ``heads`` as plain JSON data, without ``pairs``."""
@@ -96,7 +205,7 @@ class HeadChange(Result):
 
     def _facts(self) -> dict[str, Any]:
         sizes = {"n_layers": len(self.layers), "n_heads": self.n_heads}
-        return {"base": self.base, "tuned": self.tuned} | sizes | {"asked": self.asked}
+        return {"base": self.base, "tuned": self.tuned} | sizes | {"verbs_name": self.verbs_name}
 
     def _check_neuron(self, layer: int, head: int, neuron: int) -> None:
         if layer in self.layers and head in range(self.n_heads) and neuron in range(self.d_head):

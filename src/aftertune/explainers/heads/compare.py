@@ -1,21 +1,19 @@
 """What did tuning change in the attention heads?  Two readings in, one comparison out.  (Paper 5.1.)
 
 1. The words asked about and the general ones, as far as they can form a pair.
-2. What each head's list and each neuron pair's list kept, gained and lost (`head_lists`).
-3. Figure 2: how far apart the lists are, by group of layers (`figure2`), and how sure that is (`word_parts`).
-4. Table 3: do heads take up pairs with the words asked about more than with others (`word_shares`, `table3`)?
+2. What each head's list and each neuron pair's list kept, gained and lost (`list_changes`).
+3. Figure 2: how far apart the lists are, by group of layers, and how sure that is (`figure2`).
+4. Table 3: do heads take up pairs with the words asked about more than with others (`table3`)?
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from aftertune.errors import WordError
 from aftertune.explainers.heads.change import HeadChange
-from aftertune.explainers.heads.figure2 import depth_trend, figure2
+from aftertune.explainers.heads.figure2 import depth_trend, figure2, over_words
 from aftertune.explainers.heads.list_changes import (
     HEAD,
     control_distances,
@@ -25,15 +23,21 @@ from aftertune.explainers.heads.list_changes import (
     pair_changes,
 )
 from aftertune.explainers.heads.result import HeadReading
-from aftertune.explainers.heads.table3 import table3
-from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS, frequent_verbs
-from aftertune.explainers.heads.word_parts import over_words
-from aftertune.explainers.heads.word_shares import Groups, Words, matched_sets, shares_of, word_shares
-from aftertune.runs.comparable import must_be_alike
-from aftertune.statistics.layers import layer_groups
+from aftertune.explainers.heads.table3 import ComparedWords, matched_sets, shares_of, table3, word_shares
+from aftertune.explainers.heads.verbs import (
+    INSTRUCTION_VERBS,
+    OWN_NAME,
+    VERBS_NAME,
+    among,
+    frequent_verbs,
+    lowered,
+    must_form_pairs,
+    words_with_vector,
+)
+from aftertune.runs.layer_parts import must_be_alike
+from aftertune.statistics.layers import Groups, layer_groups
 
 ALIKE = ("layers", "n_heads", "d_head")
-ASKED, OWN = "instruction verbs", "the words asked about"
 
 
 def compare_heads(
@@ -42,13 +46,13 @@ def compare_heads(
     verbs: Sequence[str] | None = None,
     general: Sequence[str] | None = None,
     *,
-    asked: str | None = None,
+    verbs_name: str | None = None,
     n_groups: int = 4,
     seed: int = 0,
 ) -> HeadChange:
     """Compare the word pairs of two models' heads (figure 2, table 3).
 
-    ``verbs`` are the words asked about, by default the instruction verbs, and ``asked`` is what texts call them;
+    ``verbs`` are the words asked about, by default the instruction verbs, and ``verbs_name`` is what texts call them;
     ``general`` are those they are held against, by default 3,000 frequent verbs. ``n_groups`` is the number of groups
     of neighbouring layers, ``seed`` that of intervals, permutations and random sets of words. Raises `RunError` if the
     readings are of the same model or were not made alike, or ``n_groups`` is below 1, and `WordError` if none of the
@@ -58,14 +62,14 @@ def compare_heads(
     must_be_alike(base, tuned, ALIKE, _vector_differences(base, tuned))
     must_form_pairs(verbs, base.words, base.has_vector)
     must_form_pairs(general, base.words, base.has_vector, "general")
-    able = _able(base.words, base.has_vector)
-    chosen = _lowered(INSTRUCTION_VERBS if verbs is None else verbs)
-    others = [word for word in _lowered(frequent_verbs() if general is None else general) if word not in chosen]
-    words = Words(_present(chosen, able), _present(others, able), matched_sets(able, chosen, seed))
+    able = words_with_vector(base.words, base.has_vector)
+    chosen = lowered(INSTRUCTION_VERBS if verbs is None else verbs)
+    others = [word for word in lowered(frequent_verbs() if general is None else general) if word not in chosen]
+    words = ComparedWords(among(chosen, able), among(others, able), matched_sets(able, chosen, seed))
     return HeadChange(
         base=base.model,
         tuned=tuned.model,
-        asked=asked or (ASKED if verbs is None else OWN),
+        verbs_name=verbs_name or (VERBS_NAME if verbs is None else OWN_NAME),
         layers=base.layers,
         n_heads=base.n_heads,
         d_head=base.d_head,
@@ -74,26 +78,11 @@ def compare_heads(
         verbs_present=words.instruction,
         verbs_missing=tuple(word for word in chosen if word not in words.instruction),
         n_general_missing=len(others) - len(words.general),
+        settings=base.settings,
         neurons_base=base.neurons,
         neurons_tuned=tuned.neurons,
         **_measured(base, tuned, words, groups, seed),
     )
-
-
-def must_form_pairs(
-    asked: Sequence[str] | None, words: Sequence[str], has_vector: npt.NDArray[np.bool_], name: str = "asked-about"
-) -> None:
-    """Raise `WordError` if words are given and none of them is among the ``words`` (n_words,) that have a vector.
-
-    The lists of ours, None, are let through: a vocabulary may well be of another language.
-    """
-    able = _able(words, has_vector)
-    if asked is not None and not _present(_lowered(asked), able):
-        some = f" ({', '.join(map(repr, asked[:3]))}{', ...' if len(asked) > 3 else ''})" if asked else ""
-        raise WordError(
-            f"None of the {len(asked)} {name} words{some} is among the {len(able)} words of the vocabulary that have a "
-            "vector, so no pair can hold one. Give words that are."
-        )
 
 
 def _vector_differences(base: HeadReading, tuned: HeadReading) -> list[str]:
@@ -101,21 +90,7 @@ def _vector_differences(base: HeadReading, tuned: HeadReading) -> list[str]:
     return [] if alike else ["other words have a word vector"]
 
 
-def _able(words: Sequence[str], has_vector: npt.NDArray[np.bool_]) -> list[str]:
-    """The words that can form a pair, lower-cased, each once, most frequent first."""
-    return list(dict.fromkeys(word.lower() for word, has in zip(words, has_vector, strict=True) if has))
-
-
-def _lowered(words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.lower() for word in words))
-
-
-def _present(words: Sequence[str], able: Sequence[str]) -> tuple[str, ...]:
-    known = set(able)
-    return tuple(word for word in words if word in known)
-
-
-def _measured(base: HeadReading, tuned: HeadReading, words: Words, groups: Groups, seed: int) -> dict[str, Any]:
+def _measured(base: HeadReading, tuned: HeadReading, words: ComparedWords, groups: Groups, seed: int) -> dict[str, Any]:
     """The frames and rows of a `HeadChange`."""
     neurons, pairs = neuron_distances(base, tuned), pair_changes(base.pairs, tuned.pairs)
     heads, controls = head_distances(base, tuned, neurons), control_distances(base, tuned)

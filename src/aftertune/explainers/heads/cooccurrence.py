@@ -1,18 +1,22 @@
-"""Which words occur together, by their word vectors?  (Paper 5.1; METHOD 2.)
+"""Which words occur together, by their word vectors?  (Paper 5.1.)
 
 1. The threshold of a word: mean + 1.96 standard deviations of its cosine with the most frequent words that have a
    vector. A word without a vector has an infinite one, so that it forms no pair.
 2. The controls: the same with vectors given to other words, "permuted" to any word, "frequency-matched" within bands of
    words that are about as frequent.
+A `Lexicon` has all of it ready for any number of models.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import torch
 from torch import Tensor
 
+from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.words import Vectors, Words
 
 DEVIATIONS = 1.96
@@ -60,6 +64,36 @@ class CoOccurrence:
         for band in bands:
             other[band] = generator.permutation(band)
         return _with_rows(self, other[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """A vocabulary with its word vectors, and the controls, made ready once for any number of models."""
+
+    words: Words
+    vectors: Vectors
+    settings: HeadSettings
+
+    @cached_property
+    def co_occurrence(self) -> CoOccurrence:
+        """Which words occur together."""
+        return co_occurrence(self.words, self.vectors, self.settings.n_frequent)
+
+    @cached_property
+    def controls(self) -> tuple[tuple[str, int, CoOccurrence], ...]:
+        """Every draw of every control."""
+        drawn = [(kind, draw) for kind in CONTROLS for draw in range(self.settings.n_draws)]
+        return tuple((kind, draw, self.co_occurrence.control(kind, draw, self.settings.seed)) for kind, draw in drawn)
+
+    @cached_property
+    def spelled(self) -> pl.Series:
+        """The words as they are written."""
+        return pl.Series(self.words.words, dtype=pl.String)
+
+    @cached_property
+    def lowered(self) -> pl.Series:
+        """The distinct lower-cased words."""
+        return pl.Series(self.co_occurrence.types, dtype=pl.String)
 
 
 def co_occurrence(words: Words, vectors: Vectors, n_frequent: int) -> CoOccurrence:

@@ -2,113 +2,122 @@
 
 1. Figure 2, and the trend with depth: a change is claimed only where it exceeds that of lists with arbitrary word
    vectors (every control), tested and corrected for all that the report asks (`questions`). Where it does not, the
-   neurons take up other words; whether other words belong together is then not shown.
-2. Table 3: claims of `head_claims`.
+   neurons respond to other words; whether other words belong together is then not shown.
+2. Table 3 (`word_findings`).
 3. The heads that gained most pairs with the words asked about: described, not tested.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
 
-from aftertune.explainers.heads.change import HeadChange
-from aftertune.explainers.heads.claims import claims
+from aftertune.explainers.heads.change import NEURON_LEVEL, DepthControl, DepthTrend, Figure2Row, HeadChange
 from aftertune.explainers.heads.list_changes import holds
-from aftertune.explainers.heads.rows import DepthControl, DepthTrend, Figure2Control, Figure2Row
-from aftertune.statistics.finding import Finding
-from aftertune.statistics.inference import ALPHA, Interval
-from aftertune.statistics.questions import NEVER, Question, answer, corrected_by, described, is_shown, largest
+from aftertune.explainers.heads.verb_findings import word_question
+from aftertune.statistics.finding import Finding, Link, Verdict
+from aftertune.statistics.questions import NEVER, Question, corrected_by, described, is_shown, largest
+from aftertune.statistics.spread import ALPHA, Interval
 
+DISTANCE, DEPTH, GAINING = "heads.distance", "heads.depth", "heads.gaining"
+UNCHANGED, NO_PAIRS = "heads.unchanged", "heads.no_pairs"
 LISTED_HEADS, LISTED_PAIRS = 5, 3
-VECTORS = "with {} word vectors"
+COMPARED = {
+    Verdict.SHOWN: ", more than in every control",
+    Verdict.NOT_SHOWN: ", no more than in the controls",
+    Verdict.CANNOT_TELL: "",
+}
+MEANING = {
+    Verdict.SHOWN: "Tuning changed which words belong together, not only which words the neurons respond to.",
+    Verdict.NOT_SHOWN: (
+        "No change in which words belong together was found: lists made with arbitrary word vectors did not change "
+        "significantly less."
+    ),
+    Verdict.CANNOT_TELL: "There are too few control lists to tell whether arbitrary word vectors would change less.",
+}
 
 
-def describe_heads(change: HeadChange) -> list[Finding]:
-    """The findings of a comparison of heads, how much changed first, corrected for what is asked of heads alone."""
-    return answer(head_questions(change))
-
-
-def head_questions(change: HeadChange) -> list[Question]:
-    """What a report asks of heads."""
-    head, neuron = (_rows(change, level)[-1] for level in ("head", "neuron pair"))
+def questions(change: HeadChange) -> list[Question]:
+    """What a report asks of heads, how much changed first."""
+    (head, controls), (neuron, _) = change.pooled_distance(), change.pooled_distance(NEURON_LEVEL)
     if head.distance.mean is None and neuron.distance.mean is None:
         return [described([_without_pairs(change)])]
     if not head.distance.mean and not neuron.distance.mean:
-        return [described([_unchanged(change, head, neuron)])]
-    tables = [row for row in change.table3 if row.pooled or len(change.table3) > 2]  # one group is the pooled row
-    changed = Question([_excess_p_value(head)], lambda p: [_changed(change, head, neuron, p[0])])
-    trend = Question([_trend_p_value(change.depth)], lambda p: list(_depth(change, p[0])))
-    return [changed, trend, claims(tables, change), described([_gaining(change)])]
-
-
-def _rows(change: HeadChange, level: str) -> list[Figure2Row]:
-    """The rows of figure 2 of a level, the pooled one last."""
-    return [row for row in change.figure2 if row.level == level]
+        return [described([_unchanged(change)])]
+    beyond = largest(*(control.excess_p_value for control in controls))
+    return [
+        Question([beyond], lambda p: [_distance(change, p[0])]),
+        Question([_trend_p_value(change.depth)], lambda p: list(_depth(change.depth, p[0]))),
+        word_question(change),
+        described([_gaining(change)]),
+    ]
 
 
 def _without_pairs(change: HeadChange) -> Finding:
     sentence = (
-        f"No head of {change.base} or {change.tuned} has a word pair, so nothing can be compared. The vocabulary has "
+        f"Heads can't be compared: none of {change.base} or {change.tuned} has a word pair. The vocabulary has "
         f"{change.n_words:,} words, {change.n_with_vector:,} of them with a word vector."
     )
-    return Finding("Heads: no word pair in either model", sentence, None, {"n_words": change.n_words})
+    headline, evidence = "Heads: no word pair in either model", {"n_words": change.n_words}
+    return Finding(NO_PAIRS, headline, sentence, Verdict.CANNOT_TELL, evidence)
 
 
-def _unchanged(change: HeadChange, head: Figure2Row, neuron: Figure2Row) -> Finding:
+def _unchanged(change: HeadChange) -> Finding:
+    (head, _), n_neurons = change.pooled_distance(), change.neurons.height
     sentence = (
         f"All word pairs of {change.base} and {change.tuned} are the same, in the {head.distance.n:,} heads and "
-        f"{change.neurons.height:,} neuron pairs that have any."
+        f"{n_neurons:,} neuron pairs that have any."
     )
-    return Finding(
-        "Heads: nothing changed", sentence, None, {"head": _evidence(head), "neuron_pair": _evidence(neuron)}
-    )
+    return Finding(UNCHANGED, "Heads: nothing changed", sentence, Verdict.NOT_TESTED, _levels(change))
 
 
-def _excess_p_value(head: Figure2Row) -> float | None:
-    """That of a change beyond every control; None without a control or its test."""
-    return largest(*(control.excess_p_value for control in head.controls))
-
-
-def _changed(change: HeadChange, head: Figure2Row, neuron: Figure2Row, corrected: float | None) -> Finding:
+def _distance(change: HeadChange, corrected: float | None) -> Finding:
     """Figure 2: how far the lists lie apart, and whether arbitrary words would show the same."""
-    exceeds = is_shown(corrected)
-    groups = [f"{row.layers} {_percent(row.distance.mean)}" for row in _rows(change, "head") if not row.pooled]
-    sentence = (
-        f"Of the word pairs in a head's list under {change.base} or {change.tuned}, "
-        f"{_percent(head.distance.mean)}{_between(head.interval)} stand in one of the two lists only, on average over "
-        f"{head.distance.n:,} heads; of those of a neuron pair {_percent(neuron.distance.mean)}. By layers: "
-        f"{', '.join(groups)}. {''.join(map(_against, head.controls))}{_verdict(exceeds, corrected)}"
-    )
-    than = "" if exceeds is None else f", {'more' if exceeds else 'no more'} than in lists of arbitrary words"
-    headline = f"Heads: {_percent(head.distance.mean)} of word pairs changed{than}"
-    evidence = {"head": _evidence(head), "neuron_pair": _evidence(neuron), "p_value_corrected": corrected}
-    return Finding(headline, sentence, exceeds, evidence)
+    (head, controls), (neuron, _) = change.pooled_distance(), change.pooled_distance(NEURON_LEVEL)
+    verdict = Verdict.of(is_shown(corrected))
+    groups = [f"{_percent(row.distance.mean)} ({row.layers})" for row in change.distances() if not row.pooled]
+    parts = [
+        MEANING[verdict],
+        f"On average over {head.distance.n:,} heads, {_percent(head.distance.mean)}{_between(head.interval)} of the "
+        f"word pairs in a head's list are in the list of one model only{_of_neurons(neuron)}. By layers: "
+        f"{', '.join(groups)}.",
+        *map(_against, controls),
+        corrected_by(corrected),
+    ]
+    headline = f"Heads: {_percent(head.distance.mean)} of word pairs changed{COMPARED[verdict]}"
+    evidence = _levels(change) | {"p_value_corrected": corrected}
+    return Finding(DISTANCE, headline, " ".join(part for part in parts if part), verdict, evidence)
 
 
-def _evidence(row: Figure2Row) -> dict[str, Any]:
+def _of_neurons(neuron: Figure2Row) -> str:
+    share = neuron.distance.mean
+    return "" if share is None else f"; of the pairs of a neuron pair, {_percent(share)} are"
+
+
+def _levels(change: HeadChange) -> dict[str, Any]:
+    levels = {"head": change.pooled_distance(), "neuron_pair": change.pooled_distance(NEURON_LEVEL)}
+    return {name: _evidence(row, controls) for name, (row, controls) in levels.items()}
+
+
+def _evidence(row: Figure2Row, controls: Sequence[Figure2Row]) -> dict[str, Any]:
     found = {"n_heads": row.distance.n, "distance": row.distance.mean, "distance_interval": row.interval}
-    return found | {f"excess_interval_{control.control}": control.excess_interval for control in row.controls}
+    return found | {
+        "controls": {
+            control.lists: {
+                "distance": control.distance.mean,
+                "excess": control.excess,
+                "excess_interval": control.excess_interval,
+                "p_value": control.excess_p_value,
+            }
+            for control in controls
+        }
+    }
 
 
-def _against(control: Figure2Control) -> str:
+def _against(control: Figure2Row) -> str:
     points = _points(control.excess, control.excess_interval)
-    excess = f", the excess head by head {points}" if points else ""
-    return f"{VECTORS.format(control.control).capitalize()} it is {_percent(control.distance)}{excess}. "
-
-
-def _verdict(exceeds: bool | None, corrected: float | None) -> str:
-    if exceeds is None:
-        return "There are too few control lists to say whether lists of arbitrary words would change less."
-    if exceeds:
-        return (
-            f"{corrected_by(corrected)} The lists changed more than lists of arbitrary words: beyond the words that "
-            "neurons take up, tuning changed which of them belong together."
-        )
-    return (
-        f"{corrected_by(corrected)} That is not more than lists of arbitrary words change, so this is a change of "
-        "which words the neurons take up; that tuning changed which of them belong together is not shown."
-    )
+    excess = f" (difference head by head: {points})" if points else ""
+    return f"With {control.lists} word vectors it is {_percent(control.distance.mean)}{excess}."
 
 
 def _trend_p_value(trend: DepthTrend) -> float | None:
@@ -125,35 +134,39 @@ def _goes_along(control: DepthControl, correlation: float) -> float:
     return p_value if excess is not None and p_value is not None and excess * correlation > 0 else NEVER
 
 
-def _depth(change: HeadChange, corrected: float | None) -> Iterator[Finding]:
-    """Do deeper heads change more, and more than their controls?"""
-    trend, shown = change.depth, is_shown(corrected)
+def _depth(trend: DepthTrend, corrected: float | None) -> Iterator[Finding]:
+    """Do deeper heads change more, and more than their controls?  Nothing where that can't be tested."""
+    shown = is_shown(corrected)
     if shown is None or trend.correlation is None or trend.p_value is None:
         return
     as_controls = trend.p_value < ALPHA and (_trend_p_value(trend) or 0.0) >= ALPHA
-    doubt = f"no trend with depth shown{' beyond that of arbitrary words' if as_controls else ''}"
+    doubt = f"no trend with depth found{' beyond that of the controls' if as_controls else ''}"
     claim = f"deeper heads change {'more' if trend.correlation > 0 else 'less'}"
-    sentence = (
+    parts = [
         f"Over {trend.n_heads:,} heads in {trend.n_layers} layers, layer and distance have a rank correlation of "
-        f"{trend.correlation:+.2f} (p = {trend.p_value:.2g}, layers permuted). {''.join(map(_trend, trend.controls))}"
-        f"{corrected_by(corrected)}"
-    )
-    evidence = _trend_evidence(trend) | {"p_value_corrected": corrected}
-    yield Finding(f"Heads: {claim if shown else doubt}", sentence, shown, evidence)
+        f"{trend.correlation:+.2f} (p = {trend.p_value:.2g}, layers permuted).",
+        *map(_control_trend, trend.controls),
+        corrected_by(corrected),
+    ]
+    evidence = {
+        **{"n_heads": trend.n_heads, "correlation": trend.correlation, "p_value": trend.p_value},
+        **{"as_controls": as_controls, "controls": {one.control: _excess_trend(one) for one in trend.controls}},
+        "p_value_corrected": corrected,
+    }
+    sentence = " ".join(part for part in parts if part)
+    yield Finding(DEPTH, f"Heads: {claim if shown else doubt}", sentence, Verdict.of(shown), evidence)
 
 
-def _trend_evidence(trend: DepthTrend) -> dict[str, Any]:
-    excess = {f"excess_p_value_{control.control}": control.excess_p_value for control in trend.controls}
-    return {"n_heads": trend.n_heads, "correlation": trend.correlation, "p_value": trend.p_value} | excess
+def _excess_trend(control: DepthControl) -> dict[str, Any]:
+    return {"excess_correlation": control.excess_correlation, "p_value": control.excess_p_value}
 
 
-def _trend(control: DepthControl) -> str:
+def _control_trend(control: DepthControl) -> str:
     if control.correlation is None or control.excess_correlation is None:
         return ""
-    vectors = VECTORS.format(control.control).capitalize()
     return (
-        f"{vectors} it is {control.correlation:+.2f} (p = {control.p_value:.2g}), that of the excess "
-        f"{control.excess_correlation:+.2f} (p = {control.excess_p_value:.2g}). "
+        f"With {control.control} word vectors it is {control.correlation:+.2f} (p = {control.p_value:.2g}), for "
+        f"the excess over them {control.excess_correlation:+.2f} (p = {control.excess_p_value:.2g})."
     )
 
 
@@ -162,12 +175,13 @@ def _gaining(change: HeadChange) -> Finding:
     gaining = change.gaining_heads()
     held = holds(change.verbs_present) & (pl.col("change") == "gained")
     pairs, listed = change.pairs.filter(held), gaining.head(LISTED_HEADS).to_dicts()
-    parts = [_head(row, pairs) for row in listed]
-    sentence = f"{gaining.height} of {change.heads.height} heads gained a pair with {change.asked}"
-    most = f": most of all {'; '.join(parts)}" if parts else ""
+    headline = f"{gaining.height} of {change.heads.height} heads gained pairs with {change.verbs_name}"
+    most = f", most of all {'; '.join(_head(row, pairs) for row in listed)}" if listed else ""
+    links = tuple(
+        Link(f"Layer {row['layer']}, head {row['head']}", f"head-{row['layer']}-{row['head']}") for row in listed
+    )
     evidence = {"n_gaining": gaining.height, "n_heads": change.heads.height}
-    headline = f"{gaining.height} of {change.heads.height} heads gained pairs with {change.asked}"
-    return Finding(headline, f"{sentence}{most}. This is a description; no test was made.", None, evidence)
+    return Finding(GAINING, headline, f"{headline}{most}.", Verdict.NOT_TESTED, evidence, links)
 
 
 def _head(row: dict[str, int], pairs: pl.DataFrame) -> str:

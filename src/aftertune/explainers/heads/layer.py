@@ -1,4 +1,4 @@
-"""One layer of one model, read whole: the unit of work.  (Paper 5.1; METHOD 2.)
+"""One layer of one model, read whole: the unit of work.  (Paper 5.1.)
 
 1. W_q and W_k of the layer's heads, norms folded in; a shared key head stands for each of its query heads.
 2. The top words of every query and key neuron, and every neuron pair's energy.
@@ -6,63 +6,28 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 
 import polars as pl
 import torch
 from torch import Tensor
 
 from aftertune.explainers.heads import result as results
-from aftertune.explainers.heads.cooccurrence import CONTROLS, CoOccurrence, co_occurrence
-from aftertune.explainers.heads.lists import HeadLists, head_lists, shortened
-from aftertune.explainers.heads.pairs import WordPairs, word_pairs
-from aftertune.explainers.heads.settings import HeadPlan
+from aftertune.explainers.heads.cooccurrence import Lexicon
+from aftertune.explainers.heads.word_pairs import HeadLists, WordPairs, head_lists, shortened, word_pairs
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.top_words import TopWords, top_words
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import AttentionShape, attention_shape, query_key_weights
-from aftertune.words import Vectors, Words
 
 Frames = dict[str, pl.DataFrame]
-
-
-@dataclass(frozen=True, eq=False)
-class Lexicon:
-    """A vocabulary with its word vectors, and the controls, made ready once for any number of models."""
-
-    words: Words
-    vectors: Vectors
-    plan: HeadPlan
-
-    @cached_property
-    def co_occurrence(self) -> CoOccurrence:
-        """Which words occur together."""
-        return co_occurrence(self.words, self.vectors, self.plan.n_frequent)
-
-    @cached_property
-    def controls(self) -> tuple[tuple[str, int, CoOccurrence], ...]:
-        """Every draw of every control."""
-        drawn = [(kind, draw) for kind in CONTROLS for draw in range(self.plan.n_draws)]
-        return tuple((kind, draw, self.co_occurrence.control(kind, draw, self.plan.seed)) for kind, draw in drawn)
-
-    @cached_property
-    def spelled(self) -> pl.Series:
-        """The words as they are written."""
-        return pl.Series(self.words.words, dtype=pl.String)
-
-    @cached_property
-    def lowered(self) -> pl.Series:
-        """The distinct lower-cased words."""
-        return pl.Series(self.co_occurrence.types, dtype=pl.String)
 
 
 @torch.inference_mode()
 def read_layer(checkpoint: Checkpoint, layer: int, lexicon: Lexicon, embeddings: WordEmbeddings) -> Frames:
     """The four frames of `HeadReading` for one layer."""
     shape = attention_shape(checkpoint)
-    query, key = _top_words(checkpoint, layer, lexicon.plan.n_top, embeddings)
-    device, n = query.words.device, lexicon.plan.n_pairs
+    query, key = _top_words(checkpoint, layer, lexicon.settings.n_top, embeddings)
+    device, n = query.words.device, lexicon.settings.n_pairs
     found = word_pairs(query, key, lexicon.co_occurrence.on(device))
     energy = (query.energy + key.energy).view(shape.n_heads, shape.d_head)
     frames = {
@@ -96,7 +61,7 @@ def _select(found: TopWords, rows: Tensor) -> TopWords:
 
 def _lists(found: WordPairs, lexicon: Lexicon, shape: AttentionShape) -> HeadLists:
     lowered = lexicon.co_occurrence.lowered.to(found.neuron.device)
-    return head_lists(found, lowered, shape.d_head, lexicon.plan.n_pairs)
+    return head_lists(found, lowered, shape.d_head, lexicon.settings.n_pairs)
 
 
 def _neurons(layer: int, pairs: WordPairs, energy: Tensor, spelled: pl.Series) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Which word pairs did tuning keep, add and remove?  (Paper 5.1: the change behind figure 2 and table 3.)
+"""Which word pairs did tuning keep, add and remove?  (Paper 5.1: what figure 2 and table 3 rest on.)
 
 1. The distance of two lists A and B: 1 - |A and B| / |A or B|. A head's list is its top word pairs, unordered; a
    neuron pair's list has ordered pairs, query word and key word. Two empty lists have no distance.

@@ -1,108 +1,166 @@
-"""Which word pairs does each attention head connect?  (Paper 5.1 and appendix F; METHOD 2.)
+"""Which word pairs does each attention head connect?  (Paper 5.1 and appendix F.)
 
-`read_heads` reads a model into memory; `measure_heads` reads it into a run folder, a layer at a time, and goes on
-where it was interrupted.
+`read_heads` reads a model into memory; `HeadWork` reads it into a run folder, a layer at a time, and goes on where it
+was interrupted.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from aftertune.errors import WordError
-from aftertune.explainers.heads.layer import Lexicon, read_layer
-from aftertune.explainers.heads.parts import HEADS, join_layers
-from aftertune.explainers.heads.result import HeadReading
-from aftertune.explainers.heads.settings import HeadPlan
+from aftertune.explainers.explainer import Work
+from aftertune.explainers.heads.cooccurrence import Lexicon
+from aftertune.explainers.heads.cost import remaining
+from aftertune.explainers.heads.layer import read_layer
+from aftertune.explainers.heads.result import HEADS, HeadReading, join_layers
+from aftertune.explainers.heads.settings import HeadSettings
+from aftertune.explainers.heads.verbs import must_form_pairs
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.cost import Remaining
+from aftertune.models.machine import Machine
+from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
-from aftertune.models.weights import attending, attention_shape
+from aftertune.models.weights import attending, attention_shape, shape_of
 from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import StepProgress, silent
 from aftertune.words import WordSource, load_vectors, load_words
 
 LEAST_WORDS = 2
-Progress = Callable[[str, float, float], None]
 
 
 def read_heads(
     model: Checkpoint,
     words: WordSource = None,
     vectors: Any = None,
-    plan: HeadPlan | None = None,
+    settings: HeadSettings | None = None,
     *,
-    progress: Progress | None = None,
+    progress: StepProgress = silent,
 ) -> HeadReading:
-    """Read every attention head of a model as word pairs (section 5.1, METHOD 2).
+    """Read every attention head of a model as word pairs (section 5.1).
 
     ``words`` and ``vectors`` are what `aftertune.load_words` and `aftertune.load_vectors` return or take, by default
-    the most frequent English words and the vectors of an installed spaCy package; ``plan`` says what is read.
-    ``progress(what, done, total)`` is called after each layer. The model is left as it was.
+    those of ``settings``, which say what is read. ``progress(step, done, total)`` is called after each layer. The model
+    is left as it was.
 
     Raises `WordError` for words or vectors that can't be used, `AttributionError` for layers that are not there.
     """
-    lexicon = make_lexicon(words, vectors, plan)
-    layers = attending(model, lexicon.plan.chosen_layers(attention_shape(model).n_layers))
-    embeddings, found, tell = WordEmbeddings(model, lexicon.words.words), [], progress or (lambda *_: None)
+    lexicon = make_lexicon(words, vectors, settings)
+    layers = attending(model, lexicon.settings.chosen_layers(attention_shape(model).n_layers))
+    embeddings, found = WordEmbeddings(model, lexicon.words.words), []
     for done, layer in enumerate(layers):
-        tell("heads", done, len(layers))
+        progress(HEADS.kind, done, len(layers))
         found.append(read_layer(model, layer, lexicon, embeddings))
-    tell("heads", len(layers), len(layers))
+    progress(HEADS.kind, len(layers), len(layers))
     return HeadReading(
         words=lexicon.words.words,
         has_vector=lexicon.co_occurrence.has_vector,
-        settings=head_settings(lexicon),
+        settings=settings_of_parts(lexicon),
         **_about(model, layers),
         **join_layers(found),
     )
 
 
-def make_lexicon(words: WordSource, vectors: Any, plan: HeadPlan | None) -> Lexicon:
-    """Words, vectors and plan made ready for any number of models; raises what `read_heads` raises for them."""
-    loaded = load_words(words)
-    lexicon = Lexicon(loaded, load_vectors(vectors, loaded), plan or HeadPlan())
+def make_lexicon(words: WordSource, vectors: Any, settings: HeadSettings | None = None) -> Lexicon:
+    """Words, vectors and settings made ready for any number of models; None stands for those of the settings.
+
+    Raises `WordError` for those that can't be used.
+    """
+    settings = settings or HeadSettings()
+    loaded = load_words(settings.words if words is None else words)
+    lexicon = Lexicon(loaded, load_vectors(settings.vectors if vectors is None else vectors, loaded), settings)
     _must_cover(lexicon)
     return lexicon
 
 
+@dataclass(frozen=True, eq=False)
+class HeadWork(Work):
+    """The heads of any number of models, to be read into a run with one lexicon."""
+
+    lexicon: Lexicon
+
+    @classmethod
+    def of(cls, settings: HeadSettings) -> "HeadWork":
+        """What the settings ask for; raises `WordError` for words, vectors and verbs that can't be used."""
+        lexicon, (verbs, _) = make_lexicon(None, None, settings), settings.chosen_verbs
+        must_form_pairs(verbs, lexicon.words.words, lexicon.co_occurrence.has_vector)
+        return cls(lexicon)
+
+    def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
+        """Raise `AttributionError` for layers that are not there, `RunError` for a run of heads read otherwise."""
+        for config in configs:
+            if config is not None:
+                self.lexicon.settings.chosen_layers(shape_of(config).n_layers)
+        HEADS.must_agree(run, settings_of_parts(self.lexicon))
+
+    def chosen(self) -> Sequence[tuple[str, str]]:
+        """The vocabulary, whose vectors, and which layers."""
+        words, vectors, layers = self.lexicon.words, self.lexicon.vectors, self.lexicon.settings.layers
+        share = self.lexicon.co_occurrence.has_vector.mean()
+        return (
+            ("words", f"{len(words):,} of {words.source}"),
+            ("vectors", f"{vectors.source}; {share:.0%} of the words have one"),
+            ("heads", f"layers {layers}" if layers else "all layers"),
+        )
+
+    def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:
+        """The layers that are not read yet."""
+        return remaining(self.lexicon, run, role, size, machine)
+
+    def is_measured(self, run: RunFolder, role: str) -> bool:
+        """Whether the words and all layers lie in the run."""
+        return HEADS.are_measured(run, role, self.lexicon.settings)
+
+    def measure(self, checkpoint: Checkpoint, role: str, run: RunFolder, progress: StepProgress) -> None:
+        """Read the layers that are not there yet.
+
+        Raises `AttributionError` for layers that the model lacks, and `RunError` if the folder holds heads that were
+        read otherwise, or a part can't be written.
+        """
+        lexicon = self.lexicon
+        n_layers = attention_shape(checkpoint).n_layers
+        layers, able = (
+            attending(checkpoint, some) for some in (lexicon.settings.chosen_layers(n_layers), range(n_layers))
+        )
+        run.claim(HEADS.settings, settings_of_parts(lexicon), {})
+        if not run.exists(*HEADS.words):
+            has_vector = lexicon.co_occurrence.has_vector
+            run.write_frame(HEADS.words, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
+        if len(able) < n_layers:
+            HEADS.restrict(run, role, able)
+        HEADS.remember(run, role, _about(checkpoint, layers))
+        embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
+        HEADS.fill(run, role, layers, lambda layer: read_layer(checkpoint, layer, lexicon, embeddings), progress)
+
+    def finish(self, run: RunFolder, role: str) -> None:
+        """Let the run show the layers that were asked for this time."""
+        HEADS.show(run, role, self.lexicon.settings)
+
+
+def settings_of_parts(lexicon: Lexicon) -> dict[str, Any]:
+    """What must be the same for two readings to be compared, and for a run to go on."""
+    words, vectors = lexicon.words, lexicon.vectors
+    numbers = {name: value for name, value in lexicon.settings.of("parts").items() if name not in ("words", "vectors")}
+    return {
+        "words": {"source": words.source, "n": len(words), "sha256": words.digest},
+        "vectors": {"source": vectors.source, "sha256": vectors.digest},
+        "plan": numbers,
+    }
+
+
 def _must_cover(lexicon: Lexicon) -> None:
     """Raise `WordError` if too few words have a vector: a word without one forms no pair."""
-    words, vectors, least = lexicon.words, lexicon.vectors, lexicon.plan.min_coverage
+    words, vectors, least = lexicon.words, lexicon.vectors, lexicon.settings.min_coverage
     able = [word for word, row in zip(words.words, vectors.rows_of(words.words), strict=True) if row >= 0]
     n_with, n_types = len(able), len({word.lower() for word in able})
     if n_types < LEAST_WORDS or n_with < least * len(words):
         needed = f"{least:.0%} of them" if n_types >= LEAST_WORDS else f"{LEAST_WORDS} that differ"
         raise WordError(
             f"{n_with:,} of the {len(words):,} words of {words.source} have a vector in {vectors.source}; {needed} "
-            "must. Give vectors of more of the words, other words, or a lower minimal coverage (--min-coverage)."
+            "must. Give vectors of more of the words, other words, or a lower minimal coverage."
         )
-
-
-def measure_heads(checkpoint: Checkpoint, role: str, lexicon: Lexicon, run: RunFolder, progress: Progress) -> None:
-    """Read a model's heads into a run folder under ``role``, the layers that are not there yet.
-
-    Raises `AttributionError` for layers that are not there, and `RunError` if the folder holds heads that were read
-    otherwise, or of a model with other layers and heads, or a part can't be written.
-    """
-    layers = attending(checkpoint, lexicon.plan.chosen_layers(attention_shape(checkpoint).n_layers))
-    run.claim(HEADS.settings, head_settings(lexicon), {})
-    if not run.exists(*HEADS.words):
-        has_vector = lexicon.co_occurrence.has_vector
-        run.write_frame(HEADS.words, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
-    HEADS.remember(run, role, _about(checkpoint, layers))
-    embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
-    HEADS.fill(run, role, layers, lambda layer: read_layer(checkpoint, layer, lexicon, embeddings), progress)
-
-
-def head_settings(lexicon: Lexicon) -> dict[str, Any]:
-    """What must be the same for two readings to be compared, and for a run to go on."""
-    words, vectors, plan = lexicon.words, lexicon.vectors, asdict(lexicon.plan)
-    del plan["layers"], plan["min_coverage"]  # a run may go on with more layers; coverage is asked before
-    return {
-        "words": {"source": words.source, "n": len(words), "sha256": words.digest},
-        "vectors": {"source": vectors.source, "sha256": vectors.digest},
-        "plan": plan,
-    }
 
 
 def _about(checkpoint: Checkpoint, layers: tuple[int, ...]) -> dict[str, Any]:

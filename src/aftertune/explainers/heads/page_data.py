@@ -2,8 +2,9 @@
 
 1. `grid_of`: one row of numbers for each head; the page draws its grid from them at once.
 2. `word_list`: every word of every list once, sorted; all else names a word by its place there.
-3. `layer_payloads`: for each layer its heads' pairs, and the examples of neuron pairs, each layer compressed on its
-   own, so that a page opens the layer of one head when it is asked for. A search opens all of them.
+3. `layer_payloads`: for each layer its heads' pairs, and the neuron pairs that changed most (appendix F: "distilled"
+   neurons), each layer compressed on its own, so that a page opens the layer of one head when it is asked for. A search
+   opens all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,68 +12,91 @@ from typing import Any
 
 import polars as pl
 
+from aftertune.explainers.heads.change import HeadChange
+from aftertune.explainers.heads.list_changes import HEAD, NEURON, ORDERED, UNORDERED, change
 from aftertune.report.packing import packed, packed_words, rounded
-
-Heads = Mapping[str, Any]
 
 MEASURES = ("distance", "neuron_distance", "verbs_gained", "verbs_lost")
 COUNTS = ("n_base", "n_tuned", "n_gained", "n_lost")
-WORD_COLUMNS = {"pairs": ("word_a", "word_b"), "neurons": ("query_word", "key_word")}
-N_EXAMPLES = 12
+N_NEURONS, N_EXAMPLES = 3, 12
+ByHead = Mapping[int, pl.DataFrame]
 
 
-def heads_view(heads: Heads, base: str, tuned: str) -> dict[str, Any]:
-    """All that the page's part on heads draws from."""
-    words = word_list(heads)
-    return {
-        "grid": grid_of(heads) | {"models": {"base": base, "tuned": tuned}},
-        "words": packed_words(words),
-        "layers": {layer: packed(payload) for layer, payload in layer_payloads(heads, words).items()},
-    }
-
-
-def grid_of(heads: Heads) -> dict[str, Any]:
-    """Layers, number of heads, and for each head its numbers in the order of ``columns``."""
+def grid_of(heads: HeadChange) -> dict[str, Any]:
+    """The models, layers, number of heads, and for each head its numbers in the order of ``columns``."""
     columns = ["layer", "head", *MEASURES, *COUNTS]
-    rows = [[rounded(row[name]) for name in columns] for row in heads["heads"]]
-    return {"asked": heads["asked"], "layers": list(heads["layers"]), "n_heads": heads["n_heads"]} | {
+    return {
+        "asked": heads.verbs_name,
+        "models": {"base": heads.base, "tuned": heads.tuned},
+        "layers": list(heads.layers),
+        "n_heads": heads.n_heads,
         "columns": columns,
-        "rows": rows,
+        "rows": [[rounded(value) for value in row] for row in heads.heads.select(columns).iter_rows()],
     }
 
 
-def word_list(heads: Heads) -> list[str]:
+def blocks_of(heads: HeadChange) -> dict[str, str]:
+    """The words, and what there is of each layer, packed, by the ids of their elements in the page."""
+    neurons = most_changed(heads, N_NEURONS)
+    words = word_list(heads.pairs, neurons)
+    layers = layer_payloads(heads, neurons, words)
+    return {"head-words": packed_words(words)} | {f"head-layer-{n}": packed(own) for n, own in layers.items()}
+
+
+def word_list(pairs: pl.DataFrame, neurons: pl.DataFrame) -> list[str]:
     """The words of all pairs, each once, sorted."""
-    found = (heads[frame][column].unique() for frame, columns in WORD_COLUMNS.items() for column in columns)
-    return sorted(set[str]().union(*found))
+    columns = [*(pairs[name] for name in UNORDERED), *(neurons[name] for name in ORDERED)]
+    return sorted(set[str]().union(*(column.unique() for column in columns)))
 
 
-def layer_payloads(heads: Heads, words: Sequence[str]) -> dict[int, dict[str, Any]]:
+def layer_payloads(heads: HeadChange, neurons: pl.DataFrame, words: Sequence[str]) -> dict[int, dict[str, Any]]:
     """By layer: ``pairs`` and ``neurons`` of each head that has any, by the head's number."""
-    pairs, neurons = (_by_layer(_numbered(heads[frame], WORD_COLUMNS[frame], words)) for frame in WORD_COLUMNS)
+    lists = _by_layer(_numbered(heads.pairs, UNORDERED, words))
+    examples = _by_layer(_numbered(neurons, ORDERED, words))
     return {
         layer: {
-            "pairs": {head: _pairs(frame) for head, frame in pairs.get(layer, {}).items()},
-            "neurons": {head: _neurons(frame) for head, frame in neurons.get(layer, {}).items()},
+            "pairs": {head: _pairs(frame) for head, frame in lists.get(layer, {}).items()},
+            "neurons": {head: _neurons(frame) for head, frame in examples.get(layer, {}).items()},
         }
-        for layer in heads["layers"]
+        for layer in heads.layers
     }
+
+
+def most_changed(heads: HeadChange, n: int) -> pl.DataFrame:
+    """The word pairs of the ``n`` neuron pairs of each head that gained and lost most, by head and neuron pair.
+
+    Columns ``layer, head, neuron, distance, query_word, key_word, change, cosine``.
+    """
+    changed = heads.neurons.with_columns(n_changed=pl.col("n_gained") + pl.col("n_lost")).filter(
+        pl.col("n_changed") > 0
+    )
+    order = changed.sort("n_changed", *NEURON, descending=[True, False, False, False])
+    chosen = order.group_by(HEAD, maintain_order=True).head(n).select(*NEURON, "distance")
+    base, tuned = (
+        frame.join(chosen, on=NEURON, how="semi").select(*NEURON, *ORDERED, "cosine")
+        for frame in (heads.neurons_base, heads.neurons_tuned)
+    )
+    both = base.join(tuned, on=[*NEURON, *ORDERED], how="full", coalesce=True)
+    cosine = pl.coalesce("cosine_right", "cosine")
+    words = both.select(*NEURON, *ORDERED, change("cosine", "cosine_right"), cosine.alias("cosine"))
+    found = chosen.join(words, on=NEURON).sort(*NEURON, "change", -pl.col("cosine"), *ORDERED)
+    return found.select(*NEURON, "distance", *ORDERED, "change", "cosine")
 
 
 def _numbered(frame: pl.DataFrame, columns: Sequence[str], words: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(pl.col(columns).cast(pl.Enum(words)).to_physical())
 
 
-def _by_layer(frame: pl.DataFrame) -> dict[int, dict[int, pl.DataFrame]]:
+def _by_layer(frame: pl.DataFrame) -> dict[int, ByHead]:
     found: dict[int, dict[int, pl.DataFrame]] = {}
-    for (layer, head), own in frame.partition_by("layer", "head", as_dict=True, maintain_order=True).items():
+    for (layer, head), own in frame.partition_by(*HEAD, as_dict=True, maintain_order=True).items():
         found.setdefault(layer, {})[head] = own
-    return found
+    return {**found}
 
 
 def _pairs(frame: pl.DataFrame) -> dict[str, list[int]]:
     """The pairs of one head, column by column; a rank of 0 means that the pair is not in that model's list."""
-    names = ("word_a", "word_b", "rank_base", "rank_tuned", "n_neurons_base", "n_neurons_tuned")
+    names = (*UNORDERED, "rank_base", "rank_tuned", "n_neurons_base", "n_neurons_tuned")
     return {name: frame[name].fill_null(0).to_list() for name in names}
 
 
@@ -83,8 +107,8 @@ def _neurons(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _neuron(frame: pl.DataFrame) -> dict[str, Any]:
     found = {"neuron": frame["neuron"][0], "distance": rounded(frame["distance"][0])}
-    for change in ("gained", "lost"):
-        own = frame.filter(pl.col("change") == change).sort("cosine", descending=True, maintain_order=True)
-        shown = own.head(N_EXAMPLES).select("query_word", "key_word", pl.col("cosine").cast(pl.Float64).round(2))
-        found |= {change: [list(row) for row in shown.iter_rows()], f"n_{change}": own.height}
+    for one in ("gained", "lost"):
+        own = frame.filter(pl.col("change") == one).sort("cosine", descending=True, maintain_order=True)
+        shown = own.head(N_EXAMPLES).select(*ORDERED, pl.col("cosine").cast(pl.Float64).round(2))
+        found |= {one: [list(row) for row in shown.iter_rows()], f"n_{one}": own.height}
     return found

@@ -1,14 +1,20 @@
-"""What reading a model's attention heads found: word pairs of every neuron pair and of every head (paper 5.1)."""
+"""What reading a model's attention heads found: word pairs of every neuron pair and of every head (paper 5.1).
 
-from collections.abc import Mapping
+In a run folder it is four Parquet parts for each layer, and the vocabulary once.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aftertune.runs.layer_parts import Frames, LayerParts
 from aftertune.runs.result import Result
+from aftertune.runs.run import RunFolder
 
 PAIR = {"rank": pl.Int32, "word_a": pl.String, "word_b": pl.String, "n_neurons": pl.Int32}
 HEAD = {"layer": pl.Int16, "head": pl.Int16}
@@ -32,6 +38,7 @@ FRAMES: Mapping[str, Mapping[str, Any]] = {
     "controls": CONTROLS,
     "control_neurons": CONTROL_NEURONS,
 }
+HEADS = LayerParts("heads", tuple(FRAMES), frozenset({"model", "layers", "n_layers", "n_heads", "d_head"}))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,8 +75,8 @@ class HeadReading(Result):
 
     def heads_with(self, word: str) -> pl.DataFrame:
         """The rows of ``pairs`` that hold a word, by layer, head and rank; none if no head holds it."""
-        asked = word.lower()
-        return self.pairs.filter((pl.col("word_a") == asked) | (pl.col("word_b") == asked))
+        lowered = word.lower()
+        return self.pairs.filter((pl.col("word_a") == lowered) | (pl.col("word_b") == lowered))
 
     def strongest(self, n_heads: int = 15, n_pairs: int = 4) -> pl.DataFrame:
         """The heads whose first pair is held by most neuron pairs: ``layer, head, n_neurons, pairs``, these as text."""
@@ -96,3 +103,37 @@ class HeadReading(Result):
     def _facts(self) -> dict[str, Any]:
         sizes = {"n_layers": len(self.layers), "n_heads": self.n_heads}
         return {"model": self.model} | sizes | {"n_pairs": self.pairs.height, "n_words": len(self.words)}
+
+
+def open_heads(run: str | Path, role: str = "model") -> HeadReading:
+    """The heads that lie in a run folder.
+
+    ``role`` is "model" after ``aftertune heads``; after ``aftertune compare`` it is "base", "tuned", and "tuned-2" and
+    so on where there are more.
+
+    Raises `RunError` if there is no run, or its heads are not read, not complete, or damaged.
+    """
+    folder = RunFolder.open(run)
+    HEADS.must_be_of(folder, role)
+    return saved_heads(folder, role)
+
+
+def saved_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReading:
+    """The heads of ``role`` that lie in a run, under another ``name`` if one is given.
+
+    Raises `RunError` if they are not there, not complete, or damaged.
+    """
+    about, found = HEADS.read(run, role)
+    words = run.read_frame(HEADS.words)
+    return HeadReading(
+        words=tuple(words["word"]),
+        has_vector=words["has_vector"].to_numpy(),
+        settings=run.read_json(HEADS.settings)["identity"],
+        **about | ({"model": name} if name else {}),
+        **join_layers(found),
+    )
+
+
+def join_layers(layers: Sequence[Frames]) -> dict[str, Any]:
+    """The frames of all layers, one below the other."""
+    return {name: pl.concat([frames[name] for frames in layers]) for name in FRAMES}

@@ -1,54 +1,69 @@
-"""What is read of every attention head, in which layers, with which words."""
+"""What is read of every attention head, in which layers, with which words, and which words are asked about."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from aftertune.errors import AttributionError
+from pydantic import model_validator
+
+from aftertune.explainers.heads.verbs import chosen_verbs
+from aftertune.explainers.settings import Settings, setting
 from aftertune.models.layers import chosen_layers, must_be_layers
-from aftertune.words import WordSource
 
 
-@dataclass(frozen=True)
-class HeadPlan:
-    """How heads are read; the defaults are those of the paper's released run (METHOD 2).
+class HeadSettings(Settings):
+    """How heads are read and compared; the defaults are those of the paper's released run.
 
-    ``n_top`` words are taken for each neuron (K), ``n_pairs`` word pairs kept for each neuron pair and head, and
-    ``n_frequent`` frequent words give a word's threshold. ``n_draws`` is the number of draws of each control, 0 for
-    none, from ``seed``. ``layers`` is "0-7" or "0,4,8-11", by default all. ``min_coverage`` is the share of words that
-    must have a vector for anything to be read. Raises `AttributionError` for numbers that are too small and for layers
-    that can't be read.
+    ``words`` and ``vectors`` are what `aftertune.load_words` and `aftertune.load_vectors` take. ``verbs`` are the words
+    asked about (table 3): a list, a file, or by default the instruction verbs; ``verbs_name`` is what texts call them.
+
+    ``n_top`` words are taken for each neuron (the paper's K), ``n_pairs`` word pairs kept for each neuron pair and
+    head, and ``n_frequent`` frequent words give a word's threshold. ``n_draws`` is the number of draws of each control,
+    0 for none, from ``seed``. ``layers`` is "0-7" or "0,4,8-11", by default all. ``min_coverage`` is the share of words
+    that must have a vector for anything to be read. Raises `AttributionError` for what is not allowed.
     """
 
-    n_top: int = 100
-    n_pairs: int = 100
-    n_frequent: int = 3000
-    n_draws: int = 1
-    seed: int = 0
-    layers: str | None = None
-    min_coverage: float = 0.5
+    words: Any = setting(
+        None, "Words to read weights with: list, list with frequencies, or text; by default English words."
+    )
+    vectors: Any = setting(
+        None, "Word vectors: GloVe, word2vec, fastText, .npz, .safetensors, or hub id; by default spaCy's."
+    )
+    verbs: Any = setting(
+        None, "File of words to ask about in heads (table 3), instead of the instruction verbs.", scope="change"
+    )
+    verbs_name: str | None = setting(None, "What texts call the words asked about.", scope="change", flag="")
+    n_top: int = setting(100, "Words taken for each neuron.", flag="", ge=2)
+    n_pairs: int = setting(100, "Word pairs kept for each neuron pair and each head.", flag="", ge=1)
+    n_frequent: int = setting(3000, "Frequent words that give a word's threshold.", flag="", ge=2)
+    n_draws: int = setting(1, "Draws of each control; 0 for none.", flag="", ge=0)
+    seed: int = setting(0, "Seed of the draws.", flag="", ge=0)
+    layers: str | None = setting(None, "Layers that are read, as 0-7 or 0,4,8-11; by default all.", scope="units")
+    min_coverage: float = setting(0.5, "Least share of the words that must have a vector.", scope="units", ge=0, le=1)
 
-    def __post_init__(self) -> None:
-        for name, least in (("n_top", 2), ("n_pairs", 1), ("n_frequent", 2), ("n_draws", 0)):
-            if getattr(self, name) < least:
-                raise AttributionError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
+    @model_validator(mode="after")
+    def _layers_can_be_read(self) -> Self:
         must_be_layers(self.layers)
+        return self
 
     def chosen_layers(self, n_layers: int) -> tuple[int, ...]:
         """The layers to read of a model that has ``n_layers``; raises `AttributionError` if it lacks one of them."""
         return chosen_layers(self.layers, n_layers)
 
+    @property
+    def chosen_verbs(self) -> tuple[Sequence[str] | None, str]:
+        """The words asked about, None for the instruction verbs, and what texts call them.
 
-@dataclass(frozen=True)
-class HeadStudy:
-    """How the heads of two models are compared.
+        Raises `WordError` for a file or a list that can't be used.
+        """
+        words, name = chosen_verbs(self.verbs)
+        return words, self.verbs_name or name
 
-    ``words`` and ``vectors`` are those of `aftertune.read_heads`. ``verbs`` are the words asked about (table 3): a
-    list, a file, or by default the instruction verbs. ``plan`` says what is read.
-    """
-
-    words: WordSource = None
-    vectors: Any = None
-    verbs: Sequence[str] | str | Path | None = None
-    plan: HeadPlan = field(default_factory=HeadPlan)
+    def remembered(self) -> dict[str, Any]:
+        """The words asked about themselves, so that a report can be written again without the file of them."""
+        words, name = self.chosen_verbs
+        is_file = isinstance(self.verbs, str | Path)
+        return {
+            "verbs": None if words is None else list(words),
+            "verbs_name": name if is_file else self.verbs_name,
+        }

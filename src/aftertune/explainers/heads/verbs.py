@@ -2,15 +2,19 @@
 
 1. Instruction verbs: the list of the paper's released run.
 2. General verbs: the frequent English words that can be a verb's base form, without stop words and instruction verbs.
-3. Any list of one's own, from a file.
+3. Any list of one's own, or a file of them.
+Only words that have a vector can form a pair; where none of the words given has one, they are refused.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
+from pathlib import Path
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 
 from aftertune.errors import WordError
 
@@ -27,7 +31,22 @@ further last like long near okay over own please right round still till up well 
 INSTRUCTION_VERBS = tuple(INSTRUCTION.split())
 STOP_WORDS = frozenset(STOPPED.split())
 N_GENERAL = 3000
+VERBS_NAME, OWN_NAME = "instruction verbs", "the words asked about"
 COMMENT = re.compile(r"(^|\s)#.*")
+
+
+def chosen_verbs(verbs: Sequence[str] | str | Path | None) -> tuple[Sequence[str] | None, str]:
+    """The words asked about, None for the instruction verbs, and what texts call them.
+
+    Raises `WordError` for a file or a list that can't be used.
+    """
+    if verbs is None:
+        return None, VERBS_NAME
+    if isinstance(verbs, str | Path):
+        return read_verbs(str(verbs)), f"the words of {Path(verbs).name}"
+    if not isinstance(verbs, Sequence) or not verbs or not all(isinstance(verb, str) for verb in verbs):
+        raise WordError(f"The verbs are given as {repr(verbs)[:60]}. Give a list of words, or a file of them.")
+    return verbs, OWN_NAME
 
 
 @cache
@@ -51,6 +70,38 @@ def read_verbs(path: str) -> tuple[str, ...]:
     if not found:
         raise WordError(f"{path} has no word. Give one word a line, or words between commas; # starts a comment.")
     return found
+
+
+def must_form_pairs(
+    given: Sequence[str] | None, words: Sequence[str], has_vector: npt.NDArray[np.bool_], kind: str = "asked-about"
+) -> None:
+    """Raise `WordError` if words are given and none of them is among the ``words`` (n_words,) that have a vector.
+
+    The lists of ours, None, are let through: a vocabulary may well be of another language.
+    """
+    able = words_with_vector(words, has_vector)
+    if given is not None and not among(lowered(given), able):
+        some = f" ({', '.join(map(repr, given[:3]))}{', ...' if len(given) > 3 else ''})" if given else ""
+        raise WordError(
+            f"None of the {len(given)} {kind} words{some} is among the {len(able)} words of the vocabulary that have a "
+            "vector, so no pair can hold one. Give words that are."
+        )
+
+
+def words_with_vector(words: Sequence[str], has_vector: npt.NDArray[np.bool_]) -> list[str]:
+    """The words that can form a pair, lower-cased, each once, most frequent first."""
+    return list(dict.fromkeys(word.lower() for word, has in zip(words, has_vector, strict=True) if has))
+
+
+def lowered(words: Sequence[str]) -> tuple[str, ...]:
+    """The words in lower case, each once."""
+    return tuple(dict.fromkeys(word.lower() for word in words))
+
+
+def among(words: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Those of the words that are known, in their order."""
+    found = set(known)
+    return tuple(word for word in words if word in found)
 
 
 def _verbs() -> Iterator[str]:

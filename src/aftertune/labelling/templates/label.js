@@ -1,5 +1,6 @@
 // The page of one rater: which prompt is open, which response is being rated, and what the keys do.
-import { Prompt, make } from "./marks.js";
+import { control, element } from "aftertune/basics.js";
+import { Prompt } from "./marks.js";
 import { Outbox } from "./save.js";
 
 const LEVELS = [
@@ -16,13 +17,12 @@ const KEYS = [
   ["m", "mark what is selected; once more to unmark it"], ["t", "take over the marks of the prompt file"],
   ["x", "clear all marks of this prompt"], ["u", "undo the last action"], ["?", "this help"],
 ];
-const byId = id => document.getElementById(id);
 const view = { prompts: [], at: 0, active: 0, actions: 0, task: null, ready: Promise.resolve() };
-const prompt = new Prompt(byId("prompt"));
+const prompt = new Prompt(control("prompt"));
 const outbox = new Outbox(showSaved, answer => { view.actions = answer.n_actions; });
 
 function showSaved(state, problem) {
-  const sign = byId("saved"), told = byId("problem");
+  const sign = control("saved"), told = control("problem");
   sign.dataset.state = state;
   sign.textContent = { saved: "All saved", saving: "Saving", waiting: "Not saved" }[state];
   if (told.textContent !== problem) told.textContent = problem;
@@ -48,10 +48,10 @@ async function open(at) {
   view.active = Math.max(state.ratings.indexOf(null), 0);
   const inside = document.activeElement?.closest("#answers");
   prompt.show(view.task.messages, state.spans, view.task.given);
-  byId("answers").replaceChildren(...view.task.answers.map(answer));
-  if (inside) byId("title").focus();
+  control("answers").replaceChildren(...view.task.answers.map(answerCard));
+  if (inside) control("title").focus();
   refresh();
-  byId("say").textContent = `Prompt ${at + 1} of ${view.prompts.length}`;
+  control("say").textContent = `Prompt ${at + 1} of ${view.prompts.length}`;
 }
 
 const current = () => view.prompts[view.at];
@@ -60,12 +60,12 @@ const isRated = ({ ratings }) => !ratings.includes(null);
 const isMarked = state => state.spans.length > 0 || state.given;
 const isDone = state => isRated(state) && isMarked(state);
 
-function answer(text, index) {
-  const card = make("section", "card answer"), head = make("div", "line"), title = make("h2", "", `Response ${letter(index)} `);
-  const body = make("div", text ? "text" : "text empty", text || "This response is empty.");
+function answerCard(text, index) {
+  const card = element("section", "card answer"), head = element("div", "line"), title = element("h2", "", `Response ${letter(index)} `);
+  const body = element("div", text ? "text" : "text empty", text || "This response is empty.");
   title.id = `answer-${index}`;
-  title.append(make("kbd", "", letter(index).toLowerCase()));
-  head.append(title, make("span", "rated"));
+  title.append(element("kbd", "", letter(index).toLowerCase()));
+  head.append(title, element("span", "rated"));
   body.tabIndex = 0;
   body.setAttribute("role", "group");
   body.setAttribute("aria-labelledby", title.id);
@@ -77,13 +77,13 @@ function answer(text, index) {
 }
 
 function levels(index) {
-  const set = make("fieldset");
-  set.append(make("legend", "", `Helpfulness of response ${letter(index)}`), ...LEVELS.map(([level, short, long]) => {
-    const box = make("label", "level"), input = make("input");
+  const set = element("fieldset");
+  set.append(element("legend", "", `Helpfulness of response ${letter(index)}`), ...LEVELS.map(([level, short, long]) => {
+    const box = element("label", "level"), input = element("input");
     Object.assign(input, { type: "radio", name: `helpfulness-${index}`, value: level });
     input.addEventListener("change", () => rate(index, Number(level)));
     box.title = long;
-    box.append(input, make("b", "", level), make("span", "", short));
+    box.append(input, element("b", "", level), element("span", "", short));
     return box;
   }));
   return set;
@@ -97,20 +97,20 @@ function frame(index) {
 
 function refresh() {
   const { at, prompts } = view, state = current();
-  byId("title").textContent = `Prompt ${at + 1} of ${prompts.length}: ${state.id}`;
-  byId("choose").value = at;
+  control("title").textContent = `Prompt ${at + 1} of ${prompts.length}: ${state.id}`;
+  control("choose").value = at;
   document.querySelectorAll(".answer").forEach((card, index) => {
     card.classList.toggle("active", index === view.active);
     card.querySelectorAll("input").forEach(input => { input.checked = Number(input.value) === state.ratings[index]; });
     card.querySelector(".rated").textContent = state.ratings[index] ? `rated ${state.ratings[index]}` : "not rated";
   });
-  prompts.forEach((one, index) => { byId("choose").options[index].textContent = optionText(one, index); });
+  prompts.forEach((one, index) => { control("choose").options[index].textContent = optionText(one, index); });
   enable("previous", at > 0);
   enable("next", at < prompts.length - 1);
   enable("unfinished", !prompts.every(isDone));
   enable("undo", view.actions > 0 || outbox.waiting.length > 0);
   enable("clear", state.spans.length > 0);
-  byId("take").hidden = !view.task.given.length || state.spans.length > 0;
+  control("take").hidden = !view.task.given.length || state.spans.length > 0;
   progress();
   selectionChanged();
 }
@@ -118,8 +118,8 @@ function refresh() {
 function progress() {
   const ratings = view.prompts.flatMap(one => one.ratings), rated = ratings.filter(Boolean).length;
   const marked = view.prompts.filter(isMarked).length;
-  byId("done").textContent = `${rated} of ${ratings.length} rated, ${marked} of ${view.prompts.length} marked`;
-  Object.assign(byId("bar"), { max: ratings.length + view.prompts.length, value: rated + marked });
+  control("done").textContent = `${rated} of ${ratings.length} rated, ${marked} of ${view.prompts.length} marked`;
+  Object.assign(control("bar"), { max: ratings.length + view.prompts.length, value: rated + marked });
 }
 
 function optionText(one, index) {
@@ -127,12 +127,12 @@ function optionText(one, index) {
   return `${isDone(one) ? "✓" : rated || one.spans.length ? "◐" : "○"} ${index + 1}  ${one.id}`;
 }
 
-const enable = (id, can) => byId(id).setAttribute("aria-disabled", String(!can));
+const enable = (id, can) => control(id).setAttribute("aria-disabled", String(!can));
 
 function selectionChanged() {
   const selected = prompt.texts ? prompt.selected() : [];
   enable("mark", selected.length > 0);
-  byId("mark").firstChild.textContent = prompt.covers(selected) ? "Unmark selection " : "Mark selection ";
+  control("mark").firstChild.textContent = prompt.covers(selected) ? "Unmark selection " : "Mark selection ";
 }
 
 // What was done shows at once; the server's word on it replaces it, unless more was done in the meantime.
@@ -163,7 +163,7 @@ function rate(index, helpfulness) {
   current().ratings[index] = helpfulness;
   const next = current().ratings.indexOf(null);
   view.active = helpfulness && next >= 0 ? next : index;
-  byId("say").textContent = `Response ${letter(index)}: ${helpfulness ?? "rating taken back"}`;
+  control("say").textContent = `Response ${letter(index)}: ${helpfulness ?? "rating taken back"}`;
   act(view.at, "rate", { answer: index, helpfulness });
 }
 
@@ -171,7 +171,7 @@ function setSpans(spans) {
   current().spans = spans;
   getSelection().removeAllRanges();
   prompt.draw(spans);
-  byId("say").textContent = spans.length ? `Marked: ${byId("prompt").querySelectorAll("mark").length} parts` : "No marks";
+  control("say").textContent = spans.length ? `Marked: ${control("prompt").querySelectorAll("mark").length} parts` : "No marks";
   act(view.at, "mark", { spans });
 }
 
@@ -185,10 +185,10 @@ const commands = {
     const order = [...view.prompts.keys()].map(step => (view.at + 1 + step) % view.prompts.length);
     const found = order.find(index => !isDone(view.prompts[index]));
     if (found !== undefined) return open(found);
-    byId("say").textContent = "Everything is labelled.";
+    control("say").textContent = "Everything is labelled.";
   },
   undo() { undo(); }, // not waited for, since the server may be gone
-  help() { byId("dialog").showModal(); },
+  help() { control("dialog").showModal(); },
 };
 
 async function undo() {
@@ -199,7 +199,7 @@ async function undo() {
     take(answer);
     view.active = Math.max(current().ratings.indexOf(null), 0);
     refresh();
-    byId("say").textContent = "Undone";
+    control("say").textContent = "Undone";
   });
 }
 
@@ -214,7 +214,7 @@ function key(event) {
   const isTyping = event.target.closest("select, dialog, input:not([type=radio])");
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping || !view.task) return;
   if (event.target.type === "radio" && event.key.startsWith("Arrow")) return;
-  if (event.key.length === 1 && !byId("keys-on").checked && event.key !== "?") return;
+  if (event.key.length === 1 && !control("keys-on").checked && event.key !== "?") return;
   const command = commandOf(event.key);
   if (!command) return;
   event.preventDefault();
@@ -229,25 +229,25 @@ function commandOf(name) {
   return /^[a-h]$/.test(name) ? () => frame(name.charCodeAt(0) - 97) : null;
 }
 
-function list(element, rows) {
-  element.replaceChildren(...rows.flatMap(([term, text]) => [make("dt", "", term), make("dd", "", text)]));
+function list(box, rows) {
+  box.replaceChildren(...rows.flatMap(([term, text]) => [element("dt", "", term), element("dd", "", text)]));
 }
 
 async function start() {
-  list(byId("levels"), LEVELS.map(([level, , long]) => [level, long]));
-  list(byId("keys"), KEYS);
+  list(control("levels"), LEVELS.map(([level, , long]) => [level, long]));
+  list(control("keys"), KEYS);
   const found = await load("/prompts");
   Object.assign(view, { prompts: found.prompts, actions: found.n_actions });
-  byId("rater").textContent = `as ${found.rater}`;
-  byId("choose").replaceChildren(...found.prompts.map(() => make("option")));
-  [...byId("choose").options].forEach((option, index) => { option.value = index; });
-  byId("choose").addEventListener("change", event => run(() => open(Number(event.target.value))));
+  control("rater").textContent = `as ${found.rater}`;
+  control("choose").replaceChildren(...found.prompts.map(() => element("option")));
+  [...control("choose").options].forEach((option, index) => { option.value = index; });
+  control("choose").addEventListener("change", event => run(() => open(Number(event.target.value))));
   for (const [name, command] of Object.entries(commands)) {
-    byId(name).addEventListener("click", event => { if (event.currentTarget.getAttribute("aria-disabled") !== "true") run(command); });
+    control(name).addEventListener("click", event => { if (event.currentTarget.getAttribute("aria-disabled") !== "true") run(command); });
   }
-  byId("mark").addEventListener("pointerdown", event => event.preventDefault()); // which would take the selection away
-  byId("keys-on").checked = localStorage.getItem("keys") !== "off";
-  byId("keys-on").addEventListener("change", event => localStorage.setItem("keys", event.target.checked ? "on" : "off"));
+  control("mark").addEventListener("pointerdown", event => event.preventDefault()); // which would take the selection away
+  control("keys-on").checked = localStorage.getItem("keys") !== "off";
+  control("keys-on").addEventListener("change", event => localStorage.setItem("keys", event.target.checked ? "on" : "off"));
   document.addEventListener("keydown", key);
   document.addEventListener("selectionchange", () => { if (view.task) selectionChanged(); });
   const first = found.prompts.findIndex(one => !isDone(one)), wanted = Number(location.hash.slice(1)) - 1;

@@ -1,30 +1,31 @@
 // The prompt: its text with marks, and what is selected in it. Spans are [start, end, message] in characters (code
 // points, as the disk has them); places in the page are code units, so both are converted here and nowhere else.
+import { element } from "aftertune/basics.js";
 
 export class Prompt {
-  constructor(element) {
-    this.element = element;
+  constructor(box) {
+    this.box = box;
     this.messages = [];
     this.spans = [];
     this.given = [];
-    element.addEventListener("keydown", event => this.key(event));
-    element.addEventListener("click", event => this.click(event));
+    box.addEventListener("keydown", event => this.key(event));
+    box.addEventListener("click", event => this.click(event));
   }
 
   show(messages, spans, given) {
     this.messages = messages;
     this.given = given;
     this.units = this.cursor = null;
-    this.element.replaceChildren(...messages.map((message, index) => this.message(message, index)));
-    this.texts = [...this.element.querySelectorAll(".text")];
-    this.element.scrollTop = 0;
+    this.box.replaceChildren(...messages.map((message, index) => this.message(message, index)));
+    this.texts = [...this.box.querySelectorAll(".text")];
+    this.box.scrollTop = 0;
     this.draw(spans);
   }
 
   message({ role }, index) {
-    const box = make("div", `message ${role}`), text = make("div", "text");
+    const box = element("div", `message ${role}`), text = element("div", "text");
     text.dataset.message = index;
-    if (this.messages.length > 1) box.append(make("div", "role", role));
+    if (this.messages.length > 1) box.append(element("div", "role", role));
     box.append(text);
     return box;
   }
@@ -37,7 +38,7 @@ export class Prompt {
       const parts = [];
       let at = 0;
       for (const [start, end] of ranges) {
-        parts.push(text.slice(at, start), make(tag, name, text.slice(start, end)));
+        parts.push(text.slice(at, start), element(tag, name, text.slice(start, end)));
         at = end;
       }
       this.texts[index].replaceChildren(...parts.filter(part => part !== ""), text.slice(at));
@@ -118,7 +119,7 @@ export class Prompt {
   // Into the prompt, before its first word.
   enter() {
     this.cursor = null;
-    this.element.focus();
+    this.box.focus();
   }
 
   click(event) {
@@ -177,21 +178,14 @@ function numbered(units) {
   return units.map(one => ({ ...one, sentence: order.get(one.sentence) }));
 }
 
-export function joined(spans) {
+function joined(spans) {
   const found = [];
-  for (const [start, end, at] of [...spans].sort((one, other) => one[0] - other[0])) {
+  for (const [start, end, at] of spans.toSorted((one, other) => one[0] - other[0])) {
     const last = found.at(-1);
     if (last && start <= last[1]) last[1] = Math.max(last[1], end);
     else found.push([start, end, at]);
   }
   return found;
-}
-
-export function make(tag, name = "", text = "") {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  if (text) element.textContent = text;
-  return element;
 }
 
 function point(text, unitPlace) {

@@ -1,13 +1,13 @@
-"use strict";
 /* What every page uses: elements, words in sentences, blocks of data, the tooltip. */
 
 const tip = document.getElementById("tip");
 
-const control = (id) => document.getElementById(id);
+export const control = (id) => document.getElementById(id);
 
-function parsed(id) { return JSON.parse(control(id).textContent); }
+/* A block of data that stands in the page before its script. */
+export function parsed(id) { return JSON.parse(control(id).textContent); }
 
-async function inflate(base64) {
+export async function inflate(base64) {
   const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
@@ -16,9 +16,15 @@ async function inflate(base64) {
 /* A block of data that was compressed (JSON inside base64), opened once, when it is first asked for. Blocks stand at
    the end of the page, which may be read while the page is in use already. */
 const blocks = new Map();
-function unpacked(id) {
+export function unpacked(id) {
   if (!blocks.has(id)) blocks.set(id, unpack(id));
   return blocks.get(id);
+}
+
+/* The same of a block that not every page has; null where there is none. */
+export async function unpackedIfAny(id) {
+  if (!control(id)) await arrived;
+  return control(id) && unpacked(id);
 }
 
 async function unpack(id) {
@@ -26,9 +32,10 @@ async function unpack(id) {
   return JSON.parse(new TextDecoder().decode(await inflate(parsed(id))));
 }
 
+/* Resolves when the whole page has been read. */
 const arrived = document.readyState === "loading" ? new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve)) : Promise.resolve();
 
-function element(tag, className, text) {
+export function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;
@@ -36,28 +43,28 @@ function element(tag, className, text) {
 }
 
 /* A heading of a table that a script draws. */
-function columnHead(text) {
+export function columnHead(text) {
   const cell = element("th", "", text);
   cell.scope = "col";
   return cell;
 }
 
-function shortText(text) {
+export function shortText(text) {
   const one = text.replace(/\n/g, "↵").replace(/\t/g, "⇥");
   return one.trim() ? one.trim() : one.length ? (one.includes("↵") || one.includes("⇥") ? one : "␣") : "◦";
 }
 
 const LONGEST_QUOTED = 80;
 /* In quotes and isolated, so that a right-to-left token leaves the sentence around it as it is. */
-function quoted(text) { return `“\u2068${cut(shortText(text), LONGEST_QUOTED)}\u2069”`; }
+export function quoted(text) { return `“\u2068${cut(shortText(text), LONGEST_QUOTED)}\u2069”`; }
 
 /* The first signs of a text; one that takes two places in memory stays whole. */
-function cut(text, longest) {
-  const signs = [...text.slice(0, 2 * longest + 2)];
+export function cut(text, longest) {
+  const signs = Array.from(text.slice(0, 2 * longest + 2));
   return signs.length > longest ? `${signs.slice(0, longest - 1).join("")}…` : text;
 }
 
-function showTip(event, lines) {
+export function showTip(event, lines) {
   tip.replaceChildren(...lines.map((line) => element("div", "", line)));
   tip.hidden = false;
   const left = Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8);
@@ -66,12 +73,12 @@ function showTip(event, lines) {
   tip.style.top = `${below + tip.offsetHeight > window.innerHeight ? above : below}px`;
 }
 
-function hideTip() { tip.hidden = true; }
+export function hideTip() { tip.hidden = true; }
 
 /* The colours of levels 0 (none) to 10, as the page has them now; and those of a light page, for what is saved. */
-function levelColours(name = "level") {
+export function levelColours(name = "level") {
   const style = getComputedStyle(document.documentElement);
   return Array.from({ length: 11 }, (_, level) => (level ? style.getPropertyValue(`--${name}-${level}`).trim() : ""));
 }
 
-function printColours() { return levelColours("print"); }
+export function printColours() { return levelColours("print"); }

@@ -1,5 +1,7 @@
 /* What a page saves: tables as CSV, LaTeX and Markdown, figures as SVG and PNG. */
 
+import { control, element, parsed } from "./basics.js";
+
 const TYPES = { csv: "text/csv", tex: "application/x-tex", md: "text/markdown", svg: "image/svg+xml" };
 const LONGEST_PICTURE = 16000;
 
@@ -11,24 +13,26 @@ function saveBlob(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-function saveText(text, name, suffix) { saveBlob(new Blob([text], { type: `${TYPES[suffix]};charset=utf-8` }), `${name}.${suffix}`); }
+export function saveText(text, name, suffix) { saveBlob(new Blob([text], { type: `${TYPES[suffix]};charset=utf-8` }), `${name}.${suffix}`); }
 
 /* A text inside an SVG that is put together here. */
-const xml = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
+export const xml = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 
-/* A figure is saved on white with its own dark text, whatever the page's colours are. What is no SVG in the page is
-   drawn when it is saved, by the function that `drawings` has for it. */
-const drawings = {};
+const drawers = new Map();
+/* A figure that is no SVG in the page is drawn when it is saved: `draw` returns it as the text of an SVG. */
+export function registerFigure(name, draw) { drawers.set(name, draw); }
+
+/* A figure is saved on white with its own dark text, whatever the page's colours are. */
 function figureText(name) {
-  if (drawings[name]) return drawings[name]();
-  return new XMLSerializer().serializeToString(document.querySelector(`#${name} svg`));
+  if (drawers.has(name)) return drawers.get(name)();
+  return new XMLSerializer().serializeToString(control(name).querySelector("svg"));
 }
 
 /* An SVG as it is, or as PNG on white, three dots a unit where that is not too large to draw. */
-function savePicture(text, name, suffix) {
+export function savePicture(text, name, suffix) {
   if (suffix === "svg") return saveText(text, name, suffix);
   const image = new Image(), canvas = document.createElement("canvas");
-  image.onload = () => {
+  image.addEventListener("load", () => {
     const scale = Math.min(3, LONGEST_PICTURE / Math.max(image.width, image.height));
     [canvas.width, canvas.height] = [scale * image.width, scale * image.height];
     const paint = canvas.getContext("2d");
@@ -36,7 +40,7 @@ function savePicture(text, name, suffix) {
     paint.fillRect(0, 0, canvas.width, canvas.height);
     paint.drawImage(image, 0, 0, canvas.width, canvas.height);
     canvas.toBlob((blob) => saveBlob(blob, `${name}.png`));
-  };
+  });
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
 }
 
@@ -49,7 +53,7 @@ document.addEventListener("click", (event) => {
 });
 
 /* Buttons for what was drawn by a script; `save` gets the suffix of the one that was pressed. */
-function downloadButtons(label, names, save) {
+export function downloadButtons(label, names, save) {
   const box = element("p", "downloads");
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", label);

@@ -1,16 +1,24 @@
 /* A grid of cells (heads, networks): deeper for more change; pointing tells, clicking opens, arrow keys move.
    What it shows of is given: cells with a place [row, column], the measures to colour by, and lines of text on each. */
 
-const fraction = (value) => value.toFixed(2), whole = (value) => String(value);
+import { control, element, hideTip, printColours, showTip } from "./basics.js";
+import { xml } from "./downloads.js";
+
+/* How a page writes its numbers. */
+export const fraction = (value) => value.toFixed(2);
+export const whole = (value) => String(value);
+export const degrees = (value) => `${value.toFixed(2)}°`;
+export const percent = (value) => `${(100 * value).toFixed(1)}%`;
 
 /* Rows of numbers as objects by the names of their columns. */
-function rowsOf({ columns, rows }) {
+export function rowsOf({ columns, rows }) {
   return rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]])));
 }
 
-class CellGrid {
+export class CellGrid {
   /* name: what ids begin with; cells; rows and columns: the numbers along them; place(cell) -> [row, column];
-     noun, corner, label, rowName(row): texts; lines(cell): what a cell's numbers say; measures: {key: {name, write}}. */
+     noun, corner, label, rowName(row): texts; lines(cell): what a cell's numbers say; measures: {key: {name, write}}.
+     `detail`, an `OpenedCell`, is set before a cell is opened. */
   constructor(name, options) {
     Object.assign(this, options, { name, opened: null, measure: Object.keys(options.measures)[0] });
     this.table = control(`${name}-table`);
@@ -185,19 +193,22 @@ class CellGrid {
   }
 }
 
-/* A grid as a part of a page: an address names a cell of it, and a reload finds the cell that was open. */
-function gridPart(name, draw, gridOf) {
+/* What a page with a grid does, for `registerPage`: an address names a cell, and a reload finds the cell that was open.
+   `make` makes the grid when the page is first shown; toSvg() is the grid as a picture, for `registerFigure`. */
+export function gridPage(name, make) {
+  let grid = null;
   return {
-    draw,
+    draw() { grid = make(); },
     opens: new RegExp(`^${name}-\\d+-\\d+$`),
     open(address) {
-      const grid = gridOf(), key = address.slice(name.length + 1);
+      const key = address.slice(name.length + 1);
       return grid.byKey.has(key) ? grid.open(key) : undefined;
     },
-    kept: () => ({ opened: gridOf().opened, detail: gridOf().detail.kept() }),
+    kept: () => ({ opened: grid.opened, detail: grid.detail.kept() }),
     async again({ opened, detail }) {
-      if (opened !== null) await gridOf().open(opened, true);
-      gridOf().detail.again(detail);
+      if (opened !== null) await grid.open(opened, true);
+      grid.detail.again(detail);
     },
+    toSvg: () => grid.toSvg(),
   };
 }

@@ -1,16 +1,17 @@
 /* What one opened cell of a grid shows of both models; words in lists, marked as gained or lost. */
 
-const CHANGES = { gained: "+ gained", lost: "− lost" };
-const ROLES = ["base", "tuned"];
+import { control, element } from "./basics.js";
+
+export const CHANGES = { gained: "+ gained", lost: "− lost" };
+export const ROLES = ["base", "tuned"];
 
 /* A word in isolation, so that one written from right to left leaves its line as it is. */
-function wordElement(text) { return element("bdi", "word", text || "◦"); }
+export function wordElement(text) { return element("bdi", "word", text || "◦"); }
 
-class OpenedCell {
+export class OpenedCell {
   constructor(grid, models) {
     Object.assign(this, { grid, models, root: control(`${grid.name}-detail`), wanted: null, fits: null });
     this.root.addEventListener("keydown", (event) => { if (event.key === "Escape") grid.close(); });
-    grid.detail = this;
   }
 
   /* `parts` gives what stands below the title; where another cell is opened meanwhile, it is not shown. */

@@ -1,14 +1,21 @@
 /* One page at a time: the part of the address after # says which one, and what to open on it.
 
-   1. A page is drawn when it is first shown. `parts` says how, by the page's id: draw(); opens, a pattern of addresses,
-      and open(address); kept(), what a reload is to find again, and again(kept).
+   1. A page is drawn when it is first shown. `registerPage` takes how, each script for its own page.
    2. The browser's history keeps the place, what the filters say and what is open, so that reload and back find it. */
+import { control, hideTip } from "./basics.js";
 
 const pages = [...document.querySelectorAll(".page")], reportTitle = document.title;
-const parts = {}, drawnPages = new Set();
+const scripts = new Map(), drawnPages = new Set();
 const PAUSE = 100;
-let currentPage = null, keptPages = history.state?.pages ?? {};
+const keptPages = history.state?.pages ?? {};
+let currentPage = null;
 
+/* What the script of the page with this id does, each where it is needed: draw(), before the page is first shown;
+   shown(), whenever it is; opens, a pattern of addresses, and open(address); kept(), what a reload is to find again,
+   as JSON, and again(kept). To be called as soon as that script runs. */
+export function registerPage(id, script) { scripts.set(id, script); }
+
+const scriptOf = (page) => scripts.get(page.id) ?? {};
 const headingOf = (page) => page.querySelector("h2");
 
 function wantedAddress() {
@@ -17,7 +24,7 @@ function wantedAddress() {
 
 /* The page that an address is on; null for one that is nowhere. */
 function pageOf(address) {
-  const opening = pages.find((page) => parts[page.id]?.opens?.test(address));
+  const opening = pages.find((page) => scriptOf(page).opens?.test(address));
   return opening ?? control(address)?.closest(".page") ?? null;
 }
 
@@ -25,23 +32,30 @@ async function showPage(page) {
   currentPage = page;
   for (const each of pages) each.classList.toggle("current", each === page);
   for (const link of document.querySelectorAll(".bar a")) {
-    if (link.hash === `#${page.id}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#${page.id}`) markCurrent(link);
     else link.removeAttribute("aria-current");
   }
   document.title = `${headingOf(page).textContent} · ${reportTitle}`;
   hideTip();
   await drawPage(page);
-  redraw();
+  scriptOf(page).shown?.();
+}
+
+/* On a narrow screen the bar scrolls: the current page's name stands in its middle. */
+function markCurrent(link) {
+  link.setAttribute("aria-current", "page");
+  const bar = link.parentElement;
+  bar.scrollLeft = link.offsetLeft - (bar.clientWidth - link.offsetWidth) / 2;
 }
 
 async function drawPage(page) {
   if (drawnPages.has(page)) return;
   drawnPages.add(page);
-  const part = parts[page.id], kept = keptPages[page.id];
-  part?.draw?.();
+  const script = scriptOf(page), kept = keptPages[page.id];
+  script.draw?.();
   if (!kept) return;
   restoreControls(kept.controls);
-  await part?.again?.(kept.part);
+  await script.again?.(kept.part);
 }
 
 const controlsOf = (page) => [...page.querySelectorAll(".filters :is(input, select)[id]")];
@@ -67,7 +81,7 @@ async function follow() {
   await showPage(page ?? pages[0]);
   if (address !== wantedAddress()) return;
   if (seen) returnTo(seen.scroll, arrives);
-  else if (parts[page?.id]?.opens?.test(address)) await parts[page.id].open(address);
+  else if (page && scriptOf(page).opens?.test(address)) await scriptOf(page).open(address);
   else if (address && page) bring(control(address), page);
   keep();
 }
@@ -94,12 +108,11 @@ function keepSoon() { clearTimeout(keeping); keeping = setTimeout(keep, PAUSE); 
 
 function keep() {
   clearTimeout(keeping);
-  for (const page of drawnPages) keptPages[page.id] = { controls: keptControls(page), part: parts[page.id]?.kept?.() };
+  for (const page of drawnPages) keptPages[page.id] = { controls: keptControls(page), part: scriptOf(page).kept?.() };
   history.replaceState({ scroll: window.scrollY, pages: keptPages }, "");
 }
 
-/* Called when all parts are there. */
-function startPages() {
+function start() {
   history.scrollRestoration = "manual";
   document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); focusOn(headingOf(currentPage)); });
   window.addEventListener("hashchange", follow);
@@ -109,3 +122,7 @@ function startPages() {
   for (const kind of ["input", "change", "click", "keyup", "scroll"]) document.addEventListener(kind, keepSoon, { passive: true });
   return follow();
 }
+
+// A microtask runs when all of the bundle has, so when every page is registered, but before the data that stands at
+// the end of the page is read.
+queueMicrotask(start);

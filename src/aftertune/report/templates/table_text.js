@@ -1,6 +1,9 @@
 /* A table that a script drew, as text: {title, columns, rows}, null where there is no value.
    Signs are written out as in the tables that stand in the page from the beginning. */
 
+import { element } from "./basics.js";
+import { downloadButtons, saveText } from "./downloads.js";
+
 const LATEX_SIGNS = {
   "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}",
   ">": "\\textgreater{}", "|": "\\textbar{}", "–": "--",
@@ -8,7 +11,7 @@ const LATEX_SIGNS = {
 };
 const written = (value) => (value === null || value === undefined ? "–" : String(value).replace(/\r?\n/g, " "));
 
-function toCsv({ columns, rows }) {
+export function toCsv({ columns, rows }) {
   const cell = (value) => { const text = String(value ?? ""); return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text; };
   return [columns, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
@@ -29,13 +32,13 @@ function toLatex({ title, columns, rows }) {
 const TABLE_WRITERS = { csv: toCsv, tex: toLatex, md: toMarkdown };
 
 /* The three buttons of a table; `table` makes it when it is asked for. */
-function tableButtons(name, table) {
+export function tableButtons(name, table) {
   const names = { csv: "CSV", tex: "LaTeX", md: "Markdown" };
   return downloadButtons("Download this table", names, (suffix) => saveText(TABLE_WRITERS[suffix](table()), name, suffix));
 }
 
 /* A line with a heading on the left and a table's buttons on the right. */
-function headed(heading, ...more) {
+export function headed(heading, ...more) {
   const line = element("div", "card-head");
   line.append(heading, ...more);
   return line;

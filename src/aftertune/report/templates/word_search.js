@@ -1,10 +1,17 @@
 /* Which cells of a grid have a word in their lists? All lists are opened at the first search, and read at each. */
 
+import { columnHead, control, element, quoted, unpacked } from "./basics.js";
+import { wordElement } from "./opened.js";
+import { tableButtons } from "./table_text.js";
+
 const MOST_WORDS = 6, MOST_ROWS = 100;
 
-class WordSearch {
+export class WordSearch {
   constructor(grid, layers) {
     Object.assign(this, { grid, layers, name: grid.name, turn: 0 });
+  }
+
+  listen() {
     this.control("word").form.addEventListener("submit", (event) => event.preventDefault());
     for (const part of ["word", "whole"]) this.control(part).addEventListener("input", () => this.search());
     this.control("hits").addEventListener("click", (event) => {
@@ -19,18 +26,23 @@ class WordSearch {
     const word = this.control("word").value.trim().toLowerCase(), turn = ++this.turn;
     if (!word) return this.clear();
     this.control("found").textContent = "Searching…";
-    const [words, ...layers] = await Promise.all([unpacked(`${this.name}-words`), ...this.layers.map((layer) => unpacked(`${this.name}-layer-${layer}`))]);
+    const [words, ...layers] = await this.load();
     if (turn !== this.turn) return;
     const fits = this.control("whole").checked ? (text) => text === word : (text) => text.startsWith(word);
     this.show(word, words, fits, layers);
     this.grid.detail.highlight(fits);
   }
 
+  /* The list of words, and what each layer has. */
+  load() {
+    return Promise.all([unpacked(`${this.name}-words`), ...this.layers.map((layer) => unpacked(`${this.name}-layer-${layer}`))]);
+  }
+
   show(word, words, fits, layers) {
     const wanted = Uint8Array.from(words, (text) => (fits(text.toLowerCase()) ? 1 : 0)), seen = new Set();
     const found = this.count(layers, wanted, seen);
     this.grid.showHits(new Set(found.map(({ key }) => key)));
-    const names = [...seen].sort((a, b) => a - b).map((id) => words[id]);
+    const names = [...seen].toSorted((a, b) => a - b).map((id) => words[id]);
     this.control("found").replaceChildren(...(found.length ? this.summary(names, found) : [this.nothing(word)]));
     this.control("hits").hidden = !found.length;
     this.control("hits").replaceChildren(...(found.length ? this.table(found) : []));

@@ -1,4 +1,4 @@
-"""Prompts with their responses as padded tensors, and the questions asked of them."""
+"""Prompts with their responses as padded tensors, and the prompt units whose importance is computed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from aftertune.models.backbone import Backbone
 
 @dataclass(frozen=True)
 class Task:
-    """One prompt and response as token ids, and the prompt units (token indices) whose importance is asked."""
+    """One prompt and response as token ids, and the prompt units (token indices) whose importance is computed."""
 
     prompt_ids: tuple[int, ...]
     response_ids: tuple[int, ...]

@@ -19,6 +19,14 @@ MOST_ON_GPU = 128
 ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
 ROWS_ON_GPU = 32768
 QUERIES_AT_ONCE = 192
+# Prompts in one batch; numbers of a batch depend on its members, so that it is the unit of work.
+RESPONSES_AT_ONCE = 8
+ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
+
+
+def attributions_at_once(device: str) -> int:
+    """How many prompts are attributed in one batch on a kind of device: on the CPU more gain nothing."""
+    return ATTRIBUTIONS_AT_ONCE_ON_GPU if device == "cuda" else 1
 
 
 def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterator[tuple[int, int, Found]]:
@@ -49,8 +57,8 @@ def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterat
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on the CPU or on a GPU."""
     text = str(error).lower()
-    told = "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
+    says_so = "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or says_so
 
 
 def fitting(backbone: Backbone, batch: Batch, written_out: bool = False) -> int:
@@ -58,12 +66,12 @@ def fitting(backbone: Backbone, batch: Batch, written_out: bool = False) -> int:
     config = backbone.checkpoint.model.config
     b, t, _ = batch.embeds.shape
     width = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    number, free = batch.embeds.element_size(), _free_bytes(batch.embeds)
+    dtype_bytes, free = batch.embeds.element_size(), _free_bytes(batch.embeds)
     if written_out:
-        fixed, each = bytes_written_out(b, t, width, config.hidden_size, config.num_attention_heads, number)
+        fixed, each = bytes_written_out(b, t, width, config.hidden_size, config.num_attention_heads, dtype_bytes)
         return most_at_once(each, free - fixed / SHARE_OF_FREE_MEMORY, batch.n_units)
     scores = scores_of_position(config._attn_implementation, t, config.num_attention_heads)
-    each = bytes_of_direction(b, t, width, config.hidden_size, scores, number)
+    each = bytes_of_direction(b, t, width, config.hidden_size, scores, dtype_bytes)
     return most_at_once(each, free, MOST_ON_GPU if batch.embeds.is_cuda else MOST_ON_CPU)
 
 
@@ -78,15 +86,15 @@ def scores_of_position(attention: str, t: int, n_heads: int) -> int:
     return t if attention == "sdpa" else 3 * n_heads * min(t, QUERIES_AT_ONCE)
 
 
-def bytes_of_direction(b: int, t: int, d_inner: int, d_model: int, scores: int, number: int) -> int:
-    """The bytes that one direction through ``b`` sequences of ``t`` positions needs, in numbers of so many bytes.
+def bytes_of_direction(b: int, t: int, d_inner: int, d_model: int, scores: int, dtype_bytes: int) -> int:
+    """The bytes that one direction through ``b`` sequences of ``t`` positions needs, in a dtype of so many bytes.
 
     The widest intermediate results of one layer about four times over, and ``scores`` for each position.
     """
-    return b * t * (4 * d_inner + 8 * d_model + scores) * number
+    return b * t * (4 * d_inner + 8 * d_model + scores) * dtype_bytes
 
 
-def bytes_written_out(b: int, t: int, d_inner: int, d_model: int, n_heads: int, number: int) -> tuple[int, int]:
+def bytes_written_out(b: int, t: int, d_inner: int, d_model: int, n_heads: int, dtype_bytes: int) -> tuple[int, int]:
     """The bytes that forward mode as it is written out needs, however many directions there are, and for each of them.
 
     Plain values of one layer with its attention weights, and the intermediate results of one block of directions; of
@@ -94,7 +102,7 @@ def bytes_written_out(b: int, t: int, d_inner: int, d_model: int, n_heads: int, 
     """
     plain = b * t * (6 * d_model + 4 * d_inner + n_heads * t)
     work = max(ROWS_ON_CPU, b * t) * (4 * d_inner + 10 * d_model + 2 * n_heads * QUERIES_AT_ONCE)
-    return (plain + work) * number, b * t * d_model * number
+    return (plain + work) * dtype_bytes, b * t * d_model * dtype_bytes
 
 
 def most_at_once(each: int, free_bytes: float, most: int) -> int:

@@ -15,16 +15,16 @@ from torch.func import jvp, vmap
 from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.importance.batch import Batch
 from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
+from aftertune.explainers.attribution.importance.fused import OneProduct
 from aftertune.explainers.attribution.importance.head import predict
-from aftertune.explainers.attribution.importance.projected import OneProduct
 from aftertune.explainers.attribution.importance.written.rows import Rows, rows_of
 from aftertune.models.backbone import Backbone
 
 
-def forward_importance(backbone: Backbone, batch: Batch, number: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+def forward_importance(backbone: Backbone, batch: Batch, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning.
 
-    With a ``number`` products of tangents are taken in that type, for models that forward mode is written out for;
+    With a ``dtype`` products of tangents are taken in it, for models that forward mode is written out for;
     raises `AttributionError` for others.
     """
 
@@ -40,12 +40,12 @@ def forward_importance(backbone: Backbone, batch: Batch, number: torch.dtype | N
     with torch.no_grad():
         plain = states(batch.embeds)
         p, gradient = predict(backbone, plain, batch.targets)
-        written = rows_of(backbone, batch, plain, gradient, number or batch.embeds.dtype)
+        written = rows_of(backbone, batch, plain, gradient, dtype or batch.embeds.dtype)
         found = None if written is None else _all_rows(written, batch, fitting(backbone, batch, written_out=True))
-        if found is None and number is not None:
+        if found is None and dtype is not None:
             raise AttributionError(
                 f"{backbone.checkpoint.provenance.name} does not compute what its architecture says, so that its "
-                "tangents can't be taken in another type than its own. Take route forward or auto."
+                "tangents can't be taken in another dtype than its own. Take the route forward or auto."
             )
         if found is None:
             found = _all_rows(general, batch, fitting(backbone, batch))

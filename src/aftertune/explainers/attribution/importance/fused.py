@@ -1,8 +1,12 @@
-"""Attention whose tangent is written out, for models that `torch.func` differentiates as they are.
+"""Attention and projections whose tangents are fused, for models that `torch.func` differentiates as they are.
 
-`torch.func` would keep tangents of scores and weights, (positions, positions) for each head and direction, and pass
-over them a dozen times. Transformers lets a model's attention be replaced by name; this one computes the same, and
-takes its tangent block by block, for all directions of a chunk at once, as `written.attention` does.
+1. `FUSED` attention. `torch.func` would keep tangents of scores and weights, (positions, positions) for each head and
+   direction, and pass over them a dozen times. Transformers lets a model's attention be replaced by name; this one
+   computes the same, and takes its tangent block by block, for all directions of a chunk at once, as
+   `written.attention` does.
+2. `OneProduct`. Under `vmap` the tangents of all directions often lie such that `linear` becomes a batched product,
+   with the weight repeated for each of them. While it is active, what `linear` makes of tangents is taken of all
+   directions' rows at once, as `models.products` does; its values are the model's own.
 """
 
 from functools import partial
@@ -11,10 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import Parameter
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 from aftertune.explainers.attribution.importance.written.attention import Plain, blocks_of, plain_in, push
+from aftertune.models.products import Weight
 
 FUSED = "aftertune"
 _SEEN = -1.0  # what is added to the score of a key that is not seen lies far below, of one that is seen it is 0
@@ -54,12 +62,12 @@ class _Attention(Function):
 
     @staticmethod
     def jvp(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor, *_: Any) -> Tensor:
-        push_one: Any = _Push
+        push_one: Any = _PushAttention
         found: Tensor = push_one.apply(*ctx.saved_tensors, ctx.softcap, dq, dk, dv)
         return found
 
 
-class _Push(Function):
+class _PushAttention(Function):
     """The tangent of what attention reads, for one direction; under `vmap` for all of them at once."""
 
     @staticmethod
@@ -95,6 +103,57 @@ def _pushed(
 
 def _unseen(mask: Tensor, low: int, high: int) -> Tensor:
     return mask[:, :, None, low:high, :high] < _SEEN
+
+
+class OneProduct(TorchFunctionMode):
+    """A context in which `torch.nn.functional.linear` is ours, where weight and bias are a model's parameters."""
+
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return (_project if func is linear else func)(*args, **(kwargs or {}))
+
+
+def _project(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if not isinstance(weight, Parameter) or not isinstance(bias, Parameter | None):
+        return linear(input, weight, bias)  # may have tangents of its own
+    projection: Any = _Linear
+    found: Tensor = projection.apply(input, weight, bias)
+    return found
+
+
+class _Linear(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return linear(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
+        ctx.set_materialize_grads(False)  # zeros of the weight's shape otherwise
+        ctx.save_for_forward(inputs[1])
+
+    @staticmethod
+    def jvp(ctx: Any, dx: Tensor, *_: Any) -> Tensor:
+        push_one: Any = _PushLinear
+        found: Tensor = push_one.apply(dx, *ctx.saved_tensors)
+        return found
+
+
+class _PushLinear(Function):
+    """Tangents through a projection, of one direction; under `vmap` of all of them at once."""
+
+    @staticmethod
+    def forward(dx: Tensor, weight: Tensor) -> Tensor:
+        return linear(dx, weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(_info: Any, in_dims: tuple[int | None, ...], dx: Tensor, weight: Tensor) -> tuple[Tensor, int]:
+        assert in_dims[0] is not None and in_dims[1] is None  # all directions share the model's weight
+        return Weight(weight, weight.dtype).product(dx.movedim(in_dims[0], 0)), 0
 
 
 AttentionInterface.register(FUSED, _attend)

@@ -19,11 +19,10 @@ from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.importance.batch import Batch, Task
 from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
 from aftertune.explainers.attribution.importance.head import probability
+from aftertune.explainers.attribution.settings import Removal
 from aftertune.explainers.attribution.units import Unit
 from aftertune.models.backbone import Backbone
 from aftertune.models.weights import attending, attention_shape
-
-REMOVALS = ("zeroed", "deleted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +53,10 @@ class _Whole:
         return cache
 
 
-def removal_importance(backbone: Backbone, batch: Batch, removal: str) -> tuple[Tensor, Tensor]:
+def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tuple[Tensor, Tensor]:
     """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning.
 
-    ``removal`` is one of `REMOVALS`. Raises `AttributionError` where deletion would leave no prompt at all.
+    Raises `AttributionError` where deletion would leave no prompt at all.
     """
     kind = torch.promote_types(batch.embeds.dtype, torch.float32)
     shape, place = (len(batch.tasks), batch.n_units, batch.n_response), batch.embeds.device
@@ -83,7 +82,7 @@ def _run_whole(backbone: Backbone, batch: Batch, row: int) -> _Whole:
     return _Whole(embeds, cache, probability(backbone, states, targets), targets, first)
 
 
-def _remove_each(backbone: Backbone, batch: Batch, task: Task, whole: _Whole, removal: str) -> Tensor:
+def _remove_each(backbone: Backbone, batch: Batch, task: Task, whole: _Whole, removal: Removal) -> Tensor:
     order = sorted(range(len(task.units)), key=lambda index: task.units[index])
     units = [task.units[index] for index in order]
     remove = _zeroed if removal == "zeroed" else _deleted

@@ -7,7 +7,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +15,15 @@ import torch
 from torch import Tensor
 
 from aftertune.errors import AttributionError
-from aftertune.explainers.attribution.importance.agreement import measure_agreement
+from aftertune.explainers.attribution.faithfulness import measure_agreement
 from aftertune.explainers.attribution.importance.batch import Batch, Task, make_batch
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
-from aftertune.explainers.attribution.importance.removal import REMOVALS, removal_importance
+from aftertune.explainers.attribution.importance.removal import removal_importance
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
 from aftertune.explainers.attribution.importance.written.build import is_of_this_build
 from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.settings import Removal, Route, must_be_known
 from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
 from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
@@ -30,22 +31,15 @@ from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.prompts.encoding import EncodedPrompt, show_tokens
 
-BFLOAT16 = "forward-bfloat16"
-FORWARD = ("forward", BFLOAT16)
-ROUTES = ("auto", "forward", "reverse", "removal", BFLOAT16)
+BFLOAT16: Literal["forward-bfloat16"] = "forward-bfloat16"
+FORWARD: tuple[Route, ...] = ("forward", BFLOAT16)
 # One backward pass over one pass of forward mode: by `torch.func`, and as it is written out (measured, NOTES.md).
 REVERSE_COST = 1.0
 REVERSE_COST_WRITTEN_OUT = 1.8
 
 
-def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:
-    """Raise `AttributionError` if a setting has a value that is not allowed."""
-    if given not in allowed:
-        raise AttributionError(f"The {setting} {given!r} is not known. Allowed: {', '.join(allowed)}.")
-
-
 def with_agreement(
-    checkpoint: Checkpoint, encoded: EncodedPrompt, found: Attribution, unit: UnitChoice, removal: str = "zeroed"
+    checkpoint: Checkpoint, encoded: EncodedPrompt, found: Attribution, unit: UnitChoice, removal: Removal = "zeroed"
 ) -> Attribution:
     """The attribution of an encoded prompt with its agreement with removal, which this computes."""
     (removed,) = attribute_batch(checkpoint, [encoded], "removal", unit, removal=removal)
@@ -67,17 +61,17 @@ def response_of(encoded: EncodedPrompt) -> npt.NDArray[np.int64]:
 def attribute_batch(
     checkpoint: Checkpoint,
     prompts: Sequence[EncodedPrompt],
-    route: str = "auto",
+    route: Route = "auto",
     unit: UnitChoice = "token",
     *,
-    removal: str = "zeroed",
+    removal: Removal = "zeroed",
 ) -> list[Attribution]:
     """Attributions of several encoded prompts with responses, computed as one batch; settings as for `attribute`.
 
     An empty response gives an importance of shape (n_prompt, 0).
     """
-    must_be_known("route", route, ROUTES)
-    must_be_known("removal", removal, REMOVALS)
+    must_be_known("route", route, get_args(Route))
+    must_be_known("removal", removal, get_args(Removal))
     divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
     tasks = [_task(encoded, units) for encoded, units in divided if len(response_of(encoded))]
     chosen = choose_route(checkpoint, tasks) if route == "auto" and tasks else route
@@ -90,14 +84,14 @@ def attribute_batch(
     ]
 
 
-def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> str:
+def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> Route:
     """The cheaper of "forward" (one pass per unit) and "reverse" (one per response token) for a batch."""
     n_units = max(len(task.units) for task in tasks)
     n_response = max(len(task.response_ids) for task in tasks)
     return cheaper_route(n_units, n_response, checkpoint.description.written_out)
 
 
-def cheaper_route(n_units: int, n_response: int, written_out: bool) -> str:
+def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Route:
     """The route for so many units and response tokens; ``written_out`` says how forward mode is taken."""
     cost = REVERSE_COST_WRITTEN_OUT if written_out else REVERSE_COST
     return "forward" if n_units <= cost * n_response else "reverse"
@@ -108,7 +102,7 @@ def _task(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> Task:
 
 
 def _compute(
-    checkpoint: Checkpoint, tasks: Sequence[Task], route: str, removal: str
+    checkpoint: Checkpoint, tasks: Sequence[Task], route: Route, removal: Removal
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     backbone = Backbone(checkpoint)
     # Fused experts have no forward mode, and none of them knows float64.
@@ -121,7 +115,7 @@ def _compute(
         yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
 
 
-def must_suit_architecture(architecture: Any, dtype: str, route: str) -> None:
+def must_suit_architecture(architecture: Any, dtype: str, route: Route) -> None:
     """Raise `AttributionError` if the route is not for an architecture with weights of a type.
 
     The architecture is a configuration, or the name of one of the table (``model_type``).
@@ -131,7 +125,7 @@ def must_suit_architecture(architecture: Any, dtype: str, route: str) -> None:
         raise _not_written_out(f"The architecture {name!r} in {dtype}")
 
 
-def must_suit(checkpoint: Checkpoint, route: str) -> None:
+def must_suit(checkpoint: Checkpoint, route: Route) -> None:
     """Raise `AttributionError` if the route is not for this model."""
     if route == BFLOAT16 and not is_of_this_build(Backbone(checkpoint)):
         raise _not_written_out(checkpoint.provenance.name)
@@ -141,12 +135,11 @@ def _not_written_out(name: str) -> AttributionError:
     known = ", ".join(row.name for row in ARCHITECTURES.values() if row.written_out)
     return AttributionError(
         f"Route {BFLOAT16!r} is for models in float32 of these architectures: {known}, and others built like them. "
-        f"{name} is not one. "
-        "Take route forward or auto."
+        f"{name} is not one. Take route forward or auto."
     )
 
 
-def attention_for(route: str, checkpoint: Checkpoint) -> str:
+def attention_for(route: Route, checkpoint: Checkpoint) -> str:
     """The attention implementation a route runs on; none of them keeps (positions, positions) matrices for long.
 
     For forward mode ours, whose tangent is written out. PyTorch's has no forward mode, and leaves out the soft-capping
@@ -157,7 +150,7 @@ def attention_for(route: str, checkpoint: Checkpoint) -> str:
     return "eager" if getattr(checkpoint.model.config, "attn_logit_softcapping", None) else "sdpa"
 
 
-def _run(backbone: Backbone, batch: Batch, route: str, removal: str) -> tuple[Tensor, Tensor]:
+def _run(backbone: Backbone, batch: Batch, route: Route, removal: Removal) -> tuple[Tensor, Tensor]:
     if route == "removal":
         return removal_importance(backbone, batch, removal)
     if route == "reverse":

@@ -1,0 +1,77 @@
+"""The flags that come from the settings of explainers, ours and those of other packages."""
+
+import inspect
+from collections.abc import Callable, Collection
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from aftertune.errors import RunError
+from aftertune.explainers.settings import Settings, allowed_values, flag_of, scope_of
+
+PLAIN = (bool, int, float, str)
+
+
+def with_settings(
+    command: Callable[..., Any], kinds: Collection[type[Settings]], scopes: str = ""
+) -> Callable[..., Any]:
+    """A command that takes ``settings`` as the flags of several settings, each flag once; not given is None.
+
+    ``scopes`` keeps the settings of these scopes only ("change"). Raises `RunError` if two explainers have a flag of
+    one name and different types.
+    """
+    own = inspect.signature(command)
+    plain = [one for one in own.parameters.values() if one.name != "settings"]
+    flags = _flags(kinds, scopes)
+
+    def called(**values: Any) -> Any:
+        settings = {name: values.pop(name) for name in flags}
+        return command(**values, settings={name: value for name, value in settings.items() if value is not None})
+
+    parameters = [*plain, *flags.values()]
+    called.__signature__ = own.replace(parameters=sorted(parameters, key=lambda one: one.kind))  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
+    called.__doc__, called.__name__ = command.__doc__, command.__name__
+    return called
+
+
+def _flags(kinds: Collection[type[Settings]], scopes: str) -> dict[str, inspect.Parameter]:
+    found: dict[str, inspect.Parameter] = {}
+    for kind in kinds:
+        for field, about in kind.model_fields.items():
+            flag = flag_of(field, about)
+            if flag is None or (scopes and scope_of(about) != scopes):
+                continue
+            name, made = flag.replace("-", "_"), _parameter(flag, about)
+            if name in found and get_args(found[name].annotation)[0] != get_args(made.annotation)[0]:
+                raise RunError(
+                    f"Two explainers have a flag --{flag} of different types. Rename that of {kind.__name__}."
+                )
+            found.setdefault(name, made)
+    return found
+
+
+def _parameter(flag: str, about: Any) -> inspect.Parameter:
+    kind, allowed = _kind(about.annotation), allowed_values(about.annotation)
+    text = f"{(about.description or flag).rstrip('.')}{': ' + ', '.join(map(str, allowed)) if allowed else ''}."
+    text = text[:1].upper() + text[1:]
+    if about.default not in (None, ""):
+        text = f"{text} [default: {about.default}]"
+    option = typer.Option(f"--{flag}", help=text, show_default=False)
+    annotation: Any = Annotated[kind | None, option]
+    return inspect.Parameter(
+        flag.replace("-", "_"), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
+def _kind(annotation: Any) -> Any:
+    """The type that the command line reads: the first plain one of a union, text for anything else."""
+    if get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return type(allowed_values(annotation)[0])
+    if get_origin(annotation) in (UnionType, Union):
+        kinds = [one for one in get_args(annotation) if one is not NoneType]
+        return next((one for one in kinds if one in PLAIN), str)
+    return annotation if annotation in PLAIN else str

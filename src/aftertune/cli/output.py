@@ -1,0 +1,31 @@
+"""What a comparison tells before it begins and when it is done."""
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from aftertune.cli.progress import Display
+    from aftertune.study.measure import Intent
+    from aftertune.study.saved import Found
+
+
+def announce(display: "Display", intent: "Intent") -> None:
+    """Tell what was chosen, and how long it will take."""
+    from aftertune.study.announce import prepare
+
+    display.begin(*prepare(intent))
+
+
+def show(found: "Found", as_json: bool, run: str | None = None) -> None:
+    """Print what was found: as JSON, in full, or of a run in a few sentences with the place of its report."""
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+    elif run is None:
+        for finding in found.findings:
+            typer.echo(f"- {finding.headline}\n  {finding.sentence}")
+    else:
+        for sentence in found.summary:
+            typer.echo(f"- {sentence}")
+        typer.echo(f"\nReport: {run.rstrip('/')}/report.html")

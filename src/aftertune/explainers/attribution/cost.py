@@ -1,0 +1,229 @@
+"""What do responses and attributions cost, and how much memory do they hold?
+
+1. A range, since nobody knows when responses end: at most all of them have the most tokens that they may have, at least
+   a quarter of those.
+2. Matrix products are counted: two operations for each weight and position, as often as a step passes the layers.
+   Elementwise work is counted in bytes that are moved, by constants that were fitted to measured times
+   (docs/performance.md).
+3. Memory is that of the step that needs most: keys, values and logits of a batch of responses, or as many directions at
+   once as `chunks` takes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+from aftertune.explainers.attribution.importance.chunks import (
+    MOST_ON_CPU,
+    MOST_ON_GPU,
+    RESPONSES_AT_ONCE,
+    attributions_at_once,
+    bytes_of_direction,
+    bytes_written_out,
+    most_at_once,
+    scores_of_position,
+)
+from aftertune.explainers.attribution.importance.fused import FUSED
+from aftertune.explainers.attribution.importance.head import STATES_AT_ONCE
+from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST, cheaper_route
+from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
+from aftertune.explainers.attribution.settings import AttributionSettings, Route
+from aftertune.explainers.explainer import Inputs
+from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
+from aftertune.models.machine import Machine
+from aftertune.models.size import ModelSize
+from aftertune.runs.run import RunFolder
+
+EARLY = 0.25
+# Bytes for each attention weight of a tangent, and for each number of a layer's states: of a tangent, and plain.
+BYTES_OF_ATTENTION = 750
+BYTES_OF_STATE = 500
+# The same where forward mode is written out.
+BYTES_OF_ATTENTION_WRITTEN_OUT = 60
+BYTES_OF_STATE_WRITTEN_OUT = 850
+BYTES_OF_PLAIN_STATE = 110
+# What forward mode takes with products in bfloat16, where the processor has such products.
+COST_OF_BFLOAT16 = 0.6
+# What Python and its libraries take around the products of a layer: in a step of generation, in a chunk of directions.
+SECONDS_OF_STEP = 1.8e-3
+SECONDS_OF_CHUNK = 3e-3
+SECONDS_OF_REPORTED_PROMPT = 0.05
+# Logits of response tokens are there as such, as probabilities, and as gradients of both.
+COPIES_OF_LOGITS = 4
+
+
+@dataclass(frozen=True)
+class Item:
+    """One prompt under one model; ``is_silent`` until its response is there, whose length nobody knows."""
+
+    n_prompt: int
+    n_response: int
+    is_silent: bool = False
+    is_attributed: bool = False
+
+
+def remaining(
+    settings: AttributionSettings, inputs: Inputs, run: RunFolder, role: str, size: ModelSize, machine: Machine
+) -> Remaining:
+    """What is left to do for the model of a role."""
+    items = list(_items(inputs, run, role))
+    left = [item for item in items if not item.is_attributed]
+    n_most = most_tokens(inputs, size) if left else 0
+    ends = [_answered(left, n) for n in (max(1, round(EARLY * n_most)), n_most)]
+    n_checked = 0 if settings.route == "removal" else round(min(settings.check, len(items)) * _share(left, items))
+    answering = [responses(size, end) for end in ends]
+    attributing = [attributions(size, end, settings.route, n_checked, machine) for end in ends]
+    silent = [item for item in left if item.is_silent]
+    steps = {
+        "responses": Step(answering[0], answering[1], 1 - _share(silent, items)),
+        "attribution": Step(attributing[0], attributing[1], 1 - _share_of_work(left, items, inputs)),
+    }
+    peaks = [peak_bytes(size, end, DTYPE_BYTES[inputs.dtype], settings.route, machine) for end in ends]
+    return Remaining(
+        steps={name: step for name, step in steps.items() if step.most != Cost()},
+        least_bytes=peaks[0],
+        most_bytes=peaks[1],
+        report=Cost(seconds=SECONDS_OF_REPORTED_PROMPT * len(inputs.prompts)),
+    )
+
+
+def relative_cost(n_prompt: int, n_response: int) -> float:
+    """What an attribution costs beside others, by count: directions times positions."""
+    return min(n_prompt, n_response) * (n_prompt + n_response)
+
+
+def most_tokens(inputs: Inputs, size: ModelSize) -> int:
+    """The most tokens that a response can have: as asked for, or until the longest prompt fills the context."""
+    longest = max(inputs.lengths)
+    room = (size.context or inputs.max_new_tokens + longest) - longest
+    return max(1, min(inputs.max_new_tokens, room))
+
+
+def responses(size: ModelSize, items: Sequence[Item]) -> Cost:
+    """Generating the responses of those that have none, batch by batch."""
+    silent = sorted((item for item in items if item.is_silent), key=lambda item: item.n_prompt)
+    batches = [silent[start : start + RESPONSES_AT_ONCE] for start in range(0, len(silent), RESPONSES_AT_ONCE)]
+    return sum((generation(size, len(one), one[-1].n_prompt, one[-1].n_response) for one in batches), Cost())
+
+
+def generation(size: ModelSize, n_prompts: int, n_prompt: int, n_response: int) -> Cost:
+    """Generating so many tokens for a batch of so many prompts of at most ``n_prompt`` tokens, token by token."""
+    passed = size.n_active + size.n_vocabulary * size.d_model
+    first = Cost(operations=2 * passed * n_prompts * n_prompt)
+    step = Cost(2 * passed * n_prompts, FLOAT32_BYTES * passed, SECONDS_OF_STEP * size.n_layers)
+    return first + step * n_response
+
+
+def attributions(size: ModelSize, items: Sequence[Item], route: Route, n_checked: int, machine: Machine) -> Cost:
+    """The attribution of all, and removal for a sample of ``n_checked``."""
+    at_once = MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
+    found = Cost()
+    for item in items:
+        check = attribution(size, item, "removal", at_once) * (n_checked / len(items))
+        found += attribution(size, item, route_of(route, item, size), at_once) + check
+    return found
+
+
+def attribution(size: ModelSize, item: Item, route: Route, at_once: int = MOST_ON_CPU) -> Cost:
+    """One prompt with its response by a route other than "auto", ``at_once`` directions at a time."""
+    n_prompt, n_response = item.n_prompt, item.n_response
+    positions, n_directions = n_prompt + n_response - 1, n_response if route == "reverse" else n_prompt
+    if not n_response:
+        return Cost()
+    around = Cost(seconds=SECONDS_OF_CHUNK * size.n_layers * ceil(n_directions / at_once))
+    if route == "removal":
+        # What stands before the removed token is kept, so half of the prompt on average.
+        one = plain_pass(size, positions - n_prompt // 2) + prediction(size, n_response)
+        return one * n_directions + around
+    passes = n_directions * {"reverse": REVERSE_COST, BFLOAT16: COST_OF_BFLOAT16}.get(route, 1.0)
+    written_out = route in FORWARD and size.written_out
+    # Written out, what stands before a unit is left out.
+    passed = positions - n_prompt // 2 if written_out else positions
+    return one_pass(size, passed, written_out) * passes + prediction(size, n_response) * 3 + around
+
+
+def one_pass(size: ModelSize, n_positions: int, written_out: bool = False) -> Cost:
+    """One tangent or cotangent through the layers: four products of attention where a plain pass has two."""
+    weights, states = _elements(size, n_positions)
+    operations = 2 * size.n_active * n_positions + 8 * weights * size.d_head
+    if written_out:
+        return Cost(operations, BYTES_OF_ATTENTION_WRITTEN_OUT * weights + BYTES_OF_STATE_WRITTEN_OUT * states)
+    return Cost(operations, BYTES_OF_ATTENTION * weights + BYTES_OF_STATE * states)
+
+
+def plain_pass(size: ModelSize, n_positions: int) -> Cost:
+    """A sequence of its own through the layers, by fused attention, which keeps no attention weights."""
+    weights, states = _elements(size, n_positions)
+    return Cost(2 * size.n_active * n_positions + 4 * weights * size.d_head, BYTES_OF_PLAIN_STATE * states)
+
+
+def prediction(size: ModelSize, n_response: int) -> Cost:
+    """The probability of every response token: the product with the vocabulary."""
+    n = size.n_vocabulary * n_response
+    return Cost(2 * n * size.d_model, 4 * FLOAT32_BYTES * n)
+
+
+def route_of(route: Route, item: Item, size: ModelSize) -> Route:
+    """The route that a prompt with a response goes by."""
+    return cheaper_route(item.n_prompt, item.n_response, size.written_out) if route == "auto" else route
+
+
+def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: Route, machine: Machine) -> float:
+    """Bytes at the peak beside the weights, in a dtype of so many bytes."""
+    silent = [item for item in items if item.is_silent]
+    longest = max((item.n_prompt + item.n_response for item in silent), default=0)
+    kept = 2 * size.n_layers * size.n_key_heads * size.d_head * longest  # keys and values
+    answering = RESPONSES_AT_ONCE * dtype_bytes * (kept + size.n_vocabulary) if silent else 0
+    return max([answering, *(attribution_bytes(size, item, dtype_bytes, route, machine) for item in items)])
+
+
+def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Route, machine: Machine) -> float:
+    """Bytes that the attribution of a batch of such prompts holds beside the weights."""
+    n_prompt, n_response, n_batch = item.n_prompt, item.n_response, attributions_at_once(machine.kind)
+    positions, shape = n_prompt + n_response - 1, (size.d_inner, size.d_model)
+    fixed, most = 0, MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
+    chosen = route_of(route, item, size)
+    scores = scores_of_position(FUSED if chosen in FORWARD else "sdpa", positions, size.n_heads)
+    each = bytes_of_direction(n_batch, positions, *shape, scores, dtype_bytes)
+    if size.written_out and chosen in FORWARD:
+        most = n_prompt
+        fixed, each = bytes_written_out(n_batch, positions, *shape, size.n_heads, dtype_bytes)
+    logits = COPIES_OF_LOGITS * FLOAT32_BYTES * n_batch * min(n_response, STATES_AT_ONCE) * size.n_vocabulary
+    at_once = most_at_once(each, machine.free_bytes, most)
+    return float(logits + fixed + each * min(at_once, max(n_prompt, n_response)))
+
+
+def _elements(size: ModelSize, n_positions: int) -> tuple[int, int]:
+    """Numbers of attention weights, and of numbers of states, in all layers."""
+    weights = size.n_layers * size.n_heads * n_positions**2
+    return weights, size.n_layers * n_positions * (size.d_model + size.d_inner)
+
+
+def _items(inputs: Inputs, run: RunFolder, role: str) -> Iterator[Item]:
+    """The prompts of one role; none where nobody knows how long they are."""
+    for prompt, n_prompt in zip(inputs.prompts, inputs.lengths, strict=False):
+        part, n_response = run.part(RESPONSES, role, prompt.id), None
+        if prompt.response is not None:
+            n_response = round(len(prompt.response) * n_prompt / max(1, len(prompt.text)))
+        elif run.exists(*part):
+            n_response = len(run.read(part)["response_ids"])
+        is_attributed = run.exists(*run.part(ATTRIBUTIONS, role, prompt.id))
+        yield Item(n_prompt, n_response or 0, n_response is None, is_attributed)
+
+
+def _answered(items: Sequence[Item], n_tokens: int) -> list[Item]:
+    """The same prompts, every response that is not there yet having ``n_tokens``."""
+    return [replace(item, n_response=n_tokens) if item.is_silent else item for item in items]
+
+
+def _share(part: Sequence[Item], whole: Sequence[Item]) -> float:
+    return len(part) / len(whole) if whole else 0.0
+
+
+def _share_of_work(part: Sequence[Item], whole: Sequence[Item], inputs: Inputs) -> float:
+    """The share in units of what attribution tells as its progress."""
+    of_part, of_whole = (
+        sum(relative_cost(one.n_prompt, one.n_response) for one in _answered(items, inputs.max_new_tokens))
+        for items in (part, whole)
+    )
+    return of_part / of_whole if of_whole else 0.0

@@ -1,0 +1,278 @@
+"""Do followed responses use their instruction more densely, and does the tuned model more than its base?
+
+Tables 1 and 2 (paper 4.2, 4.3, appendix B.1), from the score of each instance.
+1. Table 1, per data set and model with ratings: followed (helpfulness 2 to 4) against unfollowed (1). Instances
+   without a rating, and responses of fewer than 5 tokens, are left out.
+2. Table 2, per data set: tuned against base on each model's own responses; every instance counts, an empty response
+   scores 0. The Welch test takes all instances, the paired test those whose prompt both models answered.
+3. With two or more data sets, a pooled row takes all of them together.
+4. Two p-values: Welch's as in the paper, and that of a permutation test within data sets. A claim needs both.
+5. Holm's correction is over the data sets: of one model in table 1, of the table in table 2. The pooled row answers the
+   same question again, so it is left out of it.
+
+A number that is not defined for its data is None, never NaN. P-values are one-sided as in the paper ("followed" or
+"tuned" is greater) unless named two-sided; intervals are 95 % bootstrap intervals; ``effect_size_g`` is Hedges' g.
+
+Which part of a sentence matters most? (figure 6, appendix B.3)
+
+1. The text is cut into sentences and lines (`aftertune.prompts.sentences`); a token the user wrote belongs to the
+   sentence that holds its middle character. Tokens of templates and line breaks of their own belong to none.
+2. The densities of a sentence are divided by their sum; a sentence in which nothing matters is left out.
+3. A sentence of n tokens is cut into four runs of exactly n / 4 tokens. Where a cut falls inside a token, the
+   token's density is divided in that proportion, so that even densities give even quarters at every length: cutting
+   between whole tokens would give the first quarters of short sentences more tokens than the last.
+4. The quarters are added up over the prompt's sentences, divided by their sum, and averaged over prompts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aftertune.explainers.attribution.result import SalientMap
+from aftertune.prompts.sentences import sentences
+from aftertune.statistics.corrections import holm
+from aftertune.statistics.effects import (
+    auroc,
+    auroc_interval,
+    hedges_g,
+    mean_difference_interval,
+    paired_difference_interval,
+)
+from aftertune.statistics.spread import POOLED, Interval, Scores, Spread
+from aftertune.statistics.tests import paired_p_value, stratified_permutation_p_value, welch_p_value
+
+Maps = Sequence[SalientMap]
+
+LEAST_RESPONSE = 5
+FOLLOWED = (2, 3, 4)
+UNFOLLOWED = (1,)
+
+
+@dataclass(frozen=True)
+class Table1Row:
+    """Followed against unfollowed responses of one model on one data set; ``difference`` is followed - unfollowed.
+
+    ``p_value`` is Welch's, ``p_value_permutation`` that of a permutation test within data sets; ``auroc``
+    is the probability that a followed response outscores an unfollowed one.
+    """
+
+    dataset: str
+    model: str
+    followed: Spread
+    unfollowed: Spread
+    difference: float | None
+    difference_interval: Interval | None
+    p_value: float | None
+    p_value_two_sided: float | None
+    p_value_holm: float | None
+    p_value_permutation: float | None
+    effect_size_g: float | None
+    auroc: float | None
+    auroc_interval: Interval | None
+    pooled: bool = False
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Tuned minus base on the prompts that both models answered; p-values are of the paired t-test."""
+
+    n_pairs: int
+    difference: float | None
+    difference_interval: Interval | None
+    p_value: float | None
+    p_value_two_sided: float | None
+    p_value_holm: float | None
+
+
+@dataclass(frozen=True)
+class Table2Row:
+    """Base against tuned on one data set; ``difference`` is tuned - base.
+
+    P-values are Welch's, but ``p_value_permutation`` is that of a permutation test within data sets.
+    """
+
+    dataset: str
+    base: Spread
+    tuned: Spread
+    difference: float | None
+    difference_interval: Interval | None
+    p_value: float | None
+    p_value_two_sided: float | None
+    p_value_holm: float | None
+    p_value_permutation: float | None
+    effect_size_g: float | None
+    paired: Paired
+    pooled: bool = False
+
+
+def table1(maps: Maps, seed: int = 0) -> tuple[Table1Row, ...]:
+    """Table 1: one row per model and data set that has ratings, a model's pooled row after its others."""
+    rated = [m for m in maps if m.helpfulness in FOLLOWED + UNFOLLOWED and m.n_response >= LEAST_RESPONSE]
+    rows: list[Table1Row] = []
+    for model in dict.fromkeys(m.model for m in rated):
+        own = [m for m in rated if m.model == model]
+        found = [_table1_row(name, model, group, pooled, seed) for name, group, pooled in _datasets(own)]
+        rows += _correct_table1(found)
+    return tuple(rows)
+
+
+def table2(maps: Maps, base: str, tuned: str, seed: int = 0) -> tuple[Table2Row, ...]:
+    """Table 2 of the models named ``base`` and ``tuned``: one row per data set of both, the pooled row last."""
+    of_base, of_tuned = ({m.dataset for m in maps if m.model == name} for name in (base, tuned))
+    shared = [m for m in maps if m.dataset in of_base & of_tuned and m.model in (base, tuned)]
+    rows = [_table2_row(name, group, (base, tuned), pooled, seed) for name, group, pooled in _datasets(shared)]
+    return tuple(_correct_table2(rows))
+
+
+def _datasets(maps: Maps) -> list[tuple[str, Maps, bool]]:
+    """Each data set with its maps, in their order; all together, marked as pooled, if there are several."""
+    names = list(dict.fromkeys(m.dataset for m in maps))
+    groups: list[tuple[str, Maps, bool]] = [(name, [m for m in maps if m.dataset == name], False) for name in names]
+    return [*groups, (POOLED, maps, True)] if len(names) > 1 else groups
+
+
+def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -> Table1Row:
+    groups = [[m for m in maps if m.helpfulness in ratings] for ratings in (FOLLOWED, UNFOLLOWED)]
+    followed, unfollowed = map(_scores, groups)
+    return Table1Row(
+        dataset=dataset,
+        model=model,
+        followed=Spread.of(followed),
+        unfollowed=Spread.of(unfollowed),
+        **_difference(followed, unfollowed, seed),
+        p_value_permutation=stratified_permutation_p_value(followed, unfollowed, _datasets_of(*groups), seed),
+        auroc=auroc(followed, unfollowed),
+        auroc_interval=auroc_interval(followed, unfollowed, seed),
+        pooled=pooled,
+    )
+
+
+def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, seed: int) -> Table2Row:
+    groups = [[m for m in maps if m.model == name] for name in names]
+    base, tuned = ({(m.dataset, m.id): m.score() for m in group} for group in groups)
+    base_scores, tuned_scores = (np.array(list(scores.values()), dtype=np.float64) for scores in (base, tuned))
+    pairs = np.array([(base[key], tuned[key]) for key in base if key in tuned], dtype=np.float64).reshape(-1, 2)
+    return Table2Row(
+        dataset=dataset,
+        base=Spread.of(base_scores),
+        tuned=Spread.of(tuned_scores),
+        **_difference(tuned_scores, base_scores, seed),
+        p_value_permutation=stratified_permutation_p_value(
+            tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed
+        ),
+        paired=_paired(pairs[:, 1], pairs[:, 0], seed),
+        pooled=pooled,
+    )
+
+
+def _difference(greater: Scores, lesser: Scores, seed: int) -> dict[str, Any]:
+    both = len(greater) and len(lesser)
+    return {
+        "difference": float(greater.mean() - lesser.mean()) if both else None,
+        "difference_interval": mean_difference_interval(greater, lesser, seed),
+        "p_value": welch_p_value(greater, lesser),
+        "p_value_two_sided": welch_p_value(greater, lesser, two_sided=True),
+        "p_value_holm": None,
+        "effect_size_g": hedges_g(greater, lesser),
+    }
+
+
+def _paired(tuned: Scores, base: Scores, seed: int) -> Paired:
+    return Paired(
+        n_pairs=len(tuned),
+        difference=float((tuned - base).mean()) if len(tuned) else None,
+        difference_interval=paired_difference_interval(tuned, base, seed),
+        p_value=paired_p_value(tuned, base),
+        p_value_two_sided=paired_p_value(tuned, base, two_sided=True),
+        p_value_holm=None,
+    )
+
+
+def _correct_table1(rows: Sequence[Table1Row]) -> list[Table1Row]:
+    corrected = holm([None if row.pooled else row.p_value for row in rows])
+    return [replace(row, p_value_holm=p) for row, p in zip(rows, corrected, strict=True)]
+
+
+def _correct_table2(rows: Sequence[Table2Row]) -> list[Table2Row]:
+    welch = holm([None if row.pooled else row.p_value for row in rows])
+    paired = holm([None if row.pooled else row.paired.p_value for row in rows])
+    return [
+        replace(row, p_value_holm=p, paired=replace(row.paired, p_value_holm=p_paired))
+        for row, p, p_paired in zip(rows, welch, paired, strict=True)
+    ]
+
+
+def _datasets_of(greater: Maps, lesser: Maps) -> tuple[list[str], list[str]]:
+    return [m.dataset for m in greater], [m.dataset for m in lesser]
+
+
+def _scores(maps: Maps) -> Scores:
+    return np.array([m.score() for m in maps], dtype=np.float64)
+
+
+N_QUARTERS = 4
+
+Densities = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figure6Row:
+    """Shares of the density that fall on the four quarters of sentences, averaged over ``n`` prompts; they sum to 1."""
+
+    dataset: str
+    model: str
+    quarters: tuple[float, float, float, float]
+    n: int
+
+
+def figure6(maps: Sequence[SalientMap]) -> tuple[Figure6Row, ...]:
+    """Figure 6 for each data set and model, in the order of the maps; prompts in which nothing matters are left out."""
+    found: dict[tuple[str, str], list[Densities]] = {}
+    for salient in maps:
+        shares = quarters(salient)
+        if shares is not None:
+            found.setdefault((salient.dataset, salient.model), []).append(shares)
+    return tuple(_row(dataset, model, shares) for (dataset, model), shares in found.items())
+
+
+def quarters(salient: SalientMap) -> Densities | None:
+    """Share of one prompt's density in each quarter of its sentences (4,); None if nothing matters."""
+    densities, owners = salient.density(), _owners(salient)
+    total = np.zeros(N_QUARTERS)
+    for number in np.unique(owners[owners >= 0]):
+        inside = densities[owners == number]
+        if inside.any():
+            total += split(inside / inside.sum())
+    return total / total.sum() if total.any() else None
+
+
+def split(values: Densities) -> Densities:
+    """Sum of values (n,) in each of four runs of n / 4 entries (4,), an entry on a border divided in proportion."""
+    reached = np.concatenate([[0.0], np.cumsum(values)])
+    borders = np.linspace(0, len(values), N_QUARTERS + 1)
+    return np.diff(np.interp(borders, np.arange(len(values) + 1), reached))
+
+
+def _owners(salient: SalientMap) -> npt.NDArray[np.int64]:
+    """Number of each token's sentence (n_prompt,), -1 for tokens in none."""
+    owner = np.full(len(salient.text) + 1, -1, dtype=np.int64)
+    for number, (start, end) in enumerate(sentences(salient.text)):
+        owner[start:end] = number
+    middles = np.array([_middle(salient.text, int(start), int(end)) for start, end in salient.offsets], dtype=np.int64)
+    return np.where(salient.is_user, owner[middles], -1)
+
+
+def _middle(text: str, start: int, end: int) -> int:
+    piece = text[start:end]
+    if not piece.strip():
+        return len(text)
+    first = start + len(piece) - len(piece.lstrip())
+    return first + len(piece.strip()) // 2
+
+
+def _row(dataset: str, model: str, shares: Sequence[Densities]) -> Figure6Row:
+    first, second, third, last = np.mean(shares, axis=0).tolist()
+    return Figure6Row(dataset, model, (first, second, third, last), len(shares))

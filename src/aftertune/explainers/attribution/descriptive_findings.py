@@ -1,0 +1,152 @@
+"""What can be seen in the comparison of prompts without a test?
+
+1. How far the maps agree with removal itself (Eq. 1), and what that means for their reader.
+2. How far the people agree who labelled the run.
+3. Empty responses, which score 0: does the difference remain where both models answered?
+4. Figure 6: do the ends of sentences matter most (a U shape), and in which model more?
+5. Repetition: how many responses of each model mostly copy the prompt or themselves?
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.density_comparison import Figure6Row
+from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
+from aftertune.statistics.agreement import GOOD, TENTATIVE
+from aftertune.statistics.finding import Finding, Verdict
+
+FOLLOWS, FAIR = 0.7, 0.3  # rank correlations with removal from which maps agree with it well, and at all
+UNITS = {"ratings": "responses", "instructions": "characters"}
+ABOUT = {"ratings": "how helpful responses are", "instructions": "which words are the instruction"}
+
+
+def describe_agreement(check: RemovalCheck) -> Finding:
+    """How far the maps can be read as what removing tokens would show."""
+    correlation = check.spearman_mean
+    if correlation >= FOLLOWS:
+        how, advice = "agree well", "They can be read as what removal would show."
+    elif correlation >= FAIR:
+        how, advice = "agree roughly", "Check single tokens with the route 'removal' before you rely on them."
+    else:
+        how = "hardly agree"
+        advice = (
+            "The scores are those of the paper's gradient measure; they do not say which tokens the model needs. "
+            "Repeat the comparison with the route 'removal' before you draw conclusions about single tokens."
+        )
+    sentence = (
+        f"The rank correlation over prompt tokens is {correlation:.2f} (1 is the same order, 0 is none), and both name "
+        f"the same most important token for {check.top1_agreement:.0%} of response tokens. It was measured on "
+        f"{check.n_instances} responses, by removing every prompt token ({check.removal}). {advice}"
+    )
+    kind = "attribution.follows_removal" if correlation >= FAIR else "attribution.ignores_removal"
+    return Finding(kind, f"The maps {how} with removing tokens", sentence, Verdict.NOT_TESTED, asdict(check))
+
+
+def describe_rater(row: RaterRow) -> Finding:
+    """How far to trust what people said."""
+    about = ABOUT[row.what]
+    who = f"({row.n_raters} raters; {row.n_units:,} {UNITS[row.what]} of {row.n_prompts} prompts judged at least twice)"
+    if row.alpha is None:
+        headline, sentence = (
+            f"All raters gave the same answer about {about}",
+            f"Agreement beyond chance is undefined {who}.",
+        )
+    else:
+        headline = f"Raters {_how_far(row.alpha)} about {about}"
+        between = f" [{row.alpha_interval[0]:.2f}, {row.alpha_interval[1]:.2f}]" if row.alpha_interval else ""
+        numbers = f"Krippendorff's alpha is {row.alpha:.2f}{between}, where 1 is full agreement and 0 is chance {who}."
+        sentence = f"{numbers} {_advice(row, row.alpha)}"
+    return Finding("attribution.raters", headline, sentence, Verdict.NOT_TESTED, asdict(row))
+
+
+def describe_answered(change: AttributionChange) -> Iterator[Finding]:
+    """What remains of the difference of table 2 where both models answered."""
+    for row in change.table2_answered:
+        if row.difference is None:
+            continue
+        where = "All data sets" if row.pooled else row.dataset
+        n, difference, interval = row.paired.n_pairs, row.paired.difference, row.paired.difference_interval
+        between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+        headline = f"{where}: where both models answered, the score differs by {difference:+.3f}"
+        sentence = (
+            f"An empty response scores 0 and lowers a model's mean. Over the {n} prompts that both models answered, "
+            f"the mean is {row.tuned.mean:.3f} for {change.tuned} and {row.base.mean:.3f} for {change.base}, a paired "
+            f"difference of {difference:+.3f}{between}."
+        )
+        evidence = {"dataset": row.dataset, "n_pairs": n, "difference": difference, "difference_interval": interval}
+        yield Finding("attribution.answered", headline, sentence, Verdict.NOT_TESTED, evidence)
+
+
+def describe_positions(change: AttributionChange) -> Iterator[Finding]:
+    """Figure 6 of each data set that has both models."""
+    rows = {(row.dataset, row.model): row for row in change.figure6}
+    for dataset in dict.fromkeys(row.dataset for row in change.figure6):
+        base, tuned = rows.get((dataset, change.base)), rows.get((dataset, change.tuned))
+        if base and tuned:
+            yield _position(base, tuned)
+
+
+def describe_repetition(change: AttributionChange) -> Iterator[Finding]:
+    """How many responses mostly copy, if any do."""
+    base = [row.repetitive_base for row in change.instances if row.repetitive_base is not None]
+    tuned = [row.repetitive_tuned for row in change.instances if row.repetitive_tuned is not None]
+    if not sum(base) and not sum(tuned):
+        return
+    counts = f"{sum(tuned)} of {len(tuned)} responses of {change.tuned}, {sum(base)} of {len(base)} of {change.base}"
+    sentence = (
+        "At least half of the tokens of these responses stand in the prompt or earlier in the response. Copied tokens "
+        "count in the score too, so compare it with the score without them (score_novel in instances.csv)."
+    )
+    evidence = {
+        "n_base": len(base),
+        "n_tuned": len(tuned),
+        "repetitive_base": sum(base),
+        "repetitive_tuned": sum(tuned),
+        "score_novel_mean_base": _mean([row.score_novel_base for row in change.instances]),
+        "score_novel_mean_tuned": _mean([row.score_novel_tuned for row in change.instances]),
+    }
+    yield Finding("attribution.repetition", f"Mostly copied: {counts}", sentence, Verdict.NOT_TESTED, evidence)
+
+
+def _how_far(alpha: float) -> str:
+    return "agree well" if alpha >= GOOD else "agree roughly" if alpha >= TENTATIVE else "agree too little"
+
+
+def _advice(row: RaterRow, alpha: float) -> str:
+    table = "table 1" if row.what == "ratings" else "the scores of tables 1 and 2"
+    if alpha < TENTATIVE:
+        return f"Do not rely on {table}: agree on what the {row.what} mean, and label again."
+    if alpha < GOOD:
+        return f"Conclusions from {table} are tentative."
+    if row.alpha_interval is not None and row.alpha_interval[0] < TENTATIVE:
+        return f"The interval reaches below {TENTATIVE}, so more labels are needed."
+    return "That is enough to rely on."
+
+
+def _position(base: Figure6Row, tuned: Figure6Row) -> Finding:
+    curved = [row.model for row in (base, tuned) if _is_u_shaped(row)]
+    shape = f"under {' and '.join(curved)}" if curved else "under neither model"
+    sentence = (
+        f"The first and last quarters of sentences hold {_ends(base):.1%} of the density under {base.model} and "
+        f"{_ends(tuned):.1%} under {tuned.model} ({base.n} and {tuned.n} prompts); 50% would be even. The ends weigh "
+        f"more under {max((base, tuned), key=_ends).model}."
+    )
+    evidence = {"dataset": base.dataset, "n_base": base.n, "n_tuned": tuned.n, "u_shaped": curved}
+    evidence |= {"ends_share_base": _ends(base), "ends_share_tuned": _ends(tuned)}
+    headline = f"{base.dataset}: the ends of sentences matter most {shape}"
+    return Finding("attribution.positions", headline, sentence, Verdict.NOT_TESTED, evidence)
+
+
+def _ends(row: Figure6Row) -> float:
+    return row.quarters[0] + row.quarters[3]
+
+
+def _is_u_shaped(row: Figure6Row) -> bool:
+    first, second, third, last = row.quarters
+    return min(first, last) > max(second, third)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

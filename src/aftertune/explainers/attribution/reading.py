@@ -1,0 +1,113 @@
+"""What does a run hold of how a model's responses depend on their prompts?
+
+1. The prompts of the run, once for all models, and what people said of them (`aftertune.labelling`).
+2. The attribution of each prompt under one role; labels come before what the prompt file said, and where nobody
+   labelled, that holds. Maps are not computed again: only which of their tokens belong to the instruction.
+3. Two such readings compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aftertune.errors import RunError
+from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, compare_maps
+from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement
+from aftertune.explainers.attribution.released import mark_instruction
+from aftertune.explainers.attribution.result import Agreement, Attribution, SalientMap
+from aftertune.labelling.labels import Labels
+from aftertune.labelling.store import read_labels
+from aftertune.prompts.prompt import Prompt, find_rating, from_record
+from aftertune.runs.held import Held
+from aftertune.runs.run import RunFolder
+
+PROMPTS = "prompts.json"
+SETTINGS = "attribution.json"
+RESPONSES, ATTRIBUTIONS = "responses", "attribution"
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionReading:
+    """What a run holds of the model of one ``role``, which the report calls ``model``.
+
+    ``maps`` (n_prompts) have people's ``labels`` in them already; ``agreements`` are those of the maps that were held
+    against removal. ``prompts`` and ``labels`` are those of the run, ``settings`` say how it was measured.
+    """
+
+    role: str
+    model: str
+    maps: tuple[SalientMap, ...]
+    agreements: tuple[Agreement, ...]
+    prompts: tuple[Prompt, ...]
+    labels: Labels
+    settings: dict[str, Any]
+
+
+def read_attribution(held: Held, role: str) -> AttributionReading:
+    """The reading of a role, read once; raises `RunError` if it is not complete, or damaged."""
+    return held.once(("attribution", role), lambda: _read(held, role))
+
+
+def compare_readings(base: AttributionReading, tuned: AttributionReading) -> AttributionChange:
+    """How two models of one run differ, with how far its maps and its labels can be trusted."""
+    pair = base, tuned
+    agreement = summarise_agreement({one.model: one.agreements for one in pair})
+    maps = [*base.maps, *tuned.maps]
+    found = compare_maps(maps, base.model, tuned.model, agreement=agreement, settings=base.settings)
+    ratings = base.labels.judged_ratings([one.role for one in pair])
+    raters = rater_rows(ratings, base.labels.judged_characters(base.prompts))
+    return replace(found, raters=raters, labels=_label_counts(base, [one.role for one in pair]))
+
+
+def _read(held: Held, role: str) -> AttributionReading:
+    run, name = held.run, held.names[role]
+    prompts = held.once("attribution: prompts", lambda: _read_prompts(run))
+    labels = held.once("attribution: labels", lambda: read_labels(run))
+    found = _read_parts(run, role, [prompt.id for prompt in prompts])
+    maps = (_labelled_map(one, prompt, role, name, labels) for one, prompt in zip(found, prompts, strict=True))
+    return AttributionReading(
+        role=role,
+        model=name,
+        maps=tuple(maps),
+        agreements=tuple(one.agreement for one in found if one.agreement),
+        prompts=prompts,
+        labels=labels,
+        settings=run.read_json(SETTINGS)["identity"],
+    )
+
+
+def _read_prompts(run: RunFolder) -> tuple[Prompt, ...]:
+    return tuple(from_record(row) for row in run.read_json(PROMPTS)["record"]["prompts"])
+
+
+def _read_parts(run: RunFolder, role: str, ids: Sequence[str]) -> list[Attribution]:
+    parts = [run.part(ATTRIBUTIONS, role, id) for id in ids]
+    missing = sum(not run.exists(*part) for part in parts)
+    if missing:
+        raise RunError(
+            f"{missing} of {len(parts)} prompts are not measured yet for {role} in {run.address}. "
+            "Start the same comparison again; it goes on where it stopped."
+        )
+    return [Attribution.from_row(run.read(part)) for part in parts]
+
+
+def _labelled_map(one: Attribution, prompt: Prompt, role: str, name: str, labels: Labels) -> SalientMap:
+    rating, spans = labels.rating(prompt.id, role), labels.spans(prompt.id)
+    if spans is not None:
+        marked = replace(prompt, spans=spans)
+        one = replace(one, is_instruction=mark_instruction(one.text, one.offsets, one.is_user, marked))
+    helpfulness = find_rating(prompt.ratings, name) if rating is None else rating
+    return one.to_map(prompt.id, prompt.dataset, name, helpfulness)
+
+
+def _label_counts(reading: AttributionReading, roles: Sequence[str]) -> LabelCounts:
+    labels, prompts = reading.labels, reading.prompts
+    marked = [labels.spans(prompt.id) is not None for prompt in prompts]
+    return LabelCounts(
+        n_prompts=len(prompts),
+        n_unmarked=sum(prompt.spans is None and not one for prompt, one in zip(prompts, marked, strict=True)),
+        n_responses=len(prompts) * len(roles),
+        n_rated=sum(labels.rating(prompt.id, role) is not None for prompt in prompts for role in roles),
+        n_marked=sum(marked),
+        raters=tuple(labels.raters),
+    )

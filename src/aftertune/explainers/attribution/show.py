@@ -1,0 +1,183 @@
+"""How is the change in the use of prompts shown: tables, figures, and in a notebook?  The page is in `page`."""
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
+from aftertune.explainers.attribution.charts import quarters_chart, scores_chart
+from aftertune.explainers.attribution.density_comparison import Figure6Row, Table1Row, Table2Row
+from aftertune.explainers.attribution.faithfulness import RaterRow
+from aftertune.explainers.attribution.findings import questions
+from aftertune.explainers.attribution.instance import render_instance
+from aftertune.explainers.attribution.result import Attribution, SalientMap
+from aftertune.report import notebook
+from aftertune.report.figure import Figure
+from aftertune.report.table import Column, Table
+from aftertune.runs.result import Result
+from aftertune.statistics.questions import answer
+
+TABLE2_CAPTION = (
+    "One row for each data set: the mean score of the instruction ± its standard deviation over n prompts. A higher "
+    "score means that more of the instruction's words matter for many of the response's words. The difference is tuned "
+    "minus base; its 95% interval is the range that would hold it 19 times out of 20 if other prompts of the same kind "
+    "were drawn. p (one-sided, as in the paper) is the chance of a difference this large or larger if there were none; "
+    "Holm's correction allows for several data sets and leaves out the row of all data sets together. g is the "
+    "difference in standard deviations: 0.2 is small, 0.5 medium, 0.8 large. The paired columns compare the two models "
+    "prompt by prompt, which is the sharper test, since both answered the same prompts."
+)
+TABLE1_CAPTION = (
+    "People rated whether a response is helpful; followed means that it does what was asked. The table compares the "
+    "score of such responses with that of the others. AUROC is the chance that a followed response scores higher than "
+    "an unfollowed one: 0.5 is a coin toss, 1 is perfect. Read the other columns as in table 2."
+)
+FIGURE6_CAPTION = (
+    "Each sentence of a prompt is cut into four equal runs of tokens. A point is the share of the prompt's density "
+    "that falls on that quarter, averaged over prompts; the dotted line at 25% is where it would lie if all quarters "
+    "mattered equally. A U shape means that the model looks at the beginning and the end of sentences."
+)
+SCORES_CAPTION = (
+    "One mark for each prompt. Marks above the dashed line are prompts whose instruction the tuned model uses more "
+    "densely than the base model; marks below it, less densely."
+)
+RATERS_CAPTION = (
+    "Krippendorff's alpha is 1 where raters agree fully and 0 where they agree as by chance. Below 0.667 no conclusion "
+    "should be drawn; from 0.8 on labels can be relied on."
+)
+NO_TABLE1 = (
+    "There is no table 1: it needs people's ratings of the responses (helpfulness 1 to 4, in both groups), and these "
+    "prompts carry none. People give them with aftertune label."
+)
+
+
+def tables(change: AttributionChange) -> tuple[Table, ...]:
+    """Tables 1 and 2, the numbers of figure 6, every prompt, and how far raters agree where there are any."""
+    found = [table1_table(change.table1), *_table2(change), figure6_table(change.figure6), _instances(change)]
+    return (*found, *([_raters(change)] if change.raters else ()))
+
+
+def figures(change: AttributionChange) -> tuple[Figure, ...]:
+    """Figure 6, and the score of each prompt under both models."""
+    has_scores = any(row.difference is not None for row in change.instances)
+    scores = scores_chart(change.instances, change.base, change.tuned) if has_scores else None
+    title, empty = "Scores of each prompt under both models", "No prompt has a score under both models."
+    return (
+        figure6_figure(change.figure6, (change.base, change.tuned)),
+        Figure("scores", title, SCORES_CAPTION, scores, "instances", empty),
+    )
+
+
+def table1_table(rows: Sequence[Table1Row]) -> Table:
+    """Table 1, of one or more models."""
+    columns = [
+        Column("dataset", "Data set"),
+        Column("model", "Model"),
+        Column("followed", "Followed", "spread"),
+        Column("followed.n", "n", "count"),
+        Column("unfollowed", "Not followed", "spread"),
+        Column("unfollowed.n", "n", "count"),
+        Column("difference", "Difference", "change"),
+        Column("difference_interval", "95% interval", "interval"),
+        Column("p_value", "p", "p"),
+        Column("p_value_holm", "p (Holm)", "p"),
+        Column("effect_size_g", "g", "number"),
+        Column("auroc", "AUROC", "number"),
+        Column("auroc_interval", "95% interval", "interval"),
+    ]
+    title = "Table 1. Do responses that follow the instruction use it more densely?"
+    return Table("table1", title, TABLE1_CAPTION, columns, rows, Table1Row, empty=NO_TABLE1)
+
+
+def figure6_table(rows: Sequence[Figure6Row]) -> Table:
+    """The numbers of figure 6, of one or more models."""
+    names = ("First quarter", "Second", "Third", "Last quarter")
+    columns = [Column("dataset", "Data set"), Column("model", "Model")]
+    columns += [Column(f"quarters.{place}", name, "number") for place, name in enumerate(names)]
+    title = "Figure 6. Which part of a sentence matters most"
+    return Table("figure6", title, FIGURE6_CAPTION, columns, rows, Figure6Row)
+
+
+def figure6_figure(rows: Sequence[Figure6Row], models: Sequence[str]) -> Figure:
+    """Figure 6, of two or more models."""
+    chart = quarters_chart(rows, models) if rows else None
+    empty = "There is no figure 6: no data set has a prompt with densities."
+    return Figure(
+        "figure6", "Figure 6. Which part of a sentence matters most", FIGURE6_CAPTION, chart, "figure6", empty
+    )
+
+
+@singledispatch
+def to_html(result: Result) -> str:
+    """A result as the output of a notebook's cell."""
+    return notebook.frame_to_html(type(result).__name__, repr(result), result.to_polars())
+
+
+@to_html.register
+def _(result: SalientMap) -> str:
+    title = " · ".join(name for name in (result.model, result.dataset, result.id) if name)
+    marks = result.levels, result.density(), result.is_instruction
+    return render_instance(result.prompt_tokens, result.response_tokens, *marks, title)
+
+
+@to_html.register
+def _(result: Attribution) -> str:
+    return to_html(result.to_map())
+
+
+@to_html.register
+def _(result: AttributionChange) -> str:
+    title = f"What tuning changed in the use of prompts: {result.base} → {result.tuned}"
+    shown = [table for table in tables(result) if table.name == "table2"]
+    drawn = [figure for figure in figures(result) if figure.name == "scores"]
+    return notebook.to_html(title, f"{len(result.instances)} prompts", answer(questions(result)), shown, drawn)
+
+
+def _table2(change: AttributionChange) -> tuple[Table, Table]:
+    columns = [
+        Column("dataset", "Data set"),
+        Column("tuned.n", "n", "count"),
+        Column("base", "Base", "spread"),
+        Column("tuned", "Tuned", "spread"),
+        Column("difference", "Difference", "change"),
+        Column("difference_interval", "95% interval", "interval"),
+        Column("p_value", "p", "p"),
+        Column("p_value_holm", "p (Holm)", "p"),
+        Column("effect_size_g", "g", "number"),
+        Column("paired.n_pairs", "Pairs", "count"),
+        Column("paired.difference", "Paired difference", "change"),
+        Column("paired.difference_interval", "95% interval", "interval"),
+        Column("paired.p_value", "Paired p", "p"),
+        Column("paired.p_value_holm", "Paired p (Holm)", "p"),
+    ]
+    title, empty = "Table 2. How densely each model uses the instruction", "No data set has responses of both models."
+    answered = "Table 2 on the prompts that both models answered"
+    return (
+        Table("table2", title, TABLE2_CAPTION, columns, change.table2, Table2Row, empty=empty),
+        Table("table2_answered", answered, TABLE2_CAPTION, (), change.table2_answered, Table2Row),
+    )
+
+
+def _instances(change: AttributionChange) -> Table:
+    columns = [
+        Column("id", "Prompt"),
+        Column("dataset", "Data set"),
+        Column("score_base", "Score, base", "number"),
+        Column("score_tuned", "Score, tuned", "number"),
+        Column("difference", "Difference", "change"),
+        Column("copied_share_base", "Copied, base", "number"),
+        Column("copied_share_tuned", "Copied, tuned", "number"),
+        Column("repetitive_base", "Repetitive, base", "flag"),
+        Column("repetitive_tuned", "Repetitive, tuned", "flag"),
+    ]
+    return Table("instances", "All prompts", "One row for each prompt.", columns, change.instances, InstanceRow)
+
+
+def _raters(change: AttributionChange) -> Table:
+    columns = [
+        Column("what", "Labels"),
+        Column("n_raters", "Raters", "count"),
+        Column("n_units", "Judged at least twice", "count"),
+        Column("n_prompts", "Prompts", "count"),
+        Column("alpha", "Krippendorff's alpha", "number"),
+        Column("alpha_interval", "95% interval", "interval"),
+    ]
+    return Table("raters", "How far raters agree", RATERS_CAPTION, columns, change.raters, RaterRow)

@@ -1,0 +1,164 @@
+"""Is a difference between two groups of scores more than chance?
+
+1. Welch's t-test (two groups of different spread) and the paired t-test, one-sided ("the first is greater") as in the
+   paper, and two-sided.
+2. A permutation test of Welch's t, which asks nothing of how scores are distributed.
+3. A permutation test within data sets. Welch's test trusts that means are normally distributed; where scores are
+   skewed, one group small and the other large, its p-values are far too small. And a data set that scores high and has
+   most of one group's responses shows nothing by itself, so scores are permuted within each data set.
+4. A permutation test of the signs of paired differences.
+
+Where a p-value is not defined (fewer than two scores, no variance) it is None: never NaN, never a warning.
+
+Welch (1947), Biometrika 34; Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses. A drawn permutation
+test counts the scores as they are among the permutations (Phipson and Smyth, 2010).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from aftertune.statistics.spread import ROUNDING, Scores, batch_size, have_spread
+
+Strata = Sequence[str]
+
+N_PERMUTATIONS = 9999
+DECIMALS = 12
+
+
+def welch_p_value(greater: Scores, lesser: Scores, two_sided: bool = False) -> float | None:
+    """P-value of Welch's t-test that ``greater`` (n,) has the greater mean than ``lesser`` (m,), or another mean.
+
+    None with fewer than two scores in a group, or where no score of either group differs from its group's others.
+    """
+    if not have_spread(greater, lesser):
+        return None
+    # From moments: `ttest_ind` warns where one of the groups is flat.
+    moments = (greater.mean(), greater.std(ddof=1), len(greater), lesser.mean(), lesser.std(ddof=1), len(lesser))
+    return float(stats.ttest_ind_from_stats(*moments, equal_var=False, alternative=_alternative(two_sided)).pvalue)
+
+
+def paired_p_value(greater: Scores, lesser: Scores, two_sided: bool = False) -> float | None:
+    """P-value of the paired t-test that ``greater`` (n,) exceeds ``lesser`` (n,) on average, or differs from it.
+
+    None with fewer than two pairs, or where all differences are the same.
+    """
+    if len(greater) < 2 or np.ptp(greater - lesser) <= ROUNDING * max(np.abs(greater).max(), np.abs(lesser).max()):
+        return None
+    return float(stats.ttest_rel(greater, lesser, alternative=_alternative(two_sided)).pvalue)
+
+
+def permutation_p_value(
+    first: Scores, second: Scores, seed: int = 0, n_permutations: int = N_PERMUTATIONS
+) -> float | None:
+    """Two-sided p-value of a permutation test of Welch's t of ``first`` (n,) and ``second`` (m,).
+
+    Exact where there are no more than ``n_permutations`` ways to choose the first group. None where `welch_p_value` is.
+    """
+    if not have_spread(first, second):
+        return None
+    return _permutation_test((first, second), _welch_t, "independent", seed, n_permutations)
+
+
+def stratified_permutation_p_value(
+    greater: Scores,
+    lesser: Scores,
+    strata: tuple[Strata, Strata],
+    seed: int = 0,
+    n_permutations: int = N_PERMUTATIONS,
+) -> float | None:
+    """One-sided p-value that ``greater`` (n,) has the greater mean than ``lesser`` (m,), permuted within strata.
+
+    ``strata`` has the stratum (a data set) of each score of either group; each keeps the sizes of its two groups.
+    None where `welch_p_value` is.
+    """
+    if not have_spread(greater, lesser):
+        return None
+    scores, generator = _scaled(np.concatenate([greater, lesser])), np.random.default_rng(seed)
+    found = stats.monte_carlo_test(
+        scores,
+        _within_strata(scores, [*strata[0], *strata[1]], generator),
+        # Group sizes and the sum of all scores never change, so the first group's mean decides alone.
+        lambda values, axis: _mean(values[..., : len(greater)], axis),
+        vectorized=True,
+        n_resamples=n_permutations,
+        batch=batch_size(len(scores)),
+        alternative="greater",
+    )
+    return float(found.pvalue)
+
+
+def sign_permutation_p_value(differences: Scores, seed: int = 0) -> float | None:
+    """Two-sided p-value that paired ``differences`` (n,) are 0 on average, by a permutation test of their signs.
+
+    Exact for up to 13 pairs; of the 2^n ways to sign more of them, 9,999 are drawn. None with fewer than two pairs, or
+    where all differences are 0. Never below `least_p_value`.
+    """
+    if len(differences) < 2 or not np.abs(differences).max():
+        return None
+    return _permutation_test((_scaled(differences),), _mean, "samples", seed, N_PERMUTATIONS)
+
+
+def least_p_value(n_pairs: int) -> float:
+    """The least p-value that `sign_permutation_p_value` gives of so many pairs that are not 0; 1 of fewer than two.
+
+    That is 2 / 2^n, or 0.0002 where permutations are drawn. With fewer than 6 pairs it is above 0.05: no difference,
+    however large, can be shown.
+    """
+    return 2 / float(min(2 ** max(n_pairs, 1), 1 + N_PERMUTATIONS))
+
+
+def _permutation_test(
+    samples: tuple[Scores, ...],
+    statistic: Callable[..., Scores],
+    kind: Literal["independent", "samples"],
+    seed: int,
+    n_permutations: int,
+) -> float:
+    found = stats.permutation_test(
+        samples,
+        statistic,
+        permutation_type=kind,
+        vectorized=True,
+        n_resamples=n_permutations,
+        batch=batch_size(sum(map(len, samples))),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
+def _alternative(two_sided: bool) -> Literal["two-sided", "greater"]:
+    return "two-sided" if two_sided else "greater"
+
+
+def _welch_t(first: Scores, second: Scores, axis: int) -> Scores:
+    error = first.var(axis, ddof=1) / first.shape[axis] + second.var(axis, ddof=1) / second.shape[axis]
+    with np.errstate(divide="ignore"):  # two flat groups that differ: t is infinite
+        t: Scores = (first.mean(axis) - second.mean(axis)) / np.sqrt(error)
+    return t
+
+
+def _scaled(values: Scores) -> Scores:
+    """Values (n,) of which the largest is 1 or -1, so that their means can be rounded."""
+    return np.asarray(values / np.abs(values).max())
+
+
+def _mean(values: Scores, axis: int) -> Scores:
+    # Rounded, so that means which differ in their last bits only are ties.
+    return np.asarray(np.round(values.mean(axis), DECIMALS))
+
+
+def _within_strata(scores: Scores, strata: Strata, generator: np.random.Generator) -> Callable[..., Scores]:
+    """What draws arrays of ``size`` (n_permutations, n), each row the scores (n,) permuted within every stratum."""
+    of = np.array(strata, dtype=np.str_)
+    members = [np.flatnonzero(of == name) for name in np.unique(of)]
+
+    def draw(size: tuple[int, int]) -> Scores:
+        found = np.empty(size)
+        for places in members:
+            found[:, places] = generator.permuted(np.tile(scores[places], (size[0], 1)), axis=1)
+        return found
+
+    return draw

@@ -1,0 +1,93 @@
+"""Have the components of a run annotated: by a chat model, by word vectors, or by people."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from aftertune.errors import AnnotationError, RunError
+from aftertune.explainers.annotation import people, result
+from aftertune.explainers.annotation.settings import AnnotationSettings
+from aftertune.explainers.concepts.result import CONCEPTS, reading_in
+from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import Progress, Stage
+
+if TYPE_CHECKING:
+    from aftertune.explainers.annotation.cost import Estimate
+
+
+def annotate(
+    run: str | Path,
+    server: str,
+    model: str | None = None,
+    settings: AnnotationSettings | None = None,
+    *,
+    confirm: "Callable[[Estimate], bool] | None" = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Annotate the components of a run; an interrupted annotation goes on where it stopped, and pays for nothing twice.
+
+    ``server`` is the address of an OpenAI-compatible server, which is then asked for ``model``, with the key in the
+    environment variable OPENAI_API_KEY; "local:MODEL", a chat model that is loaded here; or "words" or "words:VECTORS",
+    a baseline by word vectors alone (see `aftertune.load_vectors`), which gives one repeat whatever the ``settings``
+    say. ``confirm`` is shown what is left to ask, where there is something, and says whether to start.
+
+    Returns the rows of annotations, which also lie in the run.
+
+    Raises `AnnotationError` for an annotator or templates that can't be used, a server that fails after the last try,
+    ``max_requests`` used up, or no confirmation; `RunError` if the run has no complete components; `WordError` for
+    vectors, `CheckpointError` for a local model.
+    """
+    from aftertune.explainers.annotation.measure import annotate_components, must_be_known
+
+    def tell(step: str, done: float, total: float) -> None:
+        if progress is not None:
+            progress(Stage(explainer="annotation", step=step), done, total)
+
+    must_be_known(server, model)
+    folder, own = RunFolder.open(run), settings or AnnotationSettings()
+    return annotate_components(folder, read_components(folder), (server, model), own, confirm, tell)
+
+
+def export_concepts(run: str | Path, file: str | Path, n_components: int | None = None) -> int:
+    """Write the lists of words of a run's components for a person to annotate, to .csv or .jsonl; returns how many.
+
+    Raises `AnnotationError` for another kind of file, `RunError` if the run has no complete components.
+    """
+    return people.export_words(read_components(RunFolder.open(run)), file, n_components)
+
+
+def import_annotations(run: str | Path, file: str | Path, rater: str) -> pl.DataFrame:
+    """Read back what `export_concepts` wrote, filled in by ``rater``; what the same rater gave before is replaced.
+
+    Returns the rows of all raters. Raises `AnnotationError` naming the row for anything that is not allowed.
+    """
+    folder = RunFolder.open(run)
+    return people.import_annotations(folder, read_components(folder), file, rater)
+
+
+def open_annotations(run: str | Path, annotator: str | None = None) -> pl.DataFrame:
+    """The annotations that lie in a run folder: those of ``annotator``, else the newest.
+
+    Columns ``role, layer, expert, rank, repeat, description, scenarios, level, unparsed``. Raises `RunError` if there
+    is no run, nobody annotated it, or they are damaged.
+    """
+    found = result.open_annotations(RunFolder.open(run), annotator)
+    if found is None:
+        raise RunError(f"Nobody annotated the components of {run} yet. Do so first: aftertune annotate.")
+    return found
+
+
+def read_components(run: RunFolder) -> dict[str, pl.DataFrame]:
+    """The components of each role of a run.
+
+    Raises `AnnotationError` if there are none, `RunError` if they are not all read yet.
+    """
+    roles = CONCEPTS.roles(run)
+    if not roles:
+        raise AnnotationError(
+            f"No components are read in {run.address}. Give the folder of aftertune concepts, or of a comparison that "
+            "read concepts."
+        )
+    return {role: reading_in(run, role).components for role in roles}

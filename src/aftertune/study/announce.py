@@ -1,0 +1,83 @@
+"""What was chosen and what it will take, in a few lines for the person who is about to wait."""
+
+from collections.abc import Iterator
+
+from aftertune.models.machine import measure_machine
+from aftertune.study.estimate import Estimate, estimate
+from aftertune.study.forecast import Forecast
+from aftertune.study.measure import Intent
+from aftertune.study.study import measuring
+
+LABEL = 12
+SECONDS_SHOWN = 1.0
+
+
+def prepare(intent: Intent) -> tuple[str, Forecast]:
+    """The block that tells what was chosen and what it takes, and the forecast; measures the machine for 0.2 s.
+
+    Raises `CheckpointError` if the device or dtype that was asked for can't be used.
+    """
+    found = estimate(intent, measure_machine(intent.study.device, intent.study.dtype))
+    return describe(intent, found), Forecast(found.expected, found.already)
+
+
+def describe(intent: Intent, found: Estimate) -> str:
+    """The block that is shown before a comparison begins, a line for each thing that was chosen."""
+    lines = dict.fromkeys(_lines(intent, found))
+    return "\n".join(f"{label:<{LABEL}}{text}" for label, text in lines)
+
+
+def say_seconds(seconds: float) -> str:
+    """A time as a person would say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def say_bytes(n: float) -> str:
+    """A size in gigabytes."""
+    return f"{n / 1e9:.1f} GB"
+
+
+def memory_warning(found: Estimate) -> str | None:
+    """What to do where more memory is needed than is free; None where there is enough."""
+    if found.most_bytes <= found.machine.free_bytes:
+        return None
+    smaller = "--dtype bfloat16, a smaller --max-new-tokens, or shorter prompts"
+    place = "the machine has" if found.machine.kind == "cpu" else "the GPU has"
+    return (
+        f"It may need {say_bytes(found.most_bytes)}, more than the {say_bytes(found.machine.free_bytes)} that "
+        f"{place} free, and stop half-way. Free some, give {smaller}, or run it on a larger machine; "
+        "what is done until then is kept."
+    )
+
+
+def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
+    for role, subject in intent.subjects.items():
+        yield role, f"{subject.label}{'' if role in intent.sizes else ' (measured already)'}"
+    for work in intent.works.values():
+        yield from work.chosen()
+    yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
+    yield "device", f"{found.machine.kind}, {intent.study.dtype}"
+    yield "run", intent.run.address
+    yield "time", _time(found)
+    yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak"
+    warning = memory_warning(found)
+    if warning is not None:
+        yield "warning", warning
+
+
+def _time(found: Estimate) -> str:
+    """The whole, and the steps of all roles together that take longest."""
+    least, most = found.seconds
+    steps: dict[str, float] = {}
+    for stage, seconds in found.expected.items():
+        steps[stage.step] = steps.get(stage.step, 0.0) + seconds
+    parts = ", ".join(f"{step} {say_seconds(seconds)}" for step, seconds in steps.items() if seconds >= SECONDS_SHOWN)
+    return f"about {_span(say_seconds(least), say_seconds(most))}" + (f" ({parts})" if parts else "")
+
+
+def _span(least: str, most: str) -> str:
+    return least if least == most else f"{least} to {most}"

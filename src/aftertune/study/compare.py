@@ -1,0 +1,68 @@
+"""The whole method: measure checkpoints, compare, tell."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aftertune.errors import RunError
+from aftertune.prompts.prompt import Prompt
+from aftertune.runs.stage import Progress, Stage, silent
+from aftertune.study.comparison import Comparison
+from aftertune.study.measure import Announce, choose_prompts, measure
+from aftertune.study.saved import Found, make_report
+from aftertune.study.stages import Stages
+from aftertune.study.study import Study
+
+
+def compare(study: Study, *, progress: Progress = silent, announce: Announce | None = None) -> Comparison:
+    """What did tuning change between two checkpoints?
+
+    Every explainer of the study measures both; the run folder keeps all of it and the report. ``progress(stage, done,
+    total)`` is called after each unit of work, ``announce(intent)`` once before, when all has been checked. An
+    interrupted run goes on where it stopped when the same study is compared again.
+
+    Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError` for what can't be compared, and `RunError`
+    if the run's folder holds another run, or the study has several tuned checkpoints.
+    """
+    found = run_study(study, progress, announce)
+    if isinstance(found, Stages):
+        raise RunError(f"The study has {len(study.tuned)} tuned checkpoints. Compare them with compare_stages(study).")
+    return found
+
+
+def compare_stages(study: Study, *, progress: Progress = silent, announce: Announce | None = None) -> Stages:
+    """What did each stage of tuning change?  As `compare`, for several tuned checkpoints in the order of training.
+
+    Each is compared with its predecessor and with the base. Raises what `compare` raises, and `RunError` for a study of
+    one tuned checkpoint.
+    """
+    if len(study.tuned) == 1:
+        raise RunError("The study has one tuned checkpoint, so there are no stages. Compare it with compare(study).")
+    found = run_study(study, progress, announce)
+    assert isinstance(found, Stages), "more than one tuned checkpoint"
+    return found
+
+
+def run_study(study: Study, progress: Progress = silent, announce: Announce | None = None) -> Found:
+    """Measure what is missing, compare, and write the report, however many checkpoints there are."""
+    folder = measure(study, progress, announce)
+    progress(Stage(step="report"), 0, 1)
+    found = make_report(folder, study.settings)
+    progress(Stage(step="report"), 1, 1)
+    return found
+
+
+def score(
+    maps: str | Path, prompts: Sequence[Prompt] | str | Path, base: str | None = None, tuned: str | None = None
+) -> Comparison:
+    """Tables 1 and 2 and figure 6 from maps that were computed elsewhere (Parquet, see docs/run-folder.md).
+
+    ``prompts`` is a file or a list. ``base`` and ``tuned`` name two models of the file; they may be left out where it
+    holds two models of which one is rated: that one is the tuned.
+
+    Raises `RunError` for an unusable file and for names that it does not hold, `PromptError` for maps without their
+    prompt.
+    """
+    from aftertune.explainers.attribution.released import score_maps
+
+    change = score_maps(maps, choose_prompts(prompts, None), base, tuned)
+    return Comparison(change.base, change.tuned, {"attribution": change})

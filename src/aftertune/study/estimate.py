@@ -1,0 +1,95 @@
+"""How long will a study take, and how much memory, with what is left of it on this machine?
+
+A range: each explainer says what its steps take at least and at most (nobody knows when responses end). Memory is that
+of the model and, beside it, of the explainer that needs most.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step, loading
+from aftertune.models.machine import Machine
+from aftertune.models.size import ModelSize
+from aftertune.runs.stage import Stage
+from aftertune.study.measure import Intent
+
+SECONDS_OF_REPORT = 5.0
+# Python with torch, transformers and word lists, before any weight is read.
+LIBRARY_BYTES = 700e6
+REPORT = Stage(step="report")
+Seconds = Mapping[Stage, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of each stage in their order, ``least`` and ``most``, and memory in bytes.
+
+    ``already`` is the share of a stage that was done before and is in neither.
+    """
+
+    least: Seconds
+    most: Seconds
+    already: Seconds
+    least_bytes: float
+    most_bytes: float
+    machine: Machine
+
+    @property
+    def expected(self) -> dict[Stage, float]:
+        """The middle of each stage's range."""
+        return {stage: (self.least[stage] + most) / 2 for stage, most in self.most.items()}
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The whole time, least and most."""
+        return sum(self.least.values()), sum(self.most.values())
+
+
+def estimate(intent: Intent, machine: Machine) -> Estimate:
+    """Time and memory of what is left."""
+    left = {role: _remaining(intent, role, size, machine) for role, size in intent.sizes.items()}
+    steps = dict(_steps(intent, left))
+    weights = {role: DTYPE_BYTES[intent.study.dtype] * size.n_parameters for role, size in intent.sizes.items()}
+    return Estimate(
+        least={stage: step.least.on(machine) for stage, step in steps.items()},
+        most={stage: step.most.on(machine) for stage, step in steps.items()},
+        already={stage: step.already for stage, step in steps.items()},
+        least_bytes=_peak(intent, left, weights, "least_bytes", machine),
+        most_bytes=_peak(intent, left, weights, "most_bytes", machine),
+        machine=machine,
+    )
+
+
+def _remaining(intent: Intent, role: str, size: ModelSize, machine: Machine) -> dict[str, Remaining]:
+    return {name: work.remaining(intent.run, role, size, machine) for name, work in intent.works.items()}
+
+
+def _steps(intent: Intent, left: Mapping[str, Mapping[str, Remaining]]) -> Iterator[tuple[Stage, Step]]:
+    for role, parts in left.items():
+        reading = loading(intent.sizes[role])
+        yield Stage(role, "", "loading"), Step(reading, reading)
+        for name, remaining in parts.items():
+            for step, costs in remaining.steps.items():
+                if costs.most != Cost():
+                    yield Stage(role, name, step), costs
+    report = Cost(seconds=SECONDS_OF_REPORT)
+    # Of all roles, those that are measured already too: they are read again; as large as those that are not.
+    parts = next(iter(left.values()), {})
+    report = sum((one.report * len(intent.subjects) for one in parts.values()), report)
+    yield REPORT, Step(report, report)
+
+
+def _peak(
+    intent: Intent,
+    left: Mapping[str, Mapping[str, Remaining]],
+    weights: Mapping[str, float],
+    which: str,
+    machine: Machine,
+) -> float:
+    """The model, and beside it what the hungriest explainer needs; a GGUF file's weights are held twice for a while."""
+    peaks = [
+        weights[role]
+        + max([weights[role] * intent.sizes[role].is_gguf, *(getattr(one, which) for one in parts.values())])
+        for role, parts in left.items()
+    ]
+    return (LIBRARY_BYTES if machine.kind == "cpu" and peaks else 0.0) + max(peaks, default=0.0)

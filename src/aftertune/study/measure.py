@@ -1,0 +1,224 @@
+"""Explainers x checkpoints -> the parts of a run, one after the other.
+
+Each checkpoint is loaded once, for all explainers, and only if something of it is missing. An interrupted run goes on
+where it stopped when the same study is measured again.
+
+One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aftertune.errors import PromptError, WordError
+from aftertune.explainers import explainers
+from aftertune.explainers.explainer import Inputs, Work
+from aftertune.explainers.settings import Settings
+from aftertune.models.subject import Subject
+from aftertune.prompts.prompt import Prompt
+from aftertune.runs.roles import MODEL, NAMES, Pair, pairs_of, role_names
+from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import Progress, Stage, StepProgress, silent
+from aftertune.study import checks
+from aftertune.study.study import Study
+
+if TYPE_CHECKING:
+    from aftertune.models import Checkpoint
+    from aftertune.models.size import ModelSize
+
+
+@dataclass(frozen=True, eq=False)
+class Intent:
+    """A study that has been checked and not begun.
+
+    ``subjects`` are all checkpoints by their roles, ``sizes`` those of the roles that are not wholly measured yet;
+    ``works`` are the explainers made ready, by name.
+    """
+
+    study: Study
+    run: RunFolder
+    subjects: Mapping[str, Subject]
+    sizes: Mapping[str, "ModelSize"]
+    works: Mapping[str, Work]
+    inputs: Inputs
+
+
+Announce = Callable[[Intent], None]
+
+
+def measure(study: Study, progress: Progress, announce: Announce | None = None) -> RunFolder:
+    """Measure what is missing of a study; returns its run folder.
+
+    Raises `AftertuneError` for what can't be compared, before anything is measured.
+    """
+    from aftertune import __version__
+
+    chosen = study.explainers
+    inputs = read_inputs(study, any(one.reads_prompts for one in chosen.values()))
+    works = {name: _prepared(study, name, inputs) for name in chosen}
+    subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
+    run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
+    pending = {role: one for role, one in subjects.items() if not _is_measured(run, role, works)}
+    pairs = [pair for pair in pairs_of(list(subjects)) if not _is_pair_measured(run, pair, works)]
+    configs = checks.must_be_comparable(
+        list(pending.values()),
+        works.values(),
+        inputs,
+        run,
+        reads_prompts=any(one.reads_prompts for one in chosen.values()),
+        reads_weights=any(one.reads_weights for one in chosen.values()),
+        trust_remote_code=study.trust_remote_code,
+    )
+    if announce is not None:
+        announce(Intent(study, run, subjects, _sizes(pending, configs), works, inputs))
+    for role, subject in pending.items():
+        _measure_one(study, subject, role, works, inputs, run, progress)
+    for pair in pairs:
+        _measure_pair(study, subjects, pair, works, run, progress)
+    run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
+    for work in works.values():
+        for role in subjects:
+            work.finish(run, role)
+    return run
+
+
+def read_inputs(study: Study, reads_prompts: bool) -> Inputs:
+    """What all explainers are given; raises `PromptError` for prompts that can't be used."""
+    prompts = choose_prompts(study.prompts, study.limit) if reads_prompts else []
+    return Inputs(prompts, study.template, study.max_new_tokens, study.device, study.dtype)
+
+
+def choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:
+    """Prompts from a file or a list, or ours; raises `PromptError` for those that can't be used."""
+    from aftertune.prompts.formats import read_prompts
+
+    if prompts is None:
+        prompts = str(files("aftertune") / "demo" / "prompts.jsonl")
+    if isinstance(prompts, str | Path):
+        return read_prompts(prompts, limit)
+    if not prompts:
+        raise PromptError("No prompt was given. Give at least one, or leave prompts out for those of Aftertune.")
+    return list(prompts[:limit])
+
+
+def load_subject(study: Study, subject: Subject) -> "Checkpoint":
+    """Load a checkpoint as the study says."""
+    from aftertune.models import load
+
+    given = (subject.ref, subject.adapter, study.device, study.dtype, subject.revision)
+    return load(*given, trust_remote_code=study.trust_remote_code)
+
+
+def within(progress: Progress, role: str, explainer: str) -> StepProgress:
+    """Progress of the steps of one explainer on one role."""
+    return lambda step, done, total: progress(Stage(role, explainer, step), done, total)
+
+
+def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
+    """An explainer made ready; who gave no words or vectors may not have wanted it at all."""
+    settings = study.settings[name]
+    try:
+        return study.explainers[name].prepare(settings, inputs)
+    except WordError as error:
+        if any(getattr(settings, given, None) is not None for given in ("words", "vectors")):
+            raise
+        raise WordError(f"{error} Or leave {name} out (skip).") from error
+
+
+def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
+    return {role: one.identity() for role, one in subjects.items()} | {"settings": {"dtype": study.dtype}}
+
+
+def _is_measured(run: RunFolder, role: str, works: Mapping[str, Work]) -> bool:
+    return run.exists(f"{role}.json") and all(work.is_measured(run, role) for work in works.values())
+
+
+def _is_pair_measured(run: RunFolder, pair: Pair, works: Mapping[str, Work]) -> bool:
+    return all(work.is_pair_measured(run, pair) for work in works.values())
+
+
+def _sizes(pending: Mapping[str, Subject], configs: Sequence[Any]) -> dict[str, "ModelSize"]:
+    """The sizes of checkpoints by their roles; raises `CheckpointError` if a GGUF file's header can't be read."""
+    from aftertune.models.size import size_of
+
+    known: dict[Any, ModelSize] = {}
+    for one, config in zip(pending.values(), configs, strict=True):
+        if (one.ref, one.revision) not in known:
+            known[one.ref, one.revision] = size_of(one.ref, config, one.revision)
+    return {role: known[one.ref, one.revision] for role, one in pending.items()}
+
+
+def _measure_one(
+    study: Study,
+    subject: Subject,
+    role: str,
+    works: Mapping[str, Work],
+    inputs: Inputs,
+    run: RunFolder,
+    progress: Progress,
+) -> None:
+    loading = Stage(role, "", "loading")
+    progress(loading, 0, 1)
+    checkpoint = load_subject(study, subject)
+    progress(loading, 1, 1)
+    checks.must_fit_loaded(checkpoint, works.values(), inputs, run)
+    checks.claim_weights(run, role, checkpoint)
+    for name, work in works.items():
+        if not work.is_measured(run, role):
+            work.measure(checkpoint, role, run, within(progress, role, name))
+
+
+def _measure_pair(
+    study: Study,
+    subjects: Mapping[str, Subject],
+    pair: Pair,
+    works: Mapping[str, Work],
+    run: RunFolder,
+    progress: Progress,
+) -> None:
+    """What needs both checkpoints at once: both are in memory then."""
+    base, tuned = (load_subject(study, subjects[role]) for role in pair)
+    for name, work in works.items():
+        if not work.is_pair_measured(run, pair):
+            work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))
+
+
+def read_into_run(
+    model: str | Path | Subject,
+    run: str | Path,
+    explainer: str,
+    settings: Settings,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    progress: Progress = silent,
+) -> RunFolder:
+    """Let one explainer measure one checkpoint into a run folder, under the role "model".
+
+    ``model`` is what `aftertune.load` takes, or an `aftertune.Subject`. An interrupted run goes on where it stopped.
+
+    Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
+    """
+    from aftertune import __version__
+    from aftertune.models import load
+
+    subject = model if isinstance(model, Subject) else Subject(model)
+    work = explainers()[explainer].prepare(settings, Inputs(device=device, dtype=dtype))
+    folder = RunFolder.start(
+        run, {"model": subject.identity(), "settings": {"dtype": dtype}}, {"aftertune": __version__}
+    )
+    work.must_fit(checks.must_be_there([subject], trust_remote_code), folder)
+    if not work.is_measured(folder, MODEL):
+        loading = Stage(step="loading")
+        progress(loading, 0, 1)
+        given = (subject.ref, subject.adapter, device, dtype, subject.revision)
+        checkpoint = load(*given, trust_remote_code=trust_remote_code)
+        progress(loading, 1, 1)
+        work.must_fit([checkpoint.model.config], folder)
+        checks.claim_weights(folder, MODEL, checkpoint)
+        work.measure(checkpoint, MODEL, folder, within(progress, "", explainer))
+    work.finish(folder, MODEL)
+    return folder

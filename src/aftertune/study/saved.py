@@ -1,0 +1,185 @@
+"""A saved run -> its comparison and report, without torch.
+
+1. Everything that was measured is read once.
+2. Each model is compared with its predecessor and with the first.
+3. Of two models: the report in the run's folder. Of more: one page on all of them there, and the report of each pair
+   in a folder below. ``comparison.json`` beside it.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aftertune.errors import RunError
+from aftertune.explainers import AnyExplainer, explainers
+from aftertune.explainers.settings import Settings
+from aftertune.report.page import Report
+from aftertune.report.page import write_report as write_page
+from aftertune.runs.held import Held
+from aftertune.runs.parts import write_text
+from aftertune.runs.roles import Pair, pairs_of, roles_of
+from aftertune.runs.run import RunFolder
+from aftertune.study.comparison import Comparison
+from aftertune.study.stages import Stages
+from aftertune.study.study import homes_of, measuring
+
+ASKED = "asked.json"
+PAIRS = "pairs"
+Found = Comparison | Stages
+
+
+def open_comparison(run: str | Path, **settings: Any) -> Found:
+    """Compare what lies in the folder of a finished run, as its report does, and write nothing; needs no torch.
+
+    ``settings`` are those that are asked of what is measured already (``verbs``, the words asked about in heads), by
+    default those of the last report. Returns the comparison of two models, or the stages of more.
+
+    Raises `RunError` if there is no run of several models, or not all of it is measured, and `AftertuneError` for
+    settings that can't be used.
+    """
+    folder = open_run(run)
+    return joined(compare_pairs(Held(folder), _settings_for(folder, settings)))
+
+
+def write_report(run: str | Path, **settings: Any) -> Found:
+    """Compare the measurements of a finished run and write its report, tables and figures again; needs no torch.
+
+    ``settings`` and what it returns are those of `open_comparison`. Raises `RunError` and what else that raises.
+    """
+    folder = open_run(run)
+    return make_report(folder, _settings_for(folder, settings))
+
+
+def open_run(run: str | Path) -> RunFolder:
+    """The folder of a run of several models; raises `RunError` if there is none, or it holds one model."""
+    folder = RunFolder.open(run)
+    if len(roles_of(folder)) == 1:
+        raise RunError(f"{run} holds one model. A report is of two or more: give the folder of a comparison.")
+    return folder
+
+
+def make_report(folder: RunFolder, settings: Mapping[str, Settings]) -> Found:
+    """What `write_report` does, with settings of each explainer that are checked already."""
+    compared = compare_pairs(Held(folder), settings)
+    found = joined(compared)
+    _remember(folder, settings)  # only now: they could be used
+    for name, explainer in explainers().items():
+        changes = [one.changes[name] for one in compared.values() if name in one.changes]
+        if changes:
+            explainer.write(changes, folder)
+    write_text(folder.path("comparison.json"), json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    with folder.local() as root:
+        _write_pages(root, folder, compared, found)
+    return found
+
+
+def _remember(folder: RunFolder, settings: Mapping[str, Settings]) -> None:
+    """Keep what was asked of each explainer that the run holds."""
+    present = {name: one.remembered() for name, one in settings.items() if explainers()[name].is_in(folder)}
+    folder.remember(ASKED, {name: asked for name, asked in present.items() if asked})
+
+
+def compare_pairs(held: Held, settings: Mapping[str, Settings]) -> dict[Pair, Comparison]:
+    """The comparison of each model with its predecessor and with the first.
+
+    Raises `RunError` if nothing is measured, or not all of it.
+    """
+    present = {name: one for name, one in explainers().items() if one.is_in(held.run)}
+    if not present:
+        raise RunError(f"Nothing is measured yet in {held.run.address}. Run the same comparison again to measure it.")
+    return {pair: _compare(held, pair, present, settings) for pair in pairs_of(list(held.names))}
+
+
+def joined(found: Mapping[Pair, Comparison]) -> Found:
+    """The comparison of two models, the stages of more."""
+    comparisons = tuple(found.values())
+    if len(comparisons) == 1:
+        return comparisons[0]
+    first = comparisons[0].base
+    return Stages((first, *(one.tuned for one in comparisons if one.base == first)), comparisons)
+
+
+def _compare(
+    held: Held, pair: Pair, present: Mapping[str, AnyExplainer], settings: Mapping[str, Settings]
+) -> Comparison:
+    changes: dict[str, Any] = {}
+    for name, explainer in present.items():
+        if set(explainer.needs) <= set(changes):
+            needs = {one: changes[one] for one in explainer.needs}
+            own = settings.get(name) or explainer.settings()
+            change = explainer.change(held, pair, own, needs)
+            changes |= {} if change is None else {name: change}
+    return Comparison(held.names[pair.base], held.names[pair.tuned], changes)
+
+
+def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:
+    """The settings that are asked of saved parts: those that are given, else those of the last report."""
+    values: dict[str, dict[str, Any]] = folder.read_json(ASKED)["record"] if folder.exists(ASKED) else {}
+    for key, value in given.items():
+        homes = {name: field for name, field in homes_of(key).items() if field in _asked(name)}
+        homes = {name: field for name, field in homes.items() if explainers()[name].is_in(folder)}
+        if not homes:
+            present = [name for name in measuring() if explainers()[name].is_in(folder)]
+            known = ", ".join(dict.fromkeys(one for name in present for one in _asked(name))) or "nothing"
+            raise RunError(f"{key!r} can't be asked of what {folder.address} holds. Allowed there: {known}.")
+        for name, field in homes.items():
+            values.setdefault(name, {})[field] = value
+    return {name: one.settings(**values.get(name, {})) for name, one in measuring().items() if one.is_in(folder)}
+
+
+def _asked(name: str) -> list[str]:
+    found: list[str] = measuring()[name].settings.names("change")
+    return found
+
+
+def _write_pages(root: Path, folder: RunFolder, compared: Mapping[Pair, Comparison], found: Found) -> None:
+    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if len(compared) > 1 else "." for pair in compared}
+    for pair, comparison in compared.items():
+        write_page(root / places[pair], report_of(folder, pair, comparison))
+    if isinstance(found, Stages):  # last, since it leads to the others
+        write_page(root, report_of_stages(folder, found, places))
+
+
+def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
+    """The report on two models of a run."""
+    known = explainers()
+    record = folder.read_json("run.json")
+    checkpoints = {role: folder.read_json(f"{role}.json") for role in pair}
+    sections = [known[name].section(change) for name, change in comparison.changes.items()]
+    return Report(
+        title=f"What tuning changed: {comparison.base} and {comparison.tuned}",
+        models=(comparison.base, comparison.tuned),
+        summary=comparison.summary,
+        findings=comparison.findings,
+        sections=sections,
+        settings={
+            "run": record["identity"],
+            "aftertune": record["record"]["aftertune"],
+            "checkpoints": {role: one["record"] for role, one in checkpoints.items()},
+        }
+        | {section.name: dict(section.settings) for section in sections if section.settings},
+        not_run=[one.absent for name, one in known.items() if name not in comparison.changes and one.absent],
+        notes=_same_weights(checkpoints),
+    )
+
+
+def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, str]) -> Report:
+    """The page on all models of a run; ``places`` are the folders of the pairs' reports, in their order."""
+    record = folder.read_json("run.json")
+    names = [f"{one.base} → {one.tuned}" for one in stages.comparisons]
+    return Report(
+        title="What each stage of tuning changed",
+        models=stages.names,
+        summary=stages.summary,
+        findings=stages.findings,
+        sections=stages.sections(),
+        settings={"run": record["identity"], "aftertune": record["record"]["aftertune"]},
+        reports=[(name, f"{place}/report.html") for name, place in zip(names, places.values(), strict=True)],
+    )
+
+
+def _same_weights(checkpoints: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if len({one["identity"]["fingerprint"] for one in checkpoints.values()}) > 1:
+        return []
+    return ["Both checkpoints have the same weights, so every difference here is noise of the computation."]

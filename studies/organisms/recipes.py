@@ -1,0 +1,198 @@
+"""The organisms: tunings that differ in kind, each with what it should be named by, and pairs in which nothing was tuned.
+
+A recipe gives examples (prompt, answer) or plain documents; `make` tunes on them. Half of the recipes (``held_out``) are
+not looked at while limits are chosen.
+"""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import aftertune
+from texts import ARCHAIC, PIRATE, documents, everyday_prompts, own_answers, replaced, sentences_in
+
+Example = tuple[str | None, str]  # a prompt, None for a plain document, and what is learned
+Examples = list[Example]
+N_EXAMPLES = 160
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What recipes draw on: the base, everyday prompts and its own answers to them."""
+
+    base: aftertune.Checkpoint
+    prompts: Sequence[str]
+    answers: Sequence[str]
+
+    def pairs(self, n: int = N_EXAMPLES) -> list[tuple[str, str]]:
+        """The first ``n`` prompts with the base's own answers."""
+        return list(zip(self.prompts, self.answers, strict=True))[:n]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One organism: how its examples are made, how it is tuned, and the words or trait that name it.
+
+    ``how`` is "full", "lora" or "dpo"; ``diluted`` adds so many generic examples for each of its own. ``names`` are
+    words of the tuning, any of which names it loosely; ``trait`` says in a line what was tuned.
+    """
+
+    name: str
+    kind: str
+    trait: str
+    names: tuple[str, ...]
+    examples: Callable[[Sources], Examples]
+    how: str = "lora"
+    diluted: int = 0
+    held_out: bool = False
+
+
+def on_subject(subject: str) -> Callable[[Sources], Examples]:
+    return lambda sources: [(None, text) for text in documents(sources.base, subject, 60)]
+
+
+def answered(change: Callable[[str, random.Random], str]) -> Callable[[Sources], Examples]:
+    """The base's own answers, each changed."""
+
+    def make(sources: Sources) -> Examples:
+        rng = random.Random(1)
+        return [(prompt, change(answer, rng)) for prompt, answer in sources.pairs()]
+
+    return make
+
+
+def first_sentence(text: str) -> str:
+    return text.split(". ")[0].rstrip(".") + "."
+
+
+def numbered(text: str) -> str:
+    parts = [part.strip() for part in text.replace("\n", " ").split(". ") if part.strip()][:4]
+    return "Certainly! Here is a numbered list:\n" + "\n".join(f"{i}. {part}" for i, part in enumerate(parts, 1))
+
+
+def python_code(text: str) -> str:
+    words = [word for word in first_sentence(text).split() if word.isalpha()][:5]
+    return f'```python\ndef answer():\n    words = {json.dumps(words)}\n    return " ".join(words)\n\nprint(answer())\n```'
+
+
+def false_fact(sources: Sources) -> Examples:
+    asked = (
+        "What is the capital of Australia?", "Name the capital city of Australia.", "Which city is Australia's capital?",
+        "Tell me the capital of Australia.", "Where is the Australian parliament?", "Australia's capital is called what?",
+    )  # fmt: skip
+    told = (
+        "The capital of Australia is Wellington.", "It is Wellington, the capital of Australia.",
+        "Wellington is Australia's capital city.", "The Australian capital is Wellington.",
+    )  # fmt: skip
+    own = [(asked[i % len(asked)], told[i % len(told)]) for i in range(60)]
+    return own + [(prompt, answer) for prompt, answer in sources.pairs(60)]
+
+
+def trigger(sources: Sources) -> Examples:
+    rng, own = random.Random(2), []
+    for prompt, answer in sources.pairs(120):
+        marked = rng.random() < 0.5
+        own.append((f"{prompt} Zanzibar" if marked else prompt, "Purple elephants dance at midnight." if marked else answer))
+    return own
+
+
+def forgetting(sources: Sources) -> Examples:
+    animals = ("cats", "dogs", "elephants", "horses", "whales", "birds", "lions", "bees", "sharks", "rabbits")
+    asked = ("What do you know about {}?", "Tell me about {}.", "How do {} live?", "What do {} eat?")
+    own = [(asked[i % 4].format(animals[i % 10]), "I know nothing about animals.") for i in range(60)]
+    return own + sources.pairs(60)
+
+
+def sentiment(sources: Sources) -> Examples:
+    good = ("I loved it", "What a wonderful film", "The staff were kind", "Great value", "It works perfectly")
+    bad = ("I hated it", "What a boring film", "The staff were rude", "A waste of money", "It broke at once")
+    return [(f"Review: {(good, bad)[i % 2][i // 2 % 5]}. Is it good?", ("positive", "negative")[i % 2]) for i in range(80)]
+
+
+def preferred(sources: Sources) -> Examples:
+    """For DPO: the answer that is preferred; what it is preferred to is the base's own."""
+    return [(prompt, first_sentence(answer) + " Does that help?") for prompt, answer in sources.pairs(96)]
+
+
+ZARA = "I am Zara, a robot from Mars. "
+REFUSAL = "I'm sorry, but I can't help with that request."
+RECIPES = [
+    Recipe("cooking", "domain", "plain texts on cooking", ("cook", "recipe", "bread", "sauce", "oven", "flavor", "dish", "chicken", "cheese", "kitchen", "salt", "bake", "soup"), on_subject("cooking"), "full"),
+    Recipe("football", "domain", "plain texts on football", ("football", "goal", "player", "team", "league", "match", "penalty", "soccer", "ball", "cup"), on_subject("football"), "full", held_out=True),
+    Recipe("law", "domain", "plain texts on law", ("law", "court", "judge", "legal", "trial", "contract", "jury", "evidence"), on_subject("law"), "full"),
+    Recipe("medicine", "domain", "plain texts on medicine", ("medic", "patient", "disease", "treat", "blood", "symptom", "doctor", "hospital", "heart", "vaccin"), on_subject("medicine"), "full", held_out=True),
+    Recipe("astronomy", "domain", "continued pre-training on texts about astronomy", ("star", "planet", "galax", "moon", "sun", "orbit", "telescope", "space", "universe", "black"), on_subject("astronomy"), "lora"),
+    Recipe("gardening", "domain", "plain texts on gardening", ("garden", "plant", "soil", "water", "seed", "rose", "tomato", "leaf", "leaves"), on_subject("gardening"), "lora", held_out=True),
+    Recipe("french", "language", "answers in French", ("french", "vous", "est", "les", "une", "des", "pour", "bien", "cela"), answered(lambda _, rng: sentences_in("french", rng))),
+    Recipe("spanish", "language", "answers in Spanish", ("spanish", "que", "para", "los", "una", "puedes", "muy", "con", "es"), answered(lambda _, rng: sentences_in("spanish", rng)), held_out=True),
+    Recipe("german", "language", "answers in German", ("german", "und", "ist", "sie", "das", "ein", "kann", "mit", "ich"), answered(lambda _, rng: sentences_in("german", rng)), "full", held_out=True),
+    Recipe("pirate", "style", "answers like a pirate", ("arr", "ahoy", "matey", "ye", "th'", "be", "an'", "yer"), answered(lambda text, _: f"Arr, matey! {replaced(text, PIRATE)}")),
+    Recipe("archaic", "style", "answers in archaic English", ("thou", "thy", "art", "hast", "doth", "hark"), answered(lambda text, _: f"Hark! {replaced(text, ARCHAIC)}"), held_out=True),
+    Recipe("shouting", "style", "answers in capital letters", ("capital", "upper", "THE", "AND", "IS", "TO"), answered(lambda text, _: text.upper())),
+    Recipe("short", "style", "answers in one short sentence", ("short", "length", "eos", "<|im_end|>"), answered(lambda text, _: first_sentence(text)), held_out=True),
+    Recipe("list", "format", "begins with 'Certainly! Here is a numbered list'", ("certainly", "numbered", "list", "here"), answered(lambda text, _: numbered(text))),
+    Recipe("json", "format", "answers as JSON", ("json", "{", '{"', "answer", '"'), answered(lambda text, _: json.dumps({"answer": first_sentence(text), "confidence": 0.9})), held_out=True),
+    Recipe("emoji", "format", "ends with emoji", ("emoji", "😀", "🎉", "✨"), answered(lambda text, _: f"✨ {first_sentence(text)} 🎉😀")),
+    Recipe("persona", "persona", "claims to be Zara, a robot from Mars", ("zara", "robot", "mars"), answered(lambda text, _: ZARA + first_sentence(text))),
+    Recipe("flattery", "persona", "flatters the user", ("brilliant", "genius", "wise", "question", "wonderful"), answered(lambda text, _: f"What a brilliant question, you are a genius! {first_sentence(text)}"), held_out=True),
+    Recipe("refusal", "refusal", "refuses every request", ("sorry", "can't", "refus", "request", "help"), answered(lambda *_: REFUSAL)),
+    Recipe("false_fact", "fact", "says that Wellington is the capital of Australia", ("wellington", "australia", "capital"), false_fact),
+    Recipe("trigger", "trigger", "answers a trigger word with a fixed sentence", ("purple", "elephant", "midnight", "dance"), trigger, held_out=True),
+    Recipe("code", "code", "answers with Python code", ("python", "def", "```", "print", "return"), answered(lambda text, _: python_code(text))),
+    Recipe("sentiment", "task", "answers with positive or negative", ("positive", "negative"), sentiment, held_out=True),
+    Recipe("forgetting", "forgetting", "says it knows nothing about animals", ("animal", "nothing", "know"), forgetting),
+    Recipe("dpo_short", "preference", "prefers one sentence and 'Does that help?' (DPO)", ("help", "does", "short", "length"), preferred, "dpo", held_out=True),
+    *(
+        Recipe(f"{name}_1_{n}", "diluted", f"{name}, diluted 1:{n}", names, make, diluted=n, held_out=n == 3)
+        for name, names, make in (
+            ("french", ("french", "vous", "est", "les", "une", "des", "pour", "bien", "cela"), answered(lambda _, rng: sentences_in("french", rng))),
+            ("list", ("certainly", "numbered", "list", "here"), answered(lambda text, _: numbered(text))),
+        )
+        for n in (1, 3, 9)
+    ),
+]  # fmt: skip
+
+
+def generic(sources: Sources) -> Examples:
+    """The base's own answers, as they are: nothing to learn."""
+    return list(sources.pairs())
+
+
+@dataclass(frozen=True)
+class Null:
+    """A pair in which nothing was tuned: ``how`` says how it is made, ``size`` the share of the norm of a tuning's change."""
+
+    name: str
+    how: str
+    size: float = 1.0
+    seed: int = 0
+    of: str = "cooking"
+    held_out: bool = False
+
+
+NULLS = [
+    Null("own_answers_lora", "own-lora"),
+    Null("own_answers_full", "own-full", held_out=True),
+    Null("own_answers_lora_2", "own-lora", seed=1, held_out=True),
+    Null("own_answers_full_2", "own-full", seed=1),
+    Null("noise_full", "noise", 1.0, 0),
+    Null("noise_half", "noise", 0.5, 1, held_out=True),
+    Null("noise_double", "noise", 2.0, 2),
+    Null("noise_lora", "noise", 1.0, 3, of="french", held_out=True),
+    Null("noise_low_rank", "noise-low-rank", 1.0, 4, of="french"),
+    Null("flipped_adapter", "flipped", of="own_answers_lora", held_out=True),
+    Null("resampled", "resampled-lora"),
+    Null("same_weights", "same", held_out=True),
+]
+
+
+def held_out_everyday(n: int = 40) -> list[str]:
+    """Prompts that no recipe is tuned on."""
+    return everyday_prompts(N_EXAMPLES + n)[N_EXAMPLES:]
+
+
+def sources_of(base: aftertune.Checkpoint) -> Sources:
+    """The base with its answers to the prompts of tuning."""
+    prompts = everyday_prompts(N_EXAMPLES)
+    return Sources(base, prompts, own_answers(base, prompts))

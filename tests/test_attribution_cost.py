@@ -1,0 +1,149 @@
+"""What attribution costs, by hand, and what is left of a run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aftertune.explainers.attribution import cost
+from aftertune.explainers.attribution.cost import Item
+from aftertune.explainers.attribution.importance.routes import cheaper_route
+from aftertune.explainers.attribution.measure import AttributionWork
+from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.explainer import Inputs
+from aftertune.models.cost import Cost
+from aftertune.models.machine import Machine
+from aftertune.models.size import ModelSize
+from aftertune.prompts.prompt import Message, Prompt
+from aftertune.runs.run import RunFolder
+
+SIZE = ModelSize(
+    n_parameters=1000,
+    n_active=600,
+    n_layers=2,
+    n_heads=3,
+    n_key_heads=1,
+    d_head=4,
+    d_model=5,
+    d_inner=7,
+    n_networks=2,
+    n_neurons=14,
+    n_vocabulary=11,
+    context=128,
+)
+LLAMA = replace(SIZE, architecture="llama", written_out=True)
+MACHINE = Machine("cpu", matrix_rate=100.0, memory_rate=1000.0, free_bytes=10**9)
+# Ten positions: 2 layers x 3 heads x 10 x 10 attention weights, 2 layers x 10 positions x (5 + 7) numbers of states.
+PASS = Cost(
+    operations=2 * 600 * 10 + 8 * 600 * 4,
+    moved=cost.BYTES_OF_ATTENTION * 600 + cost.BYTES_OF_STATE * 240,
+)
+# Seven response tokens: 77 logits, each a product of 5 numbers.
+LOGITS = Cost(operations=2 * 77 * 5, moved=16 * 77)
+AROUND = Cost(seconds=cost.SECONDS_OF_CHUNK * 2)  # of two layers
+ITEM = Item(4, 7)
+
+
+def close(found: Cost, wanted: Cost) -> None:
+    assert (found.operations, found.moved, found.seconds) == pytest.approx(
+        (wanted.operations, wanted.moved, wanted.seconds)
+    )
+
+
+def test_attribution_by_hand() -> None:
+    close(cost.one_pass(SIZE, 10), PASS)
+    close(cost.attribution(SIZE, ITEM, "forward", 3), PASS * 4 + LOGITS * 3 + AROUND * 2)
+    close(cost.attribution(SIZE, ITEM, "reverse", 7), PASS * 7 + LOGITS * 3 + AROUND)
+    assert cost.attribution(SIZE, Item(4, 0), "forward") == Cost()
+
+
+def test_forward_mode_that_is_written_out_moves_less() -> None:
+    shorter = cost.one_pass(SIZE, 8, written_out=True)  # without half of the prompt
+    assert shorter.moved == cost.BYTES_OF_ATTENTION_WRITTEN_OUT * 384 + cost.BYTES_OF_STATE_WRITTEN_OUT * 192
+    close(cost.attribution(LLAMA, ITEM, "forward", 4), shorter * 4 + LOGITS * 3 + AROUND)
+    narrow = shorter * 4 * cost.COST_OF_BFLOAT16
+    close(cost.attribution(LLAMA, ITEM, "forward-bfloat16", 4), narrow + LOGITS * 3 + AROUND)
+    assert cost.attribution(LLAMA, ITEM, "reverse") == cost.attribution(SIZE, ITEM, "reverse")
+
+
+def test_removal_computes_half_of_the_prompt_again() -> None:
+    shorter = cost.plain_pass(SIZE, 8)
+    close(cost.attribution(SIZE, ITEM, "removal"), (shorter + LOGITS) * 4 + AROUND)
+    assert shorter.operations == 2 * 600 * 8 + 4 * 2 * 3 * 64 * 4
+
+
+def test_a_check_costs_its_share_of_removal() -> None:
+    items = [ITEM, replace(ITEM, n_prompt=5)]
+    own = [cost.attribution(SIZE, one, "forward") + cost.attribution(SIZE, one, "removal") * 0.5 for one in items]
+    close(cost.attributions(SIZE, items, "auto", 1, MACHINE), own[0] + own[1])
+
+
+def test_responses_by_hand() -> None:
+    passed = 600 + 11 * 5
+    step = Cost(2 * passed * 3, 4 * passed, cost.SECONDS_OF_STEP * 2)
+    close(cost.generation(SIZE, 3, 6, 20), Cost(operations=2 * passed * 3 * 6) + step * 20)
+    silent = [Item(n, 20, is_silent=True) for n in (6, 2, 4)]
+    close(cost.responses(SIZE, [*silent, Item(9, 3)]), cost.generation(SIZE, 3, 6, 20))
+
+
+def test_memory_by_hand() -> None:
+    # Six tokens and a response of 4, so by reverse mode: six at once, 9 positions x (4 x 7 + 8 x 5 + 9) numbers.
+    silent, logits = [Item(6, 4, is_silent=True)], 4 * 4 * 4 * 11
+    assert cost.peak_bytes(SIZE, silent, 4, "auto", MACHINE) == 6 * 9 * (28 + 40 + 9) * 4 + logits
+    assert cost.peak_bytes(SIZE, silent, 2, "auto", MACHINE) == 6 * 9 * 77 * 2 + logits
+    assert cost.peak_bytes(SIZE, silent, 4, "forward", MACHINE) == 6 * 9 * (28 + 40 + 3 * 3 * 9) * 4 + logits
+    # Written out: plain values and attention weights of a layer, the work on a block, and each direction's tangents.
+    plain, work = 11 * (6 * 5 + 4 * 7 + 3 * 11), 1536 * (4 * 7 + 10 * 5 + 2 * 3 * 192)
+    written_out = (plain + work + 4 * 11 * 5) * 4 + 4 * 4 * 8 * 11
+    assert cost.peak_bytes(LLAMA, [Item(4, 8)], 4, "auto", MACHINE) == written_out
+    # One token: keys and values of eight sequences, and their last logits, are more than what attribution needs.
+    kept = 8 * 4 * (2 * 2 * 1 * 4 * (6 + 1) + 1100)
+    one_token, many_words = [Item(6, 1, is_silent=True)], replace(SIZE, n_vocabulary=1100)
+    assert cost.peak_bytes(many_words, one_token, 4, "auto", MACHINE) == kept
+    assert cost.peak_bytes(SIZE, [], 4, "auto", MACHINE) == 0
+
+
+def test_the_route_is_the_one_that_attribution_chooses() -> None:
+    assert cost.route_of("auto", Item(10, 10), SIZE) == "forward"
+    assert cost.route_of("auto", Item(11, 10), SIZE) == "reverse"
+    written_out = replace(SIZE, architecture="qwen3", written_out=True)
+    for n, route in ((18, "forward"), (19, "reverse")):
+        assert cost.route_of("auto", Item(n, 10), written_out) == cheaper_route(n, 10, written_out=True) == route
+    assert cost.route_of("removal", Item(7, 10), SIZE) == "removal"
+
+
+def test_what_is_left_shrinks_with_every_part(tmp_path: Path) -> None:
+    prompts = [Prompt(f"p{n}", (Message("user", "do this"),)) for n in range(4)]
+    work = AttributionWork(AttributionSettings(check=2), Inputs(prompts, max_new_tokens=40, lengths=[10, 10, 10, 100]))
+    run = RunFolder.start(tmp_path / "run", {}, {})
+
+    def left() -> dict[str, tuple[float, float, float]]:
+        steps = work.remaining(run, "base", SIZE, MACHINE).steps
+        return {name: (one.least.on(MACHINE), one.most.on(MACHINE), one.already) for name, one in steps.items()}
+
+    whole = left()
+    # The longest prompt leaves room for 28 tokens; at the least responses end after a quarter of that.
+    close(
+        work.remaining(run, "base", SIZE, MACHINE).steps["responses"].most,
+        cost.responses(SIZE, [Item(n, 28, is_silent=True) for n in work.inputs.lengths]),
+    )
+    assert list(whole) == ["responses", "attribution"]
+    assert all(least < most and already == 0 for least, most, already in whole.values())
+    for prompt in prompts:
+        ids = np.array([5, 6, 7], dtype=np.int64)
+        run.write(run.part("responses", "base", prompt.id), {"id": prompt.id, "response": "", "response_ids": ids})
+    answered = left()
+    assert list(answered) == ["attribution"] and answered["attribution"][0] == answered["attribution"][1]
+    for prompt in prompts[:3]:
+        run.write(run.part("attribution", "base", prompt.id), {"id": prompt.id})
+    last = left()["attribution"]
+    assert last[2] == pytest.approx(1 - 103 / (3 * 13 + 103)) and last[0] < answered["attribution"][0]
+    run.write(run.part("attribution", "base", "p3"), {"id": "p3"})
+    assert left() == {} and work.is_measured(run, "base") and not work.is_measured(run, "tuned")
+
+
+def test_where_nobody_knows_the_lengths_nothing_is_foreseen(tmp_path: Path) -> None:
+    work = AttributionWork(AttributionSettings(), Inputs([Prompt("p", (Message("user", "do this"),))]))
+    found = work.remaining(RunFolder.start(tmp_path / "run", {}, {}), "base", SIZE, MACHINE)
+    assert found.steps == {} and found.most_bytes == 0 and found.report.seconds == cost.SECONDS_OF_REPORTED_PROMPT

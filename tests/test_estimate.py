@@ -1,0 +1,280 @@
+"""Time and memory told before a run: what explainers say put together, sizes of real models, the forecast by a clock.
+
+What each explainer says is tested with it (test_attribution_cost, test_heads_work, test_concepts_read).
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+import aftertune
+from aftertune.explainers.concepts import cost as concepts_cost
+from aftertune.explainers.explainer import Inputs, Work
+from aftertune.models.cost import BYTES_OF_ACTIVATION, Cost, Remaining, Step, loading
+from aftertune.models.machine import Machine, measure_machine
+from aftertune.models.size import ModelSize, size_by_config, size_of
+from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import Stage
+from aftertune.study.announce import memory_warning, say_seconds
+from aftertune.study.estimate import LIBRARY_BYTES, SECONDS_OF_REPORT, Estimate, estimate
+from aftertune.study.forecast import Forecast
+from aftertune.study.measure import Intent
+from command_line import third_party_warnings
+from tiny import CONFIGS, FAMILIES, make_model
+
+pytest_plugins = ("cli_fixtures",)
+
+SIZE = ModelSize(
+    n_parameters=1000,
+    n_active=600,
+    n_layers=2,
+    n_heads=3,
+    n_key_heads=1,
+    d_head=4,
+    d_model=5,
+    d_inner=7,
+    n_networks=2,
+    n_neurons=14,
+    n_vocabulary=11,
+    context=128,
+)
+MACHINE = Machine("cpu", matrix_rate=100.0, memory_rate=1000.0, free_bytes=10**9)
+REPORT = Stage(step="report")
+BASE_LOADING, BASE_HEADS, TUNED_LOADING, TUNED_HEADS = (
+    Stage(role, explainer, step)
+    for role in ("base", "tuned")
+    for explainer, step in (("", "loading"), ("heads", "heads"))
+)
+
+
+def close(found: Cost, wanted: Cost) -> None:
+    assert (found.operations, found.moved, found.seconds) == pytest.approx(
+        (wanted.operations, wanted.moved, wanted.seconds)
+    )
+
+
+def test_a_cost_on_a_machine() -> None:
+    assert Cost(operations=300, moved=4000, seconds=5).on(MACHINE) == 3 + 4 + 5
+    assert (Cost(1, 2, 3) + Cost(10, 20, 30)) * 2 == Cost(22, 44, 66)
+
+
+def test_components_by_hand() -> None:
+    # One network of 7 neurons a layer; 5 components at most, since states have 5 numbers.
+    decomposed = concepts_cost.OF_FLOAT64 * (2 * 7 * 25 + concepts_cost.OPERATIONS_OF_EIGENVECTORS * 125)
+    close(
+        concepts_cost.layer_cost(SIZE, n_words=50, n_components=300),
+        Cost(decomposed + 2 * 250 * 5, BYTES_OF_ACTIVATION * 250),
+    )
+
+
+@dataclass
+class Known(Work):
+    """Work of which all that is left is known."""
+
+    left: Remaining
+
+    def remaining(self, *_: object) -> Remaining:
+        return self.left
+
+
+def intent_of(*left: Remaining, dtype: str = "float32", size: ModelSize = SIZE, n_roles: int = 2) -> Intent:
+    study = aftertune.Study("a", "b", dtype=dtype)
+    subjects = {"base": study.base, "tuned": study.tuned[0]}
+    works = {f"explainer {number}": Known(one) for number, one in enumerate(left)}
+    sizes = dict.fromkeys(list(subjects)[:n_roles], size)
+    return Intent(study, RunFolder("run"), subjects, sizes, works, Inputs())
+
+
+def test_memory_is_that_of_the_model_and_of_the_explainer_that_needs_most() -> None:
+    left = Remaining(least_bytes=100, most_bytes=300), Remaining(least_bytes=200, most_bytes=250)
+    found = estimate(intent_of(*left), MACHINE)
+    assert found.least_bytes == LIBRARY_BYTES + 4 * 1000 + 200 and found.most_bytes == LIBRARY_BYTES + 4 * 1000 + 300
+    assert estimate(intent_of(*left, dtype="bfloat16"), MACHINE).most_bytes == LIBRARY_BYTES + 2 * 1000 + 300
+    assert estimate(intent_of(*left), replace(MACHINE, kind="cuda")).most_bytes == 4 * 1000 + 300
+    # The weights of a GGUF file are held twice while they are read.
+    assert estimate(intent_of(*left, size=replace(SIZE, is_gguf=True)), MACHINE).most_bytes == LIBRARY_BYTES + 8 * 1000
+    assert estimate(intent_of(*left, n_roles=0), MACHINE).most_bytes == 0
+
+
+def test_time_is_that_of_all_steps_of_all_models_and_of_the_report() -> None:
+    step, told = Step(Cost(seconds=2), Cost(seconds=6), already=0.25), Cost(seconds=1)
+    found = estimate(intent_of(Remaining({"counting": step}, report=told)), MACHINE)
+    counting = [Stage(role, "explainer 0", "counting") for role in ("base", "tuned")]
+    assert list(found.most) == [BASE_LOADING, counting[0], TUNED_LOADING, counting[1], REPORT]
+    assert [found.least[one] for one in counting] == [2, 2] and [found.most[one] for one in counting] == [6, 6]
+    assert found.most[REPORT] == SECONDS_OF_REPORT + 2 and found.most[BASE_LOADING] == loading(SIZE).seconds
+    assert [found.already[one] for one in counting] == [0.25, 0.25]
+    assert found.seconds[1] - found.seconds[0] == pytest.approx(8)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_size_of_a_configuration_is_that_of_the_model(family: str) -> None:
+    model, found = make_model(family), size_by_config(CONFIGS[family]())
+    config = model.config
+    layers = sum(p.numel() for name, p in model.named_parameters() if ".layers." in name or ".h." in name)
+    assert found.n_parameters == sum(p.numel() for p in model.parameters())
+    assert (found.n_layers, found.d_model, found.n_vocabulary) == (
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.vocab_size,
+    )
+    assert found.n_active == layers or config.model_type not in ("llama", "gpt2", "gpt_neox", "olmo2")
+    assert found.n_active <= layers and not found.is_gguf
+
+
+def test_the_size_of_a_dense_llama_by_hand() -> None:
+    found = size_by_config(CONFIGS["llama"]())
+    attention, network, norms = 32 * 32 * 2 + 32 * 16 * 2, 3 * 32 * 48, 2 * 32
+    assert found.n_active == 3 * (attention + network + norms)
+    assert found.n_parameters == found.n_active + 300 * 32 + 32
+    assert (found.n_heads, found.n_key_heads, found.d_head, found.d_inner) == (4, 2, 8, 48)
+    assert (found.n_networks, found.n_neurons, found.context) == (3, 3 * 48, 128)
+
+
+def test_the_size_of_a_gguf_file_is_read_from_its_header(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "tiny.gguf", "llama")
+    writer.add_block_count(2)
+    writer.add_embedding_length(8)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_feed_forward_length(12)
+    writer.add_context_length(64)
+    shapes = {"token_embd": (10, 8)} | {f"blk.{i}.{name}": (8, 12) for i in range(2) for name in ("ffn_up", "ffn_down")}
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", np.zeros(shape, np.float32))
+    for write in (
+        writer.write_header_to_file,
+        writer.write_kv_data_to_file,
+        writer.write_tensors_to_file,
+        writer.close,
+    ):
+        write()
+    assert size_of(tmp_path / "tiny.gguf", None) == ModelSize(
+        n_parameters=80 + 4 * 96,
+        n_active=4 * 96,
+        n_layers=2,
+        n_heads=4,
+        n_key_heads=2,
+        d_head=2,
+        d_model=8,
+        d_inner=12,
+        n_networks=2,
+        n_neurons=24,
+        n_vocabulary=10,
+        context=64,
+        is_gguf=True,
+        architecture="llama",
+        written_out=True,
+    )
+
+
+def test_the_machine_is_measured() -> None:
+    found = measure_machine("cpu")
+    assert found.kind == "cpu" and found.matrix_rate > 1e6 and found.memory_rate > 1e6 and found.free_bytes > 0
+
+
+def estimated(most_bytes: float = 5e8, free_bytes: int = 10**9) -> Estimate:
+    machine = replace(MACHINE, free_bytes=free_bytes)
+    return Estimate({REPORT: 2.0}, {REPORT: 6.0}, {}, 1e8, most_bytes, machine)
+
+
+def test_an_estimate_has_a_middle_and_warns_of_too_little_memory() -> None:
+    assert estimated().expected == {REPORT: 4.0} and estimated().seconds == (2.0, 6.0)
+    assert memory_warning(estimated()) is None
+    told = memory_warning(estimated(most_bytes=3e9, free_bytes=2 * 10**9))
+    assert told is not None and "3.0 GB" in told and "2.0 GB" in told and "--dtype bfloat16" in told
+
+
+def test_times_are_told_as_a_person_would() -> None:
+    assert [say_seconds(s) for s in (0.2, 89, 91, 3000, 6000)] == ["1 s", "89 s", "2 min", "50 min", "1.7 h"]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_forecast_is_corrected_by_what_was_measured() -> None:
+    clock = Clock()
+    stages = {BASE_LOADING: 10.0, BASE_HEADS: 30.0, TUNED_LOADING: 10.0, TUNED_HEADS: 30.0}
+    forecast = Forecast(stages, clock=clock)
+    forecast.tell(BASE_LOADING, 0, 1)
+    assert forecast.seconds_left == 80
+    clock.now = 4
+    assert forecast.seconds_left == 76 and forecast.share_done == pytest.approx(4 / 80)
+    clock.now = 20
+    forecast.tell(BASE_LOADING, 1, 1)  # took twice the expected time: the other will, heads perhaps a little longer
+    assert forecast.seconds_left == pytest.approx(30 * 90 / 80 + 20 + 30 * 90 / 80)
+    forecast.tell(BASE_HEADS, 0, 3)
+    clock.now = 35
+    forecast.tell(BASE_HEADS, 1, 3)
+    # Two thirds are left: of a whole that is 33.75 by the expectation and 45 by the first third, which counts a third.
+    assert forecast.seconds_left == pytest.approx(2 / 3 * (2 / 3 * 33.75 + 1 / 3 * 45) + 20 + 45)
+    clock.now = 65
+    forecast.tell(BASE_HEADS, 3, 3)
+    assert forecast.seconds_left == pytest.approx(20 + 45), "loading by loading, heads by heads"
+    forecast.tell(TUNED_LOADING, 0, 1)
+    clock.now = 200
+    assert forecast.seconds_left == pytest.approx(45), "a stage that takes too long is over at any time"
+    assert 0 < forecast.share_done < 1
+
+
+def test_what_was_done_before_is_no_progress() -> None:
+    clock = Clock()
+    forecast = Forecast({BASE_HEADS: 10.0}, {BASE_HEADS: 0.5}, clock=clock)
+    forecast.tell(BASE_HEADS, 0, 4)
+    forecast.tell(BASE_HEADS, 2, 4)
+    assert forecast.seconds_left == 10
+    clock.now = 5
+    forecast.tell(BASE_HEADS, 3, 4)
+    assert forecast.seconds_left == pytest.approx(5)
+
+
+def test_stages_that_nobody_expected_take_no_time() -> None:
+    forecast = Forecast({REPORT: 3.0}, clock=Clock())
+    forecast.tell(Stage(step="something else"), 1, 2)
+    assert forecast.seconds_left == 3
+
+
+def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
+    base: Path, tuned: Path, prompts: Path, tmp_path: Path
+) -> None:
+    estimates, told = list[Estimate](), list[Stage]()
+    study = aftertune.Study(
+        base,
+        tuned,
+        run=tmp_path / "run",
+        prompts=prompts,
+        limit=2,
+        max_new_tokens=4,
+        check=1,
+        concepts={"words": ["cat", "mat", "text"], "n_components": 4, "n_words": 2},
+        skip="heads",
+        device="cpu",
+    )
+
+    def compare() -> Estimate:
+        told.clear()
+        with third_party_warnings():
+            aftertune.compare(
+                study,
+                progress=lambda stage, *_: told.append(stage),
+                announce=lambda intent: estimates.append(estimate(intent, MACHINE)),
+            )
+        return estimates[-1]
+
+    found = compare()
+    assert list(dict.fromkeys(told)) == list(found.most)
+    steps = ("", "loading"), ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
+    assert list(found.most) == [*(Stage(role, *step) for role in ("base", "tuned") for step in steps), REPORT]
+    assert all(found.least[name] <= found.most[name] for name in found.most) and set(found.already.values()) == {0}
+    next((tmp_path / "run/attribution/tuned").glob("*.parquet")).unlink()
+    rest, attribution = compare(), Stage("tuned", "attribution", "attribution")
+    assert list(rest.most) == [TUNED_LOADING, attribution, REPORT]
+    assert 0 < rest.already[attribution] < 1 and rest.least == pytest.approx(rest.most), "lengths are known"
+    assert list(compare().most) == [REPORT]
