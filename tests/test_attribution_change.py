@@ -1,3 +1,5 @@
+"""Two models' maps in, one change out: tables, instances, repetition, the check against removal."""
+
 import json
 from dataclasses import replace
 

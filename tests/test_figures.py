@@ -1,3 +1,5 @@
+"""The charts on prompts: figure 6, scores, and figure 1, from maps with any signs in them."""
+
 import struct
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace

@@ -25,7 +25,7 @@ MODULES = modules()
 
 @cache
 def imports_of(module: str) -> frozenset[str]:
-    """The modules of ours that a module imports when it is imported itself; not under TYPE_CHECKING, not in functions."""
+    """The modules of ours that a module imports at once: not under TYPE_CHECKING, not in functions."""
     return frozenset(name for node in top_level(ast.parse(MODULES[module].read_text())) for name in names_of(node))
 
 

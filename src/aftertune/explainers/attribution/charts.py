@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
-from aftertune.explainers.attribution.density_comparison import Figure6Row
 from aftertune.explainers.attribution.prompt_pairs import prompt_texts, response_texts
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import N_LEVELS
+from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.report.chart_style import Spec, model_scale, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, ramp
 
