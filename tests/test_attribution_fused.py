@@ -1,4 +1,4 @@
-"""Attention and projections whose tangents are ours, against `torch.func` on every family as it is."""
+"""Attention and projections whose tangents are ours, against `torch.func` on every architecture of the table."""
 
 from contextlib import nullcontext
 

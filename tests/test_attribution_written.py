@@ -15,9 +15,9 @@ from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.routes import BFLOAT16
 from aftertune.explainers.attribution.importance.written import rows
 from aftertune.models import products
+from aftertune.models.architectures import is_written_out
 from aftertune.models.backbone import Backbone
 from aftertune.models.borrowed import borrowed
-from aftertune.models.families import is_written_out
 from tiny import FAMILIES, make_model, make_tokenizer
 
 WRITTEN_OUT = [family for family in FAMILIES if is_written_out(family)]

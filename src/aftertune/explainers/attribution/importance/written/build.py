@@ -1,7 +1,8 @@
 """Where a model of Llama's build keeps the parts of its layers.
 
 A layer is x + attention(norm(x)), x + network(norm(x)), with root mean square norms, rotary positions and a gated
-network. Families differ in which norms there are, and in what is fused into one projection.
+network. Architectures differ in which norms there are, in what is fused into one projection, and in factors. Where
+parts lie is what the architecture's description says; the rest is found out on the model (`facts`).
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from aftertune.explainers.attribution.importance.written.facts import Facts, LayerFacts
 from aftertune.models.backbone import Backbone
+from aftertune.models.description import Description, at
+from aftertune.models.weights import AttentionShape, attention_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class AttentionParts:
-    """Projections of queries, keys, values and of what is read; norms of queries and keys; how scores are made."""
+    """Projections of queries, keys, values and of what is read; norms of queries and keys."""
 
     query: Affine
     key: Affine
@@ -41,9 +45,6 @@ class AttentionParts:
     query_norm: Norm | None
     key_norm: Norm | None
     d_head: int
-    scaling: float
-    softcap: float | None
-    window: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class NetworkParts:
 class LayerParts:
     """One layer. Each of its two halves may have a norm of what it is given and one of what it writes.
 
-    ``kind`` is the layer's type where rotary positions differ by it, else None.
+    ``facts`` are what the description does not say, among them the factor of what each half writes.
     """
 
     attention: AttentionParts
@@ -69,17 +70,17 @@ class LayerParts:
     after_attention: Norm | None
     before_network: Norm | None
     after_network: Norm | None
-    kind: str | None
+    facts: LayerFacts
 
 
 def is_of_this_build(backbone: Backbone) -> bool:
     """Whether layers are built as `LayerParts` says, of plain linear modules in float32 or float64 on one device."""
     checkpoint = backbone.checkpoint
-    if not checkpoint.family.written_out:
+    if not checkpoint.description.written_out:
         return False
-    model: Any = checkpoint.model
-    parameters = list(model.parameters())
-    modules = (module for layer in model.model.layers for module in _projections(layer))
+    parameters = list(checkpoint.model.parameters())
+    layers = at(at(checkpoint.model, checkpoint.description.backbone), checkpoint.description.layers)
+    modules = (module for layer in layers for module in _projections(layer, checkpoint.description))
     return (
         len({parameter.device for parameter in parameters}) == 1
         and {parameter.dtype for parameter in parameters} in ({torch.float32}, {torch.float64})
@@ -87,68 +88,67 @@ def is_of_this_build(backbone: Backbone) -> bool:
     )
 
 
-def layers_of(backbone: Backbone) -> Iterator[LayerParts]:
+def layers_of(backbone: Backbone, facts: Facts) -> Iterator[LayerParts]:
     """The parts of every layer, from the first on."""
-    family, model = backbone.checkpoint.family, backbone.checkpoint.model
-    inner: Any = model.model
-    for layer in inner.layers:
+    described, shape = backbone.checkpoint.description, attention_shape(backbone.checkpoint)
+    layers = at(at(backbone.checkpoint.model, described.backbone), described.layers)
+    for layer, own in zip(layers, facts.layers, strict=True):
+        norms = (described.norm, described.attended_norm, described.network_norm, described.written_norm)
+        before_attention, after_attention, before_network, after_network = (_norm(layer, one, facts) for one in norms)
         yield LayerParts(
-            attention=_attention_parts(layer.self_attn, model.config, family.norm_offset),
-            network=_network_parts(layer.mlp),
-            before_attention=_norm(layer, family.norm, family.norm_offset),
-            after_attention=_norm(layer, family.attended_norm, family.norm_offset),
-            before_network=_norm(layer, family.network_norm, family.norm_offset),
-            after_network=_norm(layer, family.written_norm, family.norm_offset),
-            kind=_kind(layer, inner),
+            attention=_attention_parts(at(layer, described.attention), described, shape, facts),
+            network=_network_parts(layer, described),
+            before_attention=before_attention,
+            after_attention=after_attention,
+            before_network=before_network,
+            after_network=after_network,
+            facts=own,
         )
 
 
-def norm_of(module: Any, offset: float) -> Norm:
-    """A norm as a family's module keeps it; ``offset`` is added to its weight."""
-    epsilon = getattr(module, "variance_epsilon", None) or module.eps
-    return Norm(module.weight + offset if offset else module.weight, epsilon)
+def final_norm(backbone: Backbone, facts: Facts) -> Norm:
+    """The norm after the last layer."""
+    described = backbone.checkpoint.description
+    found = _norm(at(backbone.checkpoint.model, described.backbone), described.final_norm, facts)
+    assert found is not None
+    return found
 
 
-def _norm(owner: Any, name: str | None, offset: float) -> Norm | None:
-    module = None if name is None else getattr(owner, name, None)
-    return None if module is None else norm_of(module, offset)
+def _norm(owner: Any, place: str | None, facts: Facts) -> Norm | None:
+    if place is None:
+        return None
+    kind = facts.norms[place]
+    weight = at(owner, place).weight
+    return Norm(weight + kind.offset if kind.offset else weight, kind.epsilon)
 
 
-def _kind(layer: Any, inner: Any) -> str | None:
-    return getattr(layer.self_attn, "layer_type", None) if hasattr(inner.rotary_emb, "layer_types") else None
+def _projections(layer: Any, described: Description) -> Iterator[nn.Module]:
+    attention = at(layer, described.attention)
+    for place in (*described.projections, described.value, described.out):
+        yield at(attention, place)
+    for place in (*described.gates, described.down):
+        yield at(layer, place)
 
 
-def _projections(layer: Any) -> Iterator[nn.Module]:
-    names = ("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj", "gate_proj", "up_proj", "gate_up_proj", "down_proj")
-    for name in names:
-        for owner in (layer.self_attn, layer.mlp):
-            if hasattr(owner, name):
-                yield getattr(owner, name)
-
-
-def _attention_parts(attention: Any, config: Any, offset: float) -> AttentionParts:
-    d_head = attention.head_dim
-    if hasattr(attention, "qkv_proj"):
-        n_keys = config.num_key_value_heads * d_head
-        query, key, value = _cut(attention.qkv_proj, (config.num_attention_heads * d_head, n_keys, n_keys))
+def _attention_parts(attention: Any, described: Description, shape: AttentionShape, facts: Facts) -> AttentionParts:
+    if described.fused == "blocks":
+        n_keys = shape.n_key_heads * shape.d_head
+        sizes = (shape.n_heads * shape.d_head, n_keys, n_keys)
+        query, key, value = _cut(at(attention, described.projections[0]), sizes)
     else:
-        query, key, value = (_affine(getattr(attention, f"{name}_proj")) for name in "qkv")
-    query_norm, key_norm = (_norm(attention, name, offset) for name in ("q_norm", "k_norm"))
-    softcap = getattr(attention, "attn_logit_softcapping", None)
-    window = getattr(attention, "sliding_window", getattr(config, "sliding_window", None))
-    return AttentionParts(
-        query, key, value, _affine(attention.o_proj), query_norm, key_norm, d_head, attention.scaling, softcap, window
-    )
+        query, key, value = (_affine(at(attention, place)) for place in (*described.projections, described.value))
+    query_norm, key_norm = (_norm(attention, place, facts) for place in described.head_norms or (None, None))
+    out = _affine(at(attention, described.out))
+    return AttentionParts(query, key, value, out, query_norm, key_norm, shape.d_head)
 
 
-def _network_parts(network: Any) -> NetworkParts:
-    if hasattr(network, "gate_up_proj"):
-        d_inner = network.down_proj.in_features
-        gate, up = _cut(network.gate_up_proj, (d_inner, d_inner))
+def _network_parts(layer: Any, described: Description) -> NetworkParts:
+    down, first = at(layer, described.down), at(layer, described.gates[0])
+    if len(described.gates) == 1:
+        gate, up = _cut(first, (down.in_features, down.in_features))
     else:
-        gate, up = _affine(network.gate_proj), _affine(network.up_proj)
-    act = network.act_fn if hasattr(network, "act_fn") else network.activation_fn
-    return NetworkParts(gate, up, _affine(network.down_proj), act)
+        gate, up = _affine(first), _affine(at(layer, described.gates[1]))
+    return NetworkParts(gate, up, _affine(down), at(layer, described.activation or ""))
 
 
 def _affine(module: Any) -> Affine:
