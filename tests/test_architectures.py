@@ -14,22 +14,22 @@ import aftertune
 from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution.importance import forward
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.explicit_jvp import rows
+from aftertune.explainers.attribution.importance.explicit_jvp.facts import facts_of
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.removal import removal_importance
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
-from aftertune.explainers.attribution.importance.written import rows
-from aftertune.explainers.attribution.importance.written.facts import facts_of
 from aftertune.explainers.concepts.measure import read_concepts
 from aftertune.explainers.heads.measure import HeadWork, make_lexicon, read_heads
 from aftertune.explainers.heads.result import saved_heads
 from aftertune.models.architectures import ARCHITECTURES, find_description, is_written_out
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
 from aftertune.models.generation import generate
 from aftertune.models.loaded import rule_of
 from aftertune.models.proof import prove
 from aftertune.models.size import size_by_config
 from aftertune.models.structure import describe
+from aftertune.models.temporary_state import borrowed
 from aftertune.models.weights import attending, down_weights, query_key_weights
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import silent

@@ -25,11 +25,11 @@ import aftertune
 from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution.importance import forward
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.explicit_jvp.rows import rows_of
 from aftertune.explainers.attribution.importance.fused import FUSED
-from aftertune.explainers.attribution.importance.written.rows import rows_of
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
 from aftertune.models.description import Description, read_description
+from aftertune.models.temporary_state import borrowed
 from aftertune.models.weights import down_weights, query_key_weights
 from oracles.importance import finite_difference
 from tiny import make_model, make_tokenizer

@@ -16,8 +16,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from aftertune.errors import CheckpointError
 from aftertune.models.description import Description
 from aftertune.models.layer_parts import Unreadable
-from aftertune.models.quiet import quiet
 from aftertune.models.structure import describe
+from aftertune.models.temporary_state import quiet
 
 NORMS = ("q_norm", "k_norm")
 ATTENDED = "post_attention_layernorm"

@@ -1,14 +1,18 @@
 """A model in three steps: tokens -> embeddings -> final states -> logits."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from aftertune.models.description import at
-from aftertune.models.loaded import Checkpoint
+
+if TYPE_CHECKING:
+    from aftertune.models.loaded import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,14 +29,14 @@ from aftertune.errors import CheckpointError
 from aftertune.models.adapters import merge_adapter
 from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
 from aftertune.models.description import Architecture, Description, read_description
-from aftertune.models.device import chosen_device as chosen_device
-from aftertune.models.device import chosen_dtype as chosen_dtype
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.loaded import Checkpoint as Checkpoint
 from aftertune.models.loaded import rule_of
+from aftertune.models.machine import chosen_device as chosen_device
+from aftertune.models.machine import chosen_dtype as chosen_dtype
 from aftertune.models.proof import prove
-from aftertune.models.quiet import quiet
 from aftertune.models.references import Source, find_adapter, find_checkpoint
+from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
 
 IN_LAYER = re.compile(r"\b(layers|h)\.\d+\.")

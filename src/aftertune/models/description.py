@@ -2,6 +2,8 @@
 
 One description serves heads, concepts, estimates of size, and forward mode as it is written out. It says where parts
 lie; what they compute (whether a norm centres, what it adds to its weight) is found out on the parts themselves.
+
+How many layers, heads and dimensions does a configuration say that a model's attention has?
 """
 
 import json
@@ -133,3 +135,26 @@ def _must_be_consistent(given: Description) -> None:
         )
     if len(given.gates) not in (1, 2):
         raise CheckpointError(f"A description names {len(given.gates)} gates, it must name 1 or 2: gate and up.")
+
+
+@dataclass(frozen=True)
+class AttentionShape:
+    """Numbers of layers, query heads, key heads, and dimensions of a head."""
+
+    n_layers: int
+    n_heads: int
+    n_key_heads: int
+    d_head: int
+
+    @property
+    def n_sharing(self) -> int:
+        """How many query heads share a key head (grouped-query attention); query head h uses key head h // this."""
+        return self.n_heads // self.n_key_heads
+
+
+def shape_of(config: Any) -> AttentionShape:
+    """The shape of the attention that a Hugging Face configuration describes."""
+    n_heads = config.num_attention_heads
+    d_head = getattr(config, "head_dim", None) or config.hidden_size // n_heads
+    n_key_heads = getattr(config, "num_key_value_heads", None) or n_heads
+    return AttentionShape(config.num_hidden_layers, n_heads, n_key_heads, d_head)

@@ -4,9 +4,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from aftertune.models.description import Description
+from aftertune.models.description import AttentionShape, Description
 from aftertune.models.recorded import Attended, Call, LayerRecord
-from aftertune.models.shape import AttentionShape
 
 
 class Unreadable(Exception):  # noqa: N818 - it ends a sentence

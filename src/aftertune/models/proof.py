@@ -20,8 +20,8 @@ from aftertune.models.backbone import Backbone
 from aftertune.models.description import at, found_at
 from aftertune.models.factors import named_factor, numbers_of
 from aftertune.models.loaded import Checkpoint, LogitRule
-from aftertune.models.quiet import quiet
 from aftertune.models.recorded import LayerRecord, recording
+from aftertune.models.temporary_state import quiet
 from aftertune.models.weights import attending, attention_shape, down_weights, query_key_weights
 
 N_TOKENS, N_INPUTS = 5, 4

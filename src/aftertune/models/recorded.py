@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
-from aftertune.models.borrowed import borrowed
+from aftertune.models.temporary_state import borrowed
 
 RECORDED = "aftertune-recorded"
 

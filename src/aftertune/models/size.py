@@ -9,10 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from aftertune.errors import CheckpointError
 from aftertune.models.architectures import find_description, is_written_out
-from aftertune.models.description import Description, at, found_at
-from aftertune.models.quiet import quiet
+from aftertune.models.description import Description, at, found_at, shape_of
 from aftertune.models.references import find_checkpoint
-from aftertune.models.shape import shape_of
+from aftertune.models.temporary_state import quiet
 
 
 @dataclass(frozen=True)

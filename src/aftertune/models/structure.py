@@ -16,12 +16,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from aftertune.models.description import Description, at
+from aftertune.models.description import AttentionShape, Description, at, shape_of
 from aftertune.models.layer_parts import Layer, Unreadable, storage_of
 from aftertune.models.norms import is_centred
-from aftertune.models.quiet import quiet
 from aftertune.models.recorded import LayerRecord, recording
-from aftertune.models.shape import AttentionShape, shape_of
+from aftertune.models.temporary_state import quiet
 
 N_POSITIONS = 2
 

@@ -5,8 +5,11 @@
 A word that has no token, or one that the tokenizer does not know, has the zero vector.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,8 +17,10 @@ from torch.nn.functional import embedding_bag, normalize
 from transformers import PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
-from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.products import TallWeight
+from aftertune.models.matrix_products import TallWeight
+
+if TYPE_CHECKING:
+    from aftertune.models.checkpoint import Checkpoint
 
 BOUNDARIES = ("▁", "Ġ")
 SIDES = ("input", "output")
@@ -32,7 +37,7 @@ class WordTokens:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def cut(self, start: int, stop: int) -> "WordTokens":
+    def cut(self, start: int, stop: int) -> WordTokens:
         """The tokens of the words from ``start`` to ``stop``."""
         starts = self.starts[start : stop + 1]
         return WordTokens(self.ids[starts[0] : starts[-1]], starts - starts[0])

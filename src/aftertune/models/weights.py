@@ -13,17 +13,21 @@ Biases are left out: they are the same for every word, so they say nothing about
 what norms divide by, which depends on the input, and rotary position.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from aftertune.errors import CheckpointError
+from aftertune.models.description import AttentionShape as AttentionShape
 from aftertune.models.description import Description, at, found_at
-from aftertune.models.loaded import Checkpoint
+from aftertune.models.description import shape_of as shape_of
 from aftertune.models.norms import Norm, norm_of, precise
-from aftertune.models.shape import AttentionShape as AttentionShape
-from aftertune.models.shape import shape_of as shape_of
+
+if TYPE_CHECKING:
+    from aftertune.models.loaded import Checkpoint
 
 
 def attention_shape(checkpoint: Checkpoint) -> AttentionShape:

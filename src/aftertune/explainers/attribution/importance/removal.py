@@ -9,20 +9,25 @@ Section 4.1, Eq. 1: I[n, m] = p(y_m | Z_m) - p(y_m | Z_m without x_n).  "Without
 3. The difference of the probabilities.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from aftertune.errors import AttributionError
-from aftertune.explainers.attribution.importance.batch import Batch, Task
 from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
 from aftertune.explainers.attribution.importance.head import probability
-from aftertune.explainers.attribution.settings import Removal
-from aftertune.explainers.attribution.units import Unit
-from aftertune.models.backbone import Backbone
 from aftertune.models.weights import attending, attention_shape
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch, Task
+    from aftertune.explainers.attribution.settings import Removal
+    from aftertune.explainers.attribution.units import Unit
+    from aftertune.models.backbone import Backbone
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,11 @@
 3. Compute the importance of every unit for every response token, several prompts in one batch.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,19 +19,21 @@ from torch import Tensor
 from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.faithfulness import measure_agreement
 from aftertune.explainers.attribution.importance.batch import Batch, Task, make_batch
+from aftertune.explainers.attribution.importance.explicit_jvp.build import is_of_this_build
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.removal import removal_importance
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
-from aftertune.explainers.attribution.importance.written.build import is_of_this_build
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Removal, Route, must_be_known
 from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
 from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.temporary_state import borrowed
 from aftertune.prompts.encoding import EncodedPrompt, show_tokens
+
+if TYPE_CHECKING:
+    from aftertune.models.checkpoint import Checkpoint
 
 BFLOAT16: Literal["forward-bfloat16"] = "forward-bfloat16"
 FORWARD: tuple[Route, ...] = ("forward", BFLOAT16)

@@ -7,16 +7,21 @@ Plain tensors are (B, T, ...), tangents (D, B, T - start, ...): nothing is kept 
 they are 0.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.func import jvp
 from torch.nn.functional import linear
 
-from aftertune.explainers.attribution.importance.written.build import Affine, LayerParts, NetworkParts, Norm
-from aftertune.models.products import Weight
+from aftertune.models.matrix_products import Weight
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.explicit_jvp.build import Affine, LayerParts, NetworkParts, Norm
 
 Push = Callable[[Tensor, int], None]
 """Adds to tangents, in place, what a step makes of them; the second argument is ``start``."""

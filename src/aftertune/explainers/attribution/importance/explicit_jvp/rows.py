@@ -8,23 +8,25 @@ Question and paper section as in `forward`.
    back to what that attention read and to the residual stream beside it: I[n, m] = <c_m, d_read_m> + <r_m, dx_m>.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aftertune.explainers.attribution.importance import chunks
-from aftertune.explainers.attribution.importance.batch import Batch
-from aftertune.explainers.attribution.importance.written.attention import PushRead, attend
-from aftertune.explainers.attribution.importance.written.build import (
+from aftertune.explainers.attribution.importance.explicit_jvp.attention import PushRead, attend
+from aftertune.explainers.attribution.importance.explicit_jvp.build import (
     LayerParts,
     final_norm,
     is_of_this_build,
     layers_of,
 )
-from aftertune.explainers.attribution.importance.written.facts import Facts, Turn, facts_of
-from aftertune.explainers.attribution.importance.written.steps import (
+from aftertune.explainers.attribution.importance.explicit_jvp.facts import Facts, Rotary, facts_of
+from aftertune.explainers.attribution.importance.explicit_jvp.steps import (
     add_product,
     added,
     network,
@@ -32,8 +34,11 @@ from aftertune.explainers.attribution.importance.written.steps import (
     through,
     written_by,
 )
-from aftertune.models.backbone import Backbone
-from aftertune.models.products import Weight
+from aftertune.models.matrix_products import Weight
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch
+    from aftertune.models.backbone import Backbone
 
 AGREEMENT = 1e-3
 
@@ -115,22 +120,24 @@ class _Ending:
 
 
 class _Turns:
-    """Rotary positions: one turn for all layers that share it."""
+    """Rotary positions: one rotary for all layers that share it."""
 
     def __init__(self, embeds: Tensor) -> None:
         self.embeds = embeds
-        self.found: dict[object, Turn | None] = {}
+        self.found: dict[object, Rotary | None] = {}
 
-    def of(self, layer: LayerParts) -> Turn | None:
-        """The turn of a layer; None where nothing is turned."""
-        kind, make = layer.facts.kind, layer.facts.turn
+    def of(self, layer: LayerParts) -> Rotary | None:
+        """The rotary of a layer; None where nothing is rotated."""
+        kind, make = layer.facts.kind, layer.facts.rotary
         if kind not in self.found:
             self.found[kind] = None if make is None else make(self.embeds)
         return self.found[kind]
 
 
-def _layer(layer: LayerParts, x: Tensor, turn: Turn | None, blocks: list[_Directions], number: torch.dtype) -> Tensor:
-    read, push_read = attend(layer, normed(layer.before_attention, x), turn, number)
+def _layer(
+    layer: LayerParts, x: Tensor, rotary: Rotary | None, blocks: list[_Directions], number: torch.dtype
+) -> Tensor:
+    read, push_read = attend(layer, normed(layer.before_attention, x), rotary, number)
     written = normed(layer.after_attention, through(layer.attention.out, read))
     out = Weight(layer.attention.out.weight, number)
     factor = layer.facts.residual
@@ -143,9 +150,9 @@ def _layer(layer: LayerParts, x: Tensor, turn: Turn | None, blocks: list[_Direct
 
 
 def _last(
-    layer: LayerParts, x: Tensor, turn: Turn | None, blocks: list[_Directions], number: torch.dtype, ending: _Ending
+    layer: LayerParts, x: Tensor, rotary: Rotary | None, blocks: list[_Directions], number: torch.dtype, ending: _Ending
 ) -> Tensor | None:
-    read, push_read = attend(layer, normed(layer.before_attention, x), turn, number)
+    read, push_read = attend(layer, normed(layer.before_attention, x), rotary, number)
     gradients = ending.gradients(layer, x, read)
     if gradients is None:
         return None

@@ -1,7 +1,7 @@
 """What do the layers of a model do that its description does not say?  Found out by running three tokens through it.
 
 1. How scores are made (scaling, soft cap, window) is noted where attention is called.
-2. Rotary position: which kind of turn makes of queries what attention was given. Some layers turn nothing (SmolLM3).
+2. Rotary position: which kind of rotary makes of queries what attention was given. Some layers rotary nothing (SmolLM3).
 3. Factors: by what embeddings are multiplied before the first layer, and what a layer writes before it is added
    (Granite). They must be 1 or numbers of the configuration.
 
@@ -22,8 +22,8 @@ from aftertune.models.backbone import Backbone
 from aftertune.models.description import Description, at
 from aftertune.models.factors import named_factor
 from aftertune.models.norms import NormKind, kind_of
-from aftertune.models.quiet import quiet
 from aftertune.models.recorded import LayerRecord, recording
+from aftertune.models.temporary_state import quiet
 from aftertune.models.weights import attention_shape
 
 N_SEQUENCES, N_POSITIONS = 2, 3
@@ -31,10 +31,10 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
+class Rotary:
     """Rotary position of a layer: cosines and sines (1, 1, T, d).
 
-    Dimensions are turned in pairs: each of the first half with one of the second, or with ``in_pairs`` each with its
+    Dimensions are rotated in pairs: each of the first half with one of the second, or with ``in_pairs`` each with its
     neighbour.
     """
 
@@ -42,26 +42,26 @@ class Turn:
     sine: Tensor
     in_pairs: bool = False
 
-    def after(self, start: int, number: torch.dtype) -> "Turn":
+    def after(self, start: int, number: torch.dtype) -> "Rotary":
         """That of the positions from ``start`` on, in another type."""
-        return Turn(self.cosine[:, :, start:].to(number), self.sine[:, :, start:].to(number), self.in_pairs)
+        return Rotary(self.cosine[:, :, start:].to(number), self.sine[:, :, start:].to(number), self.in_pairs)
 
 
-MakeTurn = Callable[[Tensor], Turn]
-"""Embeddings (B, T, d_model) -> the turn of their positions."""
+MakeTurn = Callable[[Tensor], Rotary]
+"""Embeddings (B, T, d_model) -> the rotary of their positions."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerFacts:
     """How a layer makes scores and turns queries and keys, and the factor of what its halves write.
 
-    ``turn`` is None where nothing is turned; ``kind`` names layers that share it.
+    ``rotary`` is None where nothing is rotated; ``kind`` names layers that share it.
     """
 
     scaling: float
     softcap: float | None
     window: int | None
-    turn: MakeTurn | None
+    rotary: MakeTurn | None
     kind: object
     residual: float
 
@@ -90,17 +90,17 @@ def facts_of(backbone: Backbone) -> Facts | None:
     return _KNOWN[model]
 
 
-def turned(heads: Tensor, turn: Turn | None) -> Tensor:
-    """Rotary position: linear, so tangents are turned as values are. Dimensions beyond the turn's stay as they are."""
-    if turn is None:
+def rotated(heads: Tensor, rotary: Rotary | None) -> Tensor:
+    """Rotary position: linear, so tangents are rotated as values are. Dimensions beyond the rotary's stay as they are."""
+    if rotary is None:
         return heads
-    moved, still = torch.split(heads, [turn.cosine.shape[-1], heads.shape[-1] - turn.cosine.shape[-1]], dim=-1)
-    if turn.in_pairs:
+    moved, still = torch.split(heads, [rotary.cosine.shape[-1], heads.shape[-1] - rotary.cosine.shape[-1]], dim=-1)
+    if rotary.in_pairs:
         across = torch.stack((-moved[..., 1::2], moved[..., ::2]), dim=-1).flatten(-2)
     else:
         first, second = moved.chunk(2, dim=-1)
         across = torch.cat((-second, first), dim=-1)
-    found = torch.addcmul(moved * turn.cosine, across, turn.sine)
+    found = torch.addcmul(moved * rotary.cosine, across, rotary.sine)
     return torch.cat((found, still), dim=-1) if still.shape[-1] else found
 
 
@@ -149,8 +149,8 @@ def _rotary_calls(inner: Any) -> Iterator[list[tuple[Any, MakeTurn]]]:
             handle.remove()
 
 
-def _turn_at(module: nn.Module, args: Any, named: Any, embeds: Tensor) -> Turn:
-    """The turn that a module gives for the positions of ``embeds``, called as it was for others."""
+def _turn_at(module: nn.Module, args: Any, named: Any, embeds: Tensor) -> Rotary:
+    """The rotary that a module gives for the positions of ``embeds``, called as it was for others."""
     positions = torch.arange(embeds.shape[1], device=embeds.device)[None]
 
     def other(given: Any) -> Any:
@@ -159,7 +159,7 @@ def _turn_at(module: nn.Module, args: Any, named: Any, embeds: Tensor) -> Turn:
         return embeds if given.is_floating_point() else positions
 
     cosine, sine = module(*map(other, args), **{name: other(value) for name, value in named.items()})
-    return Turn(cosine[:1, None].to(embeds.dtype), sine[:1, None].to(embeds.dtype))
+    return Rotary(cosine[:1, None].to(embeds.dtype), sine[:1, None].to(embeds.dtype))
 
 
 def _layer(
@@ -167,7 +167,7 @@ def _layer(
 ) -> LayerFacts | None:
     (attended,) = record.attended
     residual = _residual(record, described, config)
-    makers = [make for gave, make in rotary if gave is record.turn]
+    makers = [make for gave, make in rotary if gave is record.rotary]
     if residual is None or attended.scaling is None or not makers:
         return None
     before = _query_before_turn(record, described, attended.query, d_head)
@@ -176,16 +176,16 @@ def _layer(
         (makers[0], (id(makers[0]), False)),
         (partial(_in_pairs, makers[0]), (id(makers[0]), True)),
     ):
-        if _agree(turned(before, None if make is None else make(record.given)), attended.query):
+        if _agree(rotated(before, None if make is None else make(record.given)), attended.query):
             return LayerFacts(attended.scaling, attended.softcap, attended.window, make, kind, residual)
     return None
 
 
-def _in_pairs(make: MakeTurn, embeds: Tensor) -> Turn:
+def _in_pairs(make: MakeTurn, embeds: Tensor) -> Rotary:
     plain = make(embeds)
     half = plain.cosine.shape[-1] // 2
     cosine, sine = (part[..., :half].repeat_interleave(2, dim=-1) for part in (plain.cosine, plain.sine))
-    return Turn(cosine, sine, in_pairs=True)
+    return Rotary(cosine, sine, in_pairs=True)
 
 
 def _query_before_turn(record: LayerRecord, described: Description, query: Tensor, d_head: int) -> Tensor:

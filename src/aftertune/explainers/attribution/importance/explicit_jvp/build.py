@@ -5,17 +5,21 @@ network. Architectures differ in which norms there are, in what is fused into on
 parts lie is what the architecture's description says; the rest is found out on the model (`facts`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from aftertune.explainers.attribution.importance.written.facts import Facts, LayerFacts
-from aftertune.models.backbone import Backbone
 from aftertune.models.description import Description, at
 from aftertune.models.weights import AttentionShape, attention_shape
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.explicit_jvp.facts import Facts, LayerFacts
+    from aftertune.models.backbone import Backbone
 
 
 @dataclass(frozen=True, eq=False)
