@@ -1,9 +1,8 @@
 """What is an architecture?  Where a model keeps the parts that the explainers need, as data.
 
 One description serves heads, concepts, estimates of size, and forward mode as it is written out. It says where parts
-lie; what they compute (whether a norm centres, what it adds to its weight) is found out on the parts themselves.
-
-How many layers, heads and dimensions does a configuration say that a model's attention has?
+lie; what they compute (whether a norm centres, what it adds to its weight) is found out on the parts themselves. How
+many layers, heads and dimensions attention has is read from the configuration.
 """
 
 import json

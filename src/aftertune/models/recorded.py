@@ -68,7 +68,7 @@ class LayerRecord:
         return found[-1] if found else None
 
     @property
-    def turn(self) -> tuple[Tensor, Tensor] | None:
+    def rotary(self) -> tuple[Tensor, Tensor] | None:
         """Cosines and sines (B or 1, T, d) of rotary positions that the layer was given; None if it was given none."""
         given = self.named.get("position_embeddings")
         return given if isinstance(given, tuple) and len(given) == 2 else None

@@ -1,6 +1,7 @@
-"""A model lent to us: evaluation mode, attention and experts that have forward mode inside, as it was afterwards.
+"""What is changed for a while and then put back: a model's mode and attention, and Hugging Face's output.
 
-Hugging Face's progress bars and warnings, kept back while we read a checkpoint.
+Inside, a caller's model is in evaluation mode, with attention and experts that have forward mode; afterwards it is as
+it was. While a checkpoint is read, progress bars and warnings are kept back.
 """
 
 import logging as levels

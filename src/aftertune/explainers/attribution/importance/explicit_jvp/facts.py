@@ -1,7 +1,7 @@
 """What do the layers of a model do that its description does not say?  Found out by running three tokens through it.
 
 1. How scores are made (scaling, soft cap, window) is noted where attention is called.
-2. Rotary position: which kind of rotary makes of queries what attention was given. Some layers rotary nothing (SmolLM3).
+2. Rotary position: which kind makes of queries what attention was given. Some layers have none (SmolLM3).
 3. Factors: by what embeddings are multiplied before the first layer, and what a layer writes before it is added
    (Granite). They must be 1 or numbers of the configuration.
 
@@ -47,7 +47,7 @@ class Rotary:
         return Rotary(self.cosine[:, :, start:].to(number), self.sine[:, :, start:].to(number), self.in_pairs)
 
 
-MakeTurn = Callable[[Tensor], Rotary]
+MakeRotary = Callable[[Tensor], Rotary]
 """Embeddings (B, T, d_model) -> the rotary of their positions."""
 
 
@@ -61,7 +61,7 @@ class LayerFacts:
     scaling: float
     softcap: float | None
     window: int | None
-    rotary: MakeTurn | None
+    rotary: MakeRotary | None
     kind: object
     residual: float
 
@@ -91,7 +91,7 @@ def facts_of(backbone: Backbone) -> Facts | None:
 
 
 def rotated(heads: Tensor, rotary: Rotary | None) -> Tensor:
-    """Rotary position: linear, so tangents are rotated as values are. Dimensions beyond the rotary's stay as they are."""
+    """Rotary position: linear, so tangents are rotated as values are; dimensions beyond its own stay."""
     if rotary is None:
         return heads
     moved, still = torch.split(heads, [rotary.cosine.shape[-1], heads.shape[-1] - rotary.cosine.shape[-1]], dim=-1)
@@ -133,9 +133,9 @@ def _norms(layer: Any, inner: Any, described: Description, d_head: int) -> dict[
 
 
 @contextmanager
-def _rotary_calls(inner: Any) -> Iterator[list[tuple[Any, MakeTurn]]]:
+def _rotary_calls(inner: Any) -> Iterator[list[tuple[Any, MakeRotary]]]:
     """What was given by modules of the backbone that give pairs of tensors, and how to get it for other positions."""
-    calls: list[tuple[Any, MakeTurn]] = []
+    calls: list[tuple[Any, MakeRotary]] = []
 
     def note(module: nn.Module, args: Any, named: Any, gave: Any) -> None:
         if isinstance(gave, tuple) and len(gave) == 2 and all(isinstance(part, Tensor) for part in gave):
@@ -163,14 +163,14 @@ def _turn_at(module: nn.Module, args: Any, named: Any, embeds: Tensor) -> Rotary
 
 
 def _layer(
-    record: LayerRecord, described: Description, config: Any, d_head: int, rotary: list[tuple[Any, MakeTurn]]
+    record: LayerRecord, described: Description, config: Any, d_head: int, rotary: list[tuple[Any, MakeRotary]]
 ) -> LayerFacts | None:
     (attended,) = record.attended
     residual = _residual(record, described, config)
     makers = [make for gave, make in rotary if gave is record.rotary]
     if residual is None or attended.scaling is None or not makers:
         return None
-    before = _query_before_turn(record, described, attended.query, d_head)
+    before = _query_before_rotary(record, described, attended.query, d_head)
     for make, kind in (
         (None, None),
         (makers[0], (id(makers[0]), False)),
@@ -181,14 +181,14 @@ def _layer(
     return None
 
 
-def _in_pairs(make: MakeTurn, embeds: Tensor) -> Rotary:
+def _in_pairs(make: MakeRotary, embeds: Tensor) -> Rotary:
     plain = make(embeds)
     half = plain.cosine.shape[-1] // 2
     cosine, sine = (part[..., :half].repeat_interleave(2, dim=-1) for part in (plain.cosine, plain.sine))
     return Rotary(cosine, sine, in_pairs=True)
 
 
-def _query_before_turn(record: LayerRecord, described: Description, query: Tensor, d_head: int) -> Tensor:
+def _query_before_rotary(record: LayerRecord, described: Description, query: Tensor, d_head: int) -> Tensor:
     """Queries (B, heads, T, d_head) as their projection, or the norm after it, gave them."""
     attention = at(record.module, described.attention)
     place = described.head_norms[0] if described.head_norms else described.projections[0]
