@@ -159,7 +159,7 @@ class Layer:
         """Whether one half of the layer comes after the other, and the network has a gate."""
         n_gated = sum(_rows(gate) for gate in gates) == 2 * _weight(down).shape[1]
         after = gates[0].given is not None and _is_behind(gates[0].given, self.attended.read)
-        plain = storage_of(out.given) == storage_of(self.attended.read) and self.record.turn is not None
+        plain = storage_of(out.given) == storage_of(self.attended.read) and self.record.rotary is not None
         return n_gated and after and plain and activation is not None
 
     def _inside(self, call: Call) -> str:

@@ -177,9 +177,9 @@ def _must_agree(checkpoint: Checkpoint, what: str, seen: Tensor, expected: Tenso
 
 def _turned(heads: Tensor, own: LayerRecord) -> Tensor:
     """Queries or keys as rotary position leaves them at position 0: some kinds scale what they turn."""
-    if own.turn is None:
+    if own.rotary is None:
         return heads
-    cosine = _precise(own.turn[0])
+    cosine = _precise(own.rotary[0])
     width = cosine.shape[-1]
     factor = cosine.reshape(-1, width)[0, 0]
     return torch.cat((heads[..., :width] * factor, heads[..., width:]), dim=-1)

@@ -3,11 +3,10 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from markupsafe import Markup
 
-Chart = dict[str, Any]  # a Vega-Lite specification
+from aftertune.report.values import Chart
 
 
 @dataclass(frozen=True, eq=False)
