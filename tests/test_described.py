@@ -11,6 +11,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     Gemma3Config,
     Gemma3ForConditionalGeneration,
@@ -290,3 +291,19 @@ def test_the_part_of_a_model_with_images_that_reads_text_is_taken(tmp_path: Path
         assert torch.allclose(backbone.logits(backbone.states(backbone.embed(ids))), whole, atol=1e-5)
         assert not any(weight.is_meta for weight in checkpoint.model.state_dict().values())
         assert query_key_weights(checkpoint, 1)[0].shape == (4, 8, 32)
+
+
+def test_two_checkpoints_of_a_described_architecture_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MineConfig, "architectures", ["Mine"], raising=False)
+    AutoConfig.register("mine", MineConfig, exist_ok=True)
+    AutoModelForCausalLM.register(MineConfig, Mine, exist_ok=True)
+    for seed, name in enumerate(("base", "tuned")):
+        torch.manual_seed(seed)
+        Mine(MineConfig()).save_pretrained(tmp_path / name)
+        make_tokenizer().save_pretrained(tmp_path / name)
+    concepts = {"words": ["cat", "mat", "text"], "n_components": 4, "n_words": 2}
+    given = {"only": "concepts", "concepts": concepts, "device": "cpu", "architecture": as_json(tmp_path)}
+    study = aftertune.Study(tmp_path / "base", tmp_path / "tuned", run=tmp_path / "run", **given)
+    assert aftertune.compare(study).concepts.layers == (0, 1)

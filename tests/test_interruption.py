@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
+from aftertune.runs.run import RunFolder
 from command_line import QUICK, snapshot
 from head_files import save_head_files
 
@@ -134,6 +136,16 @@ def test_killed_at_one_file_after_another(
     assert len(parts(run)) == len(parts(whole)), "the last death was in the report"
     assert forking.run(command) == 0
     assert snapshot(run) == snapshot(whole)
+
+
+def test_ctrl_c_while_a_file_is_looked_up_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalFileSystem, "info", interrupted)
+    for look_up in (lambda: RunFolder(str(tmp_path)).exists("run.json"), RunFolder(str(tmp_path)).names):
+        with pytest.raises(KeyboardInterrupt):
+            look_up()
 
 
 def wait_for(process: subprocess.Popen[str], run: Path, pattern: str, n: int) -> None:

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from aftertune.errors import CheckpointError
 from aftertune.models.architectures import find_description, is_written_out
-from aftertune.models.description import Description, at, found_at, shape_of
+from aftertune.models.description import Description, at, found_at, read_description, shape_of
 from aftertune.models.references import find_checkpoint
 from aftertune.models.temporary_state import quiet
 
@@ -41,13 +41,13 @@ class ModelSize:
     written_out: bool = False
 
 
-def size_of(ref: str | Path, config: Any, revision: str | None = None) -> ModelSize:
+def size_of(ref: str | Path, config: Any, revision: str | None = None, architecture: Any = None) -> ModelSize:
     """The size of a checkpoint with this configuration; None stands for that of a GGUF file, which is read for it.
 
     Raises `CheckpointError` if the checkpoint is not there or its header is damaged.
     """
     if config is not None:
-        return size_by_config(config)
+        return size_by_config(config, architecture)
     source = find_checkpoint(str(ref), revision)
     try:
         return _by_header(Path(source.place) / source.arguments["gguf_file"])
@@ -55,11 +55,12 @@ def size_of(ref: str | Path, config: Any, revision: str | None = None) -> ModelS
         raise CheckpointError(f"The header of {ref} could not be read: {error!r}. {source.remedy}") from error
 
 
-def size_by_config(config: Any) -> ModelSize:
+def size_by_config(config: Any, architecture: Any = None) -> ModelSize:
     """The size of the model that a configuration describes: it is built without its weights."""
     with quiet(), torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config)
-    described, shape = find_description(config), shape_of(config)
+    described = find_description(config) if architecture is None else read_description(architecture)
+    shape = shape_of(config)
     layers = list(at(at(model, described.backbone), described.layers))
     networks = [network for layer in layers for network in _networks(layer, described)]
     return ModelSize(
