@@ -1,4 +1,4 @@
-"""How is the source built?  Its measures, for this checkout or others side by side: ``python -m bench.house [PATH ...]``.
+"""How is the source built?  Its measures, of this checkout or several: ``python -m bench.house [PATH ...]``.
 
 1. Chains count modules that import one another as they are imported themselves: not under TYPE_CHECKING, not in
    functions. `tests/test_house.py` holds the limits.
