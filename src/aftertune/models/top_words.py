@@ -1,4 +1,4 @@
-"""Which words activate a neuron, or lie along a direction, most?  (Paper 5.1 and 5.2; METHOD 2 and 3.)
+"""Which words activate a neuron, or lie along a direction, most?  (Paper 5.1 and 5.2.)
 
 1. Activations of all words: their embeddings times the weights, in blocks of words and of neurons, so that memory does
    not grow with the vocabulary.

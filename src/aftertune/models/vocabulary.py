@@ -1,4 +1,4 @@
-"""What does a model make of whole words?  (METHOD 2: words, not sub-word tokens.)
+"""What does a model make of whole words?  (Paper 5.1, which pairs words, not sub-word tokens.)
 
 1. A word is tokenised as after a space; a token that is the word boundary alone is dropped.
 2. Its embedding is the mean of the embeddings of its tokens, on the input or the output side.
@@ -57,7 +57,7 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> 
 
 
 def embed_words(checkpoint: Checkpoint, words: Sequence[str], side: str = "input") -> Tensor:
-    """Embeddings (n_words, d_model) of whole words, in float32 (float64 for a model in float64), METHOD 2.
+    """Embeddings (n_words, d_model) of whole words, in float32 (float64 for a model in float64).
 
     ``side`` is "input" or "output"; with tied embeddings both are the same. Raises `CheckpointError` for another side.
     """

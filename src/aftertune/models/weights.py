@@ -79,7 +79,7 @@ def query_key_weights(checkpoint: Checkpoint, layer: int) -> tuple[Tensor, Tenso
 
 
 def down_weights(checkpoint: Checkpoint, layer: int) -> Iterator[Tensor]:
-    """W_p (n_neurons, d_model) of each feed-forward network of a layer, one row for each neuron; METHOD 3.
+    """W_p (n_neurons, d_model) of each feed-forward network of a layer, one row for each neuron (paper 5.2).
 
     In float32, or float64 for a model in float64, one at a time: a layer may have more than a hundred. A layer without
     experts has one network; one with experts has them in their order, the shared expert, if there is one, as the last.
