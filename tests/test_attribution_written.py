@@ -13,6 +13,7 @@ from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.importance import chunks, forward
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.explicit_jvp import rows
+from aftertune.explainers.attribution.importance.explicit_jvp.facts import facts_of
 from aftertune.explainers.attribution.importance.routes import BFLOAT16
 from aftertune.models import matrix_products as products
 from aftertune.models.architectures import is_written_out
@@ -111,6 +112,16 @@ def test_every_other_model_is_left_to_torch(family: str, monkeypatch: pytest.Mon
     assert importance(checkpoint, [LONG], monkeypatch)[1] == []
     with pytest.raises(AttributionError, match=f"Route '{BFLOAT16}' is for models in float32 of .*Llama.*Take route"):
         aftertune.attribute(checkpoint, PROMPT, RESPONSE, route=BFLOAT16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_stream_with_huge_entries_is_rounded_as_such(dtype: torch.dtype) -> None:
+    """In SmolLM2-135M some entries are of 10,000 where attention writes 5."""
+    model = make_model("llama", dtype)
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight[0] *= 1e6
+    facts = facts_of(Backbone(aftertune.load(model, tokenizer=make_tokenizer())))
+    assert facts is not None and {layer.residual for layer in facts.layers} == {1.0}
 
 
 def test_layers_that_are_not_plain_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
