@@ -1,4 +1,4 @@
-"""Photograph the demo's report for the README: the findings, one prompt with a response token pointed at, one head.
+"""Photograph the demo's report for the documentation: one prompt with a response token pointed at, one head.
 
     make demo && python studies/demo_pair/screenshot.py runs/demo/report.html docs/images
 
@@ -30,10 +30,7 @@ def main() -> None:
     driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
     try:
         driver.set_window_size(1280, 1010)
-        driver.get(report.as_uri())
-        driver.save_screenshot(str(folder / "findings.png"))
         driver.get(report.as_uri() + "#prompt-10")
-        driver.refresh()
         WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#detail-10[data-drawn]"))
         row = driver.find_element(By.CSS_SELECTOR, "#detail-10")
         driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", row)
