@@ -13,27 +13,11 @@ from aftertune.explainers.attribution.measure import AttributionWork
 from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import Cost
-from aftertune.models.machine import Machine
-from aftertune.models.size import ModelSize
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.runs.run import RunFolder
+from cost_samples import MACHINE, SIZE, close
 
-SIZE = ModelSize(
-    n_parameters=1000,
-    n_active=600,
-    n_layers=2,
-    n_heads=3,
-    n_key_heads=1,
-    d_head=4,
-    d_model=5,
-    d_inner=7,
-    n_networks=2,
-    n_neurons=14,
-    n_vocabulary=11,
-    context=128,
-)
 LLAMA = replace(SIZE, architecture="llama", written_out=True)
-MACHINE = Machine("cpu", matrix_rate=100.0, memory_rate=1000.0, free_bytes=10**9)
 # Ten positions: 2 layers x 3 heads x 10 x 10 attention weights, 2 layers x 10 positions x (5 + 7) numbers of states.
 PASS = Cost(
     operations=2 * 600 * 10 + 8 * 600 * 4,
@@ -43,12 +27,6 @@ PASS = Cost(
 LOGITS = Cost(operations=2 * 77 * 5, moved=16 * 77)
 AROUND = Cost(seconds=cost.SECONDS_OF_CHUNK * 2)  # of two layers
 ITEM = Item(4, 7)
-
-
-def close(found: Cost, wanted: Cost) -> None:
-    assert (found.operations, found.moved, found.seconds) == pytest.approx(
-        (wanted.operations, wanted.moved, wanted.seconds)
-    )
 
 
 def test_attribution_by_hand() -> None:

@@ -14,7 +14,7 @@ import aftertune
 from aftertune.explainers.concepts import cost as concepts_cost
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.cost import BYTES_OF_ACTIVATION, Cost, Remaining, Step, loading
-from aftertune.models.machine import Machine, measure_machine
+from aftertune.models.machine import measure_machine
 from aftertune.models.size import ModelSize, size_by_config, size_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Stage
@@ -23,37 +23,17 @@ from aftertune.study.estimate import LIBRARY_BYTES, SECONDS_OF_REPORT, Estimate,
 from aftertune.study.forecast import Forecast
 from aftertune.study.measure import Intent
 from command_line import third_party_warnings
+from cost_samples import MACHINE, SIZE, close
 from tiny import CONFIGS, FAMILIES, make_model
 
 pytest_plugins = ("cli_fixtures",)
 
-SIZE = ModelSize(
-    n_parameters=1000,
-    n_active=600,
-    n_layers=2,
-    n_heads=3,
-    n_key_heads=1,
-    d_head=4,
-    d_model=5,
-    d_inner=7,
-    n_networks=2,
-    n_neurons=14,
-    n_vocabulary=11,
-    context=128,
-)
-MACHINE = Machine("cpu", matrix_rate=100.0, memory_rate=1000.0, free_bytes=10**9)
 REPORT = Stage(step="report")
 BASE_LOADING, BASE_HEADS, TUNED_LOADING, TUNED_HEADS = (
     Stage(role, explainer, step)
     for role in ("base", "tuned")
     for explainer, step in (("", "loading"), ("heads", "heads"))
 )
-
-
-def close(found: Cost, wanted: Cost) -> None:
-    assert (found.operations, found.moved, found.seconds) == pytest.approx(
-        (wanted.operations, wanted.moved, wanted.seconds)
-    )
 
 
 def test_a_cost_on_a_machine() -> None:

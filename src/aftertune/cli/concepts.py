@@ -39,7 +39,7 @@ def concepts(
     from aftertune.cli.progress import shown_progress
     from aftertune.study.measure import read_into_run
 
-    values = {"n_components" if name == "components" else name: value for name, value in settings.items()}
+    values = {str(CONCEPTS.field_of(flag)): value for flag, value in settings.items()}
     made, subject = CONCEPTS(n_words=n_words, **values), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:
         how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}

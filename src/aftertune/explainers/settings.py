@@ -18,7 +18,7 @@ def setting(default: Any, help: str, *, scope: Scope = "parts", flag: str | None
 
     ``scope`` is "parts" where a saved part differs by it, "units" where it chooses which parts there are (layers),
     "change" where it is asked of what is saved already (words asked about). ``flag`` is its name on the command line
-    where that is another; None gives it no flag if ``flag`` is "". ``bounds`` are pydantic's (``ge=1``).
+    where that is another, "" gives it none. ``bounds`` are pydantic's (``ge=1``).
     """
     return Field(default, description=help, json_schema_extra={"scope": scope, "flag": flag}, **bounds)
 
@@ -39,6 +39,15 @@ class Settings(BaseModel):
     def names(cls, scope: Scope) -> list[str]:
         """The settings of a scope."""
         return [name for name, field in cls.model_fields.items() if scope_of(field) == scope]
+
+    @classmethod
+    def field_of(cls, name: str) -> str | None:
+        """The setting of this name, or with a flag of this name; None if there is none."""
+        wanted = name.replace("-", "_")
+        for field, about in cls.model_fields.items():
+            if wanted in (field, (flag_of(field, about) or field).replace("-", "_")):
+                return field
+        return None
 
     def of(self, scope: Scope) -> dict[str, Any]:
         """The values of the settings of a scope, as they are."""

@@ -31,9 +31,9 @@ class Report:
     """All that one report shows of ``models``, in the order of their training.
 
     ``summary`` are the few sentences that matter most, ``not_run`` says what was not measured, ``notes`` what a
-    reader must know first. ``reports`` are the
-    reports of pairs of these models that lie beside it: names, and the address from here. Raises `RunError` if two
-    models have one name, if there is no section, or if two tables or two figures of it have one name.
+    reader must know first. ``reports`` are the reports of pairs of these models that lie beside it: names, and the
+    address from here. Raises `RunError` if two models have one name, if there is no section, or if two tables or two
+    figures of it have one name.
     """
 
     title: str

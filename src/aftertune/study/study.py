@@ -94,13 +94,8 @@ def measuring() -> dict[str, AnyExplainer]:
 
 def homes_of(name: str) -> dict[str, str]:
     """The field of each explainer that has a setting of this name, or with a flag of this name."""
-    wanted = name.replace("-", "_")
-    found = {}
-    for explainer, one in measuring().items():
-        for field, about in one.settings.model_fields.items():
-            if wanted in (field, (flag_of(field, about) or field).replace("-", "_")):
-                found[explainer] = field
-    return found
+    found = {explainer: one.settings.field_of(name) for explainer, one in measuring().items()}
+    return {explainer: field for explainer, field in found.items() if field is not None}
 
 
 def known_settings() -> list[str]:

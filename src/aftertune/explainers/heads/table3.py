@@ -103,7 +103,7 @@ def table3(
     rows = []
     for name in groups:
         rows.append(_row(name, _of_group(shares, name), words, seed, n_permutations))
-        rows += [_control(name, kind, _of_group(own, name), words) for kind, own in control_shares.items()]
+        rows += [_compared(name, kind, _of_group(own, name), words) for kind, own in control_shares.items()]
     return _corrected(rows)
 
 
@@ -118,26 +118,20 @@ def _known(words: Sequence[str], shares: Shares) -> Scores:
 
 def _row(layers: str, shares: Shares, words: ComparedWords, seed: int, n_permutations: int) -> Table3Row:
     instruction, general = _known(words.instruction, shares), _known(words.general, shares)
-    difference = _difference(instruction, general)
-    matched = _set_means(shares, words)
-    enough = _are_enough(instruction, general)
-    return Table3Row(
-        layers=layers,
-        pooled=layers == POOLED,
-        lists=AS_READ,
-        instruction=Spread.of(instruction),
-        general=Spread.of(general),
-        difference=difference,
+    enough, matched = _are_enough(instruction, general), _set_means(shares, words)
+    row = _compared(layers, AS_READ, shares, words)
+    return replace(
+        row,
         difference_interval=mean_difference_interval(instruction, general, seed),
-        p_value=welch_p_value(instruction, general, two_sided=True) if enough else None,
         p_value_permutation=permutation_p_value(instruction, general, seed, n_permutations) if enough else None,
         matched=Spread.of(matched).mean,
-        p_value_matched=_matched_p_value(difference, matched, general) if enough else None,
+        p_value_matched=_matched_p_value(row.difference, matched, general) if enough else None,
         effect_size_g=hedges_g(instruction, general),
     )
 
 
-def _control(layers: str, lists: str, shares: Shares, words: ComparedWords) -> Table3Row:
+def _compared(layers: str, lists: str, shares: Shares, words: ComparedWords) -> Table3Row:
+    """What is told of controls too."""
     instruction, general = _known(words.instruction, shares), _known(words.general, shares)
     return Table3Row(
         layers=layers,
