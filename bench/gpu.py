@@ -27,7 +27,7 @@ from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
+from aftertune.models.temporary_state import borrowed
 from bench.shared import weights_of_layers
 
 PRECISIONS = {"float32": ("ieee", None), "TF32": ("tf32", None), "bfloat16 tangents": ("ieee", torch.bfloat16)}

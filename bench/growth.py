@@ -28,7 +28,7 @@ from aftertune.explainers.attribution.importance.forward import forward_importan
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
 from aftertune.explainers.attribution.importance.routes import attention_for, cheaper_route
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
+from aftertune.models.temporary_state import borrowed
 from aftertune.report.chart_style import styled
 from aftertune.report.render import write_picture
 from bench.methods import peak_mib

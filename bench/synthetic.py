@@ -12,10 +12,12 @@ import polars as pl
 
 from aftertune.explainers import explainers
 from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
+from aftertune.explainers.attribution.density_comparison import Paired, Table2Row
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.tables import Figure6Row, Paired, Table2Row
+from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.concepts.networks import NETWORKS, Figure8Row, RotationTrend
+from aftertune.explainers.concepts.explained_variance import Figure8Row
+from aftertune.explainers.concepts.network_rotation import NETWORKS, RotationTrend
 from aftertune.explainers.heads.change import AS_READ, HEAD_LEVEL, NEURON_LEVEL, DepthTrend, Figure2Row, HeadChange
 from aftertune.report.page import Report
 from aftertune.statistics.finding import Finding, Verdict

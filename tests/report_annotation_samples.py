@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.explainers.annotation.category_tables import CategoryRow
+from aftertune.explainers.annotation.category_shares import CategoryRow
 from aftertune.explainers.annotation.change import AnnotationChange, compare_annotations
 from aftertune.statistics.spread import Spread
 from annotated_samples import CANNOT_TELL, COMPONENTS, UNREADABLE, Concepts, make_annotations, said

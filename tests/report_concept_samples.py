@@ -8,9 +8,10 @@ import polars as pl
 
 from aftertune.explainers.concepts.chance import ChanceRow
 from aftertune.explainers.concepts.change import ConceptChange
+from aftertune.explainers.concepts.explained_variance import Figure8Row
 from aftertune.explainers.concepts.findings import describe_concepts
 from aftertune.explainers.concepts.matches import CHANCE, NUMBERS, WORDS
-from aftertune.explainers.concepts.networks import NETWORKS, Figure8Row, RotationRow, RotationTrend
+from aftertune.explainers.concepts.network_rotation import NETWORKS, RotationRow, RotationTrend
 from aftertune.explainers.concepts.result import COMPONENTS
 from aftertune.explainers.concepts.show import section
 from aftertune.report.page import Report

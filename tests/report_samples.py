@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
+from aftertune.explainers.attribution.density_comparison import Paired, Table1Row, Table2Row
+from aftertune.explainers.attribution.faithfulness import ModelCheck, RemovalCheck
 from aftertune.explainers.attribution.page import section
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.tables import Figure6Row, Paired, Table1Row, Table2Row
-from aftertune.explainers.attribution.trust import ModelCheck, RemovalCheck
+from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.report.page import Report
 from aftertune.report.section import Section
 from aftertune.statistics.finding import Finding, Link, Verdict

@@ -1,3 +1,5 @@
+"""The pieces of released maps are found again in the text of their prompts."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -32,7 +32,7 @@ SIZE = ModelSize(
     n_vocabulary=11,
     context=128,
 )
-LLAMA = replace(SIZE, architecture="llama")
+LLAMA = replace(SIZE, architecture="llama", written_out=True)
 MACHINE = Machine("cpu", matrix_rate=100.0, memory_rate=1000.0, free_bytes=10**9)
 # Ten positions: 2 layers x 3 heads x 10 x 10 attention weights, 2 layers x 10 positions x (5 + 7) numbers of states.
 PASS = Cost(
@@ -107,7 +107,7 @@ def test_memory_by_hand() -> None:
 def test_the_route_is_the_one_that_attribution_chooses() -> None:
     assert cost.route_of("auto", Item(10, 10), SIZE) == "forward"
     assert cost.route_of("auto", Item(11, 10), SIZE) == "reverse"
-    written_out = replace(SIZE, architecture="qwen3")
+    written_out = replace(SIZE, architecture="qwen3", written_out=True)
     for n, route in ((18, "forward"), (19, "reverse")):
         assert cost.route_of("auto", Item(n, 10), written_out) == cheaper_route(n, 10, written_out=True) == route
     assert cost.route_of("removal", Item(7, 10), SIZE) == "removal"

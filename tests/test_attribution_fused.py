@@ -1,4 +1,4 @@
-"""Attention and projections whose tangents are ours, against `torch.func` on every family as it is."""
+"""Attention and projections whose tangents are ours, against `torch.func` on every architecture of the table."""
 
 from contextlib import nullcontext
 
@@ -11,7 +11,7 @@ from aftertune.explainers.attribution.importance import chunks, forward, fused, 
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
+from aftertune.models.temporary_state import borrowed
 from tiny import FAMILIES, make_model, make_tokenizer
 
 LONG = Task(tuple(range(3, 12)), tuple(range(5, 20)), tuple((place,) for place in range(9)))

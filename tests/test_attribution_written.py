@@ -12,12 +12,12 @@ import aftertune
 from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.importance import chunks, forward
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.explicit_jvp import rows
 from aftertune.explainers.attribution.importance.routes import BFLOAT16
-from aftertune.explainers.attribution.importance.written import rows
-from aftertune.models import products
+from aftertune.models import matrix_products as products
+from aftertune.models.architectures import is_written_out
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
-from aftertune.models.families import is_written_out
+from aftertune.models.temporary_state import borrowed
 from tiny import FAMILIES, make_model, make_tokenizer
 
 WRITTEN_OUT = [family for family in FAMILIES if is_written_out(family)]

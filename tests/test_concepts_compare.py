@@ -1,3 +1,5 @@
+"""Rotation, figure 8 and matches of components between two readings: planted rotations and an oracle."""
+
 import json
 from dataclasses import replace
 from itertools import permutations
@@ -9,9 +11,10 @@ from scipy import linalg, stats
 
 from aftertune.errors import RunError
 from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
+from aftertune.explainers.concepts.explained_variance import figure8
 from aftertune.explainers.concepts.findings import describe_concepts, measures
-from aftertune.explainers.concepts.networks import RotationTrend, figure8
-from aftertune.explainers.concepts.rotation import best_matches, gaps, principal_angles, share_within
+from aftertune.explainers.concepts.network_rotation import RotationTrend
+from aftertune.explainers.concepts.principal_angles import best_matches, gaps, principal_angles, share_within
 from aftertune.statistics.finding import Finding, Verdict
 from concept_samples import SETTINGS, VOCABULARY, make_concepts, orthonormal, rotated
 

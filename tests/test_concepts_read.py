@@ -62,15 +62,15 @@ def test_components_and_words_are_those_of_a_plain_svd(family: str) -> None:
 def test_a_row_is_what_the_neuron_writes(family: str) -> None:
     """With one active neuron the network writes that neuron's row, up to its bias and what a norm divides by."""
     checkpoint = checkpoint_of(make_model(family, torch.float64))
-    block = getattr(getattr(checkpoint.model, checkpoint.family.backbone), checkpoint.family.layers)[1]
-    down = block.get_submodule(checkpoint.family.down)
+    block = getattr(getattr(checkpoint.model, checkpoint.description.backbone), checkpoint.description.layers)[1]
+    down = block.get_submodule(checkpoint.description.down)
     (rows,) = down_weights(checkpoint, 1)
     for neuron in (0, 17, len(rows) - 1):
         active = torch.zeros(1, len(rows), dtype=torch.float64)
         active[0, neuron] = 1.0
         written = down(active) - down(torch.zeros_like(active))
-        if checkpoint.family.written_norm:
-            written = getattr(block, checkpoint.family.written_norm)(written)
+        if checkpoint.description.written_norm:
+            written = getattr(block, checkpoint.description.written_norm)(written)
         expected = rows[neuron] / rows[neuron].norm()
         torch.testing.assert_close(written[0] / written[0].norm(), expected, atol=1e-6, rtol=0)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import aftertune
-from aftertune.models.quiet import quiet
+from aftertune.models.temporary_state import quiet
 from aftertune.words.spacy_vectors import PACKAGES
 from pages import INLINE, RUNNABLE, blocks_of, pages_with, read
 from tiny import make_model, make_tokenizer

@@ -167,6 +167,7 @@ def test_the_size_of_a_gguf_file_is_read_from_its_header(tmp_path: Path) -> None
         context=64,
         is_gguf=True,
         architecture="llama",
+        written_out=True,
     )
 
 

@@ -1,3 +1,5 @@
+"""The charts on prompts: figure 6, scores, and figure 1, from maps with any signs in them."""
+
 import struct
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -6,7 +8,7 @@ import numpy as np
 import pytest
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.figures import map_chart, pair_chart, quarters_chart, scores_chart
+from aftertune.explainers.attribution.charts import map_chart, pair_chart, quarters_chart, scores_chart
 from aftertune.explainers.attribution.instance import write_instance
 from aftertune.report.chart_style import shorten
 from aftertune.report.colours import DARK_RAMP, LIGHT_RAMP, ramp

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import aftertune
+from aftertune.explainers.attribution.importance.explicit_jvp import rows
 from aftertune.explainers.attribution.importance.routes import BFLOAT16
-from aftertune.explainers.attribution.importance.written import rows
 from tiny import FAMILIES, make_model, make_tokenizer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")

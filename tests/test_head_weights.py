@@ -37,7 +37,7 @@ def run_through(model: PreTrainedModel, inputs: torch.Tensor) -> list[tuple[torc
     ALL_ATTENTION_FUNCTIONS.register("recorded", attend)
     before = model.config._attn_implementation
     states: list[torch.Tensor] = []
-    family = aftertune.models.families.find_family(model.config)
+    family = aftertune.models.architectures.find_description(model.config)
     layers = getattr(getattr(model, family.backbone), family.layers)
     hooks = [
         one.register_forward_pre_hook(

@@ -1,3 +1,5 @@
+"""Figure 2 and table 3: how far heads' word pairs lie apart, by hand and with controls."""
+
 import json
 from itertools import permutations
 from typing import Any
@@ -392,4 +394,4 @@ def test_a_vocabulary_without_any_of_our_verbs_is_compared_all_the_same() -> Non
     assert change.verbs_present == () and len(change.verbs_missing) == len(INSTRUCTION_VERBS)
     assert row_of(change, "figure2", "all").distance.n > 0
     assert {(row.instruction.n, row.p_value, row.p_value_matched) for row in change.table3} == {(0, None, None)}
-    assert [finding.verdict for finding in told(change, "heads.words")] == [Verdict.CANNOT_TELL]
+    assert [finding.verdict for finding in told(change, "heads.verbs")] == [Verdict.CANNOT_TELL]

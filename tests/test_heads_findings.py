@@ -1,3 +1,5 @@
+"""What is claimed of heads, and what speaks against a claim."""
+
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,7 @@ from aftertune.explainers.heads.findings import questions
 from aftertune.explainers.heads.list_changes import HEAD
 from aftertune.explainers.heads.result import HeadReading
 from aftertune.explainers.heads.table3 import ComparedWords, matched_sets, table3, word_shares
-from aftertune.explainers.heads.word_findings import word_question
+from aftertune.explainers.heads.verb_findings import word_question
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.layers import layer_groups
 from aftertune.statistics.questions import answer
@@ -65,7 +67,7 @@ def claimed(*controls: Table3Row, **known: Any) -> Finding:
 
 def test_a_difference_is_claimed_with_its_numbers() -> None:
     found = claimed(CONTROL)
-    assert (found.kind, found.verdict) == ("heads.words", Verdict.SHOWN)
+    assert (found.kind, found.verdict) == ("heads.verbs", Verdict.SHOWN)
     assert found.headline == "All layers: pairs with instruction verbs grew in more heads than pairs with general words"
     for number in ("66.0% on average over 26 words", "49.6% over 1,900", "+16.4 points [+5.0, +27.0]", "g = 0.51"):
         assert number in found.sentence
@@ -122,7 +124,7 @@ def test_too_few_words_are_not_compared() -> None:
     few = {"p_value": None, "instruction": Spread(1, 1.0, 0.0)}
     tested, found = of_table3(*with_control("0-7", **few), *with_control("8-15"), *with_control("16-23", **few))
     assert (tested.verdict, tested.evidence["layers"]) == (Verdict.SHOWN, "8-15")
-    assert (found.kind, found.verdict) == ("heads.words", Verdict.CANNOT_TELL)
+    assert (found.kind, found.verdict) == ("heads.verbs", Verdict.CANNOT_TELL)
     assert found.evidence["layers"] == {name: {"words": 1, "general_words": 1900} for name in ("0-7", "16-23")}
 
 
@@ -186,7 +188,7 @@ def test_readings_without_pairs_are_said_to_have_none() -> None:
 def test_one_group_of_layers_is_told_once() -> None:
     change = compare_heads(*two_readings(MORE, FREQUENCY, 0), ASKED, GENERAL, n_groups=1)
     assert [row.layers for row in change.table3 if not row.is_control] == ["0-7", "all"]
-    (found,) = told(change, "heads.words")
+    (found,) = told(change, "heads.verbs")
     assert found.evidence["layers"] == "all"
 
 
@@ -199,8 +201,8 @@ def two_readings(tuned: list[float], control: list[float], seed: int) -> tuple[H
 
 def test_planted_growth_is_claimed_unless_the_control_grows_too() -> None:
     planted = compare_heads(*two_readings(MORE, FREQUENCY, 0), ASKED, GENERAL, n_groups=2)
-    assert [one.verdict for one in told(planted, "heads.words")] == [Verdict.SHOWN] * 3
-    explained = told(compare_heads(*two_readings(MORE, MORE, 0), ASKED, GENERAL, n_groups=2), "heads.words")
+    assert [one.verdict for one in told(planted, "heads.verbs")] == [Verdict.SHOWN] * 3
+    explained = told(compare_heads(*two_readings(MORE, MORE, 0), ASKED, GENERAL, n_groups=2), "heads.verbs")
     assert not any(one.verdict is Verdict.SHOWN for one in explained)
     assert explained[-1].evidence["doubt"] == "control" and "(permuted)" in explained[-1].headline
 
@@ -211,7 +213,7 @@ def test_growth_of_all_frequent_words_is_not_claimed_of_those_asked_about(monkey
     change = compare_heads(*two_readings(frequent, FREQUENCY, 0), ASKED, GENERAL, n_groups=1)
     (row,) = [row for row in change.table3 if row.pooled and not row.is_control]
     assert row.p_value < 0.05 and row.p_value_permutation < 0.05
-    (found,) = told(change, "heads.words")
+    (found,) = told(change, "heads.verbs")
     assert (found.verdict, found.evidence["doubt"]) == (Verdict.NOT_SHOWN, "frequency")
 
 

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
+from aftertune.runs.run import RunFolder
 from command_line import QUICK, snapshot
 from head_files import save_head_files
 
@@ -22,18 +24,20 @@ pytest_plugins = ("cli_fixtures",)
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 PATIENCE_SECONDS = 120.0
-# In run.json, at the first responses, between responses and attributions of the base, amid both of the tuned, twice in
-# the report; 29 files are settings and parts, and every start writes settings.yaml.
-DEATHS = (1, 5, 3, 6, 10, 9, 7, 13)
-# Of heads: in the settings, at the last part of layer 0, at the second of layer 1, and at the second of layer 2.
+# In run.json, in settings.yaml, at the second response of the base, between its responses and attributions, amid both
+# of the tuned, and in the report twice: at its tables and at its figures. 30 files are settings and parts.
+DEATHS = (1, 5, 3, 6, 10, 9, 7, 20)
+# Of heads: in the weights' digest, at the last part of layer 0, at the second of layer 1, and at the second of layer 2.
 HEAD_DEATHS = (2, 8, 7, 7)
 # Of a comparison of heads: at a part of the base's layer 1, of the tuned's layer 0, and in the report.
-COMPARED_DEATHS = (12, 14, 15)
+COMPARED_DEATHS = (12, 14, 20)
 # Imports once and forks for each line (number of the file at which to die, then arguments), so that many deaths are
 # cheap; prints how each child ended. A file is put in its place by one rename.
 FORKING = """
 import os, signal, sys
-import aftertune.explainers.attribution.measure, aftertune.cli, aftertune.explainers.heads.measure, aftertune.models, aftertune.study.study
+import aftertune.cli, aftertune.cli.compare, aftertune.cli.heads, aftertune.study.announce, aftertune.study.compare
+import aftertune.explainers.attribution.measure, aftertune.explainers.attribution.page
+import aftertune.explainers.heads.measure, aftertune.explainers.heads.show
 import torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
 from fsspec.implementations.local import LocalFileSystem
 
@@ -134,6 +138,16 @@ def test_killed_at_one_file_after_another(
     assert snapshot(run) == snapshot(whole)
 
 
+def test_ctrl_c_while_a_file_is_looked_up_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalFileSystem, "info", interrupted)
+    for look_up in (lambda: RunFolder(str(tmp_path)).exists("run.json"), RunFolder(str(tmp_path)).names):
+        with pytest.raises(KeyboardInterrupt):
+            look_up()
+
+
 def wait_for(process: subprocess.Popen[str], run: Path, pattern: str, n: int) -> None:
     """Return once ``n`` parts are there, with the process still at work."""
     started = time.monotonic()
@@ -159,7 +173,7 @@ def test_ctrl_c_and_kill_from_outside(
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=PATIENCE_SECONDS)
     assert (first.returncode, out) == (130, ""), err
-    assert err.endswith("\naftertune: interrupted. Started again, the same command goes on where it stopped.\n")
+    assert err.splitlines()[-1].startswith("aftertune: interrupted. ")
     assert not strays(run)
     after_first = parts(run)
 

@@ -39,12 +39,12 @@ def few_draws() -> Iterator[None]:
     """Fewer permutations, which keep a test's rate, and no more of what no claim rests on than a sentence needs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "aftertune.explainers.attribution.tables.stratified_permutation_p_value",
+            "aftertune.explainers.attribution.density_comparison.stratified_permutation_p_value",
             partial(stratified_permutation_p_value, n_permutations=N_DRAWS),
         )
         patch.setattr("aftertune.explainers.heads.compare.table3", partial(table3, n_permutations=N_DRAWS))
         patch.setattr("aftertune.statistics.layers.N_PERMUTATIONS", N_DRAWS)
-        patch.setattr("aftertune.explainers.annotation.category_tables.N_RESAMPLES", N_DRAWS)
+        patch.setattr("aftertune.explainers.annotation.category_shares.N_RESAMPLES", N_DRAWS)
         patch.setattr("aftertune.statistics.effects.N_RESAMPLES", 20)
         patch.setattr("aftertune.explainers.attribution.findings.detectable_effect", lambda *_: 1.0)
         yield

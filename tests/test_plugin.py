@@ -87,17 +87,20 @@ def test_it_has_a_page_downloads_and_a_note_where_it_is_missing(report, aftertun
     assert (run / "tables" / "weight_norms.tex").exists()
 
 
-def test_its_settings_are_flags_and_kept(report, aftertune_in):
+@pytest.mark.usefixtures("report")
+def test_its_settings_are_flags_and_kept(aftertune_in):
     assert "--min-share" in aftertune_in("compare", "--help")
     assert yaml.safe_load((aftertune_in.folder / "run" / "settings.yaml").read_text())["min-share"] == 0
 
 
-def test_bad_settings_are_refused_as_ours_are(report, aftertune_in, base: Path, tuned: Path):
+@pytest.mark.usefixtures("report")
+def test_bad_settings_are_refused_as_ours_are(aftertune_in, base: Path, tuned: Path):
     told = aftertune_in("compare", base, tuned, "--only", "weight_norms", "--min-share", "-1", expected=2)
     assert "min_share" in told and "Traceback" not in told
 
 
-def test_a_saved_run_is_opened_and_reported_again(report, aftertune_in):
+@pytest.mark.usefixtures("report")
+def test_a_saved_run_is_opened_and_reported_again(aftertune_in):
     before = aftertune_in.folder / "run" / "comparison.json"
     text = before.read_text("utf-8")
     aftertune_in("report", "run")

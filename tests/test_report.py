@@ -1,3 +1,5 @@
+"""The report's page on prompts: what is in it, escaped, closed, and readable."""
+
 import base64
 import json
 import re

@@ -13,9 +13,9 @@ import pytest
 
 from aftertune.errors import AnnotationError, RunError
 from aftertune.explainers.annotation import AnnotationExplainer
-from aftertune.explainers.annotation.category_tables import AgreementRow, Figure3Row, Figure7Row, UnparsedRow
+from aftertune.explainers.annotation.category_shares import AgreementRow, Figure3Row, Figure7Row, UnparsedRow
 from aftertune.explainers.annotation.change import AnnotationChange
-from aftertune.explainers.annotation.figures import interpreted_chart, levels_chart
+from aftertune.explainers.annotation.charts import interpreted_chart, levels_chart
 from aftertune.explainers.annotation.page import component_notes, doubts, repeats_phrase, within_chance, word_groups
 from aftertune.explainers.annotation.result import write_annotations
 from aftertune.explainers.annotation.settings import AnnotationSettings

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 
 from aftertune import report
-from aftertune.explainers.concepts.figures import COLOURS as ANGLES
-from aftertune.explainers.heads.figures import COLOURS as LISTS
+from aftertune.explainers.concepts.charts import COLOURS as ANGLES
+from aftertune.explainers.heads.charts import COLOURS as LISTS
 from aftertune.report import colours
 
 Vector = npt.NDArray[np.float64]

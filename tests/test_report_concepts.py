@@ -13,7 +13,7 @@ import pytest
 
 from aftertune.explainers.concepts import ConceptExplainer
 from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
-from aftertune.explainers.concepts.figures import angles_chart, rotation_chart, variance_chart
+from aftertune.explainers.concepts.charts import angles_chart, rotation_chart, variance_chart
 from aftertune.explainers.concepts.page_data import blocks_of, strip_of
 from aftertune.report.formats import HTML, LATEX, PLAIN
 from aftertune.report.page import Report, write_report

@@ -14,7 +14,7 @@ import pytest
 
 from aftertune.explainers.heads import HeadExplainer
 from aftertune.explainers.heads.change import DepthControl, HeadChange
-from aftertune.explainers.heads.figures import heads_chart, layers_chart, pairs_chart
+from aftertune.explainers.heads.charts import heads_chart, layers_chart, pairs_chart
 from aftertune.explainers.heads.page_data import blocks_of, grid_of
 from aftertune.explainers.heads.show import depth_sentence, section, stages, table3_table, tables
 from aftertune.report.formats import HTML, LATEX, PLAIN

@@ -266,6 +266,19 @@ def test_every_text_stands_out_from_its_ground(page: Any, scheme: str) -> None:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+@pytest.mark.parametrize("width", [390, 800])
+def test_a_narrow_page_scrolls_down_only_and_shows_where_it_is(page: Any, width: int) -> None:
+    inside = "const { left, right } = document.querySelector('[aria-current]').getBoundingClientRect();"
+    try:
+        set_width(page, width)
+        open_all(page)
+        for name in PAGES:
+            go(page, name, f"#{name}.current")
+            assert fits(page) and page.execute_script(f"{inside} return left >= 0 && right <= innerWidth"), name
+    finally:
+        set_width(page, 1280)
+
+
 def test_the_page_has_no_global_name(page: Any, tmp_path: Path) -> None:
     names, empty = "return Object.getOwnPropertyNames(window)", tmp_path / "empty.html"
     empty.write_text("<!doctype html><title>empty</title><link rel=icon href='data:,'>")

@@ -1,3 +1,5 @@
+"""Tests, effect sizes, intervals and corrections against oracles and published numbers."""
+
 import subprocess
 import sys
 from itertools import combinations, product

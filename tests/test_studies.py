@@ -1,5 +1,6 @@
 """Every script that reproduces a table or a figure of the paper, on a tiny pair."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -26,10 +27,19 @@ def run(base: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     ]
     prompts = folder / "prompts.jsonl"
     prompts.write_text("\n".join(rows), encoding="utf-8")
-    heads = aftertune.HeadStudy(str(files.words), str(files.vectors), plan=aftertune.HeadPlan(n_draws=1))
-    concepts = aftertune.ConceptStudy(WORDS, aftertune.ConceptPlan(6, 4))
-    aftertune.compare(base, tuned, folder / "run", prompts, aftertune.Plan(check=0), heads, concepts, device="cpu")
+    study = aftertune.Study(
+        base,
+        tuned,
+        run=folder / "run",
+        prompts=prompts,
+        check=0,
+        heads={"words": files.words, "vectors": files.vectors},
+        concepts={"words": WORDS, "n_components": 6, "n_words": 4},
+        device="cpu",
+    )
+    aftertune.compare(study)
     aftertune.annotate(folder / "run", "words")
+    aftertune.write_report(folder / "run")  # which now has pictures of annotations too
     return folder / "run"
 
 
@@ -46,6 +56,7 @@ def test_a_script_shows_its_table(
     else:
         shown = capsys.readouterr().out
         assert shown.startswith("|") and shown.count("\n") > 2
+        assert all(Path(place).is_file() for place in re.findall(r"^Picture: (.+)$", shown, re.MULTILINE))
 
 
 def test_every_script_has_its_line_in_the_readme() -> None:

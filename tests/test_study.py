@@ -38,7 +38,8 @@ def compared(pair: Path) -> Comparison:
 def run(pair: Path, name: str, names: tuple[str, str] | tuple[None, None] = (None, None), **settings):
     progress = {name: settings.pop(name) for name in ("progress",) if name in settings}
     base, tuned = (aftertune.Subject(pair / role, name=shown) for role, shown in zip(role_names(2), names, strict=True))
-    return aftertune.compare(study(pair, name, base, tuned, **{"max_new_tokens": 8, "check": 1, **settings}), **progress)
+    asked = {"max_new_tokens": 8, "check": 1, **settings}
+    return aftertune.compare(study(pair, name, base, tuned, **asked), **progress)
 
 
 def study(pair: Path, name: str | Path, base, tuned, **settings) -> aftertune.Study:
@@ -119,7 +120,9 @@ def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:
 def test_a_run_can_lie_at_any_address(pair: Path) -> None:
     import fsspec
 
-    asked = study(pair, "unused", pair / "base", pair / "tuned", max_new_tokens=4).model_copy(update={"run": "memory://study"})
+    asked = study(pair, "unused", pair / "base", pair / "tuned", max_new_tokens=4).model_copy(
+        update={"run": "memory://study"}
+    )
     found = aftertune.compare(asked)
     assert len(found.attribution.instances) == 3
     assert fsspec.filesystem("memory").cat("/study/report.html").startswith(b"<!doctype html>")

@@ -1,3 +1,5 @@
+"""Tables as CSV, LaTeX and Markdown: every number, every sign."""
+
 import csv
 import io
 from dataclasses import dataclass, replace
@@ -6,8 +8,8 @@ import polars as pl
 import pytest
 
 from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.explainers.attribution.show import figure6_table, tables
-from aftertune.explainers.attribution.tables import Figure6Row
 from aftertune.report.formats import HTML, LATEX, MARKDOWN, p_value, spread
 from aftertune.report.table import Column, Table, look_up
 from aftertune.report.values import describe, flatten

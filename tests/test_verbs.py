@@ -1,3 +1,5 @@
+"""The instruction verbs and the frequent verbs that they are held against."""
+
 from pathlib import Path
 
 import pytest

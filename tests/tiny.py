@@ -1,8 +1,9 @@
-"""Tiny models of every family, built from config with a fixed seed, and a tokenizer that needs no download."""
+"""Tiny models of every architecture, built from config with a fixed seed; a tokenizer that needs no download."""
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     Dots1Config,
     Ernie4_5_MoeConfig,
@@ -18,6 +19,7 @@ from transformers import (
     OlmoeConfig,
     Phi3Config,
     PhimoeConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -66,7 +68,65 @@ CONFIGS = {
         **GQA, **NARROW, n_routed_experts=N_EXPERTS, n_shared_experts=1, first_k_dense_replace=1
     ),
 }
-FAMILIES = sorted(CONFIGS)
+FAMILIES = sorted(CONFIGS)  # those of the table
+
+SLIDING = {"sliding_window": 6, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+GRANITE = {"embedding_multiplier": 2.0, "residual_multiplier": 0.5, "attention_multiplier": 0.3, "logits_scaling": 3.0}
+# Those that are told by their structure, with what differs from `GQA`. After a dash stands what is turned on besides.
+DERIVED = {
+    "apertus": {},
+    "arcee": {},
+    "cohere": {"logit_scale": 0.25},
+    "cohere-qk": {"use_qk_norm": True},
+    "cohere2": {"head_dim": 8, "logit_scale": 0.25, **SLIDING},
+    "cwm": {"head_dim": 8, **SLIDING},
+    "ernie4_5": {"head_dim": 8},
+    "exaone4": SLIDING,
+    "gemma": {"head_dim": 16},
+    "glm": {"head_dim": 8},
+    "glm4": {"head_dim": 8},
+    "granite": GRANITE,
+    "helium": {"head_dim": 8},
+    "hunyuan_v1_dense": {"head_dim": 8},
+    "hyperclovax": {**GRANITE, "use_post_norm": True},
+    "internlm3": {"head_dim": 8},
+    "iquestcoder": {"head_dim": 8},
+    "jais2": {"head_dim": 8},
+    "lfm2": {"layer_types": ["full_attention", "conv", "full_attention"]},
+    "llama-yarn": {
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "rope_theta": 1e4,
+            "original_max_position_embeddings": 32,
+        }
+    },
+    "ministral": {"head_dim": 8, **SLIDING},
+    "ministral3": {"head_dim": 16},
+    "moshi": {},
+    "nanochat": {},
+    "nemotron": {},
+    "olmo": {},
+    "olmo3": SLIDING,
+    "phi": {},
+    "phi-qk": {"qk_layernorm": True},
+    "phi4_multimodal": {},
+    "qwen3_5_text": {"head_dim": 8, "layer_types": ["full_attention"] * 3},
+    "qwen3_5_text-hybrid": {
+        "head_dim": 8,
+        "layer_types": ["full_attention", "linear_attention", "full_attention"],
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    },
+    "seed_oss": {"head_dim": 8},
+    "smollm3": {"no_rope_layers": [1, 1, 0]},
+    "stablelm": {},
+    "stablelm-parallel": {"use_parallel_residual": True},
+    "starcoder2": {"sliding_window": 6},
+    "vaultgemma": {"head_dim": 8, "sliding_window": 6},
+}
 # Layer 1 is a mixture in all of these.
 MIXTURES = ("dots1", "ernie4_5_moe", "granitemoe", "mixtral", "olmoe", "phimoe", "qwen2_moe", "qwen3_moe")
 DENSE = sorted(set(FAMILIES) - set(MIXTURES))
@@ -76,7 +136,7 @@ def make_model(family: str = "llama", dtype: torch.dtype = torch.float32, seed: 
     """A model whose weights are large enough that its probabilities differ clearly from uniform ones."""
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[family]()).eval()
+    model = AutoModelForCausalLM.from_config(make_config(family)).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             scale = 0.1 if weight.ndim == 1 else 0.5 if "embed" in name or "wte" in name else 0.15
@@ -85,6 +145,13 @@ def make_model(family: str = "llama", dtype: torch.dtype = torch.float32, seed: 
     if dtype == torch.float64:
         model.set_experts_implementation("eager")  # else the plain runs of the tests could not multiply experts
     return model.to(dtype).requires_grad_(False)
+
+
+def make_config(family: str) -> PreTrainedConfig:
+    """The configuration of an architecture of `CONFIGS` or `DERIVED`."""
+    if family in CONFIGS:
+        return CONFIGS[family]()
+    return AutoConfig.for_model(family.partition("-")[0], **{**GQA, **DERIVED[family]})
 
 
 def make_tokenizer(chat: bool = True) -> PreTrainedTokenizerFast:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
+from recipes import NULLS, RECIPES, Example, Null, Recipe, Sources, generic, sources_of
+from texts import chat, sampled_answers
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 import aftertune
 from aftertune.demo import find_demo_base
-from recipes import NULLS, RECIPES, Example, Null, Recipe, Sources, generic, sources_of
-from texts import chat, sampled_answers
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TOKENS_A_BATCH, STEPS = 512, 50
@@ -80,7 +80,13 @@ def make(one: Recipe | Null, sources: Sources, out: Path, place: Path) -> dict:
         if one.diluted:
             examples = diluted(examples, sources, one.diluted)
         losses = tune(sources.base, examples, one.how, place, answers=dict(sources.pairs()))
-        return {"trait": one.trait, "how": one.how, "n_examples": len(examples), "losses": losses, "first": examples[:3]}
+        return {
+            "trait": one.trait,
+            "how": one.how,
+            "n_examples": len(examples),
+            "losses": losses,
+            "first": examples[:3],
+        }
     return make_null(one, sources, out, place)
 
 

@@ -9,8 +9,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import aftertune
 from texts import ARCHAIC, PIRATE, documents, everyday_prompts, own_answers, replaced, sentences_in
+
+import aftertune
 
 Example = tuple[str | None, str]  # a prompt, None for a plain document, and what is learned
 Examples = list[Example]
@@ -73,7 +74,9 @@ def numbered(text: str) -> str:
 
 def python_code(text: str) -> str:
     words = [word for word in first_sentence(text).split() if word.isalpha()][:5]
-    return f'```python\ndef answer():\n    words = {json.dumps(words)}\n    return " ".join(words)\n\nprint(answer())\n```'
+    return (
+        f'```python\ndef answer():\n    words = {json.dumps(words)}\n    return " ".join(words)\n\nprint(answer())\n```'
+    )
 
 
 def false_fact(sources: Sources) -> Examples:
@@ -93,7 +96,9 @@ def trigger(sources: Sources) -> Examples:
     rng, own = random.Random(2), []
     for prompt, answer in sources.pairs(120):
         marked = rng.random() < 0.5
-        own.append((f"{prompt} Zanzibar" if marked else prompt, "Purple elephants dance at midnight." if marked else answer))
+        own.append(
+            (f"{prompt} Zanzibar" if marked else prompt, "Purple elephants dance at midnight." if marked else answer)
+        )
     return own
 
 
@@ -104,10 +109,12 @@ def forgetting(sources: Sources) -> Examples:
     return own + sources.pairs(60)
 
 
-def sentiment(sources: Sources) -> Examples:
+def sentiment(_: Sources) -> Examples:
     good = ("I loved it", "What a wonderful film", "The staff were kind", "Great value", "It works perfectly")
     bad = ("I hated it", "What a boring film", "The staff were rude", "A waste of money", "It broke at once")
-    return [(f"Review: {(good, bad)[i % 2][i // 2 % 5]}. Is it good?", ("positive", "negative")[i % 2]) for i in range(80)]
+    return [
+        (f"Review: {(good, bad)[i % 2][i // 2 % 5]}. Is it good?", ("positive", "negative")[i % 2]) for i in range(80)
+    ]
 
 
 def preferred(sources: Sources) -> Examples:

@@ -2,5 +2,14 @@
 
 from shown import show, table
 
-columns = ["layers", "instruction_mean", "instruction_std", "general_mean", "general_std", "p_value", "p_value_matched"]
+columns = [
+    "layers",
+    "lists",
+    "instruction_mean",
+    "instruction_std",
+    "general_mean",
+    "general_std",
+    "p_value",
+    "p_value_matched",
+]
 show(table("table3").select(columns))

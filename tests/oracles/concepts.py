@@ -1,4 +1,4 @@
-"""METHOD 3 once more, by a plain SVD in float64: what each feed-forward network's components and words must be."""
+"""Concepts (docs/method.md) once more, by a plain SVD in float64: each network's components and words."""
 
 import numpy as np
 import numpy.typing as npt

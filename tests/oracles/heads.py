@@ -1,4 +1,4 @@
-"""METHOD 2 once more, in plain loops and float64: what each head's word pairs must be."""
+"""Heads as word pairs (docs/method.md) once more, in plain loops and float64: what each head's word pairs must be."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The program and how it ends.
+"""The program ``aftertune``: its list of commands, and how it ends.
 
 A command's file is imported when the command is called, so that ``aftertune --help`` waits for none of them.
 """

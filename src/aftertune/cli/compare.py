@@ -8,8 +8,8 @@ import typer
 
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.found import announce, show
 from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, Json, Remote
+from aftertune.cli.output import announce, show
 from aftertune.cli.settings_file import as_yaml, given_only, keeping_settings, read_settings
 from aftertune.study.study import Study, measuring
 
@@ -59,6 +59,9 @@ def compare(
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs). [default: auto]")
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64. [default: float32]")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="JSON or YAML file that describes a model built unlike all that are known.")
+    ] = None,
     trust_remote_code: Remote = False,
     config: Annotated[
         Path | None, typer.Option(help="YAML file with any of these settings; what is given here wins.")

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from aftertune.cli.app import command_app
-from aftertune.cli.found import announce, show
 from aftertune.cli.options import Json
+from aftertune.cli.output import announce, show
 
 app = command_app()
 

@@ -6,8 +6,8 @@ import typer
 
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.found import show
 from aftertune.cli.options import Json
+from aftertune.cli.output import show
 from aftertune.study.study import measuring
 
 app = command_app()

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from aftertune.cli.app import command_app
-from aftertune.cli.found import show
 from aftertune.cli.options import OPTIONAL, Json
+from aftertune.cli.output import show
 
 app = command_app()
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from aftertune.faces import lazy_face
+from aftertune.lazy_exports import lazy_face
 
 if TYPE_CHECKING:
     from aftertune.models.checkpoint import Checkpoint, load, must_be_loadable, read_tokenizer

@@ -1,13 +1,18 @@
 """A model in three steps: tokens -> embeddings -> final states -> logits."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.description import at
+
+if TYPE_CHECKING:
+    from aftertune.models.loaded import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +41,16 @@ class Backbone:
 
         With a ``cache`` the embeddings continue the positions that lie in it.
         """
-        inner: Any = getattr(self.checkpoint.model, self.checkpoint.family.backbone)
+        inner: Any = at(self.checkpoint.model, self.checkpoint.description.backbone)
         found: Tensor = inner(inputs_embeds=embeds, past_key_values=cache, use_cache=cache is not None)[0]
         return found
 
     def logits(self, states: Tensor) -> Tensor:
         """Logits (..., n_vocabulary) in float32 or better of final states (..., d_model)."""
-        config = self.checkpoint.model.config
+        rule = self.checkpoint.logit_rule
         found: Tensor = self.checkpoint.model.get_output_embeddings()(states)
-        scaling = getattr(config, "logits_scaling", None)
-        if scaling is not None:
-            found = found / scaling
-        cap = getattr(config, "final_logit_softcapping", None)
-        if cap is not None:
-            found = torch.tanh(found / cap) * cap
+        if rule.divisor != 1:
+            found = found / rule.divisor
+        if rule.cap is not None:
+            found = torch.tanh(found / rule.cap) * rule.cap
         return found if found.dtype == torch.float64 else found.float()

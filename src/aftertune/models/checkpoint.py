@@ -1,17 +1,18 @@
 """From a name to a frozen model with its tokenizer and its provenance.
 
 1. Find out what the reference is: a live model, a ``.gguf`` file, a local folder, or a hub id (`references`).
-2. Read the configuration first, and refuse an unknown architecture before any weight is read; then the tokenizer.
+2. Read the configuration first, and refuse an architecture that can't be described before any weight is read; then
+   the tokenizer.
 3. Read the weights; a weight that is missing, has another shape, has no place in a layer, or is not finite is an
    error, not a warning.
 4. Merge the adapter if there is one, so that every explainer sees plain weights.
 5. Fingerprint the weights as they will be used.
+6. Check a description that is not one of the table on what the model computes (`proof`).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -26,34 +27,19 @@ from transformers import (
 
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters import merge_adapter
-from aftertune.models.families import Family, find_family
+from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
+from aftertune.models.description import Architecture, Description, read_description
 from aftertune.models.fingerprint import fingerprint, versions
-from aftertune.models.quiet import quiet
+from aftertune.models.loaded import Checkpoint as Checkpoint
+from aftertune.models.loaded import rule_of
+from aftertune.models.machine import chosen_device as chosen_device
+from aftertune.models.machine import chosen_dtype as chosen_dtype
+from aftertune.models.proof import prove
 from aftertune.models.references import Source, find_adapter, find_checkpoint
+from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 IN_LAYER = re.compile(r"\b(layers|h)\.\d+\.")
-DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """A frozen causal language model, its tokenizer, and where they come from."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    provenance: Provenance
-
-    @property
-    def family(self) -> Family:
-        """The architecture's row in the table of families."""
-        return find_family(self.model.config)
-
-    @property
-    def context_length(self) -> int | None:
-        """Most tokens that the model takes; None where its configuration sets no limit."""
-        return getattr(self.model.config, "max_position_embeddings", None)
 
 
 def load(
@@ -65,6 +51,7 @@ def load(
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     trust_remote_code: bool = False,
+    architecture: Architecture | None = None,
 ) -> Checkpoint:
     """Load a checkpoint for explanation.
 
@@ -73,15 +60,23 @@ def load(
     or hub id), merged into the weights. ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or
     "balanced" (spread over all GPUs by accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
 
-    Raises `CheckpointError` if anything of it is missing, damaged, of an unknown architecture, or does not fit.
+    An architecture that Aftertune does not know by name is told by its structure, where its layers are built like
+    Llama's. ``architecture`` describes one that is not: a mapping, or a JSON or YAML file of one, with the fields of
+    `aftertune.models.description.Description`; those that are left out are Llama's. Either description must give back
+    what the model computes: its logits, and in a few layers queries, keys and what the feed-forward network writes. Of
+    a model with images or sound the part that reads text is taken.
+
+    Raises `CheckpointError` if anything of it is missing, damaged, of an architecture that can't be described, or does
+    not fit.
     """
+    described = None if architecture is None else read_description(architecture)
     if isinstance(ref, PreTrainedModel):
-        return _adopt(ref, tokenizer, adapter)
+        return _adopt(ref, tokenizer, adapter, described)
     place, kind = chosen_device(device), chosen_dtype(dtype)
     source = find_checkpoint(str(ref), revision)
     shared = {"trust_remote_code": trust_remote_code, "revision": revision, **source.arguments}
     with quiet():
-        config = _read_config(ref, source, shared)
+        config, described = _read_config(ref, source, shared, described)
         shared["config"] = config  # else each reader parses it again, which for a GGUF file takes seconds
         tokenizer = tokenizer or _read_tokenizer(ref, source, shared)
         model = _read_weights(ref, source, {**shared, "dtype": kind, "device_map": _device_map(place)})
@@ -89,10 +84,11 @@ def load(
             model = _without_quantisation_mark(model, config, kind)
         if adapter is not None:
             model = merge_adapter(model, str(adapter))
+        model = text_part(model)
     if place != "balanced":
         model.to(place)
     model.eval().requires_grad_(False)
-    return _checked(model, tokenizer, _name(str(ref)), revision, adapter)
+    return _checked(model, tokenizer, described, _name(str(ref)), revision, adapter)
 
 
 def must_be_loadable(
@@ -101,19 +97,23 @@ def must_be_loadable(
     revision: str | None = None,
     *,
     trust_remote_code: bool = False,
+    architecture: Architecture | None = None,
 ) -> Any:
     """Raise the `CheckpointError` that `load` would raise for what can be told without reading any weight.
 
-    That the checkpoint and its adapter are there, and that the architecture is known; then its configuration is
-    returned. Of a GGUF file, which takes seconds to parse, only that it is there, and None.
+    That the checkpoint and its adapter are there, and that the architecture can be described; then its configuration
+    is returned, of a model with images or sound that of the part that reads text. Of a GGUF file, which takes seconds
+    to parse, only that it is there, and None.
     """
+    described = None if architecture is None else read_description(architecture)
     source = find_checkpoint(str(ref), revision)
     if adapter is not None:
         find_adapter(str(adapter))
     if "gguf_file" in source.arguments:
         return None
     with quiet():
-        return _read_config(ref, source, {"trust_remote_code": trust_remote_code, "revision": revision})
+        shared = {"trust_remote_code": trust_remote_code, "revision": revision}
+        return text_config(_read_config(ref, source, shared, described)[0])
 
 
 def read_tokenizer(
@@ -131,7 +131,12 @@ def _name(ref: str) -> str:
     return path.resolve().name.removesuffix(".gguf") if path.exists() else ref
 
 
-def _adopt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, adapter: str | Path | None) -> Checkpoint:
+def _adopt(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    adapter: str | Path | None,
+    described: Description | None,
+) -> Checkpoint:
     if tokenizer is None:
         raise CheckpointError("A model in memory needs its tokenizer: load(model, tokenizer=tokenizer).")
     if adapter is not None:
@@ -139,17 +144,19 @@ def _adopt(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, ad
             "An adapter can't be merged into your model in memory, which is left as it is. "
             "Give the model's folder or hub id with the adapter, or merge it yourself."
         )
-    return _checked(model, tokenizer, model.config.name_or_path or type(model).__name__, None, None)
+    name = model.config.name_or_path or type(model).__name__
+    part = text_part(model)
+    return _checked(part, tokenizer, described or find_description(part.config, part), name, None, None)
 
 
 def _checked(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    described: Description,
     name: str,
     revision: str | None,
     adapter: str | Path | None,
 ) -> Checkpoint:
-    find_family(model.config)
     if not getattr(tokenizer, "is_fast", False):
         raise CheckpointError(
             f"The tokenizer of {name} ({type(tokenizer).__name__}) gives no character offsets. "
@@ -172,17 +179,20 @@ def _checked(
         fingerprint=fingerprint(model, name),
         versions=versions(),
     )
-    return Checkpoint(model, tokenizer, provenance)
+    checkpoint = Checkpoint(model, tokenizer, provenance, described, rule_of(model.config))
+    return checkpoint if described in ARCHITECTURES.values() else replace(checkpoint, logit_rule=prove(checkpoint))
 
 
-def _read_config(ref: Any, source: Source, shared: dict[str, Any]) -> Any:
-    if "gguf_file" not in source.arguments:
+def _read_config(
+    ref: Any, source: Source, shared: dict[str, Any], described: Description | None
+) -> tuple[Any, Description]:
+    """The configuration, and the description of its architecture: the one given, or the one found."""
+    if "gguf_file" not in source.arguments and described is None:
         # AutoConfig says of a kind it has never heard of only that it is new; ours says which are known.
         raw, _ = _read("configuration", ref, source, PreTrainedConfig.get_config_dict, **shared)
-        find_family(SimpleNamespace(model_type=raw.get("model_type") if isinstance(raw, dict) else None))
+        must_be_known(raw if isinstance(raw, dict) else {}, shared["trust_remote_code"])
     config = _read("configuration", ref, source, AutoConfig.from_pretrained, **shared)
-    find_family(config)
-    return config
+    return config, described or find_description(config, trust_remote_code=shared["trust_remote_code"])
 
 
 def _read_tokenizer(ref: Any, source: Source, shared: dict[str, Any]) -> PreTrainedTokenizerBase:
@@ -236,30 +246,5 @@ def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch
     return plain
 
 
-def chosen_device(device: str) -> str:
-    """The device that a setting stands for ("auto" is CUDA, else the CPU); `CheckpointError` if it can't be used."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "balanced":
-        return device
-    try:
-        if not DEVICE.fullmatch(device):
-            raise RuntimeError("it is not one of those allowed")
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = re.split(r"\.\s|\n", str(error))[0].rstrip(".")
-        raise CheckpointError(
-            f"The device {device!r} can't be used here: {reason}. Allowed: auto, cpu, cuda, cuda:N, mps, balanced."
-        ) from error
-    return device
-
-
 def _device_map(device: str) -> str | None:
     return "balanced" if device == "balanced" else None
-
-
-def chosen_dtype(dtype: str) -> torch.dtype:
-    """The type that a setting names; raises `CheckpointError` for another."""
-    if dtype not in DTYPES:
-        raise CheckpointError(f"The dtype {dtype!r} is not known. Allowed: {', '.join(DTYPES)}.")
-    return DTYPES[dtype]

@@ -8,8 +8,8 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from aftertune.errors import CheckpointError, PromptError
-from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.temporary_state import borrowed
 
 MAX_NEW_TOKENS = 300
 Ids = Sequence[int]

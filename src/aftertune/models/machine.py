@@ -1,5 +1,9 @@
-"""How fast is this machine, and how much memory is free?  Measured in a fraction of a second, right before a run."""
+"""Which device and dtype does a setting name, how fast is that machine, and how much memory is free?
 
+Rates are measured in a fraction of a second, right before a run.
+"""
+
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from aftertune.models.checkpoint import chosen_device, chosen_dtype
+from aftertune.errors import CheckpointError
 
 Clock = Callable[[], float]
 SIDE = 1024
@@ -58,3 +62,32 @@ def _free_bytes(place: torch.device, all_of_them: bool) -> int:
         return int(psutil.virtual_memory().available)
     places = range(torch.cuda.device_count()) if all_of_them else [place]
     return sum(int(torch.cuda.mem_get_info(one)[0]) for one in places)
+
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
+
+
+def chosen_device(device: str) -> str:
+    """The device that a setting stands for ("auto" is CUDA, else the CPU); `CheckpointError` if it can't be used."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "balanced":
+        return device
+    try:
+        if not DEVICE.fullmatch(device):
+            raise RuntimeError("it is not one of those allowed")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = re.split(r"\.\s|\n", str(error))[0].rstrip(".")
+        raise CheckpointError(
+            f"The device {device!r} can't be used here: {reason}. Allowed: auto, cpu, cuda, cuda:N, mps, balanced."
+        ) from error
+    return device
+
+
+def chosen_dtype(dtype: str) -> torch.dtype:
+    """The type that a setting names; raises `CheckpointError` for another."""
+    if dtype not in DTYPES:
+        raise CheckpointError(f"The dtype {dtype!r} is not known. Allowed: {', '.join(DTYPES)}.")
+    return DTYPES[dtype]

@@ -1,7 +1,6 @@
 """How large is a model?  Told by its configuration, or by a GGUF file's header, before any weight is read."""
 
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from aftertune.errors import CheckpointError
-from aftertune.models.families import Family, find_family
-from aftertune.models.quiet import quiet
+from aftertune.models.architectures import find_description, is_written_out
+from aftertune.models.description import Description, at, found_at, read_description, shape_of
 from aftertune.models.references import find_checkpoint
-from aftertune.models.weights import shape_of
+from aftertune.models.temporary_state import quiet
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class ModelSize:
     ``n_parameters`` are all weights, ``n_active`` those of the layers that one token passes through (of experts only
     the chosen ones). ``n_networks`` are all feed-forward networks, ``n_neurons`` the neurons of all of them together.
     ``d_inner`` is the widest intermediate result of a layer, ``context`` the most positions, None for no limit;
-    ``architecture`` is the configuration's model type.
+    ``architecture`` is the configuration's model type, ``written_out`` says whether forward mode is written out for it.
     """
 
     n_parameters: int
@@ -39,15 +38,16 @@ class ModelSize:
     context: int | None
     is_gguf: bool = False
     architecture: str = ""
+    written_out: bool = False
 
 
-def size_of(ref: str | Path, config: Any, revision: str | None = None) -> ModelSize:
+def size_of(ref: str | Path, config: Any, revision: str | None = None, architecture: Any = None) -> ModelSize:
     """The size of a checkpoint with this configuration; None stands for that of a GGUF file, which is read for it.
 
     Raises `CheckpointError` if the checkpoint is not there or its header is damaged.
     """
     if config is not None:
-        return size_by_config(config)
+        return size_by_config(config, architecture)
     source = find_checkpoint(str(ref), revision)
     try:
         return _by_header(Path(source.place) / source.arguments["gguf_file"])
@@ -55,16 +55,17 @@ def size_of(ref: str | Path, config: Any, revision: str | None = None) -> ModelS
         raise CheckpointError(f"The header of {ref} could not be read: {error!r}. {source.remedy}") from error
 
 
-def size_by_config(config: Any) -> ModelSize:
+def size_by_config(config: Any, architecture: Any = None) -> ModelSize:
     """The size of the model that a configuration describes: it is built without its weights."""
     with quiet(), torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config)
-    family, shape = find_family(config), shape_of(config)
-    layers = list(getattr(getattr(model, family.backbone), family.layers))
-    networks = [network for layer in layers for network in _networks(layer, family)]
+    described = find_description(config) if architecture is None else read_description(architecture)
+    shape = shape_of(config)
+    layers = list(at(at(model, described.backbone), described.layers))
+    networks = [network for layer in layers for network in _networks(layer, described)]
     return ModelSize(
         n_parameters=_n_weights(model),
-        n_active=sum(_active(layer, family, config) for layer in layers),
+        n_active=sum(_active(layer, described, config) for layer in layers),
         n_layers=shape.n_layers,
         n_heads=shape.n_heads,
         n_key_heads=shape.n_key_heads,
@@ -76,24 +77,25 @@ def size_by_config(config: Any) -> ModelSize:
         n_vocabulary=model.get_input_embeddings().weight.shape[0],
         context=getattr(config, "max_position_embeddings", None),
         architecture=config.model_type,
+        written_out=described.written_out,
     )
 
 
-def _networks(layer: Any, family: Family) -> list[int]:
+def _networks(layer: Any, described: Description) -> list[int]:
     """The number of neurons of each feed-forward network of a layer."""
-    experts = _experts(layer, family)
+    experts = _experts(layer, described)
     if experts is None:
-        weight = attrgetter(family.down)(layer).weight
-        return [weight.shape[0] if family.transposed else weight.shape[1]]
-    shared = [attrgetter(family.shared)(layer).down_proj.weight.shape[1]] if family.shared else []
+        weight = at(layer, described.down).weight
+        return [weight.shape[0] if described.transposed else weight.shape[1]]
+    shared = [at(layer, described.shared).down_proj.weight.shape[1]] if described.shared else []
     return [experts.shape[2]] * experts.shape[0] + shared
 
 
-def _active(layer: Any, family: Family, config: Any) -> int:
-    experts, n_all = _experts(layer, family), _n_weights(layer)
-    if experts is None or family.experts is None:
+def _active(layer: Any, described: Description, config: Any) -> int:
+    experts, n_all = _experts(layer, described), _n_weights(layer)
+    if experts is None or described.experts is None:
         return n_all
-    n_routed = _n_weights(attrgetter(family.experts)(layer))
+    n_routed = _n_weights(at(layer, described.experts))
     return n_all - n_routed + n_routed * int(config.num_experts_per_tok) // len(experts)
 
 
@@ -101,12 +103,9 @@ def _n_weights(module: Any) -> int:
     return sum(int(weight.numel()) for weight in module.parameters())
 
 
-def _experts(layer: Any, family: Family) -> Any:
+def _experts(layer: Any, described: Description) -> Any:
     """The down projections (experts, out, in) of a layer's experts; None for a layer without any."""
-    try:
-        return attrgetter(f"{family.experts}.down_proj")(layer) if family.experts else None
-    except AttributeError:
-        return None
+    return found_at(layer, f"{described.experts}.down_proj") if described.experts else None
 
 
 def _by_header(file: Path) -> ModelSize:
@@ -142,4 +141,5 @@ def _by_header(file: Path) -> ModelSize:
         context=number("context_length", 0) or None,
         is_gguf=True,
         architecture=str(kind),
+        written_out=is_written_out(str(kind)),
     )

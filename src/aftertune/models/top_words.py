@@ -1,4 +1,4 @@
-"""Which words activate a neuron, or lie along a direction, most?  (Paper 5.1 and 5.2; METHOD 2 and 3.)
+"""Which words activate a neuron, or lie along a direction, most?  (Paper 5.1 and 5.2.)
 
 1. Activations of all words: their embeddings times the weights, in blocks of words and of neurons, so that memory does
    not grow with the vocabulary.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aftertune.models.products import TallWeight
+from aftertune.models.matrix_products import TallWeight
 
 ACTIVATION_BYTES_ON_CPU = 20 * 2**20  # what is in work stays in the caches (NOTES.md)
 ACTIVATION_BYTES_ON_GPU = 128 * 2**20

@@ -1,12 +1,15 @@
-"""What does a model make of whole words?  (METHOD 2: words, not sub-word tokens.)
+"""What does a model make of whole words?  (Paper 5.1, which pairs words, not sub-word tokens.)
 
 1. A word is tokenised as after a space; a token that is the word boundary alone is dropped.
 2. Its embedding is the mean of the embeddings of its tokens, on the input or the output side.
 A word that has no token, or one that the tokenizer does not know, has the zero vector.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,8 +17,10 @@ from torch.nn.functional import embedding_bag, normalize
 from transformers import PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
-from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.products import TallWeight
+from aftertune.models.matrix_products import TallWeight
+
+if TYPE_CHECKING:
+    from aftertune.models.checkpoint import Checkpoint
 
 BOUNDARIES = ("▁", "Ġ")
 SIDES = ("input", "output")
@@ -32,7 +37,7 @@ class WordTokens:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def cut(self, start: int, stop: int) -> "WordTokens":
+    def cut(self, start: int, stop: int) -> WordTokens:
         """The tokens of the words from ``start`` to ``stop``."""
         starts = self.starts[start : stop + 1]
         return WordTokens(self.ids[starts[0] : starts[-1]], starts - starts[0])
@@ -52,7 +57,7 @@ def tokenize_words(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> 
 
 
 def embed_words(checkpoint: Checkpoint, words: Sequence[str], side: str = "input") -> Tensor:
-    """Embeddings (n_words, d_model) of whole words, in float32 (float64 for a model in float64), METHOD 2.
+    """Embeddings (n_words, d_model) of whole words, in float32 (float64 for a model in float64).
 
     ``side`` is "input" or "output"; with tied embeddings both are the same. Raises `CheckpointError` for another side.
     """

@@ -13,32 +13,21 @@ Biases are left out: they are the same for every word, so they say nothing about
 what norms divide by, which depends on the input, and rotary position.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any
+from __future__ import annotations
 
-import torch
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
 from torch import Tensor
 
 from aftertune.errors import CheckpointError
-from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.families import Family
+from aftertune.models.description import AttentionShape as AttentionShape
+from aftertune.models.description import Description, at, found_at
+from aftertune.models.description import shape_of as shape_of
+from aftertune.models.norms import Norm, norm_of, precise
 
-
-@dataclass(frozen=True)
-class AttentionShape:
-    """Numbers of layers, query heads, key heads, and dimensions of a head."""
-
-    n_layers: int
-    n_heads: int
-    n_key_heads: int
-    d_head: int
-
-    @property
-    def n_sharing(self) -> int:
-        """How many query heads share a key head (grouped-query attention); query head h uses key head h // this."""
-        return self.n_heads // self.n_key_heads
+if TYPE_CHECKING:
+    from aftertune.models.loaded import Checkpoint
 
 
 def attention_shape(checkpoint: Checkpoint) -> AttentionShape:
@@ -46,12 +35,23 @@ def attention_shape(checkpoint: Checkpoint) -> AttentionShape:
     return shape_of(checkpoint.model.config)
 
 
-def shape_of(config: Any) -> AttentionShape:
-    """The shape of the attention that a Hugging Face configuration describes."""
-    n_heads = config.num_attention_heads
-    d_head = getattr(config, "head_dim", None) or config.hidden_size // n_heads
-    n_key_heads = getattr(config, "num_key_value_heads", None) or n_heads
-    return AttentionShape(config.num_hidden_layers, n_heads, n_key_heads, d_head)
+def attending(checkpoint: Checkpoint, layers: Iterable[int]) -> tuple[int, ...]:
+    """Those of ``layers`` that have attention; some models mix positions in other ways in most of theirs (Qwen3.5).
+
+    Raises `CheckpointError` if none has.
+    """
+    place = checkpoint.description.attention
+    found = tuple(layer for layer in layers if found_at(_layer(checkpoint, layer), place) is not None)
+    if found:
+        return found
+    able = [
+        n for n in range(attention_shape(checkpoint).n_layers) if found_at(_layer(checkpoint, n), place) is not None
+    ]
+    named = f"those of {', '.join(map(str, able))}" if able else f"another description, which does not say {place!r}"
+    raise CheckpointError(
+        f"None of the layers asked for of {checkpoint.provenance.name} has attention, so they have no heads. "
+        f"Give {named}."
+    )
 
 
 def query_key_weights(checkpoint: Checkpoint, layer: int) -> tuple[Tensor, Tensor]:
@@ -59,73 +59,76 @@ def query_key_weights(checkpoint: Checkpoint, layer: int) -> tuple[Tensor, Tenso
 
     In float32, or float64 for a model in float64. ``query @ x`` is what the head's neurons make of an input x that
     its layer's norm has divided, but not yet scaled. Raises `CheckpointError` if the weights have not the shape that
-    the configuration says.
+    the configuration says, or if the layer has no attention.
     """
-    family, shape = checkpoint.family, attention_shape(checkpoint)
+    described, shape = checkpoint.description, attention_shape(checkpoint)
+    attending(checkpoint, (layer,))
     block = _layer(checkpoint, layer)
-    attention = getattr(block, family.attention)
-    found = _split(attention, family, shape)
-    if family.head_norms:
-        gains = [_gain(getattr(attention, name), family) for name in family.head_norms]
-        found = [weight * _per_neuron(gain, weight) for weight, gain in zip(found, gains, strict=True)]
-    norm = getattr(block, family.norm) if family.norm else None
-    query, key = (_fold(weight, norm, family) for weight in found)
+    attention = at(block, described.attention)
+    found = _split(attention, described, shape)
+    if described.norm:
+        norm = norm_of(at(block, described.norm), found[0].shape[-1])
+        found = [_fold(weight, norm) for weight in found]
+    if described.head_norms:
+        found = [
+            _fold_after(weight, norm_of(at(attention, name), shape.d_head))
+            for weight, name in zip(found, described.head_norms, strict=True)
+        ]
+    query, key = found
     return query, key
 
 
 def down_weights(checkpoint: Checkpoint, layer: int) -> Iterator[Tensor]:
-    """W_p (n_neurons, d_model) of each feed-forward network of a layer, one row for each neuron; METHOD 3.
+    """W_p (n_neurons, d_model) of each feed-forward network of a layer, one row for each neuron (paper 5.2).
 
     In float32, or float64 for a model in float64, one at a time: a layer may have more than a hundred. A layer without
     experts has one network; one with experts has them in their order, the shared expert, if there is one, as the last.
     """
-    family, block = checkpoint.family, _layer(checkpoint, layer)
-    gain = _gain(getattr(block, family.written_norm), family) if family.written_norm else None
-    for weight in _down_projections(block, family):
-        rows = _precise(weight if family.transposed else weight.T)
-        yield rows if gain is None else rows * gain
+    described, block = checkpoint.description, _layer(checkpoint, layer)
+    for weight in _down_projections(block, described):
+        rows = precise(weight if described.transposed else weight.T)
+        yield (
+            _scaled(rows, norm_of(at(block, described.written_norm), rows.shape[1])) if described.written_norm else rows
+        )
 
 
-def _down_projections(block: Any, family: Family) -> Iterator[Tensor]:
-    experts = _found(block, family.experts)
+def _down_projections(block: Any, described: Description) -> Iterator[Tensor]:
+    experts = found_at(block, described.experts)
     if experts is None:
-        yield attrgetter(family.down)(block).weight
+        yield at(block, described.down).weight
         return
     yield from experts.down_proj
-    shared = _found(block, family.shared)
+    shared = found_at(block, described.shared)
     if shared is not None:
         yield shared.down_proj.weight
 
 
-def _found(block: Any, path: str | None) -> Any:
-    """The module at ``path``; None if the layer has none, as a dense layer of a mixture of experts."""
-    for name in path.split(".") if path else ():
-        block = getattr(block, name, None)
-    return block if path else None
-
-
 def _layer(checkpoint: Checkpoint, layer: int) -> Any:
-    return getattr(getattr(checkpoint.model, checkpoint.family.backbone), checkpoint.family.layers)[layer]
+    described = checkpoint.description
+    return at(at(checkpoint.model, described.backbone), described.layers)[layer]
 
 
-def _split(attention: Any, family: Family, shape: AttentionShape) -> list[Tensor]:
+def _split(attention: Any, described: Description, shape: AttentionShape) -> list[Tensor]:
     """The weights of queries and keys, (heads, d_head, d_model) each."""
-    weights = [_weight(getattr(attention, name), family.transposed) for name in family.projections]
+    weights = [_weight(at(attention, name), described.transposed) for name in described.projections]
     d_model, q, k = weights[0].shape[1], shape.n_heads * shape.d_head, shape.n_key_heads * shape.d_head
-    if family.fused == "heads":
+    if described.fused == "heads":
         _must_have(weights[0], 3 * q)
         by_head = weights[0].view(shape.n_heads, 3, shape.d_head, d_model)
         return [by_head[:, 0], by_head[:, 1]]
-    if family.fused == "blocks":
+    if described.fused == "blocks":
         _must_have(weights[0], q + 2 * k)
         weights = [weights[0][:q], weights[0][q : q + k]]
+    if described.fused == "gated":
+        _must_have(weights[0], 2 * q)
+        weights[0] = weights[0].view(shape.n_heads, 2, shape.d_head, d_model)[:, 0].reshape(q, d_model)
     for weight, rows in zip(weights, (q, k), strict=True):
         _must_have(weight, rows)
     return [weight.reshape(-1, shape.d_head, d_model) for weight in weights]
 
 
 def _weight(projection: Any, transposed: bool) -> Tensor:
-    weight = _precise(projection.weight)
+    weight = precise(projection.weight)
     return weight.T if transposed else weight
 
 
@@ -137,23 +140,22 @@ def _must_have(weight: Tensor, rows: int) -> None:
         )
 
 
-def _gain(norm: Any, family: Family) -> Tensor:
-    return _precise(norm.weight) + family.norm_offset
-
-
-def _per_neuron(gain: Tensor, weight: Tensor) -> Tensor:
-    # The gain is for one head, shared by all (Qwen3, Gemma 3), or for all heads in a row (OLMo 2).
-    heads = gain.reshape(-1, weight.shape[1], 1)
-    return heads.expand(weight.shape[0], -1, -1)
-
-
-def _fold(weight: Tensor, norm: Any, family: Family) -> Tensor:
-    if norm is None:
-        return weight
-    scaled = weight * _gain(norm, family)
+def _fold(weight: Tensor, norm: Norm) -> Tensor:
+    """Weights of what a norm is given before they see it."""
+    scaled = weight * norm.gain
     # LayerNorm takes away the mean over d_model before it scales; to centre the weights comes to the same.
-    return scaled - scaled.mean(dim=-1, keepdim=True) if isinstance(norm, torch.nn.LayerNorm) else scaled
+    return scaled - scaled.mean(dim=-1, keepdim=True) if norm.kind.centred else scaled
 
 
-def _precise(weight: Tensor) -> Tensor:
-    return weight.detach() if weight.dtype == torch.float64 else weight.detach().float()
+def _fold_after(weight: Tensor, norm: Norm) -> Tensor:
+    """Weights of queries or keys (heads, d_head, d_model) with the norm that comes after them."""
+    # It is of one head, with a gain that all share (Qwen3) or one of its own (Cohere), or of all in a row (OLMo 2).
+    whole = norm.gain.numel() != weight.shape[1] and norm.gain.ndim == 1
+    if norm.kind.centred:
+        weight = weight - weight.mean(dim=(0, 1) if whole else 1, keepdim=True)
+    return weight * norm.gain.reshape(-1, weight.shape[1], 1)
+
+
+def _scaled(rows: Tensor, norm: Norm) -> Tensor:
+    """Rows of what is written with the norm that comes after them."""
+    return (rows - rows.mean(dim=-1, keepdim=True) if norm.kind.centred else rows) * norm.gain

@@ -1,12 +1,12 @@
 """A figure: one chart definition, from which the page, a notebook, SVG and PNG are drawn."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from markupsafe import Markup
 
-Chart = dict[str, Any]  # a Vega-Lite specification
+from aftertune.report.values import Chart
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,3 +30,9 @@ class Figure:
         from aftertune.report.render import to_svg  # only now: what draws takes long to import
 
         return Markup(to_svg(self.chart)) if self.chart is not None else Markup("")
+
+    @property
+    def width(self) -> int:
+        """How many pixels wide the drawing is; 0 where there is none."""
+        found = re.search(r'\bwidth="(\d+)', self.svg)
+        return int(found[1]) if found else 0

@@ -6,7 +6,7 @@ import altair as alt
 import vl_convert
 
 from aftertune.errors import RunError
-from aftertune.report.figure import Chart
+from aftertune.report.values import Chart
 from aftertune.runs.parts import replacing, write_text
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])

@@ -4,6 +4,7 @@ The data frame and the CSV have every number of a row in full, a column each, wh
 The page, a notebook, LaTeX (booktabs) and Markdown show the `columns`, written as a paper would.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from aftertune.runs.frames import frame_of
 
 Cells = list[list[str]]
 LEFT_KINDS = ("text", "flag")
+UNIT = re.compile(r", (?=\S$)")
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class Table:
 
     @property
     def heads(self) -> list[tuple[str, bool]]:
-        """The headings, each with whether its column is text."""
-        return [(column.title, column.kind in LEFT_KINDS) for column in self.columns]
+        """The headings, each with whether its column is text; a unit of one sign stays on its line."""
+        return [(UNIT.sub(",\u00a0", column.title), column.kind in LEFT_KINDS) for column in self.columns]
 
     @property
     def html_rows(self) -> list[tuple[bool, list[str]]]:

@@ -1,8 +1,11 @@
 """Plain values in words: a finding's evidence, the settings of a run."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from aftertune.report.formats import DASH, is_number, p_value
+
+Chart = dict[str, Any]  # a Vega-Lite specification with its data in it
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

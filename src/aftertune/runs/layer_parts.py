@@ -96,16 +96,26 @@ class LayerParts:
         about = self.recall(run, role)
         if about is None or not run.exists(*self.words):
             return False
-        return all(self.is_written(run, role, layer) for layer in plan.chosen_layers(about["n_layers"]))
+        return all(self.is_written(run, role, layer) for layer in self._chosen(run, role, plan, about["n_layers"]))
 
     def show(self, run: RunFolder, role: str, plan: LayerPlan) -> None:
         """Let the run show the layers of the plan from now on; raises `RunError` if it has none of ``role``."""
         about = self.recall(run, role)
         if about is None:
             raise self._lacking(run, role)
-        layers = plan.chosen_layers(about["n_layers"])
+        layers = self._chosen(run, role, plan, about["n_layers"])
         if layers != about["layers"]:
             self.remember(run, role, about | {"layers": layers})
+
+    def restrict(self, run: RunFolder, role: str, layers: Sequence[int]) -> None:
+        """Keep which layers of a model can be read at all, where not all can."""
+        run.remember(f"{self.kind}-{role}-layers.json", {"layers": list(layers)})
+
+    def _chosen(self, run: RunFolder, role: str, plan: LayerPlan, n_layers: int) -> tuple[int, ...]:
+        """The layers of the plan, of those that can be read."""
+        layers, name = plan.chosen_layers(n_layers), f"{self.kind}-{role}-layers.json"
+        able = run.read_json(name)["record"]["layers"] if run.exists(name) else layers
+        return tuple(layer for layer in layers if layer in able)
 
     def remember(self, run: RunFolder, role: str, about: Mapping[str, Any]) -> None:
         """Keep what is said about a model."""

@@ -128,6 +128,16 @@ def remove_strays(folder: str | Path) -> None:
                 system.rm(found)
 
 
+def is_there(address: str | Path) -> bool:
+    """Whether a file or folder is there; fsspec's own ``exists`` takes Ctrl-C for a no."""
+    system, path = fsspec.core.url_to_fs(str(address))
+    try:
+        system.info(path)
+    except Exception:  # whatever a remote system raises
+        return False
+    return True
+
+
 def is_text(address: str, text: str) -> bool:
     """Whether a file is there and holds this very text."""
     try:

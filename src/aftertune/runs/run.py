@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from aftertune.errors import RunError
 from aftertune.runs.parts import (
     is_partial,
+    is_there,
     must_be_writable,
     read_frame,
     read_row,
@@ -97,13 +98,12 @@ class RunFolder:
 
     def exists(self, *names: str) -> bool:
         """Whether a file or part of that name is there."""
-        system, path = fsspec.core.url_to_fs(self.path(*names))
-        return bool(system.exists(path))
+        return is_there(self.path(*names))
 
     def names(self) -> list[str]:
         """The names of what lies in the folder itself; none where there is no folder."""
         system, path = fsspec.core.url_to_fs(self.address)
-        found = system.ls(path, detail=False) if system.exists(path) else []
+        found = system.ls(path, detail=False) if is_there(self.address) else []
         return [place.rstrip("/").rsplit("/", 1)[-1] for place in found]
 
     def read_json(self, name: str) -> dict[str, Any]:

@@ -33,12 +33,13 @@ def must_be_comparable(
     reads_prompts: bool,
     reads_weights: bool,
     trust_remote_code: bool,
+    architecture: Any = None,
 ) -> list[Any]:
     """The checkpoints' configurations (None for one that can't be read quickly), if nothing is wrong with any of them.
 
     Fills ``inputs.lengths``. A mistake in the last checkpoint must not be told after hours of work on the first.
     """
-    configs = must_be_there(subjects, trust_remote_code)
+    configs = must_be_there(subjects, trust_remote_code, architecture)
     if reads_prompts and subjects:
         tokens = must_read_prompts_the_same(subjects, configs, inputs, trust_remote_code)
         inputs.lengths[:] = [len(ids) for ids in tokens.values()]
@@ -49,11 +50,12 @@ def must_be_comparable(
     return configs
 
 
-def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool) -> list[Any]:
+def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool, architecture: Any = None) -> list[Any]:
     """The checkpoints' configurations; raises `CheckpointError` for what can be told without reading weights."""
     from aftertune.models import must_be_loadable
 
-    return [must_be_loadable(s.ref, s.adapter, s.revision, trust_remote_code=trust_remote_code) for s in subjects]
+    how: dict[str, Any] = {"trust_remote_code": trust_remote_code, "architecture": architecture}
+    return [must_be_loadable(one.ref, one.adapter, one.revision, **how) for one in subjects]
 
 
 def must_read_prompts_the_same(

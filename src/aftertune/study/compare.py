@@ -1,4 +1,4 @@
-"""The whole method: measure checkpoints, compare, tell."""
+"""What users call: compare two checkpoints, or several stages of tuning, or score maps that were made elsewhere."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -70,9 +70,10 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         reads_prompts=any(one.reads_prompts for one in chosen.values()),
         reads_weights=any(one.reads_weights for one in chosen.values()),
         trust_remote_code=study.trust_remote_code,
+        architecture=study.architecture,
     )
     if announce is not None:
-        announce(Intent(study, run, subjects, _sizes(pending, configs), works, inputs))
+        announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs))
     for role, subject in pending.items():
         _measure_one(study, subject, role, works, inputs, run, progress)
     for pair in pairs:
@@ -108,7 +109,7 @@ def load_subject(study: Study, subject: Subject) -> "Checkpoint":
     from aftertune.models import load
 
     given = (subject.ref, subject.adapter, study.device, study.dtype, subject.revision)
-    return load(*given, trust_remote_code=study.trust_remote_code)
+    return load(*given, trust_remote_code=study.trust_remote_code, architecture=study.architecture)
 
 
 def within(progress: Progress, role: str, explainer: str) -> StepProgress:
@@ -139,14 +140,14 @@ def _is_pair_measured(run: RunFolder, pair: Pair, works: Mapping[str, Work]) -> 
     return all(work.is_pair_measured(run, pair) for work in works.values())
 
 
-def _sizes(pending: Mapping[str, Subject], configs: Sequence[Any]) -> dict[str, "ModelSize"]:
+def _sizes(study: Study, pending: Mapping[str, Subject], configs: Sequence[Any]) -> dict[str, "ModelSize"]:
     """The sizes of checkpoints by their roles; raises `CheckpointError` if a GGUF file's header can't be read."""
     from aftertune.models.size import size_of
 
     known: dict[Any, ModelSize] = {}
     for one, config in zip(pending.values(), configs, strict=True):
         if (one.ref, one.revision) not in known:
-            known[one.ref, one.revision] = size_of(one.ref, config, one.revision)
+            known[one.ref, one.revision] = size_of(one.ref, config, one.revision, study.architecture)
     return {role: known[one.ref, one.revision] for role, one in pending.items()}
 
 

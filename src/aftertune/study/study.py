@@ -29,7 +29,8 @@ class Study(BaseModel):
     ``base`` and ``tuned`` (one, or several in a list) are what `aftertune.load` takes, or an `aftertune.Subject` where
     an adapter, a revision or another name belongs to it. ``run`` is the folder that keeps all that is measured, any
     fsspec address, by default runs/BASE-TUNED. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by
-    default the twelve that come with Aftertune; ``limit`` takes the first of them. ``only`` and ``skip`` choose
+    default the twelve that come with Aftertune; ``limit`` takes the first of them. ``architecture`` is that of
+    `aftertune.load`, where a model is built unlike all that are known. ``only`` and ``skip`` choose
     explainers; further keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is
     not allowed.
     """
@@ -47,6 +48,7 @@ class Study(BaseModel):
     skip: tuple[str, ...] = ()
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    architecture: str | Path | Mapping[str, Any] | None = None
     trust_remote_code: bool = False
     settings: Mapping[str, Settings] = Field(default_factory=dict)
 

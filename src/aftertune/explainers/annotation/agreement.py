@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aftertune.explainers.annotation.category_tables import AgreementRow, UnparsedRow
+from aftertune.explainers.annotation.category_shares import AgreementRow, UnparsedRow
 from aftertune.explainers.annotation.marks import INTERPRETED, Marks
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, STEPS, are_copies
 from aftertune.statistics.agreement import fleiss_kappa

@@ -15,7 +15,7 @@ import polars as pl
 
 from aftertune.errors import RunError
 from aftertune.explainers.annotation.agreement import agreement, unparsed
-from aftertune.explainers.annotation.category_tables import (
+from aftertune.explainers.annotation.category_shares import (
     AgreementRow,
     CategoryRow,
     Figure3Row,

@@ -11,17 +11,22 @@
 4. Words of descriptions: described, not tested.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from math import comb
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from aftertune.explainers.annotation.category_tables import AgreementRow, CategoryRow
-from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, described, is_shown
 from aftertune.statistics.spread import ALPHA
+
+if TYPE_CHECKING:
+    from aftertune.explainers.annotation.category_shares import AgreementRow, CategoryRow
+    from aftertune.explainers.annotation.change import AnnotationChange
 
 # Customary limits of agreement beyond chance: from here on good, and from here on good enough to conclude with care.
 GOOD, TENTATIVE = 0.8, 0.667

@@ -6,13 +6,17 @@
 4. The description of each component, for the page on concepts.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
 
-from aftertune.explainers.annotation.category_tables import UnparsedRow
-from aftertune.explainers.annotation.change import AnnotationChange
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from aftertune.explainers.annotation.findings import TENTATIVE, too_little_agreement
 from aftertune.runs.readable import visible
+
+if TYPE_CHECKING:
+    from aftertune.explainers.annotation.category_shares import UnparsedRow
+    from aftertune.explainers.annotation.change import AnnotationChange
 
 TOO_MANY_UNUSABLE = 0.1
 BUILT_IN = {"words": "The baseline by word vectors", "people": "People", "an annotator": "An annotator"}

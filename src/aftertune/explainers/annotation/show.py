@@ -4,12 +4,13 @@ Descriptions and words may hold any sign: what is unseen, or would turn the text
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import singledispatch
 from pathlib import Path
 
 import polars as pl
 
-from aftertune.explainers.annotation.category_tables import (
+from aftertune.explainers.annotation.category_shares import (
     AgreementRow,
     CategoryRow,
     Figure3Row,
@@ -17,7 +18,7 @@ from aftertune.explainers.annotation.category_tables import (
     UnparsedRow,
 )
 from aftertune.explainers.annotation.change import AnnotationChange
-from aftertune.explainers.annotation.figures import interpreted_figure, level_figure
+from aftertune.explainers.annotation.charts import interpreted_figure, level_figure
 from aftertune.explainers.annotation.findings import questions
 from aftertune.explainers.annotation.page import (
     annotator_name,
@@ -36,6 +37,7 @@ from aftertune.report.table import Column, Table
 from aftertune.runs.readable import visible
 from aftertune.runs.result import Result
 from aftertune.statistics.questions import answer
+from aftertune.statistics.spread import POOLED
 
 TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "Annotation"
@@ -163,9 +165,12 @@ def section(change: AnnotationChange) -> Section:
 
 
 def stages(changes: Sequence[AnnotationChange], models: Sequence[str]) -> Section:
-    """Figures 3 and 7 with a line for each of ``models``, the tables of all pairs below one another."""
+    """Figures 3 and 7 with a line for each of ``models``, the tables of all pairs below one another.
+
+    The page shows the words of all layers together; their CSV has every group.
+    """
     pairs = [f"{one.base} → {one.tuned}" for one in changes]
-    of_pairs = [(_categories(one), _words(one), _clearest(one), *_trust(one)) for one in changes]
+    of_pairs = [(_categories(one), _words_of_all(one), _clearest(one), *_trust(one)) for one in changes]
     joined = [joined_tables(dict(zip(pairs, own, strict=True))) for own in zip(*of_pairs, strict=True)]
     # A model is compared in several pairs; what its first one says of it is shown.
     first = {model: next(one for one in changes if model in (one.base, one.tuned)) for model in models}
@@ -213,6 +218,11 @@ def _words(change: AnnotationChange) -> Table:
     title = "Tables 7 to 10. Words that rose and fell in the descriptions, by depth"
     empty = "There are no tables 7 to 10: no word of a description rose or fell."
     return Table("words", title, WORD_CAPTION, WORD_COLUMNS, change.moved_words(), empty=empty)
+
+
+def _words_of_all(change: AnnotationChange) -> Table:
+    found = _words(change)
+    return replace(found, shown=found.frame.filter(layers=POOLED).to_dicts())
 
 
 def _clearest(change: AnnotationChange) -> Table:

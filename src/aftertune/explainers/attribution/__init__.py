@@ -24,7 +24,7 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
     name = "attribution"
     title = "Attribution"
     settings = AttributionSettings
-    always_told = ("attribution.ignores_removal", "attribution.read_first")
+    always_told = ("attribution.faithfulness", "attribution.read_first")
     absent = "How responses depend on their prompts was not measured."
     reads_prompts = True
 

@@ -12,10 +12,11 @@ from typing import Any
 import polars as pl
 
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row, table1, table2
+from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import copied, copied_share, is_repetitive, novel_score
-from aftertune.explainers.attribution.tables import Figure6Row, Table1Row, Table2Row, figure6, table1, table2
-from aftertune.explainers.attribution.trust import RaterRow, RemovalCheck
+from aftertune.explainers.attribution.sentence_position import Figure6Row, figure6
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
 

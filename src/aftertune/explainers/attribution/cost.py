@@ -30,7 +30,6 @@ from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
 from aftertune.explainers.attribution.settings import AttributionSettings, Route
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
-from aftertune.models.families import is_written_out
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.runs.run import RunFolder
@@ -137,7 +136,7 @@ def attribution(size: ModelSize, item: Item, route: Route, at_once: int = MOST_O
         one = plain_pass(size, positions - n_prompt // 2) + prediction(size, n_response)
         return one * n_directions + around
     passes = n_directions * {"reverse": REVERSE_COST, BFLOAT16: COST_OF_BFLOAT16}.get(route, 1.0)
-    written_out = route in FORWARD and is_written_out(size.architecture)
+    written_out = route in FORWARD and size.written_out
     # Written out, what stands before a unit is left out.
     passed = positions - n_prompt // 2 if written_out else positions
     return one_pass(size, passed, written_out) * passes + prediction(size, n_response) * 3 + around
@@ -166,9 +165,7 @@ def prediction(size: ModelSize, n_response: int) -> Cost:
 
 def route_of(route: Route, item: Item, size: ModelSize) -> Route:
     """The route that a prompt with a response goes by."""
-    return (
-        cheaper_route(item.n_prompt, item.n_response, is_written_out(size.architecture)) if route == "auto" else route
-    )
+    return cheaper_route(item.n_prompt, item.n_response, size.written_out) if route == "auto" else route
 
 
 def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: Route, machine: Machine) -> float:
@@ -188,7 +185,7 @@ def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Rout
     chosen = route_of(route, item, size)
     scores = scores_of_position(FUSED if chosen in FORWARD else "sdpa", positions, size.n_heads)
     each = bytes_of_direction(n_batch, positions, *shape, scores, dtype_bytes)
-    if is_written_out(size.architecture) and chosen in FORWARD:
+    if size.written_out and chosen in FORWARD:
         most = n_prompt
         fixed, each = bytes_written_out(n_batch, positions, *shape, size.n_heads, dtype_bytes)
     logits = COPIES_OF_LOGITS * FLOAT32_BYTES * n_batch * min(n_response, STATES_AT_ONCE) * size.n_vocabulary

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.observations import (
+from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
+from aftertune.explainers.attribution.descriptive_findings import (
     describe_agreement,
     describe_answered,
     describe_positions,
@@ -19,7 +20,6 @@ from aftertune.explainers.attribution.observations import (
     describe_repetition,
 )
 from aftertune.explainers.attribution.read_first import prompts_to_read
-from aftertune.explainers.attribution.tables import Table1Row, Table2Row
 from aftertune.statistics.effects import detectable_effect
 from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import Question, described, is_shown, largest

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.figures import map_chart
+from aftertune.explainers.attribution.charts import map_chart
 from aftertune.explainers.attribution.prompt_pairs import TEMPLATES, side_of
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.report.environment import render

@@ -67,7 +67,7 @@ class AttributionWork(Work):
         """Refuse a route that is not for an architecture, and a run that was measured otherwise."""
         for config in configs:
             if config is not None:
-                must_suit_architecture(config.model_type, self.inputs.dtype, self.settings.route)
+                must_suit_architecture(config, self.inputs.dtype, self.settings.route)
         if run.exists(SETTINGS):
             run.claim(SETTINGS, self.identity, {})
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.figures import map_chart, pair_chart
+from aftertune.explainers.attribution.charts import map_chart, pair_chart
+from aftertune.explainers.attribution.faithfulness import RemovalCheck
 from aftertune.explainers.attribution.prompt_pairs import (
     ROLES,
     TEMPLATES,
@@ -15,7 +16,6 @@ from aftertune.explainers.attribution.prompt_pairs import (
     payload,
 )
 from aftertune.explainers.attribution.show import figures, tables
-from aftertune.explainers.attribution.trust import RemovalCheck
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
 from aftertune.report.packing import packed

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aftertune.explainers.attribution.density_comparison import FOLLOWED
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.tables import FOLLOWED
 from aftertune.report.chart_style import shorten
 from aftertune.report.formats import PLAIN
 from aftertune.runs.readable import readable, visible

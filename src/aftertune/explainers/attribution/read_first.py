@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
-from aftertune.explainers.attribution.tables import FOLLOWED, LEAST_RESPONSE
+from aftertune.explainers.attribution.density_comparison import FOLLOWED, LEAST_RESPONSE
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Verdict
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, compare_maps
+from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement
 from aftertune.explainers.attribution.released import mark_instruction
 from aftertune.explainers.attribution.result import Agreement, Attribution, SalientMap
-from aftertune.explainers.attribution.trust import rater_rows, summarise_agreement
 from aftertune.labelling.labels import Labels
 from aftertune.labelling.store import read_labels
 from aftertune.prompts.prompt import Prompt, find_rating, from_record

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from functools import singledispatch
 
 from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
-from aftertune.explainers.attribution.figures import quarters_chart, scores_chart
+from aftertune.explainers.attribution.charts import quarters_chart, scores_chart
+from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
+from aftertune.explainers.attribution.faithfulness import RaterRow
 from aftertune.explainers.attribution.findings import questions
 from aftertune.explainers.attribution.instance import render_instance
 from aftertune.explainers.attribution.result import Attribution, SalientMap
-from aftertune.explainers.attribution.tables import Figure6Row, Table1Row, Table2Row
-from aftertune.explainers.attribution.trust import RaterRow
+from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.report import notebook
 from aftertune.report.figure import Figure
 from aftertune.report.table import Column, Table

@@ -14,9 +14,9 @@ import altair as alt
 import polars as pl
 
 from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.density_comparison import Table2Row
 from aftertune.explainers.attribution.page import methods
 from aftertune.explainers.attribution.show import figure6_figure, figure6_table, table1_table
-from aftertune.explainers.attribution.tables import Table2Row
 from aftertune.report.chart_style import Spec, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, SHAPES, one_each
 from aftertune.report.figure import Figure
@@ -28,12 +28,13 @@ from aftertune.statistics.spread import Spread
 
 Changes = Sequence[AttributionChange]
 
+LABEL = 130  # pixels that a model's name may take
 LOOKS: dict[str, Sequence[Any]] = {"colour": DATASETS, "dash": DASHES, "shape": SHAPES}
 CAPTION = (
     "One row for each data set: the mean score ± its standard deviation for each model in the order of training, then "
-    "for each pair the difference (later minus earlier), its 95% interval and p. Every model is compared with its "
-    "predecessor and with the first. p is one-sided, as in the paper, and corrected by Holm's method for all pairs and "
-    "data sets; that of the row of all data sets together, for all pairs."
+    "for each pair (earlier → later) the difference, later minus earlier, its 95% interval and p. Every model is "
+    "compared with its predecessor and with the first. p is one-sided, as in the paper, and corrected by Holm's method "
+    "for all pairs and data sets; that of the row of all data sets together, for all pairs."
 )
 STAGES_CAPTION = (
     "The mean score of the instruction, model by model in the order of training; the line through a mark is one "
@@ -70,11 +71,18 @@ def stages(changes: Changes, models: Sequence[str]) -> Section:
     tables = (
         score_table(scores, changes, models),
         table1_table(table1),
-        figure6_table(figure6),
+        replace(figure6_table(figure6), columns=()),
         prompt_table(changes, models),
     )
     figures = _stages_figure(scores, models), figure6_figure(figure6, models)
-    return Section("attribution", "Attribution", tables=tables, figures=figures, methods=methods(changes[0]))
+    return Section(
+        "attribution",
+        "Attribution",
+        tables=tables,
+        figures=figures,
+        methods=methods(changes[0]),
+        settings=changes[0].settings,
+    )
 
 
 def score_rows(changes: Changes, models: Sequence[str]) -> list[StageRow]:
@@ -112,7 +120,7 @@ def score_table(rows: Sequence[StageRow], changes: Changes, models: Sequence[str
     columns = [Column("dataset", "Data set"), *(Column(f"models.{n}", name, "spread") for n, name in enumerate(models))]
     for place, one in enumerate(changes):
         columns += [
-            Column(f"pairs.{place}.difference", f"{one.base} → {one.tuned}: difference", "change"),
+            Column(f"pairs.{place}.difference", f"{one.base} → {one.tuned}", "change"),
             Column(f"pairs.{place}.difference_interval", "95% interval", "interval"),
             Column(f"pairs.{place}.p_value_holm", "p (Holm)", "p"),
         ]
@@ -151,7 +159,7 @@ def _lines(values: Sequence[Mapping[str, Any]], models: Sequence[str]) -> Any:
     looks = {kind: alt.Scale(domain=names, range=one_each(of, len(names))) for kind, of in LOOKS.items()}
     legend = alt.Legend(labelLimit=400, columns=1, symbolOpacity=1)
     plain = alt.Chart(alt.NamedData(name="stages")).encode(
-        x=alt.X("model:N", sort=list(models), title="model", axis=alt.Axis(labelAngle=0, labelLimit=160)),
+        x=alt.X("model:N", sort=list(models), title="model", axis=alt.Axis(labelAngle=0, labelLimit=LABEL - 5)),
         xOffset=alt.XOffset("dataset:N", sort=names, scale=alt.Scale(paddingInner=0.6, paddingOuter=1)),
         color=alt.Color("dataset:N", scale=looks["colour"], title=None, legend=legend),
     )
@@ -161,7 +169,7 @@ def _lines(values: Sequence[Mapping[str, Any]], models: Sequence[str]) -> Any:
         y=mean, shape=alt.Shape("dataset:N", scale=looks["shape"])
     )
     ranges = plain.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
-    return alt.layer(ranges, line, marks).properties(width=max(220, 90 * len(models)), height=210)
+    return alt.layer(ranges, line, marks).properties(width=max(220, LABEL * len(models)), height=210)
 
 
 def _around(spread: Spread) -> dict[str, float]:

@@ -14,12 +14,11 @@ from typing import Any
 import polars as pl
 
 from aftertune.explainers.concepts.chance import ChanceRow, chance_rows
+from aftertune.explainers.concepts.explained_variance import Figure8Row, figure8
 from aftertune.explainers.concepts.matches import PLACE, TUNED, matched, variances, with_beyond_chance
-from aftertune.explainers.concepts.networks import (
-    Figure8Row,
+from aftertune.explainers.concepts.network_rotation import (
     RotationRow,
     RotationTrend,
-    figure8,
     network_frame,
     rotation_row,
     rotation_trend,

@@ -21,7 +21,7 @@ import polars as pl
 from aftertune.explainers.concepts.chance import ChanceRow
 from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.matches import LEAST_GAP
-from aftertune.explainers.concepts.networks import RotationRow, RotationTrend
+from aftertune.explainers.concepts.network_rotation import RotationRow, RotationTrend
 from aftertune.statistics.finding import Finding, Link, Measure, Verdict
 from aftertune.statistics.questions import NEVER, Question, answer, corrected_by, described, is_shown
 from aftertune.statistics.spread import ALPHA, Interval

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from aftertune.explainers.concepts.chance import beyond_chance
+from aftertune.explainers.concepts.principal_angles import Directions, best_matches, gaps
 from aftertune.explainers.concepts.result import ConceptReading, Network
-from aftertune.explainers.concepts.rotation import Directions, best_matches, gaps
 from aftertune.statistics.spread import Scores
 
 LEAST_GAP = 0.01

@@ -15,9 +15,10 @@ import polars as pl
 
 from aftertune.explainers.concepts.chance import ChanceRow
 from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.concepts.figures import angles_figure, figure8_figure, figures, rotation_figure
+from aftertune.explainers.concepts.charts import angles_figure, figure8_figure, figures, rotation_figure
+from aftertune.explainers.concepts.explained_variance import Figure8Row
 from aftertune.explainers.concepts.findings import describe_concepts
-from aftertune.explainers.concepts.networks import Figure8Row, RotationRow
+from aftertune.explainers.concepts.network_rotation import RotationRow
 from aftertune.explainers.concepts.page_data import blocks_of, strip_of
 from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.report import notebook

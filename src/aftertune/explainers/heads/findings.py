@@ -14,7 +14,7 @@ import polars as pl
 
 from aftertune.explainers.heads.change import NEURON_LEVEL, DepthControl, DepthTrend, Figure2Row, HeadChange
 from aftertune.explainers.heads.list_changes import holds
-from aftertune.explainers.heads.word_findings import word_question
+from aftertune.explainers.heads.verb_findings import word_question
 from aftertune.statistics.finding import Finding, Link, Verdict
 from aftertune.statistics.questions import NEVER, Question, corrected_by, described, is_shown, largest
 from aftertune.statistics.spread import ALPHA, Interval

@@ -23,7 +23,7 @@ from aftertune.models.cost import Remaining
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
-from aftertune.models.weights import attention_shape, shape_of
+from aftertune.models.weights import attending, attention_shape, shape_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
 from aftertune.words import WordSource, load_vectors, load_words
@@ -48,7 +48,7 @@ def read_heads(
     Raises `WordError` for words or vectors that can't be used, `AttributionError` for layers that are not there.
     """
     lexicon = make_lexicon(words, vectors, settings)
-    layers = lexicon.settings.chosen_layers(attention_shape(model).n_layers)
+    layers = attending(model, lexicon.settings.chosen_layers(attention_shape(model).n_layers))
     embeddings, found = WordEmbeddings(model, lexicon.words.words), []
     for done, layer in enumerate(layers):
         progress(HEADS.kind, done, len(layers))
@@ -120,11 +120,16 @@ class HeadWork(Work):
         read otherwise, or a part can't be written.
         """
         lexicon = self.lexicon
-        layers = lexicon.settings.chosen_layers(attention_shape(checkpoint).n_layers)
+        n_layers = attention_shape(checkpoint).n_layers
+        layers, able = (
+            attending(checkpoint, some) for some in (lexicon.settings.chosen_layers(n_layers), range(n_layers))
+        )
         run.claim(HEADS.settings, settings_of_parts(lexicon), {})
         if not run.exists(*HEADS.words):
             has_vector = lexicon.co_occurrence.has_vector
             run.write_frame(HEADS.words, pl.DataFrame({"word": lexicon.spelled, "has_vector": has_vector}))
+        if len(able) < n_layers:
+            HEADS.restrict(run, role, able)
         HEADS.remember(run, role, _about(checkpoint, layers))
         embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
         HEADS.fill(run, role, layers, lambda layer: read_layer(checkpoint, layer, lexicon, embeddings), progress)

@@ -63,7 +63,7 @@ def layer_payloads(heads: HeadChange, neurons: pl.DataFrame, words: Sequence[str
 
 
 def most_changed(heads: HeadChange, n: int) -> pl.DataFrame:
-    """The word pairs of the ``n`` neuron pairs of each head that gained and lost most, by head and neuron pair.
+    """Tables 13 and 14: word pairs of the ``n`` neuron pairs of each head that gained and lost most (appendix F).
 
     Columns ``layer, head, neuron, distance, query_word, key_word, change, cosine``.
     """

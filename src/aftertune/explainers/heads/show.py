@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from aftertune.explainers.heads.change import DepthControl, DepthTrend, Figure2Row, HeadChange, Table3Row
-from aftertune.explainers.heads.figures import heads_chart, layers_chart, pairs_chart
+from aftertune.explainers.heads.charts import heads_chart, layers_chart, pairs_chart
 from aftertune.explainers.heads.findings import questions
 from aftertune.explainers.heads.page_data import blocks_of, grid_of
 from aftertune.explainers.heads.result import HeadReading
@@ -140,7 +140,14 @@ def stages(changes: Sequence[HeadChange]) -> Section:
     numbers = joined_tables({pair: replace(figure2_table(one), columns=()) for pair, one in pairs.items()})
     together = joined_tables({pair: table3_table(one) for pair, one in pairs.items()})
     drawn = Figure("figure2", FIGURE2_TITLE, STAGES_CAPTION, chart, "figure2", FIGURE2_EMPTY)
-    return Section(NAME, TITLE, tables=(numbers, together), figures=(drawn,))
+    return Section(
+        NAME,
+        TITLE,
+        tables=(numbers, together),
+        figures=(drawn,),
+        methods=render("methods.html", TEMPLATES, change=changes[0]),
+        settings=changes[0].settings,
+    )
 
 
 def depth_sentence(depth: DepthTrend) -> str:

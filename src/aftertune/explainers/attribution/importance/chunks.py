@@ -1,15 +1,19 @@
 """Work cut into chunks that fit into memory: measured before, halved when it was not enough."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 import torch
 from torch import Tensor
 
 from aftertune.errors import AttributionError
-from aftertune.explainers.attribution.importance.batch import Batch
-from aftertune.models.backbone import Backbone
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch
+    from aftertune.models.backbone import Backbone
 
 Found = TypeVar("Found")
 SHARE_OF_FREE_MEMORY = 0.4

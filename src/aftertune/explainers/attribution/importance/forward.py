@@ -8,17 +8,23 @@ Section 4.1: I[n, m] = dp(y_m)/dE[x_n] . E[x_n] is that derivative at a = 0.
 3. I[n, m] = <g_m, dh_m>.  Nothing is stored for a backward pass, so memory is bounded by the chunk.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.func import jvp, vmap
 
 from aftertune.errors import AttributionError
-from aftertune.explainers.attribution.importance.batch import Batch
 from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
+from aftertune.explainers.attribution.importance.explicit_jvp.rows import Rows, rows_of
 from aftertune.explainers.attribution.importance.fused import OneProduct
 from aftertune.explainers.attribution.importance.head import predict
-from aftertune.explainers.attribution.importance.written.rows import Rows, rows_of
-from aftertune.models.backbone import Backbone
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch
+    from aftertune.models.backbone import Backbone
 
 
 def forward_importance(backbone: Backbone, batch: Batch, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:

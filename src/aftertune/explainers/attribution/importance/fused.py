@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from aftertune.explainers.attribution.importance.written.attention import Plain, blocks_of, plain_in, push
-from aftertune.models.products import Weight
+from aftertune.explainers.attribution.importance.explicit_jvp.attention import Plain, blocks_of, plain_in, push
+from aftertune.models.matrix_products import Weight
 
 FUSED = "aftertune"
 _SEEN = -1.0  # what is added to the score of a key that is not seen lies far below, of one that is seen it is 0

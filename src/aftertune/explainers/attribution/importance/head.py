@@ -1,13 +1,18 @@
 """The vocabulary projection, once: p(y_m) and its gradient with respect to the state that predicts y_m.
 
-METHOD: with h_m the final normalised state, dp_m = <g_m, dh_m> where g_m = p_m (W[y_m] - sum_v p_v W[v]) for a plain
+With h_m the final normalised state, dp_m = <g_m, dh_m> where g_m = p_m (W[y_m] - sum_v p_v W[v]) for a plain
 output embedding W.  Autograd gives g_m for every head (soft-capped logits too); no direction needs the vocabulary.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from aftertune.models.backbone import Backbone
+if TYPE_CHECKING:
+    from aftertune.models.backbone import Backbone
 
 STATES_AT_ONCE = 128
 

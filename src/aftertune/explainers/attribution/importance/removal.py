@@ -9,33 +9,48 @@ Section 4.1, Eq. 1: I[n, m] = p(y_m | Z_m) - p(y_m | Z_m without x_n).  "Without
 3. The difference of the probabilities.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from aftertune.errors import AttributionError
-from aftertune.explainers.attribution.importance.batch import Batch, Task
 from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
 from aftertune.explainers.attribution.importance.head import probability
-from aftertune.explainers.attribution.settings import Removal
-from aftertune.explainers.attribution.units import Unit
-from aftertune.models.backbone import Backbone
+from aftertune.models.weights import attending, attention_shape
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch, Task
+    from aftertune.explainers.attribution.settings import Removal
+    from aftertune.explainers.attribution.units import Unit
+    from aftertune.models.backbone import Backbone
 
 
 @dataclass(frozen=True, eq=False)
 class _Whole:
-    """The untouched sequence: embeddings (T, d_model), keys and values per layer, probability (M,)."""
+    """The untouched sequence: embeddings (T, d_model), keys and values per layer, probability (M,).
+
+    There is no cache where not all layers have keys and values (Qwen3.5): what others keep can't be cut at a position.
+    """
 
     embeds: Tensor
-    cache: DynamicCache
+    cache: DynamicCache | None
     probability: Tensor
     targets: Tensor
     first_place: int
 
-    def prefix(self, length: int, rows: int) -> DynamicCache:
+    def start(self, place: int) -> int:
+        """The position from which on to compute, if nothing before ``place`` changes."""
+        return place if self.cache is not None else 0
+
+    def prefix(self, length: int, rows: int) -> DynamicCache | None:
         """Keys and values of the first ``length`` positions, seen by ``rows`` sequences."""
+        if self.cache is None:
+            return None
         cache = DynamicCache()
         for index, layer in enumerate(self.cache.layers):
             keys, values = layer.keys[:, :, :length], layer.values[:, :, :length]
@@ -62,7 +77,9 @@ def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tu
 
 
 def _run_whole(backbone: Backbone, batch: Batch, row: int) -> _Whole:
-    task, cache = batch.tasks[row], DynamicCache()
+    task = batch.tasks[row]
+    n_layers = attention_shape(backbone.checkpoint).n_layers
+    cache = DynamicCache() if len(attending(backbone.checkpoint, range(n_layers))) == n_layers else None
     m, first = len(task.response_ids), len(task.prompt_ids) - 1
     embeds = batch.embeds[row, : first + m]
     states = backbone.states(embeds[None], cache)[0, first : first + m]
@@ -84,7 +101,7 @@ def _remove_each(backbone: Backbone, batch: Batch, task: Task, whole: _Whole, re
 
 
 def _zeroed(backbone: Backbone, whole: _Whole, units: list[Unit]) -> Tensor:
-    start = units[0][0]
+    start = whole.start(units[0][0])
     embeds = whole.embeds[start:].repeat(len(units), 1, 1)
     for row, unit in enumerate(units):
         embeds[row, torch.tensor(unit, device=embeds.device) - start] = 0
@@ -94,7 +111,7 @@ def _zeroed(backbone: Backbone, whole: _Whole, units: list[Unit]) -> Tensor:
 
 def _deleted(backbone: Backbone, whole: _Whole, units: list[Unit]) -> Tensor:
     # One position earlier, since the state before a deleted last prompt token predicts the first response token.
-    start = max(0, units[0][0] - 1)
+    start = whole.start(max(0, units[0][0] - 1))
     length = whole.embeds.shape[0]
     kept = [[place for place in range(start, length) if place not in set(unit)] for unit in units]
     places = [whole.first_place - start - len(unit) for unit in units]

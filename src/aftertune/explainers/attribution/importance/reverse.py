@@ -6,13 +6,19 @@ Question and paper section as in forward.py; cheaper where the response is short
 3. I[n, m] = sum over the unit's tokens of <gradient, embedding>.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from aftertune.explainers.attribution.importance.batch import Batch
 from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
 from aftertune.explainers.attribution.importance.head import predict
-from aftertune.models.backbone import Backbone
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch
+    from aftertune.models.backbone import Backbone
 
 
 def reverse_importance(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,11 @@
 3. Compute the importance of every unit for every response token, several prompts in one batch.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,21 +17,23 @@ import torch
 from torch import Tensor
 
 from aftertune.errors import AttributionError
+from aftertune.explainers.attribution.faithfulness import measure_agreement
 from aftertune.explainers.attribution.importance.batch import Batch, Task, make_batch
+from aftertune.explainers.attribution.importance.explicit_jvp.build import is_of_this_build
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.removal import removal_importance
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
-from aftertune.explainers.attribution.importance.written.build import is_of_this_build
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Removal, Route, must_be_known
-from aftertune.explainers.attribution.trust import measure_agreement
 from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
+from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
-from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.families import FAMILIES, is_written_out
+from aftertune.models.temporary_state import borrowed
 from aftertune.prompts.encoding import EncodedPrompt, show_tokens
+
+if TYPE_CHECKING:
+    from aftertune.models.checkpoint import Checkpoint
 
 BFLOAT16: Literal["forward-bfloat16"] = "forward-bfloat16"
 FORWARD: tuple[Route, ...] = ("forward", BFLOAT16)
@@ -88,7 +92,7 @@ def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> Route:
     """The cheaper of "forward" (one pass per unit) and "reverse" (one per response token) for a batch."""
     n_units = max(len(task.units) for task in tasks)
     n_response = max(len(task.response_ids) for task in tasks)
-    return cheaper_route(n_units, n_response, checkpoint.family.written_out)
+    return cheaper_route(n_units, n_response, checkpoint.description.written_out)
 
 
 def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Route:
@@ -115,10 +119,14 @@ def _compute(
         yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
 
 
-def must_suit_architecture(architecture: str, dtype: str, route: Route) -> None:
-    """Raise `AttributionError` if the route is not for an architecture (``model_type``) with weights of a type."""
+def must_suit_architecture(architecture: Any, dtype: str, route: Route) -> None:
+    """Raise `AttributionError` if the route is not for an architecture with weights of a type.
+
+    The architecture is a configuration, or the name of one of the table (``model_type``).
+    """
     if route == BFLOAT16 and not (is_written_out(architecture) and dtype in ("float32", "float64")):
-        raise _not_written_out(f"The architecture {architecture!r} in {dtype}")
+        name = getattr(architecture, "model_type", architecture)
+        raise _not_written_out(f"The architecture {name!r} in {dtype}")
 
 
 def must_suit(checkpoint: Checkpoint, route: Route) -> None:
@@ -128,10 +136,10 @@ def must_suit(checkpoint: Checkpoint, route: Route) -> None:
 
 
 def _not_written_out(name: str) -> AttributionError:
-    families = ", ".join(family.name for family in FAMILIES.values() if family.written_out)
+    known = ", ".join(row.name for row in ARCHITECTURES.values() if row.written_out)
     return AttributionError(
-        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {families}. {name} is not one. "
-        "Take route forward or auto."
+        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {known}, and others built like them. "
+        f"{name} is not one. Take route forward or auto."
     )
 
 

@@ -1,3 +1,5 @@
+"""Two models' maps in, one change out: tables, instances, repetition, the check against removal."""
+
 import json
 from dataclasses import replace
 
@@ -7,11 +9,11 @@ from scipy import stats
 
 from aftertune.errors import RunError
 from aftertune.explainers.attribution.change import AttributionChange, compare_maps
+from aftertune.explainers.attribution.density_comparison import table2
+from aftertune.explainers.attribution.descriptive_findings import describe_agreement, describe_rater
+from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement
 from aftertune.explainers.attribution.findings import measures, questions
-from aftertune.explainers.attribution.observations import describe_agreement, describe_rater
 from aftertune.explainers.attribution.result import Agreement, SalientMap
-from aftertune.explainers.attribution.tables import table2
-from aftertune.explainers.attribution.trust import rater_rows, summarise_agreement
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import answer
 from comparison_samples import make_map, score_of

@@ -7,16 +7,21 @@ Plain tensors are (B, T, ...), tangents (D, B, T - start, ...): nothing is kept 
 they are 0.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.func import jvp
 from torch.nn.functional import linear
 
-from aftertune.explainers.attribution.importance.written.build import Affine, NetworkParts, Norm
-from aftertune.models.products import Weight
+from aftertune.models.matrix_products import Weight
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.explicit_jvp.build import Affine, LayerParts, NetworkParts, Norm
 
 Push = Callable[[Tensor, int], None]
 """Adds to tangents, in place, what a step makes of them; the second argument is ``start``."""
@@ -53,9 +58,14 @@ def through(affine: Affine, x: Tensor) -> Tensor:
     return linear(x, affine.weight, affine.bias)
 
 
-def add_product(dx: Tensor, tangents: Tensor, weight: Weight, after: Normed, start: int) -> None:
-    """Add tangents, through a projection and the norm after it, to those of the residual stream."""
-    dx.add_(after.push(weight.product(tangents), start))
+def add_product(dx: Tensor, tangents: Tensor, weight: Weight, after: Normed, start: int, factor: float) -> None:
+    """Add tangents, through a projection, the norm after it and a factor, to those of the residual stream."""
+    dx.add_(after.push(weight.product(tangents), start), alpha=factor)
+
+
+def added(written: Normed, factor: float) -> Tensor:
+    """What a half of a layer adds to the residual stream."""
+    return written.value if factor == 1 else written.value * factor
 
 
 def written_by(parts: NetworkParts, given: Tensor) -> Tensor:
@@ -63,15 +73,14 @@ def written_by(parts: NetworkParts, given: Tensor) -> Tensor:
     return through(parts.down, parts.act(through(parts.gate, given)) * through(parts.up, given))
 
 
-def network(
-    parts: NetworkParts, before: Norm | None, after: Norm | None, x: Tensor, number: torch.dtype
-) -> tuple[Tensor, Push]:
-    """What the network writes (B, T, d_model), and its push; products of tangents are taken in ``number``."""
-    given = normed(before, x)
+def network(layer: LayerParts, x: Tensor, number: torch.dtype) -> tuple[Tensor, Push]:
+    """What the network adds (B, T, d_model), and its push; products of tangents are taken in ``number``."""
+    parts, factor = layer.network, layer.facts.residual
+    given = normed(layer.before_network, x)
     gate, up = through(parts.gate, given.value), through(parts.up, given.value)
     found: tuple[Tensor, Tensor] = jvp(parts.act, (gate,), (torch.ones_like(gate),))  # type: ignore[assignment]
     opened, slope = found
-    written = normed(after, through(parts.down, opened * up))
+    written = normed(layer.after_network, through(parts.down, opened * up))
     slope, opened = slope.mul_(up).to(number), opened.to(number)
     of_gate, of_up, of_down = (Weight(part.weight, number) for part in (parts.gate, parts.up, parts.down))
 
@@ -79,6 +88,6 @@ def network(
         du = given.push(dx, start).to(number)
         change = of_up.product(du).mul_(opened[:, start:])
         change.addcmul_(of_gate.product(du), slope[:, start:])
-        add_product(dx, change, of_down, written, start)
+        add_product(dx, change, of_down, written, start, factor)
 
-    return written.value, push
+    return added(written, factor), push

@@ -1,3 +1,5 @@
+"""Copied tokens of a response, and the score without them, by hand."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Tables 4 to 12 and figures 3 and 7: what an annotator made of components, by hand and by planted annotations."""
+
 import json
 from math import comb, sqrt
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 from scipy import stats
 
 from aftertune.errors import RunError
-from aftertune.explainers.annotation.category_tables import CategoryRow, category_table, paired_permutation_p_value
+from aftertune.explainers.annotation.category_shares import CategoryRow, category_table, paired_permutation_p_value
 from aftertune.explainers.annotation.change import AnnotationChange, compare_annotations
 from aftertune.explainers.annotation.descriptions import words_of
 from aftertune.explainers.annotation.findings import measures, questions, table_question

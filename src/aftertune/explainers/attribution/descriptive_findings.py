@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.tables import Figure6Row
-from aftertune.explainers.attribution.trust import RaterRow, RemovalCheck
+from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
+from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.statistics.agreement import GOOD, TENTATIVE
 from aftertune.statistics.finding import Finding, Verdict
 
@@ -39,8 +39,9 @@ def describe_agreement(check: RemovalCheck) -> Finding:
         f"the same most important token for {check.top1_agreement:.0%} of response tokens. It was measured on "
         f"{check.n_instances} responses, by removing every prompt token ({check.removal}). {advice}"
     )
-    kind = "attribution.follows_removal" if correlation >= FAIR else "attribution.ignores_removal"
-    return Finding(kind, f"The maps {how} with removing tokens", sentence, Verdict.NOT_TESTED, asdict(check))
+    return Finding(
+        "attribution.faithfulness", f"The maps {how} with removing tokens", sentence, Verdict.NOT_TESTED, asdict(check)
+    )
 
 
 def describe_rater(row: RaterRow) -> Finding:

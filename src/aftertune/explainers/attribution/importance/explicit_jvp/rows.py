@@ -8,20 +8,37 @@ Question and paper section as in `forward`.
    back to what that attention read and to the residual stream beside it: I[n, m] = <c_m, d_read_m> + <r_m, dx_m>.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aftertune.explainers.attribution.importance import chunks
-from aftertune.explainers.attribution.importance.batch import Batch
-from aftertune.explainers.attribution.importance.written.attention import PushRead, Turn, attend
-from aftertune.explainers.attribution.importance.written.build import LayerParts, is_of_this_build, layers_of, norm_of
-from aftertune.explainers.attribution.importance.written.steps import add_product, network, normed, through, written_by
-from aftertune.models.backbone import Backbone
-from aftertune.models.products import Weight
+from aftertune.explainers.attribution.importance.explicit_jvp.attention import PushRead, attend
+from aftertune.explainers.attribution.importance.explicit_jvp.build import (
+    LayerParts,
+    final_norm,
+    is_of_this_build,
+    layers_of,
+)
+from aftertune.explainers.attribution.importance.explicit_jvp.facts import Facts, Rotary, facts_of
+from aftertune.explainers.attribution.importance.explicit_jvp.steps import (
+    add_product,
+    added,
+    network,
+    normed,
+    through,
+    written_by,
+)
+from aftertune.models.matrix_products import Weight
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch
+    from aftertune.models.backbone import Backbone
 
 AGREEMENT = 1e-3
 
@@ -43,16 +60,18 @@ def rows_of(backbone: Backbone, batch: Batch, states: Tensor, gradient: Tensor, 
     Products of tangents are taken in ``number``. The function gives None where what is written here does not give the
     model's states.
     """
-    if not is_of_this_build(backbone):
+    facts = facts_of(backbone) if is_of_this_build(backbone) else None
+    if facts is None:
         return None
 
     def rows(start: int, stop: int) -> Tensor | None:
-        blocks = [_directions(batch, low, high) for low, high in _blocks(batch, start, stop)]
-        *layers, last = layers_of(backbone)
-        turns, x = _Turns(backbone, batch), batch.embeds
+        blocks = [_directions(batch, low, high, facts.embedding) for low, high in _blocks(batch, start, stop)]
+        *layers, last = layers_of(backbone, facts)
+        x = batch.embeds * facts.embedding
+        turns, ending = _Turns(batch.embeds), _Ending(backbone, facts, batch, states, gradient)
         for layer in layers:
             x = _layer(layer, x, turns.of(layer), blocks, number)
-        return _last(last, x, turns.of(last), blocks, number, _Ending(backbone, batch, states, gradient))
+        return _last(last, x, turns.of(last), blocks, number, ending)
 
     return rows
 
@@ -63,10 +82,10 @@ def _blocks(batch: Batch, start: int, stop: int) -> list[tuple[int, int]]:
     return [(low, min(low + size, stop)) for low in range(start, stop, size)]
 
 
-def _directions(batch: Batch, low: int, high: int) -> _Directions:
+def _directions(batch: Batch, low: int, high: int, factor: float) -> _Directions:
     places = [place for task in batch.tasks for unit in task.units[low:high] for place in unit]
     start = min(places)
-    return _Directions(batch.mask(low, high)[:, :, start:] * batch.embeds[:, start:], start)
+    return _Directions(batch.mask(low, high)[:, :, start:] * (batch.embeds[:, start:] * factor), start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +93,7 @@ class _Ending:
     """What comes after the last attention, at the response positions."""
 
     backbone: Backbone
+    facts: Facts
     batch: Batch
     states: Tensor
     gradient: Tensor
@@ -92,48 +112,47 @@ class _Ending:
         return by_stream, by_read
 
     def _states(self, layer: LayerParts, x: Tensor, read: Tensor) -> Tensor:
-        checkpoint = self.backbone.checkpoint
-        inner: Any = checkpoint.model.model
-        x = x + normed(layer.after_attention, through(layer.attention.out, read)).value
+        factor = layer.facts.residual
+        x = x + added(normed(layer.after_attention, through(layer.attention.out, read)), factor)
         written = written_by(layer.network, normed(layer.before_network, x).value)
-        x = x + normed(layer.after_network, written).value
-        return normed(norm_of(inner.norm, checkpoint.family.norm_offset), x).value
+        x = x + added(normed(layer.after_network, written), factor)
+        return normed(final_norm(self.backbone, self.facts), x).value
 
 
 class _Turns:
-    """Rotary positions: for all layers, or for each kind of layer."""
+    """Rotary positions: one rotary for all layers that share it."""
 
-    def __init__(self, backbone: Backbone, batch: Batch) -> None:
-        model: Any = backbone.checkpoint.model
-        self.rotary, self.like = model.model.rotary_emb, batch.embeds
-        self.positions = torch.arange(batch.embeds.shape[1], device=batch.embeds.device)[None]
-        self.found: dict[str | None, Turn] = {}
+    def __init__(self, embeds: Tensor) -> None:
+        self.embeds = embeds
+        self.found: dict[object, Rotary | None] = {}
 
-    def of(self, layer: LayerParts) -> Turn:
-        """Cosines and sines (1, 1, T, d) for a layer."""
-        if layer.kind not in self.found:
-            given = (self.like, self.positions) if layer.kind is None else (self.like, self.positions, layer.kind)
-            cosine, sine = (part.to(self.like.dtype)[:, None] for part in self.rotary(*given))
-            self.found[layer.kind] = cosine, sine
-        return self.found[layer.kind]
+    def of(self, layer: LayerParts) -> Rotary | None:
+        """The rotary of a layer; None where nothing is rotated."""
+        kind, make = layer.facts.kind, layer.facts.rotary
+        if kind not in self.found:
+            self.found[kind] = None if make is None else make(self.embeds)
+        return self.found[kind]
 
 
-def _layer(layer: LayerParts, x: Tensor, turn: Turn, blocks: list[_Directions], number: torch.dtype) -> Tensor:
-    read, push_read = attend(layer.attention, normed(layer.before_attention, x), turn, number)
+def _layer(
+    layer: LayerParts, x: Tensor, rotary: Rotary | None, blocks: list[_Directions], number: torch.dtype
+) -> Tensor:
+    read, push_read = attend(layer, normed(layer.before_attention, x), rotary, number)
     written = normed(layer.after_attention, through(layer.attention.out, read))
     out = Weight(layer.attention.out.weight, number)
-    x = x + written.value
-    network_writes, push = network(layer.network, layer.before_network, layer.after_network, x, number)
+    factor = layer.facts.residual
+    x = x + added(written, factor)
+    network_writes, push = network(layer, x, number)
     for block in blocks:
-        add_product(block.change, push_read(block.change, block.start, block.start), out, written, block.start)
+        add_product(block.change, push_read(block.change, block.start, block.start), out, written, block.start, factor)
         push(block.change, block.start)
     return x + network_writes
 
 
 def _last(
-    layer: LayerParts, x: Tensor, turn: Turn, blocks: list[_Directions], number: torch.dtype, ending: _Ending
+    layer: LayerParts, x: Tensor, rotary: Rotary | None, blocks: list[_Directions], number: torch.dtype, ending: _Ending
 ) -> Tensor | None:
-    read, push_read = attend(layer.attention, normed(layer.before_attention, x), turn, number)
+    read, push_read = attend(layer, normed(layer.before_attention, x), rotary, number)
     gradients = ending.gradients(layer, x, read)
     if gradients is None:
         return None

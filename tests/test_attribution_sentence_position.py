@@ -1,10 +1,12 @@
+"""Figure 6: shares of the density on the quarters of sentences, by hand."""
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.tables import figure6, quarters, split
+from aftertune.explainers.attribution.sentence_position import figure6, quarters, split
 from comparison_samples import make_map
 
 

@@ -1,4 +1,4 @@
-"""What a comparison tells before it begins and when it is done."""
+"""What ``aftertune compare`` and its like print: what was chosen before, the summary or JSON afterwards."""
 
 import json
 from typing import TYPE_CHECKING

@@ -16,7 +16,7 @@ import numpy as np
 from aftertune.explainers.attribution.prompt_pairs import prompt_texts, response_texts
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import N_LEVELS
-from aftertune.explainers.attribution.tables import Figure6Row
+from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.report.chart_style import Spec, model_scale, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES, ramp
 

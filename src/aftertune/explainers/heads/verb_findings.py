@@ -16,7 +16,7 @@ from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown, largest
 from aftertune.statistics.spread import ALPHA
 
-WORDS = "heads.words"
+WORDS = "heads.verbs"
 LISTED = 10
 DOUBTS = {
     "chance": "no difference found between pairs with {verbs} and with general words",

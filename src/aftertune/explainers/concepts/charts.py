@@ -13,7 +13,8 @@ from typing import Any
 import altair as alt
 
 from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.concepts.networks import Figure8Row, RotationRow
+from aftertune.explainers.concepts.explained_variance import Figure8Row
+from aftertune.explainers.concepts.network_rotation import RotationRow
 from aftertune.report.chart_style import Spec, model_scale, styled
 from aftertune.report.colours import DASHES, DATASETS, GREY, MODELS, SHAPES
 from aftertune.report.figure import Figure

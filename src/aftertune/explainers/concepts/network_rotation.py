@@ -4,26 +4,18 @@
    the tuned components' variance lies in the space of the base components, and the means over its components.
 2. The same by group of neighbouring layers, networks counting once.
 3. Did deeper networks rotate more?
-
-How much of the variance do a network's first components have together?
-
-Figure 8 (appendix E.1), from the variance along every component of every network.
-1. For each network: the running sum, as a share of the sum over all of its components.
-2. For each model and rank: the mean and spread over networks. One with fewer components stays at 1 after its last.
-3. Of many ranks only some, evenly spread: a picture shows no more.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from aftertune.explainers.concepts.matches import PLACE, WELL_SEPARATED
+from aftertune.explainers.concepts.principal_angles import principal_angles, share_within
 from aftertune.explainers.concepts.result import NETWORK, ConceptReading, Network
-from aftertune.explainers.concepts.rotation import principal_angles, share_within
 from aftertune.statistics.effects import mean_interval
 from aftertune.statistics.layers import layer_trend
 from aftertune.statistics.spread import POOLED, Interval, Scores, Spread
@@ -158,41 +150,3 @@ def _shares(reading: ConceptReading) -> Mapping[Network, Scores]:
 
 def _defined(networks: pl.DataFrame, column: str) -> Scores:
     return np.asarray(networks[column].drop_nulls().to_numpy(), dtype=np.float64)
-
-
-MOST_RANKS = 200
-Ranks = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Figure8Row:
-    """Accumulated share of variance of a model's first ``rank`` components: mean and spread over networks."""
-
-    model: str
-    rank: int
-    accumulated: Spread
-
-
-def figure8(spectra: Mapping[str, Mapping[Network, Scores]], n_components: int) -> tuple[Figure8Row, ...]:
-    """Figure 8: for each model, by name, a row for each of at most 200 ranks.
-
-    The first rank, the last and ``n_components`` are among them. ``spectra`` has the variances of each network,
-    largest first; one without any variance is left out.
-    """
-    return tuple(row for model, own in spectra.items() for row in _rows(model, own.values(), n_components))
-
-
-def _rows(model: str, spectra: Iterable[Scores], n_components: int) -> list[Figure8Row]:
-    sums = [np.cumsum(one) / one.sum() for one in spectra if one.sum() > 0]
-    if not sums:
-        return []
-    ranks = _ranks(max(map(len, sums)), n_components)
-    found = np.stack([one[np.minimum(ranks, len(one)) - 1] for one in sums])
-    return [Figure8Row(model, int(rank), Spread.of(found[:, place])) for place, rank in enumerate(ranks)]
-
-
-def _ranks(last: int, n_components: int) -> Ranks:
-    if last <= MOST_RANKS:
-        return np.arange(1, last + 1)
-    spread = np.linspace(1, last, MOST_RANKS - 1).round().astype(np.int64)
-    return np.union1d(spread, [min(n_components, last)])

@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from aftertune.explainers.annotation.category_tables import Figure3Row, Figure7Row
+from aftertune.explainers.annotation.category_shares import Figure3Row, Figure7Row
 from aftertune.report.chart_style import Spec, model_scale, styled
 from aftertune.report.colours import DASHES, MODELS, SHAPES
 from aftertune.report.figure import Figure

@@ -7,21 +7,26 @@ With scores S, weights A = softmax(S) and what is read O = A V:  dO = P V - rows
 B sequences, G key heads, R query heads that share one, T positions, D directions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from aftertune.explainers.attribution.importance import chunks
-from aftertune.explainers.attribution.importance.written.build import AttentionParts, Norm
-from aftertune.explainers.attribution.importance.written.steps import Normed, normed, through
-from aftertune.models.products import Weight
+from aftertune.explainers.attribution.importance.explicit_jvp.facts import Rotary, rotated
+from aftertune.explainers.attribution.importance.explicit_jvp.steps import Normed, normed, through
+from aftertune.models.matrix_products import Weight
 
-Turn = tuple[Tensor, Tensor]
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.explicit_jvp.build import LayerParts, Norm
+
 PushRead = Callable[[Tensor, int, int], Tensor]
 """Tangents (D, B, T - start, d_model), start, begin -> those (D, B, T - begin, heads x d_head) of what is read."""
 
@@ -50,16 +55,16 @@ class Plain:
     blocks: list[Block]
 
 
-def attend(parts: AttentionParts, given: Normed, turn: Turn, number: torch.dtype) -> tuple[Tensor, PushRead]:
+def attend(layer: LayerParts, given: Normed, rotary: Rotary | None, number: torch.dtype) -> tuple[Tensor, PushRead]:
     """What attention reads (B, T, heads x d_head) of a normalised input, and its push, with products in ``number``."""
-    d_head = parts.d_head
+    parts, facts, d_head = layer.attention, layer.facts, layer.attention.d_head
     of_queries = normed(parts.query_norm, _split(through(parts.query, given.value), parts.query_norm, d_head))
     of_keys = normed(parts.key_norm, _split(through(parts.key, given.value), parts.key_norm, d_head))
-    keys = turned(_heads(of_keys.value, d_head), turn)
-    queries = torch.unflatten(turned(_heads(of_queries.value, d_head), turn), 1, (keys.shape[1], -1)) * parts.scaling
+    keys = rotated(_heads(of_keys.value, d_head), rotary)
+    queries = torch.unflatten(rotated(_heads(of_queries.value, d_head), rotary), 1, (keys.shape[1], -1)) * facts.scaling
     values = _heads(_split(through(parts.value, given.value), None, d_head), d_head)
-    unseen = partial(_unseen, window=parts.window, device=keys.device)
-    blocks = list(blocks_of(queries, keys, values, parts.softcap, unseen))
+    unseen = partial(_unseen, window=facts.window, device=keys.device)
+    blocks = list(blocks_of(queries, keys, values, facts.softcap, unseen))
     read = torch.cat([block.read for block in blocks], dim=-2).permute(0, 3, 1, 2, 4).flatten(2)
     plain = plain_in(number, queries, keys, values, blocks)
     of_query, of_key, of_value = (Weight(part.weight, number) for part in (parts.query, parts.key, parts.value))
@@ -67,21 +72,12 @@ def attend(parts: AttentionParts, given: Normed, turn: Turn, number: torch.dtype
     def push_read(dx: Tensor, start: int, begin: int) -> Tensor:
         du = given.push(dx, start).to(number)
         dq, dk, dv = of_query.product(du[:, :, begin - start :]), of_key.product(du), of_value.product(du)
-        dq = _placed(_split(dq, parts.query_norm, d_head), of_queries, turn, begin, d_head).mul_(parts.scaling)
-        dk = _placed(_split(dk, parts.key_norm, d_head), of_keys, turn, start, d_head)
+        dq = _placed(_split(dq, parts.query_norm, d_head), of_queries, rotary, begin, d_head).mul_(facts.scaling)
+        dk = _placed(_split(dk, parts.key_norm, d_head), of_keys, rotary, start, d_head)
         dv = _heads(_split(dv, None, d_head), d_head)
         return push(plain, torch.unflatten(dq, 2, (keys.shape[1], -1)), dk, dv, start, begin)
 
     return read, push_read
-
-
-def turned(heads: Tensor, turn: Turn) -> Tensor:
-    """Rotary position: linear, so tangents are turned as values are. Dimensions beyond the turn's stay as they are."""
-    cosine, sine = turn
-    moved, still = torch.split(heads, [cosine.shape[-1], heads.shape[-1] - cosine.shape[-1]], dim=-1)
-    first, second = moved.chunk(2, dim=-1)
-    found = torch.addcmul(moved * cosine, torch.cat((-second, first), dim=-1), sine)
-    return torch.cat((found, still), dim=-1) if still.shape[-1] else found
 
 
 def _split(projected: Tensor, norm: Norm | None, d_head: int) -> Tensor:
@@ -95,11 +91,10 @@ def _heads(pieces: Tensor, d_head: int) -> Tensor:
     return torch.unflatten(pieces.flatten(-2), -1, (-1, d_head)).transpose(-2, -3)
 
 
-def _placed(change: Tensor, norm: Normed, turn: Turn, start: int, d_head: int) -> Tensor:
-    """Tangents of queries or keys, normalised and turned, from position ``start`` on."""
+def _placed(change: Tensor, norm: Normed, rotary: Rotary | None, start: int, d_head: int) -> Tensor:
+    """Tangents of queries or keys, normalised and rotated, from position ``start`` on."""
     heads = _heads(norm.push(change, start).to(change.dtype), d_head)
-    cosine, sine = (part[:, :, start:].to(change.dtype) for part in turn)
-    return turned(heads, (cosine, sine))
+    return rotated(heads, None if rotary is None else rotary.after(start, change.dtype))
 
 
 def blocks_of(

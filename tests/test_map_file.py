@@ -1,3 +1,5 @@
+"""The Parquet file of salient maps: written, read, and refused where it is damaged."""
+
 from pathlib import Path
 from typing import Any
 
