@@ -9,7 +9,8 @@ import tiny
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs import OutputExplainer, OutputSettings
 from aftertune.explainers.outputs.change import OutputChange
-from aftertune.models.checkpoint import Checkpoint, load
+from aftertune.models.checkpoint import load
+from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.runs.held import Held
 from aftertune.runs.roles import NAMES, Pair

@@ -16,6 +16,7 @@ from aftertune.explainers.outputs.texts import own_lines
 from aftertune.explainers.outputs.words import LIKELIER
 from aftertune.models.machine import Machine
 from aftertune.models.size import size_by_config
+from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.finding import Verdict
 from aftertune.statistics.questions import answer
@@ -140,9 +141,8 @@ def test_fewer_draws_are_shown_where_fewer_are_asked_for(planted: RunFolder) -> 
 def test_the_cost_is_that_of_pairs_that_are_not_measured(planted: RunFolder) -> None:
     size, machine = size_by_config(samples.base().model.config), Machine("cpu", 1e11, 1e10, 2**33)
     work = OutputExplainer().prepare(OutputSettings(), Inputs(samples.PROMPTS))
-    assert work.remaining(planted, "tuned", size, machine).steps == {}
-    assert work.remaining(planted, "base", size, machine).steps == {}
-    left = work.remaining(planted, "tuned-2", size, machine).steps
+    assert work.remaining_pair(planted, samples.PAIR, size, machine).steps == {}
+    left = work.remaining_pair(planted, Pair("base", "tuned-2"), size, machine).steps
     assert list(left) == ["texts", "noise", "answers", "samples"]
     assert left["noise"].most.operations > left["noise"].least.operations > left["texts"].most.operations
 

@@ -104,10 +104,15 @@ def test_noise_is_in_proportion_to_the_change_and_taken_away_again() -> None:
     with Noise(own, norms) as noise:
         found = []
         for scale, seed in ((2.0, 1), (2.0, 1), (2.0, 2)):
-            noise.put(scale, seed)
+            noise.draw(seed)
+            noise.put(scale)
             found.append(own.model.lm_head.weight - before)
         assert float(found[0].norm()) == pytest.approx(2 * norms["lm_head.weight"], rel=1e-4)
         assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+        noise.draw(1)
+        noise.put(7.0)
+        noise.put(2.0)
+        torch.testing.assert_close(own.model.lm_head.weight - before, found[0], rtol=1e-3, atol=1e-6)
     assert torch.equal(own.model.lm_head.weight, before)
 
 

@@ -48,7 +48,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
     words, noise = _words(parts, int(shown["noise_draws"]))
     answers = _Answers.of(parts)
     response_words, p_value = compare_words(
-        answers.base_texts, answers.tuned_texts, parts.frame(f"{GENERIC} texts")["text"].to_list()
+        answers.base_texts, answers.tuned_texts, parts.frame(f"{GENERIC}-texts")["text"].to_list()
     )
     return OutputChange(
         *names,
@@ -69,11 +69,12 @@ def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseR
     texts = parts.frame(result.VOCABULARY)["text"].to_list()
     words: list[WordRow] = []
     noise: list[NoiseRow] = []
+    every = parts.draws(n_draws)
     for context in CONTEXTS:
-        if not parts.has(f"{context} base"):
+        if not parts.has(f"{context}-base"):
             continue
         base, tuned = (parts.probabilities(context, side) for side in ("base", "tuned"))
-        draws = parts.draws(context, n_draws) if parts.has(f"{context} scale") else []
+        draws = every.filter(pl.col("context") == context).to_dicts()
         for direction in DIRECTIONS:
             found = scores(base, tuned, direction)
             test = _noise_row(context, direction, found, total_variation(base, tuned), draws)
@@ -125,8 +126,8 @@ class _Answers:
         rows: list[AnswerRow] = []
         pairs: list[tuple[Answer, Answer]] = []
         for context in ANSWERED:
-            base, tuned = (parts.frame(f"{context}{side} texts") for side in ("", " tuned"))
-            tokens = _tokens(parts.frame(f"{context} positions"))
+            base, tuned = (parts.frame(f"{context}{side}-texts") for side in ("", "-tuned"))
+            tokens = _tokens(parts.frame(f"{context}-positions"))
             both = base.join(tuned, on="id", suffix="_tuned", maintain_order="left")
             for row in both.iter_rows(named=True):
                 sides = _judged(row, ""), _judged(row, "_tuned")

@@ -13,10 +13,8 @@ BYTES_OF_NOISE = 60  # moved for each weight: drawn, measured, scaled, added
 PASSES_OF_ANSWERS = 2  # either model's answers are read by both
 
 
-def remaining(settings: OutputSettings, inputs: Inputs, size: ModelSize, n_pairs: int) -> Remaining:
-    """What is left of so many pairs of models of a size."""
-    if not n_pairs:
-        return Remaining()
+def remaining(settings: OutputSettings, inputs: Inputs, size: ModelSize) -> Remaining:
+    """What comparing two models of a size costs; what is there already is not taken off."""
     generic, own, given = _positions(settings, inputs)
     both = _forward(size, generic + own + given) * 2 + _answers(settings, size, own + given)
     passes = [settings.noise_draws + steps * bool(settings.noise_draws) for steps in STEPS_OF_SCALE]
@@ -25,10 +23,10 @@ def remaining(settings: OutputSettings, inputs: Inputs, size: ModelSize, n_pairs
     free = _answers(settings, size, 2 * settings.n_samples * settings.answer_tokens)
     peak = float(LOGIT_BYTES + DTYPE_BYTES[inputs.dtype] * size.n_parameters * (2 if settings.noise_draws else 1))
     steps = {
-        "texts": Step(both * n_pairs, both * n_pairs),
-        "noise": Step(noise[0] * n_pairs, noise[1] * n_pairs),
-        "answers": Step(reread * n_pairs, reread * n_pairs),
-        "samples": Step(free * n_pairs, free * n_pairs),
+        "texts": Step(both, both),
+        "noise": Step(noise[0], noise[1]),
+        "answers": Step(reread, reread),
+        "samples": Step(free, free),
     }
     return Remaining(steps, peak, peak, Cost(seconds=1.0))
 

@@ -10,7 +10,7 @@ What has its part already is not computed again.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -33,19 +33,19 @@ from aftertune.explainers.outputs.texts import (
     digest,
     generic_texts,
 )
-from aftertune.explainers.outputs.words import largest_scores, total_variation
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.explainers.outputs.words import Array, largest_scores, total_variation
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import sample
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import show_tokens
-from aftertune.runs.roles import BASE, Pair
+from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 
 READING, NOISE, ANSWERING, SAMPLING = STEPS = ("texts", "noise", "answers", "samples")
-SEED_OF_CONTEXT = 2**20
+SEEDS_OF_DRAWS = 2**20
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,9 @@ class OutputWork(Work):
         draws = self.settings.noise_draws
         return [("outputs", f"{draws} draws of noise" if draws else "no noise, so that no word is claimed")]
 
-    def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
-        """What is left of the pairs of the model of a role with those before it."""
-        pairs = [pair for pair in (Pair(BASE, role),) if role != BASE and not self.is_pair_measured(run, pair)]
-        return remaining(self.settings, self.inputs, size, len(pairs))
+    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
+        """What is left of a pair of models of a size."""
+        return Remaining() if self.is_pair_measured(run, pair) else remaining(self.settings, self.inputs, size)
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether all parts of a pair are there."""
@@ -85,7 +84,9 @@ class OutputWork(Work):
             return False
         if parts.about["is_same_weights"]:
             return True
-        return parts.has(result.SAMPLES) and all(parts.has(name) for name in self._draws(parts))
+        names = [draw_name(number) for number in range(self.settings.noise_draws)]
+        has_draws = not parts.about["has_same_tensors"] or all(parts.has(name) for name in names)
+        return has_draws and parts.has(result.SAMPLES)
 
     def measure_pair(
         self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
@@ -102,13 +103,6 @@ class OutputWork(Work):
     def finish(self, run: RunFolder, role: str) -> None:  # noqa: ARG002
         """Let the run show as many draws as were asked for this time."""
         run.remember(result.SHOWN, {"noise_draws": self.settings.noise_draws})
-
-    def _draws(self, parts: OutputParts) -> Iterator[str]:
-        """The names of the draws that belong to a pair: none where noise can't be drawn."""
-        if parts.about["has_same_tensors"]:
-            for context in WITH_NOISE:
-                if parts.has(f"{context} base"):
-                    yield from (draw_name(context, number) for number in range(self.settings.noise_draws))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +136,11 @@ class _PairWork:
 
     def _read(self, context: str) -> None:
         """The texts of a context, and the mean probabilities of both models over them."""
-        self._frame(f"{context} texts", lambda: self._text_frame(self._texts_of(context)))
+        self._frame(f"{context}-texts", lambda: self._text_frame(self._texts_of(context)))
         texts = self._texts(context)
         for side, checkpoint in (("base", self.base), ("tuned", self.tuned)):
             if texts:
-                self._frame(f"{context} {side}", partial(self._probabilities, checkpoint, texts))
+                self._frame(f"{context}-{side}", partial(self._probabilities, checkpoint, texts))
 
     def _probabilities(self, checkpoint: Checkpoint, texts: Sequence[Text]) -> pl.DataFrame:
         return result.probability_frame(mean_probabilities(checkpoint, texts, self._n))
@@ -158,49 +152,57 @@ class _PairWork:
 
     def _add_noise(self) -> None:
         """Noise of like effect in the base's weights, where a draw is missing."""
-        contexts = [one for one in WITH_NOISE if self.parts.has(f"{one} base")] if self.norms is not None else []
-        units = [(one, number) for one in contexts for number in range(self.work.settings.noise_draws)]
-        missing = [unit for unit in units if not self.parts.has(draw_name(*unit))]
-        if not missing or self.norms is None:
+        names = [draw_name(number) for number in range(self.work.settings.noise_draws)]
+        if self.norms is None or all(self.parts.has(name) for name in names):
             return
         with Noise(self.base, self.norms) as noise:
-            for done, (context, number) in enumerate(units):
-                self.progress(NOISE, done, len(units))
-                self._frame(f"{context} scale", partial(self._scale, noise, context))
-                self._frame(draw_name(context, number), partial(self._draw, noise, context, number))
-        self.progress(NOISE, len(units), len(units))
+            self._frame(result.SCALES, partial(self._scales, noise))
+            for number, name in enumerate(names):
+                self.progress(NOISE, number, len(names))
+                self._frame(name, partial(self._draw, noise, number))
+        self.progress(NOISE, len(names), len(names))
 
-    def _scale(self, noise: Noise, context: str) -> pl.DataFrame:
-        base, tuned = (self.parts.probabilities(context, side) for side in ("base", "tuned"))
-        seed = self._seed(context, 0)
+    def _scales(self, noise: Noise) -> pl.DataFrame:
+        """For each context the scale at which noise moves as much probability as tuning did."""
+        rows = []
+        for context in self._contexts_with_noise():
+            base, tuned = (self.parts.probabilities(context, side) for side in ("base", "tuned"))
+            effect = partial(self._effect, noise, context, base)
+            noise.draw(self._seed(0))
+            rows.append((context, scale_of_like_effect(effect, total_variation(base, tuned))))
+        return pl.DataFrame(rows, schema=result.SCALE, orient="row")
 
-        def effect(scale: float) -> float:
-            noise.put(scale, seed)
-            return total_variation(base, mean_probabilities(self.base, self._texts(context), self._n))
+    def _effect(self, noise: Noise, context: str, base: Array, scale: float) -> float:
+        return total_variation(base, self._with_noise(noise, context, scale))
 
-        return pl.DataFrame({"scale": [scale_of_like_effect(effect, total_variation(base, tuned))]})
-
-    def _draw(self, noise: Noise, context: str, number: int) -> pl.DataFrame:
+    def _draw(self, noise: Noise, number: int) -> pl.DataFrame:
         """The largest scores of one model with noise, and the total variation that it has."""
-        base, scale = self.parts.probabilities(context, "base"), self.parts.frame(f"{context} scale")["scale"][0]
-        noise.put(scale, self._seed(context, number))
-        found = mean_probabilities(self.base, self._texts(context), self._n)
-        likelier, less_likely = largest_scores(base, found)
-        row = {"scale": scale, "total_variation": total_variation(base, found)}
-        return pl.DataFrame([row | {"likelier": likelier, "less_likely": less_likely}])
+        rows = []
+        noise.draw(self._seed(number))
+        for context, scale in self.parts.frame(result.SCALES).iter_rows():
+            base, found = self.parts.probabilities(context, "base"), self._with_noise(noise, context, scale)
+            rows.append((context, scale, total_variation(base, found), *largest_scores(base, found).tolist()))
+        return pl.DataFrame(rows, schema=result.DRAW, orient="row")
 
-    def _seed(self, context: str, number: int) -> int:
-        return (self.work.settings.seed * len(CONTEXTS) + CONTEXTS.index(context)) * SEED_OF_CONTEXT + number
+    def _with_noise(self, noise: Noise, context: str, scale: float) -> Array:
+        noise.put(scale)
+        return mean_probabilities(self.base, self._texts(context), self._n)
+
+    def _contexts_with_noise(self) -> list[str]:
+        return [context for context in WITH_NOISE if self.parts.has(f"{context}-base")]
+
+    def _seed(self, number: int) -> int:
+        return self.work.settings.seed * SEEDS_OF_DRAWS + number
 
     def _answer(self, context: str) -> None:
         """The tuned model's own answers, and every token of either model's answers as both models see it."""
-        most, name = self.work.settings.answer_tokens, f"{context} tuned texts"
+        most, name = self.work.settings.answer_tokens, f"{context}-tuned-texts"
         self._frame(name, lambda: self._text_frame(answered(self.tuned, self._asked(context), most)))
-        self._frame(f"{context} positions", lambda: self._positions(context))
+        self._frame(f"{context}-positions", lambda: self._positions(context))
 
     def _positions(self, context: str) -> pl.DataFrame:
         frames = [pl.DataFrame(schema=result.POSITIONS)]
-        for side, texts in (("base", self._texts(context)), ("tuned", self._texts(f"{context} tuned"))):
+        for side, texts in (("base", self._texts(context)), ("tuned", self._texts(f"{context}-tuned"))):
             before, after, kl = compare_positions(self.base, self.tuned, texts)
             places = [(one.id, side, n) for one in texts for n in range(len(one.answer))]
             tokens = [token for one in texts for token in show_tokens(self._tokenizer, one.answer)]
@@ -243,7 +245,7 @@ class _PairWork:
 
     def _texts(self, name: str) -> list[Text]:
         """The texts of a part."""
-        rows = self.parts.frame(f"{name} texts").iter_rows()
+        rows = self.parts.frame(f"{name}-texts").iter_rows()
         return [Text(id, shown, tuple(prompt), tuple(answer), ended) for id, shown, prompt, answer, ended, _ in rows]
 
     def _frame(self, name: str, make: Callable[[], pl.DataFrame]) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.loaded import Checkpoint
 
 CLOSE = 0.03  # of the tuned model's total variation
 MOST_STEPS = 8
+EXACT = (torch.float32, torch.float64)
 Norms = Mapping[str, float]
 
 
@@ -45,20 +46,27 @@ class Noise:
         self._weights = {name: one for name, one in base.model.named_parameters() if norms[name] > 0}
         self._norms = norms
         self._kept: dict[str, Tensor] = {}
+        self._seed, self._scale = 0, 0.0
+
+    def draw(self, seed: int) -> None:
+        """Let what is put in next be the noise of a seed."""
+        self._seed, self._scale = seed, 0.0
 
     @torch.no_grad()
-    def put(self, scale: float, seed: int) -> None:
-        """The noise of a seed, ``scale`` times as large as the change of each tensor."""
+    def put(self, scale: float) -> None:
+        """Put the noise in, ``scale`` times as large as the change of each tensor."""
         generators: dict[torch.device, torch.Generator] = {}
         for name, weight in self._weights.items():
+            if self._scale and weight.dtype in EXACT:  # to stretch what is there is faster than to draw it again
+                weight.sub_(self._kept[name]).mul_(scale / self._scale).add_(self._kept[name])
+                continue
             place = weight.device
             if place not in generators:
-                generators[place] = torch.Generator(place).manual_seed(seed)
-            noise = torch.randn(weight.shape, generator=generators[place], device=place)
-            size = scale * self._norms[name] / float(torch.linalg.vector_norm(noise))
-            kept = self._kept[name]
-            exact = kept if kept.dtype == torch.float64 else kept.float()
-            weight.copy_(exact + size * noise.to(exact.dtype))
+                generators[place] = torch.Generator(place).manual_seed(self._seed)
+            noise = torch.randn(weight.shape, generator=generators[place], device=place, dtype=_dtype(weight))
+            noise *= scale * self._norms[name] / float(torch.linalg.vector_norm(noise))
+            weight.copy_(noise.add_(self._kept[name]))
+        self._scale = scale
 
     def __enter__(self) -> "Noise":
         self._kept = {name: weight.detach().clone() for name, weight in self._weights.items()}
@@ -69,6 +77,11 @@ class Noise:
         for name, weight in self._weights.items():
             weight.copy_(self._kept[name])
         self._kept = {}
+
+
+def _dtype(weight: Tensor) -> torch.dtype:
+    """That of the noise: the weight's own, or float32 for half precision."""
+    return weight.dtype if weight.dtype in EXACT else torch.float32
 
 
 def scale_of_like_effect(effect: Callable[[float], float], wanted: float) -> float:

@@ -17,8 +17,8 @@ from torch import Tensor
 from aftertune.explainers.outputs.texts import Text
 from aftertune.explainers.outputs.words import Array
 from aftertune.models.backbone import Backbone
-from aftertune.models.borrowed import borrowed
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.loaded import Checkpoint
+from aftertune.models.temporary_state import borrowed
 
 POSITIONS_AT_ONCE = 2048
 LOGIT_BYTES = 64 * 2**20

@@ -3,10 +3,10 @@
 Of each pair of models, by the name of the part:
 - ``same``: whether both have the same weights; then nothing else is measured.
 - ``vocabulary``: the text of each token.
-- ``CONTEXT texts``: what both models read; ``CONTEXT tuned texts``: the tuned model's own answers to the same prompts.
-- ``CONTEXT base``, ``CONTEXT tuned``: mean probabilities of each token on even and on odd texts.
-- ``CONTEXT scale``, ``CONTEXT draw N``: noise of like effect, its total variation and its largest scores.
-- ``CONTEXT positions``: log probabilities of every answer token under both models.
+- ``CONTEXT-texts``: what both models read; ``CONTEXT-tuned-texts``: the tuned model's own answers to the same prompts.
+- ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities of each token on even and on odd texts.
+- ``scales``, ``draw-N``: noise of like effect in each context, its total variation and its largest scores.
+- ``CONTEXT-positions``: log probabilities of every answer token under both models.
 - ``samples``: what the tuned model writes freely, with log probabilities of both.
 """
 
@@ -23,7 +23,7 @@ GENERIC, ANSWERS, PROMPTS = CONTEXTS = ("generic", "answers", "prompts")
 ANSWERED = (ANSWERS, PROMPTS)
 WITH_NOISE = (GENERIC, ANSWERS)
 KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"
-SAME, VOCABULARY, SAMPLES = "same", "vocabulary", "samples"
+SAME, VOCABULARY, SAMPLES, SCALES = "same", "vocabulary", "samples", "scales"
 HALVES = ("even", "odd")
 TEXTS: dict[str, Any] = {
     "id": pl.String,
@@ -42,6 +42,8 @@ POSITIONS: dict[str, Any] = {
     "log_p_tuned": pl.Float64,
     "kl": pl.Float64,
 }
+SCALE: dict[str, Any] = {"context": pl.String, "scale": pl.Float64}
+DRAW = SCALE | {"total_variation": pl.Float64, "likelier": pl.Float64, "less_likely": pl.Float64}
 SAMPLE: dict[str, Any] = {
     "beginning": pl.String,
     "text": pl.String,
@@ -77,17 +79,18 @@ class OutputParts:
 
     def probabilities(self, context: str, side: str) -> Array:
         """Mean probabilities (2, n_vocabulary) on even and on odd texts."""
-        return self.frame(f"{context} {side}").select(HALVES).to_numpy().T
+        return self.frame(f"{context}-{side}").select(HALVES).to_numpy().T
 
-    def draws(self, context: str, n_draws: int) -> list[dict[str, Any]]:
-        """The draws of noise: ``scale, total_variation, likelier, less_likely``."""
-        names = [draw_name(context, number) for number in range(n_draws)]
-        return [self.frame(name).row(0, named=True) for name in names]
+    def draws(self, n_draws: int) -> pl.DataFrame:
+        """The draws of noise, a row for each context of each; none where noise could not be drawn."""
+        has_noise = self.about["has_same_tensors"]
+        frames = [self.frame(draw_name(number)) for number in range(n_draws)] if has_noise else []
+        return pl.concat([pl.DataFrame(schema=DRAW), *frames])
 
 
-def draw_name(context: str, number: int) -> str:
+def draw_name(number: int) -> str:
     """The name of the part of a draw, counted from 0."""
-    return f"{context} draw {number:03d}"
+    return f"draw-{number:03d}"
 
 
 def probability_frame(found: Array) -> pl.DataFrame:

@@ -18,8 +18,8 @@ from typing import Any
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs.result import PROMPTS
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import generate, stop_tokens
+from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.templates import render
