@@ -8,7 +8,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from aftertune.errors import CheckpointError, PromptError
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.temporary_state import borrowed
 
 MAX_NEW_TOKENS = 300
