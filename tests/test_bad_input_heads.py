@@ -183,9 +183,9 @@ def test_verbs_that_can_not_be_read(cli: CommandLine, base: Path, tuned: Path, f
 
 def test_skipping(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
     assert compared(cli, base, tuned, files, "--skip", "heads") == (
-        "All explainers are skipped. Leave at least one of attribution, heads, concepts."
+        "All explainers are skipped. Leave at least one of outputs, attribution, heads, concepts."
     )
-    expected = "'prompts' is no explainer. The explainers are attribution, heads, concepts."
+    expected = "'prompts' is no explainer. The explainers are outputs, attribution, heads, concepts."
     assert compared(cli, base, tuned, files, "--skip", "prompts") == expected
 
 

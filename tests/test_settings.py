@@ -127,7 +127,7 @@ def test_what_a_study_says_flat_makes_the_same_study(base: Path, tuned: Path) ->
 def test_only_and_skip_contradict(cli: CommandLine, base: Path, tuned: Path) -> None:
     assert "Give one of the two." in cli.refuses("compare", base, tuned, "--only", "heads", "--skip", "concepts")
     told = cli.refuses("compare", base, tuned, "--only", "tails")
-    assert "'tails'" in told and "attribution, heads, concepts" in told
+    assert "'tails'" in told and "outputs, attribution, heads, concepts" in told
 
 
 def test_checkpoints_must_be_named(cli: CommandLine, base: Path) -> None:

@@ -148,11 +148,11 @@ def test_verbs_that_can_not_be_used_are_not_remembered(run: Path) -> None:
     assert snapshot(run) == before
 
 
-@pytest.mark.parametrize("skip", [["attribution", "heads", "concepts"], ["head"], "head"])
+@pytest.mark.parametrize("skip", [["outputs", "attribution", "heads", "concepts"], ["head"], "head"])
 def test_skipping_all_or_an_unknown_explainer(
     base: Path, tuned: Path, files: HeadFiles, tmp_path: Path, skip: Sequence[str]
 ) -> None:
-    assert "attribution, heads, concepts" in refused(tmp_path, base, tuned, tmp_path / "run", files, skip=skip)
+    assert "outputs, attribution, heads, concepts" in refused(tmp_path, base, tuned, tmp_path / "run", files, skip=skip)
 
 
 def test_an_explainer_can_be_added_to_a_run(

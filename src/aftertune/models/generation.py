@@ -1,4 +1,4 @@
-"""Prompts -> greedy responses (section 3.2: greedy search, up to 300 new tokens)."""
+"""Prompts -> responses: greedy ones (section 3.2: greedy search, up to 300 new tokens), or samples."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 
 from aftertune.errors import CheckpointError, PromptError
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.temporary_state import borrowed
 
 MAX_NEW_TOKENS = 300
@@ -25,6 +25,23 @@ def generate(
     Raises `CheckpointError` if neither the model nor its tokenizer names an end-of-sequence token, `PromptError` if
     a prompt leaves no room for a response.
     """
+    return _generate(checkpoint, prompts, max_new_tokens, {"do_sample": False})
+
+
+def sample(checkpoint: Checkpoint, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0) -> list[tuple[int, ...]]:
+    """Responses drawn from the model's own probabilities (temperature 1), by a seed; else as `generate`.
+
+    The state of torch's random numbers is left as it was.
+    """
+    plain = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return _generate(checkpoint, prompts, max_new_tokens, plain)
+
+
+def _generate(
+    checkpoint: Checkpoint, prompts: Sequence[Ids], max_new_tokens: int, choice: dict[str, Any]
+) -> list[tuple[int, ...]]:
     stops = stop_tokens(checkpoint)
     longest = max(map(len, prompts))
     must_leave_room(checkpoint.context_length, longest)
@@ -33,7 +50,7 @@ def generate(
     ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in prompts])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in prompts])
     settings = GenerationConfig(
-        do_sample=False, max_new_tokens=min(max_new_tokens, room), eos_token_id=stops, pad_token_id=pad
+        **choice, max_new_tokens=min(max_new_tokens, room), eos_token_id=stops, pad_token_id=pad
     )
     model: Any = checkpoint.model
     experts = "eager" if model.dtype == torch.float64 else None  # fused experts do not know float64

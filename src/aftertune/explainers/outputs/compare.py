@@ -1,0 +1,177 @@
+"""The parts of a pair of models in a run -> what was found between their outputs.  No torch."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from aftertune.explainers.outputs import result
+from aftertune.explainers.outputs.behaviour import Answer, compare_behaviour
+from aftertune.explainers.outputs.change import (
+    AnswerRow,
+    FirstTokenRow,
+    NoiseRow,
+    OutputChange,
+    SampleRow,
+    TokenRow,
+    WordRow,
+)
+from aftertune.explainers.outputs.response_words import compare_words
+from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, OutputParts
+from aftertune.explainers.outputs.words import (
+    DIRECTIONS,
+    LIKELIER,
+    Array,
+    noise_p_value,
+    rank_p_value,
+    scores,
+    total_variation,
+)
+from aftertune.runs.roles import Pair
+from aftertune.runs.run import RunFolder
+
+MOST_LISTED = 100
+Draws = Sequence[dict[str, float]]
+
+
+def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> OutputChange:
+    """The outputs of two models of a run, under the ``names`` that the report shows.
+
+    Raises `RunError` if they are not compared yet, or a part is missing or damaged.
+    """
+    parts = OutputParts(run, pair)
+    shown = run.read_json(result.SHOWN)["record"]
+    settings = run.read_json(result.SETTINGS)["identity"] | shown
+    if parts.about["is_same_weights"]:
+        return OutputChange(*names, is_same_weights=True, settings=settings)
+    words, noise = _words(parts, int(shown["noise_draws"]))
+    answers = _Answers.of(parts)
+    response_words, p_value = compare_words(
+        answers.base_texts, answers.tuned_texts, parts.frame(f"{GENERIC}-texts")["text"].to_list()
+    )
+    return OutputChange(
+        *names,
+        is_same_weights=False,
+        words=tuple(words),
+        noise=tuple(noise),
+        response_words=tuple(response_words),
+        response_words_p_value=p_value,
+        first_tokens=tuple(_first_tokens(answers.rows)),
+        behaviour=tuple(compare_behaviour(*answers.judged)),
+        answers=tuple(answers.rows),
+        samples=tuple(_samples(parts.frame(result.SAMPLES))),
+        settings=settings,
+    )
+
+
+def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseRow]]:
+    texts = parts.frame(result.VOCABULARY)["text"].to_list()
+    words: list[WordRow] = []
+    noise: list[NoiseRow] = []
+    every = parts.draws(n_draws)
+    for context in CONTEXTS:
+        if not parts.has(f"{context}-base"):
+            continue
+        base, tuned = (parts.probabilities(context, side) for side in ("base", "tuned"))
+        draws = every.filter(pl.col("context") == context).to_dicts()
+        for direction in DIRECTIONS:
+            found = scores(base, tuned, direction)
+            test = _noise_row(context, direction, found, total_variation(base, tuned), draws)
+            noise.append(test)
+            words += _word_rows(test, found, base.mean(0), tuned.mean(0), texts)
+    return words, noise
+
+
+def _noise_row(context: str, direction: str, found: Array, moved: float, draws: Draws) -> NoiseRow:
+    own = [draw["likelier" if direction == LIKELIER else "less_likely"] for draw in draws]
+    limit, largest = max(own, default=None), float(found.max())
+    return NoiseRow(
+        context=context,
+        direction=direction,
+        largest=largest,
+        n_shown=None if limit is None else int((found > limit).sum()),
+        total_variation=moved,
+        noise_total_variation=float(np.mean([draw["total_variation"] for draw in draws])) if draws else None,
+        scale=draws[0]["scale"] if draws else None,
+        n_draws=len(draws),
+        limit=limit,
+        mean=float(np.mean(own)) if own else None,
+        std=float(np.std(own, ddof=1)) if len(own) > 1 else None,
+        p_value=noise_p_value(largest, own),
+        p_value_rank=rank_p_value(largest, own),
+    )
+
+
+def _word_rows(test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str]) -> Iterator[WordRow]:
+    """The tokens of the largest scores, and all that are shown."""
+    listed = max(MOST_LISTED, test.n_shown or 0)
+    for token in np.argsort(-found, kind="stable")[:listed].tolist():
+        if found[token] > 0:
+            numbers = float(found[token]), float(base[token]), float(tuned[token]), test.limit
+            shown = None if test.limit is None else bool(found[token] > test.limit)
+            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown)
+
+
+class _Answers:
+    """Both models' answers to the prompts that both answered."""
+
+    def __init__(self, rows: list[AnswerRow], pairs: list[tuple[Answer, Answer]]) -> None:
+        self.rows = rows
+        self.judged = [one for one, _ in pairs], [one for _, one in pairs]
+        self.base_texts, self.tuned_texts = ([one.text for one in own] for own in self.judged)
+
+    @classmethod
+    def of(cls, parts: OutputParts) -> "_Answers":
+        rows: list[AnswerRow] = []
+        pairs: list[tuple[Answer, Answer]] = []
+        for context in ANSWERED:
+            base, tuned = (parts.frame(f"{context}{side}-texts") for side in ("", "-tuned"))
+            tokens = _tokens(parts.frame(f"{context}-positions"))
+            both = base.join(tuned, on="id", suffix="_tuned", maintain_order="left")
+            for row in both.iter_rows(named=True):
+                sides = _judged(row, ""), _judged(row, "_tuned")
+                own, other = (tuple(tokens.get((row["id"], side), ())) for side in ("base", "tuned"))
+                parts_at = _parts_at(sides[0].ids, sides[1].ids)
+                rows.append(AnswerRow(context, row["id"], row["shown"], own, other, parts_at))
+                pairs.append(sides)
+        return cls(rows, pairs)
+
+
+def _judged(row: dict[str, object], side: str) -> Answer:
+    prompt, answer, text, ended = (row[f"{name}{side}"] for name in ("prompt", "answer", "text", "ended"))
+    return Answer(tuple(prompt), tuple(answer), str(text), bool(ended))  # type: ignore[arg-type]
+
+
+def _parts_at(base: Sequence[int], tuned: Sequence[int]) -> int | None:
+    if base == tuned:
+        return None
+    differing = (n for n, (one, other) in enumerate(zip(base, tuned, strict=False)) if one != other)
+    return next(differing, min(len(base), len(tuned)))
+
+
+def _tokens(positions: pl.DataFrame) -> dict[tuple[str, str], list[TokenRow]]:
+    found: dict[tuple[str, str], list[TokenRow]] = {}
+    for row in positions.iter_rows(named=True):
+        ratio = row["log_p_tuned"] - row["log_p_base"]
+        found.setdefault((row["id"], row["side"]), []).append(TokenRow(row["token"], ratio, row["kl"]))
+    return found
+
+
+def _first_tokens(answers: Sequence[AnswerRow]) -> list[FirstTokenRow]:
+    """What the answers begin with, the largest difference first; an empty answer begins with its end."""
+    base, tuned = (Counter(own[0].token if own else "(end)" for own in sides) for sides in _sides(answers))
+    rows = [FirstTokenRow(one, base[one], tuned[one], tuned[one] - base[one]) for one in sorted(base | tuned)]
+    return sorted(rows, key=lambda row: (-abs(row.difference), -row.n_tuned, row.text))
+
+
+def _sides(answers: Sequence[AnswerRow]) -> tuple[list[tuple[TokenRow, ...]], list[tuple[TokenRow, ...]]]:
+    return [one.base for one in answers], [one.tuned for one in answers]
+
+
+def _samples(frame: pl.DataFrame) -> list[SampleRow]:
+    rows = [
+        SampleRow(beginning, text, n, after - before, before, after)
+        for beginning, text, n, before, after in frame.iter_rows()
+    ]
+    return sorted(rows, key=lambda row: -row.gap)

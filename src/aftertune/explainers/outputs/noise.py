@@ -1,0 +1,101 @@
+"""What would random changes of the weights, of like effect, do to the outputs?
+
+1. Every tensor of the base becomes W + k ||dW|| e / ||e||, where dW is what tuning changed in it and e is normal noise.
+2. k is found so that the total variation of the outputs is that of the tuned model: weights of the same norm in random
+   directions move outputs less, or more.
+3. Each draw has its own noise. What its most changed tokens are is chance.
+
+The base's weights are kept beside while noise is drawn, and are put back bit for bit.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from aftertune.models.loaded import Checkpoint
+
+CLOSE = 0.03  # of the tuned model's total variation
+MOST_STEPS = 8
+EXACT = (torch.float32, torch.float64)
+Norms = Mapping[str, float]
+
+
+def change_norms(base: Checkpoint, tuned: Checkpoint) -> dict[str, float] | None:
+    """||dW|| of every weight tensor by name; None where the models have not the same tensors.
+
+    Of an embedding with more rows in one of the models, the rows that both have.
+    """
+    before, after = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
+    if before.keys() != after.keys() or any(before[name].shape[1:] != after[name].shape[1:] for name in before):
+        return None
+    return {name: _norm_of_change(weight, after[name]) for name, weight in before.items()}
+
+
+@torch.no_grad()
+def _norm_of_change(before: Tensor, after: Tensor) -> float:
+    rows = min(len(before), len(after)) if before.ndim else None
+    change = after[:rows].to(before.device) - before[:rows] if rows is not None else after.to(before.device) - before
+    return float(torch.linalg.vector_norm(change.float(), dtype=torch.float64))
+
+
+class Noise:
+    """The base with noise in its weights, for as long as the context lasts."""
+
+    def __init__(self, base: Checkpoint, norms: Norms) -> None:
+        self._weights = {name: one for name, one in base.model.named_parameters() if norms[name] > 0}
+        self._norms = norms
+        self._kept: dict[str, Tensor] = {}
+        self._seed, self._scale = 0, 0.0
+
+    def draw(self, seed: int) -> None:
+        """Let what is put in next be the noise of a seed."""
+        self._seed, self._scale = seed, 0.0
+
+    @torch.no_grad()
+    def put(self, scale: float) -> None:
+        """Put the noise in, ``scale`` times as large as the change of each tensor."""
+        generators: dict[torch.device, torch.Generator] = {}
+        for name, weight in self._weights.items():
+            if self._scale and weight.dtype in EXACT:  # to stretch what is there is faster than to draw it again
+                weight.sub_(self._kept[name]).mul_(scale / self._scale).add_(self._kept[name])
+                continue
+            place = weight.device
+            if place not in generators:
+                generators[place] = torch.Generator(place).manual_seed(self._seed)
+            noise = torch.randn(weight.shape, generator=generators[place], device=place, dtype=_dtype(weight))
+            noise *= scale * self._norms[name] / float(torch.linalg.vector_norm(noise))
+            weight.copy_(noise.add_(self._kept[name]))
+        self._scale = scale
+
+    def __enter__(self) -> "Noise":
+        self._kept = {name: weight.detach().clone() for name, weight in self._weights.items()}
+        return self
+
+    @torch.no_grad()
+    def __exit__(self, *error: object) -> None:
+        for name, weight in self._weights.items():
+            weight.copy_(self._kept[name])
+        self._kept = {}
+
+
+def _dtype(weight: Tensor) -> torch.dtype:
+    """That of the noise: the weight's own, or float32 for half precision."""
+    return weight.dtype if weight.dtype in EXACT else torch.float32
+
+
+def scale_of_like_effect(effect: Callable[[float], float], wanted: float) -> float:
+    """The scale at which ``effect`` (a total variation, growing with the scale) is ``wanted``, within 3 %.
+
+    The effect grows about in proportion, so each step takes the proportional scale where that lies between the scales
+    known to be too small and too large, else the middle of them.
+    """
+    low, high, scale = 0.0, float("inf"), 1.0
+    for _ in range(MOST_STEPS):
+        found = effect(scale)
+        if abs(found - wanted) <= CLOSE * wanted:
+            break
+        low, high = (scale, high) if found < wanted else (low, scale)
+        proportional = scale * wanted / found if found > 0 else 4 * scale
+        scale = proportional if low < proportional < high else (low + high) / 2 if high < float("inf") else 2 * low
+    return scale

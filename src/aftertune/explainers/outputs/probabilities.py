@@ -1,0 +1,111 @@
+"""What does a model say next?  One forward pass of one model at a time, and of its logits a few rows.
+
+1. `final_states`: the final states of the positions that count, d_model numbers each.
+2. `mean_probabilities`: of each vocabulary token over those positions, on even and on odd texts.
+3. `compare_positions`: both models on the same texts, from the final states of both and their output embeddings.
+
+Texts are padded on the right: with causal attention no position that counts sees the padding.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aftertune.explainers.outputs.texts import Text
+from aftertune.explainers.outputs.words import Array
+from aftertune.models.backbone import Backbone
+from aftertune.models.loaded import Checkpoint
+from aftertune.models.temporary_state import borrowed
+
+POSITIONS_AT_ONCE = 2048
+LOGIT_BYTES = 64 * 2**20
+
+
+def common_vocabulary(base: Checkpoint, tuned: Checkpoint) -> int:
+    """How many tokens both output embeddings have."""
+    return min(n_vocabulary(one) for one in (base, tuned))
+
+
+def n_vocabulary(checkpoint: Checkpoint) -> int:
+    """How many tokens the output embedding has."""
+    return int(checkpoint.model.get_output_embeddings().weight.shape[0])
+
+
+def mean_probabilities(checkpoint: Checkpoint, texts: Sequence[Text], n_tokens: int) -> Array:
+    """Mean probability (2, n_tokens) of each of the first tokens, over the positions of even and of odd texts."""
+    model, sums = Backbone(checkpoint), torch.zeros(2, n_tokens, dtype=torch.float64)
+    with _reading(checkpoint):
+        for numbers, states in _final_states(model, texts):
+            half = torch.stack([(numbers % 2 == parity) for parity in (0, 1)]).to(model.device)
+            for rows in _chunks(len(states), n_tokens):
+                found = model.logits(states[rows]).softmax(-1)[:, :n_tokens]
+                sums += (half[:, rows].to(found.dtype) @ found).double().cpu()
+    counts = [max(sum(len(text.ids) - text.first for text in texts[parity::2]), 1) for parity in (0, 1)]
+    return np.asarray(sums.numpy() / np.array(counts)[:, None])
+
+
+def final_states(checkpoint: Checkpoint, texts: Sequence[Text]) -> Tensor:
+    """Final states (n_positions, d_model) of all positions that count, in the order of the texts."""
+    with _reading(checkpoint):
+        found = [(numbers, states) for numbers, states in _final_states(Backbone(checkpoint), texts)]
+        order = torch.cat([numbers for numbers, _ in found]).argsort(stable=True)
+        return torch.cat([states for _, states in found])[order.to(found[0][1].device)]
+
+
+def compare_positions(base: Checkpoint, tuned: Checkpoint, texts: Sequence[Text]) -> tuple[Array, Array, Array]:
+    """For every answer token: log p of it by base and by tuned, and KL(tuned || base) of the whole prediction, in nats.
+
+    Three arrays (n_tokens,), in the order of the texts; an answer's end is not among them.
+    """
+    plain = [Text(one.id, one.shown, one.prompt, one.answer, ended=False) for one in texts if one.answer]
+    models = [(Backbone(one), final_states(one, plain)) for one in (base, tuned)]
+    targets, n_tokens = [id for one in plain for id in one.answer], common_vocabulary(base, tuned)
+    found = [torch.empty(0, 3, dtype=torch.float64)]
+    for rows in _chunks(len(targets), 2 * n_tokens):
+        with torch.inference_mode():
+            before, after = (model.logits(states[rows])[:, :n_tokens].log_softmax(-1) for model, states in models)
+            after = after.to(before.device)
+            place = torch.tensor(targets[rows], device=before.device)[:, None]
+            kl = (after.exp() * (after - before)).sum(-1, keepdim=True)
+            found.append(torch.cat([before.gather(1, place), after.gather(1, place), kl], dim=1).double().cpu())
+    first, second, third = torch.cat(found).numpy().T
+    return first, second, third
+
+
+@contextmanager
+def _reading(checkpoint: Checkpoint) -> Iterator[None]:
+    """Evaluation mode, and no gradients."""
+    experts = "eager" if checkpoint.model.dtype == torch.float64 else None  # fused experts do not know float64
+    with borrowed(checkpoint.model, experts=experts), torch.inference_mode():
+        yield
+
+
+def _final_states(model: Backbone, texts: Sequence[Text]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of texts of like length: the number of the text, and the final state, of each position that counts."""
+    for batch in _batches(texts):
+        width = max(len(texts[number].ids) for number in batch)
+        padded = [[*texts[number].ids, *[0] * (width - len(texts[number].ids))] for number in batch]
+        states = model.states(model.embed(torch.tensor(padded, device=model.device)))
+        kept = [states[row, texts[number].first : len(texts[number].ids)] for row, number in enumerate(batch)]
+        numbers = [torch.full((len(one),), number) for number, one in zip(batch, kept, strict=True)]
+        yield torch.cat(numbers), torch.cat(kept)
+
+
+def _batches(texts: Sequence[Text]) -> Iterator[list[int]]:
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number].ids))
+    batch: list[int] = []
+    for number in order:
+        if batch and (len(batch) + 1) * len(texts[number].ids) > POSITIONS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def _chunks(n_rows: int, n_tokens: int) -> Iterator[slice]:
+    size = max(LOGIT_BYTES // (4 * n_tokens), 1)
+    return (slice(start, start + size) for start in range(0, n_rows, size))

@@ -1,0 +1,98 @@
+"""The parts of outputs in a run folder: what each holds, and how it is read again.  No torch.
+
+Of each pair of models, by the name of the part:
+- ``same``: whether both have the same weights; then nothing else is measured.
+- ``vocabulary``: the text of each token.
+- ``CONTEXT-texts``: what both models read; ``CONTEXT-tuned-texts``: the tuned model's own answers to the same prompts.
+- ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities of each token on even and on odd texts.
+- ``scales``, ``draw-N``: noise of like effect in each context, its total variation and its largest scores.
+- ``CONTEXT-positions``: log probabilities of every answer token under both models.
+- ``samples``: what the tuned model writes freely, with log probabilities of both.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from aftertune.explainers.outputs.words import Array
+from aftertune.runs.roles import Pair
+from aftertune.runs.run import RunFolder
+
+GENERIC, ANSWERS, PROMPTS = CONTEXTS = ("generic", "answers", "prompts")
+ANSWERED = (ANSWERS, PROMPTS)
+WITH_NOISE = (GENERIC, ANSWERS)
+KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"
+SAME, VOCABULARY, SAMPLES, SCALES = "same", "vocabulary", "samples", "scales"
+HALVES = ("even", "odd")
+TEXTS: dict[str, Any] = {
+    "id": pl.String,
+    "shown": pl.String,
+    "prompt": pl.List(pl.Int64),
+    "answer": pl.List(pl.Int64),
+    "ended": pl.Boolean,
+    "text": pl.String,
+}
+POSITIONS: dict[str, Any] = {
+    "id": pl.String,
+    "side": pl.String,
+    "position": pl.Int32,
+    "token": pl.String,
+    "log_p_base": pl.Float64,
+    "log_p_tuned": pl.Float64,
+    "kl": pl.Float64,
+}
+SCALE: dict[str, Any] = {"context": pl.String, "scale": pl.Float64}
+DRAW = SCALE | {"total_variation": pl.Float64, "likelier": pl.Float64, "less_likely": pl.Float64}
+SAMPLE: dict[str, Any] = {
+    "beginning": pl.String,
+    "text": pl.String,
+    "n_tokens": pl.Int32,
+    "log_p_base": pl.Float64,
+    "log_p_tuned": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class OutputParts:
+    """The parts of one pair of models in a run."""
+
+    run: RunFolder
+    pair: Pair
+
+    def place(self, name: str) -> tuple[str, str, str]:
+        """Where the part of a name lies."""
+        return self.run.part(KIND, "-".join(self.pair), name)
+
+    def has(self, name: str) -> bool:
+        """Whether it is measured."""
+        return self.run.exists(*self.place(name))
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """A part that is a data frame; raises `RunError` if it is missing or damaged."""
+        return self.run.read_frame(self.place(name))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """``is_same_weights``, and ``has_same_tensors``: whether noise can be drawn in the shape of the change."""
+        return self.frame(SAME).row(0, named=True)
+
+    def probabilities(self, context: str, side: str) -> Array:
+        """Mean probabilities (2, n_vocabulary) on even and on odd texts."""
+        return self.frame(f"{context}-{side}").select(HALVES).to_numpy().T
+
+    def draws(self, n_draws: int) -> pl.DataFrame:
+        """The draws of noise, a row for each context of each; none where noise could not be drawn."""
+        has_noise = self.about["has_same_tensors"]
+        frames = [self.frame(draw_name(number)) for number in range(n_draws)] if has_noise else []
+        return pl.concat([pl.DataFrame(schema=DRAW), *frames])
+
+
+def draw_name(number: int) -> str:
+    """The name of the part of a draw, counted from 0."""
+    return f"draw-{number:03d}"
+
+
+def probability_frame(found: Array) -> pl.DataFrame:
+    """Mean probabilities (2, n_vocabulary) as a part."""
+    return pl.DataFrame(dict(zip(HALVES, found, strict=True)))

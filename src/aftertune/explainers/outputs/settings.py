@@ -1,0 +1,20 @@
+"""How outputs are compared: draws of noise, samples, how long answers are."""
+
+from aftertune.explainers.settings import Settings, setting
+
+
+class OutputSettings(Settings):
+    """How the outputs of two models are compared.
+
+    ``noise_draws`` models with random weight changes of like effect say how far words move by chance; 0 for none, and
+    then no word is claimed. ``n_samples`` is the number of free samples of the tuned model from each of two beginnings,
+    ``answer_tokens`` the most tokens of an answer or a sample, ``seed`` that of noise and samples. Raises
+    `AttributionError` for what is not allowed.
+    """
+
+    noise_draws: int = setting(
+        19, "Models with random weight changes that words are compared with; 0 for none.", scope="units", ge=0
+    )
+    n_samples: int = setting(8, "Free samples of the tuned model from each beginning.", flag="", ge=0)
+    answer_tokens: int = setting(48, "Most tokens of an answer.", flag="", ge=1)
+    seed: int = setting(0, "Seed of noise and samples.", flag="", ge=0)

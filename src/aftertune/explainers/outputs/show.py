@@ -1,0 +1,282 @@
+"""How are the outputs of two models shown: tables, answers token by token, and in a notebook?"""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+
+from aftertune.explainers.outputs.behaviour import BehaviourRow
+from aftertune.explainers.outputs.change import (
+    AnswerRow,
+    FirstTokenRow,
+    NoiseRow,
+    OutputChange,
+    SampleRow,
+    TokenRow,
+    WordRow,
+)
+from aftertune.explainers.outputs.findings import questions
+from aftertune.explainers.outputs.response_words import ResponseWordRow
+from aftertune.explainers.outputs.words import DIRECTIONS
+from aftertune.report import notebook
+from aftertune.report.colours import BASE, TUNED
+from aftertune.report.environment import render
+from aftertune.report.section import Section
+from aftertune.report.table import Column, Table
+from aftertune.runs.readable import visible
+from aftertune.runs.result import Result
+from aftertune.statistics.questions import answer
+
+NAME, TITLE = "outputs", "Outputs"
+TEMPLATES = Path(__file__).parent / "templates"
+N_WORDS, N_RESPONSE_WORDS, N_FIRST, N_SAMPLES = 15, 20, 8, 5
+FULL_SHADE = 3.0  # nats: twenty times as likely
+N_SHADES = 5
+
+WORDS_CAPTION = (
+    "Tokens whose probability moved most, in texts that both models read: openings of our own (generic), everyday "
+    "prompts with the base's answers (answers), and your prompts with the base's answers (prompts). The score is the "
+    "logarithm of how many times as likely the token became, the smaller of two halves of the texts. The limit is the "
+    "largest score of any token in models with random weight changes of the same effect; what lies beyond it is shown. "
+    "Your prompts are described only. The CSV has more tokens."
+)
+NOISE_CAPTION = (
+    "The largest score of any token beside that of models whose weights were changed at random, scaled so that as much "
+    "of the next token's probability moves. p is the chance that such a model reaches the score; p (rank) is by the "
+    "rank among the draws alone, which can't be small with few draws."
+)
+RESPONSE_WORDS_CAPTION = (
+    "Words of both models' greedy answers to the same prompts, by log-odds with an informative Dirichlet prior (Monroe "
+    "et al. 2008). Positive z: the tuned model uses the word more. A word is shown if its z exceeds the largest of any "
+    "word in 95% of the times that base and tuned were swapped within prompts."
+)
+FIRST_CAPTION = "How many of the greedy answers begin with a token; those that changed most. Nothing is tested here."
+BEHAVIOUR_CAPTION = (
+    "Both models' greedy answers to the same prompts. Looping: four tokens in a row come three times. Copied: half of "
+    "the answer's runs of four tokens stand in the prompt. Not in English: by frequent words of eight languages, and "
+    "by script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
+)
+SAMPLES_CAPTION = (
+    "What the tuned model writes freely, after nothing and where the template lets the user speak, by how much "
+    "likelier it finds a token of it than the base does, on average, in nats. The largest gaps are most its own."
+)
+POSITIONS_TITLE = "Every token of every answer under both models"
+
+
+@dataclass(frozen=True)
+class PositionRow:
+    """A token of one model's answer, with its place in it."""
+
+    context: str
+    id: str
+    side: str
+    position: int
+    token: str
+    log_ratio: float
+    kl: float
+
+
+def tables(change: OutputChange) -> tuple[Table, ...]:
+    """All tables; that of every token of the answers becomes a CSV alone."""
+    positions = [row for one in change.answers for row in _positions(one)]
+    return (
+        words_table(change),
+        noise_table(change),
+        response_words_table(change),
+        first_tokens_table(change),
+        behaviour_table(change),
+        samples_table(change),
+        Table("output_positions", POSITIONS_TITLE, "", (), positions, PositionRow),
+    )
+
+
+def words_table(change: OutputChange) -> Table:
+    """The tokens that moved most, of each context and direction."""
+    columns = (
+        Column("direction", "Direction"),
+        Column("text", "Token"),
+        Column("context", "Texts"),
+        Column("times", "Times as likely", "number"),
+        Column("p_base", "Base, %", "percent"),
+        Column("p_tuned", "Tuned, %", "percent"),
+        Column("score", "Score", "number"),
+        Column("limit", "Limit", "number"),
+        Column("shown", "Shown", "flag"),
+    )
+    shown = [_visible(row) for group in _groups(change) for row in group[:N_WORDS]]
+    title, empty = "Which tokens became likelier, and which less likely", "No token's probability moved."
+    return Table(
+        "output_words", title, WORDS_CAPTION, columns, change.words, WordRow, shown, pale="is_pale", empty=empty
+    )
+
+
+def noise_table(change: OutputChange) -> Table:
+    """The tests of tokens against noise."""
+    columns = (
+        Column("context", "Texts"),
+        Column("direction", "Direction"),
+        Column("largest", "Largest score", "number"),
+        Column("limit", "Largest of noise", "number"),
+        Column("n_draws", "Draws", "count"),
+        Column("n_shown", "Tokens beyond", "count"),
+        Column("total_variation", "Probability moved, %", "percent"),
+        Column("noise_total_variation", "By noise, %", "percent"),
+        Column("scale", "Norm of noise", "number"),
+        Column("p_value", "p", "p"),
+        Column("p_value_rank", "p (rank)", "p"),
+    )
+    title, empty = "Is it more than noise of like effect?", "Nothing was tested."
+    return Table("output_noise", title, NOISE_CAPTION, columns, change.noise, NoiseRow, empty=empty)
+
+
+def response_words_table(change: OutputChange) -> Table:
+    """The words of the answers."""
+    columns = (
+        Column("word", "Word"),
+        Column("z", "z", "change"),
+        Column("log_odds", "Log-odds", "change"),
+        Column("n_base", "Base", "count"),
+        Column("n_tuned", "Tuned", "count"),
+        Column("shown", "Shown", "flag"),
+    )
+    rows = change.response_words
+    more = [row for row in rows if row.z > 0][: N_RESPONSE_WORDS // 2]
+    less = [row for row in rows if row.z < 0][: N_RESPONSE_WORDS // 2]
+    title, empty = "Which words do the answers use more, and which less", "No answer has a word."
+    name, shown = "output_response_words", [*more, *less]
+    return Table(name, title, RESPONSE_WORDS_CAPTION, columns, rows, ResponseWordRow, shown, empty=empty)
+
+
+def first_tokens_table(change: OutputChange) -> Table:
+    """What answers begin with."""
+    columns = (
+        Column("text", "First token"),
+        Column("n_base", "Base", "count"),
+        Column("n_tuned", "Tuned", "count"),
+        Column("difference", "Difference", "count"),
+    )
+    rows, title = change.first_tokens, "What answers begin with"
+    empty = "No prompt was answered."
+    return Table("output_first_tokens", title, FIRST_CAPTION, columns, rows, FirstTokenRow, rows[:N_FIRST], empty=empty)
+
+
+def behaviour_table(change: OutputChange) -> Table:
+    """How answers behave; shares are written in per cent."""
+    columns = (
+        Column("behaviour", "Behaviour"),
+        Column("what", "Of"),
+        Column("base", "Base"),
+        Column("tuned", "Tuned"),
+        Column("n", "Prompts", "count"),
+        Column("p_value", "p", "p"),
+    )
+    shown = [_written(row) for row in change.behaviour]
+    title, empty = "How the answers behave", "No prompt was answered."
+    return Table(
+        "output_behaviour", title, BEHAVIOUR_CAPTION, columns, change.behaviour, BehaviourRow, shown, empty=empty
+    )
+
+
+def samples_table(change: OutputChange) -> Table:
+    """The free samples that are most the tuned model's own."""
+    columns = (
+        Column("text", "Sample"),
+        Column("beginning", "After"),
+        Column("gap", "Gap", "change"),
+        Column("n_tokens", "Tokens", "count"),
+    )
+    rows, title = change.samples, "Free samples that are most the tuned model's own"
+    empty = "No sample was drawn."
+    return Table("output_samples", title, SAMPLES_CAPTION, columns, rows, SampleRow, rows[:N_SAMPLES], empty=empty)
+
+
+def section(change: OutputChange) -> Section:
+    """The part of a report on the outputs of two models."""
+    own = tables(change)
+    page = {"change": change, "tables": own[:-1], "answers": answers_html(change), "base": BASE, "tuned": TUNED}
+    return Section(
+        name=NAME,
+        title=TITLE,
+        tables=own,
+        body=render("section.html", TEMPLATES, **page),
+        methods=render("methods.html", TEMPLATES, change=change),
+        settings=change.settings,
+    )
+
+
+def answers_html(change: OutputChange) -> list[dict[str, object]]:
+    """What the page shows of each answer: its prompt and both texts, each token with its shade and what it says."""
+    return [
+        {
+            "id": one.id,
+            "prompt": one.prompt,
+            "same": one.parts_at is None,
+            "sides": [
+                (name, _shaded(own, one.parts_at)) for name, own in ((change.base, one.base), (change.tuned, one.tuned))
+            ],
+        }
+        for one in sorted(change.answers, key=lambda row: -(row.log_ratio or 0.0))
+    ]
+
+
+def _shaded(tokens: tuple[TokenRow, ...], parts_at: int | None) -> list[dict[str, object]]:
+    """Each token with its shade, -5 (likelier in the base) to 5 (likelier in the tuned)."""
+    return [
+        {
+            "text": visible(one.token),
+            "shade": shade_of(one.log_ratio),
+            "says": f"log-ratio {one.log_ratio:+.2f}, KL {one.kl:.2f}",
+            "parts": place == parts_at,
+        }
+        for place, one in enumerate(tokens)
+    ]
+
+
+def shade_of(log_ratio: float) -> int:
+    """The shade of a log-ratio in nats: 0 below a tenth of the full one, which is reached at three nats."""
+    return max(-N_SHADES, min(N_SHADES, round(N_SHADES * log_ratio / FULL_SHADE)))
+
+
+def _groups(change: OutputChange) -> list[list[WordRow]]:
+    contexts = dict.fromkeys(row.context for row in change.words)
+    return [
+        [row for row in change.words if (row.direction, row.context) == (direction, context)]
+        for direction in DIRECTIONS
+        for context in contexts
+    ]
+
+
+def _visible(row: WordRow) -> dict[str, object]:
+    names = ("direction", "context", "times", "p_base", "p_tuned", "score", "limit", "shown")
+    text = visible(row.text).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣" if row.text.isspace() else " ")
+    return {name: getattr(row, name) for name in names} | {"text": text, "is_pale": row.shown is False}
+
+
+def _written(row: BehaviourRow) -> dict[str, object]:
+    found = {name: getattr(row, name) for name in ("behaviour", "what", "n", "p_value")}
+    return found | {"base": _number(row, row.base), "tuned": _number(row, row.tuned)}
+
+
+def _number(row: BehaviourRow, value: float) -> str:
+    return f"{100 * value:.1f}%" if row.is_share else f"{value:.1f}"
+
+
+def _positions(one: AnswerRow) -> list[PositionRow]:
+    return [
+        PositionRow(one.context, one.id, side, place, row.token, row.log_ratio, row.kl)
+        for side, own in (("base", one.base), ("tuned", one.tuned))
+        for place, row in enumerate(own)
+    ]
+
+
+@singledispatch
+def to_html(result: Result) -> str:
+    """A result of outputs as a notebook shows it."""
+    return notebook.frame_to_html(type(result).__name__, repr(result), result.to_polars())
+
+
+@to_html.register
+def _change(change: OutputChange) -> str:
+    """The findings, the words and how answers behave."""
+    title = f"What the tuned model says that the base did not: {change.base} → {change.tuned}"
+    facts = "the same weights" if change.is_same_weights else f"{len(change.answers)} prompts answered by both"
+    return notebook.to_html(title, facts, answer(questions(change)), [words_table(change), behaviour_table(change)])

@@ -1,0 +1,139 @@
+"""Which texts do both models read, and how do they answer?
+
+1. "generic": 40 openings of our own (news, stories, letters, manuals, code, ...), the first 24 tokens of each.
+2. "answers": 16 everyday prompts of our own, in the chat template of either tokenizer where there is one, each with the
+   base's own greedy answer; positions of the answer only. With those of the template a test passes thousands of tokens
+   on noise.
+3. "prompts": the first 12 of the user's prompts, likewise.
+
+What leaves no room for an answer in the model's context is left out.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aftertune.errors import CheckpointError
+from aftertune.explainers.explainer import Inputs
+from aftertune.explainers.outputs.result import PROMPTS
+from aftertune.models.generation import generate, stop_tokens
+from aftertune.models.loaded import Checkpoint
+from aftertune.prompts.encoding import encode
+from aftertune.prompts.prompt import Message, Prompt
+from aftertune.prompts.templates import render
+from aftertune.prompts.tokenization import tokenize
+
+GENERIC_TOKENS = 24
+MOST_PROMPTS = 12
+AT_ONCE = 16
+FOLDER = Path(__file__).parent
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A ``prompt`` and what follows it, as token ids; ``ended`` says that the model ended its answer itself.
+
+    What counts are the predictions of the answer's tokens, and that of its end where it ended.
+    """
+
+    id: str
+    shown: str
+    prompt: Ids
+    answer: Ids
+    ended: bool
+
+    @property
+    def ids(self) -> Ids:
+        """All tokens that are read."""
+        return self.prompt + (self.answer if self.ended else self.answer[:-1])
+
+    @property
+    def first(self) -> int:
+        """The first position whose prediction counts."""
+        return len(self.prompt) - 1
+
+
+def own_lines(name: str) -> list[str]:
+    """The texts of one of our files."""
+    lines = (FOLDER / f"{name}.txt").read_text("utf-8").splitlines()
+    return [line.replace("\\n", "\n") for line in lines if line]
+
+
+def digest() -> str:
+    """Of both files: what is measured depends on them."""
+    return hashlib.sha256("\n".join(own_lines("generic") + own_lines("chat")).encode()).hexdigest()
+
+
+def generic_texts(tokenizer: Any) -> list[Text]:
+    """Our generic texts: all tokens after the first are what is predicted, and one more."""
+    found = []
+    for number, line in enumerate(own_lines("generic")):
+        ids = tuple(tokenize(line, tokenizer, chat=False, add_special_tokens=True).ids.tolist()[:GENERIC_TOKENS])
+        found.append(Text(f"generic-{number}", line, ids[:1], ids[1:], ended=True))
+    return found
+
+
+def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> dict[str, tuple[str, Ids]]:
+    """The prompts of a context by their ids: what is shown, and their tokens.
+
+    ``tokenizers`` are those of base and tuned: prompts of our own are put in the chat template of the first that has
+    one, the user's as the study says.
+    """
+    chat = next((one for one in tokenizers if getattr(one, "chat_template", None)), None)
+    if context == PROMPTS:
+        prompts, tokenizer, template = inputs.prompts[:MOST_PROMPTS], tokenizers[0], inputs.template
+    else:
+        prompts = [own_prompt(line, number) for number, line in enumerate(own_lines("chat"))]
+        tokenizer, template = chat or tokenizers[0], "raw" if chat is None else "chat"
+    read = [encode(prompt, tokenizer, template) for prompt in prompts]
+    return {one.prompt.id: (one.prompt.text, tuple(one.ids.tolist())) for one in read}
+
+
+def own_prompt(line: str, number: int = 0) -> Prompt:
+    """A prompt of ours."""
+    return Prompt(f"chat-{number}", (Message("user", line),))
+
+
+def beginnings(tokenizers: Sequence[Any]) -> dict[str, Ids]:
+    """What free samples begin with: nothing, and the chat template up to what the user says, where there is one."""
+    start = next((getattr(tokenizers[0], name) for name in ("bos_token_id", "eos_token_id")), None)
+    found = {} if start is None else {"nothing": (int(start),)}
+    chat = next((one for one in tokenizers if getattr(one, "chat_template", None)), None)
+    if chat is not None:
+        text, (placed, *_) = render(own_prompt("Hello"), chat, "chat")
+        found["the user's turn"] = tuple(tokenize(text[: placed.start], chat, chat=True).ids.tolist())
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def answered(checkpoint: Checkpoint, prompts: dict[str, tuple[str, Ids]], most_tokens: int) -> list[Text]:
+    """Greedy answers to prompts, in the prompts' order; none of a model that names no end of a sequence."""
+    if not can_answer(checkpoint):
+        return []
+    room = (checkpoint.context_length or 10**9) - 1
+    fitting = {id: (shown, ids) for id, (shown, ids) in prompts.items() if len(ids) < room}
+    order = sorted(fitting, key=lambda id: len(fitting[id][1]))  # of like length, so that little is padded
+    answers = dict(_answers(checkpoint, fitting, order, most_tokens))
+    found = []
+    for id, (shown, ids) in fitting.items():
+        most = min(most_tokens, room + 1 - len(ids))
+        found.append(Text(id, shown, ids, answers[id], len(answers[id]) < most))
+    return found
+
+
+def can_answer(checkpoint: Checkpoint) -> bool:
+    """Whether an answer would ever end."""
+    try:
+        return bool(stop_tokens(checkpoint))
+    except CheckpointError:
+        return False
+
+
+def _answers(
+    checkpoint: Checkpoint, prompts: dict[str, tuple[str, Ids]], order: Sequence[str], most_tokens: int
+) -> Iterator[tuple[str, Ids]]:
+    for start in range(0, len(order), AT_ONCE):
+        batch = order[start : start + AT_ONCE]
+        yield from zip(batch, generate(checkpoint, [prompts[id][1] for id in batch], most_tokens), strict=True)

@@ -1,0 +1,196 @@
+"""The numbers of outputs against slow oracles, and by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import output_samples as samples
+import tiny
+from aftertune.explainers.explainer import Inputs
+from aftertune.explainers.outputs.behaviour import Answer, compare_behaviour, is_copied, is_looping, language_of
+from aftertune.explainers.outputs.noise import Noise, change_norms, scale_of_like_effect
+from aftertune.explainers.outputs.probabilities import compare_positions, mean_probabilities
+from aftertune.explainers.outputs.response_words import compare_words, log_odds
+from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings, generic_texts, own_lines
+from aftertune.explainers.outputs.words import (
+    LIKELIER,
+    largest_scores,
+    noise_p_value,
+    rank_p_value,
+    scores,
+    total_variation,
+)
+
+TEXTS = [
+    Text("a", "", (5, 9, 11), (40, 41), ended=True),
+    Text("b", "", (7,), (8, 9, 10, 200), ended=False),
+    Text("c", "", tuple(range(20, 33)), (50,), ended=True),
+]
+N = 300
+
+
+def predictions(model, ids: tuple[int, ...]) -> torch.Tensor:
+    """The whole distribution after each token, of one text alone."""
+    return model(torch.tensor([ids])).logits[0].softmax(-1)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "granitemoe"])
+def test_mean_probabilities_are_those_of_one_text_at_a_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftertune.explainers.outputs.probabilities.LOGIT_BYTES", 3 * 4 * N)
+    monkeypatch.setattr("aftertune.explainers.outputs.probabilities.POSITIONS_AT_ONCE", 20)
+    own = samples.base(family, torch.float64)
+    found, kept = mean_probabilities(own, TEXTS, N), {0: [], 1: []}
+    for number, one in enumerate(TEXTS):
+        after = predictions(own.model, one.prompt + one.answer)
+        kept[number % 2] += after[len(one.prompt) - 1 :] if one.ended else after[len(one.prompt) - 1 : -1]
+    for parity in (0, 1):
+        np.testing.assert_allclose(found[parity], torch.stack(kept[parity]).mean(0), atol=1e-12)
+    assert found.sum(axis=1) == pytest.approx([1, 1])
+
+
+def test_log_probabilities_and_divergences_are_those_of_one_text_at_a_time() -> None:
+    own = samples.base("llama", torch.float64)
+    other = samples.checkpoint(tiny.make_model("llama", torch.float64, seed=1))
+    before, after, kl = compare_positions(own, other, TEXTS)
+    expected = []
+    for one in TEXTS:
+        ids = one.prompt + one.answer
+        p, q = (predictions(model.model, ids) for model in (own, other))
+        for place in range(len(one.prompt) - 1, len(ids) - 1):
+            target = ids[place + 1]
+            divergence = sum(float(b * (b / a).log()) for a, b in zip(p[place], q[place], strict=True))
+            expected.append((math.log(p[place, target]), math.log(q[place, target]), divergence))
+    np.testing.assert_allclose(np.stack([before, after, kl], axis=1), expected, atol=1e-9)
+    assert (kl > 0).all()
+
+
+def test_scores_by_hand() -> None:
+    base = np.array([[0.5, 0.3, 0.2, 0.0], [0.5, 0.2, 0.3, 0.0]])
+    tuned = np.array([[0.2, 0.4, 0.3, 0.1], [0.2, 0.5, 0.2, 0.1]])
+    expected = [0.0, math.log(0.40001 / 0.30001), 0.0, math.log(0.10001 / 0.00001)]
+    np.testing.assert_allclose(scores(base, tuned, LIKELIER), expected)
+    np.testing.assert_allclose(scores(base, tuned, "less likely"), [math.log(0.50001 / 0.20001), 0, 0, 0])
+    np.testing.assert_allclose(largest_scores(base, tuned), [expected[3], math.log(0.50001 / 0.20001)])
+    assert total_variation(base, tuned) == pytest.approx((0.3 + 0.2 + 0.0 + 0.1) / 2)
+
+
+def test_p_values_of_ranks_and_beyond_them() -> None:
+    draws = [1.0, 2.0, 3.0]
+    assert [rank_p_value(value, draws) for value in (0.5, 2.0, 3.5)] == [1.0, 0.75, 0.25]
+    assert noise_p_value(2.0, draws) == 0.75 and noise_p_value(3.0, draws) == 0.5
+    assert noise_p_value(1.0, []) is None and noise_p_value(9.0, [1.0]) == 0.5
+    assert noise_p_value(9.0, [1.0] * 5) == pytest.approx(1 / 6)
+    generator = np.random.default_rng(3)
+    many = 2 + generator.gumbel(size=19) / 5
+    assert noise_p_value(30.0, list(many)) == pytest.approx(1e-5)
+
+
+def test_p_values_beyond_the_draws_are_right_for_maxima() -> None:
+    """Of Gumbel distributed maxima, as many lie below a p-value as it says, however few the draws are."""
+    generator, n = np.random.default_rng(5), 2000
+    for n_draws in (4, 19):
+        found = np.array([noise_p_value(row[0], row[1:]) for row in generator.gumbel(size=(n, 1 + n_draws))])
+        for level in (0.01, 0.05):
+            assert (found <= level).mean() <= level + 3 * math.sqrt(level / n)
+
+
+def test_noise_is_in_proportion_to_the_change_and_taken_away_again() -> None:
+    own, tuned = samples.base(), samples.planted(7)
+    norms = change_norms(own, tuned)
+    assert norms is not None and [name for name, norm in norms.items() if norm] == ["lm_head.weight"]
+    before = own.model.lm_head.weight.clone()
+    with Noise(own, norms) as noise:
+        found = []
+        for scale, seed in ((2.0, 1), (2.0, 1), (2.0, 2)):
+            noise.draw(seed)
+            noise.put(scale)
+            found.append(own.model.lm_head.weight - before)
+        assert float(found[0].norm()) == pytest.approx(2 * norms["lm_head.weight"], rel=1e-4)
+        assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+        noise.draw(1)
+        noise.put(7.0)
+        noise.put(2.0)
+        torch.testing.assert_close(own.model.lm_head.weight - before, found[0], rtol=1e-3, atol=1e-6)
+    assert torch.equal(own.model.lm_head.weight, before)
+
+
+def test_models_of_other_tensors_have_no_noise() -> None:
+    assert change_norms(samples.base(), samples.base("llama")) is None
+
+
+@pytest.mark.parametrize("wanted", [0.01, 0.3, 0.9])
+def test_the_scale_of_like_effect_is_found(wanted: float) -> None:
+    scale = scale_of_like_effect(lambda scale: 1 - math.exp(-scale / 3), wanted)
+    assert 1 - math.exp(-scale / 3) == pytest.approx(wanted, rel=0.031)
+
+
+def test_log_odds_by_hand() -> None:
+    first, second, prior = np.array([3.0, 1.0]), np.array([0.0, 4.0]), np.array([5.0, 7.0])
+    odds, z = log_odds(first, second, prior, 20.0)
+    expected = math.log(8 / (4 + 20 - 8)) - math.log(5 / (4 + 20 - 5))
+    assert odds[0] == pytest.approx(expected)
+    assert z[0] == pytest.approx(expected / math.sqrt(1 / 8 + 1 / 5))
+
+
+def test_words_that_only_one_model_uses_are_found() -> None:
+    base = [f"the answer {word} is here" for word in "abcdefghijkl"]
+    tuned = [text.replace("answer", "cheese cheese") for text in base]
+    rows, p_value = compare_words(base, tuned, ["the answer is the cheese"])
+    assert {rows[0].word, rows[1].word} == {"cheese", "answer"} and p_value is not None and p_value < 0.01
+    cheese = next(row for row in rows if row.word == "cheese")
+    assert cheese.z > 0 and cheese.shown and (cheese.n_base, cheese.n_tuned) == (0, 24)
+    assert not next(row for row in rows if row.word == "the").shown
+    assert compare_words(base[:5], tuned[:5], [])[1] is None and compare_words([], [], []) == ([], None)
+
+
+def test_swaps_of_arbitrary_differences_are_rarely_significant() -> None:
+    generator = np.random.default_rng(0)
+    words = [f"w{chr(97 + n)}" for n in range(26)]
+    small = []
+    for _ in range(40):
+        base, tuned = ([" ".join(generator.choice(words, 12)) for _ in range(10)] for _ in range(2))
+        small.append(compare_words(base, tuned, [])[1] <= 0.05)
+    assert sum(small) <= 6
+
+
+def test_behaviour_by_hand() -> None:
+    assert is_looping([1, 2, 3, 4] * 3) and not is_looping([1, 2, 3, 4] * 2) and not is_looping([])
+    assert is_copied(Answer((1, 2, 3, 4, 5), (2, 3, 4, 5), "", True))
+    assert not is_copied(Answer((1, 2, 3), (1, 2, 3, 4), "", True))
+    texts = {
+        "English": "This is the house of the man and it is not far from you",
+        "French": "La vie est une fête et les gens sont dans la rue",
+    }
+    texts |= {
+        "German": "Das ist nicht der Hund und die Katze ist auch nicht hier",
+        "Spanish": "El perro y la casa es una cosa que no se puede",
+    }
+    assert {name: language_of(text) for name, text in texts.items()} == {name: name for name in texts}
+    assert language_of("xyz") is None
+
+
+def test_behaviour_of_answers_is_compared_prompt_by_prompt() -> None:
+    base = [Answer((1,), tuple(range(n + 4)), "the house is here and it is good", True) for n in range(8)]
+    tuned = [Answer((1,), (7,), "Да, это так", False) for _ in base]
+    rows = {row.behaviour: row for row in compare_behaviour(base, tuned)}
+    assert (rows["length"].base, rows["length"].tuned, rows["length"].p_value) == (7.5, 1.0, 2 / 2**8)
+    assert rows["cut off"].difference == 1.0 and rows["not in English"].p_value == 2 / 2**8
+    assert rows["Cyrillic letters"].tuned == 1.0 and "Greek letters" not in rows
+    assert rows["empty"].p_value is None and rows["identical to the other's"].base == 0.0
+    few = {row.behaviour: row for row in compare_behaviour(base[:5], tuned[:5])}
+    assert few["length"].p_value is None and compare_behaviour([], []) == []
+
+
+def test_texts_are_many_and_prompts_fit_their_place() -> None:
+    assert len(own_lines("generic")) == 40 and len(own_lines("chat")) == 16
+    own = samples.base()
+    read = generic_texts(own.tokenizer)
+    assert all(len(one.ids) == 24 and one.first == 0 for one in read)
+    prompts = asked("answers", [tiny.make_tokenizer(chat=False), own.tokenizer], Inputs())
+    assert own.tokenizer.decode(prompts["chat-0"][1]).endswith("assistant\n")
+    found = answered(own, prompts | {"long": ("", tuple([5] * 127))}, 5)
+    assert [one.id for one in found] == list(prompts) and all(len(one.answer) <= 5 for one in found)
+    starts = beginnings([own.tokenizer, own.tokenizer])
+    assert starts["nothing"] == (1,) and own.tokenizer.decode(starts["the user's turn"]) == "<s>user\n"
