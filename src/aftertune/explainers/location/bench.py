@@ -1,0 +1,198 @@
+"""What does a model say with some of its weights exchanged?  Weights alone are swapped, no activation.
+
+1. The output of a model M on a text: the mean over answer tokens of log p_M - log p_base (on the tuned model's own
+   answers), and of KL(tuned || M) over the tokens that both models know.
+2. A module of the other model is put into the slots of this one, and taken out again whatever happens: the parameters
+   themselves are exchanged, no number is copied or computed.
+3. Layers before the first one that differs give what they gave in the plain model, which was recorded, so that only the
+   layers after it are computed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aftertune.explainers.location.modules import Place, Slot
+from aftertune.explainers.location.texts import Batch
+from aftertune.models.backbone import Backbone
+from aftertune.models.borrowed import borrowed
+from aftertune.models.checkpoint import Checkpoint
+from aftertune.statistics.spread import Scores
+
+Outputs = list[Any]  # what each layer gave for one batch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``log_ratio`` (n_texts,) against the base and ``divergence`` (n_texts,) from the tuned model, in nats a token."""
+
+    log_ratio: Scores
+    divergence: Scores
+
+
+@contextmanager
+def exchanged(weights: Mapping[Slot, Tensor]) -> Iterator[None]:
+    """Put weights into slots of a model; afterwards it has its own, the same objects."""
+    own = {slot: slot.weight for slot in weights}
+    try:
+        for slot, weight in weights.items():
+            slot.owner._parameters[slot.leaf] = _as_parameter(weight, own[slot])
+        yield
+    finally:
+        for slot, weight in own.items():
+            slot.owner._parameters[slot.leaf] = weight  # type: ignore[assignment]
+
+
+def noise_like(places: Sequence[Place], seed: int) -> dict[str, Tensor]:
+    """For each weight that changed, independent normal numbers of the norm of its change."""
+    generator, found = torch.Generator().manual_seed(seed), {}
+    for place in places:
+        base, tuned = place.pair
+        drawn = torch.randn(base.shape, generator=generator)
+        size = torch.linalg.vector_norm(tuned.to(base.device).double() - base.double())
+        found[place.name] = (drawn * (float(size) / float(torch.linalg.vector_norm(drawn.double())))).to(base.device)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Base and tuned with the texts on which modules of one are tried in the other.
+
+    ``n_known`` are the tokens that both know.
+    """
+
+    base: Checkpoint
+    tuned: Checkpoint
+    batches: Sequence[Batch]
+    n_texts: int
+    n_known: int
+
+    @cached_property
+    def base_layers(self) -> list[Outputs]:
+        """What each layer of the base gives, for each batch."""
+        return [self._recorded(self.base, batch) for batch in self.batches]
+
+    @cached_property
+    def tuned_layers(self) -> list[Outputs]:
+        """What each layer of the tuned model gives, for each batch."""
+        return [self._recorded(self.tuned, batch) for batch in self.batches]
+
+    @cached_property
+    def whole(self) -> tuple[Scores, Scores]:
+        """Of each text (n_texts,): the tuned model's log-ratio against the base, and KL(tuned || base)."""
+        log_ratio = self.outcome(self.tuned, self.tuned_layers, len(_layers(self.tuned))).log_ratio
+        return log_ratio, self.outcome(self.base, self.base_layers, len(_layers(self.base))).divergence
+
+    def base_with(self, weights: Mapping[Slot, Tensor], start: int = 0) -> Outcome:
+        """The base with ``weights`` in its slots; layers before ``start`` are as in the base."""
+        with exchanged(weights):
+            return self.outcome(self.base, self.base_layers, start)
+
+    def tuned_with(self, weights: Mapping[Slot, Tensor], start: int = 0) -> Outcome:
+        """The tuned model with ``weights`` in its slots; layers before ``start`` are as in the tuned model."""
+        with exchanged(weights):
+            return self.outcome(self.tuned, self.tuned_layers, start)
+
+    def outcome(self, checkpoint: Checkpoint, before: Sequence[Outputs], start: int) -> Outcome:
+        """What a model says where its first ``start`` layers give what lies in ``before``."""
+        ratio, divergence = (torch.zeros(self.n_texts, dtype=torch.float64) for _ in range(2))
+        for batch, outputs, base, tuned in zip(self.batches, before, self._base_says, self._tuned_says, strict=True):
+            said = self._log_probabilities(checkpoint, batch, outputs[:start])
+            ratio += batch.mean_by_text(_of_targets(said, batch) - base, self.n_texts).cpu()
+            divergence += batch.mean_by_text(_divergence(tuned, said), self.n_texts).cpu()
+        return Outcome(np.asarray(ratio.numpy()), np.asarray(divergence.numpy()))
+
+    @cached_property
+    def _base_says(self) -> list[Tensor]:
+        """Log-probabilities (n_positions,) of the answers under the base."""
+        said = [
+            (self._log_probabilities(self.base, batch, outputs), batch)
+            for batch, outputs in zip(self.batches, self.base_layers, strict=True)
+        ]
+        return [_of_targets(one, batch) for one, batch in said]
+
+    @cached_property
+    def _tuned_says(self) -> list[Tensor]:
+        """Log-probabilities (n_positions, n_known) of all tokens under the tuned model."""
+        return [
+            self._log_probabilities(self.tuned, batch, outputs)
+            for batch, outputs in zip(self.batches, self.tuned_layers, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _log_probabilities(self, checkpoint: Checkpoint, batch: Batch, before: Outputs) -> Tensor:
+        """(n_positions, n_known) in float32 or better, with the first layers' outputs given."""
+        with borrowed(checkpoint.model, experts=_experts(checkpoint)), _skipped(_layers(checkpoint), before):
+            states = _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)[0]
+            logits = Backbone(checkpoint).logits(states[batch.before.to(states.device)])
+        return torch.log_softmax(logits[:, : self.n_known], dim=1).to(_device(self.base))
+
+    @torch.inference_mode()
+    def _recorded(self, checkpoint: Checkpoint, batch: Batch) -> Outputs:
+        found: Outputs = []
+        with ExitStack() as stack:
+            stack.enter_context(borrowed(checkpoint.model, experts=_experts(checkpoint)))
+            for layer in _layers(checkpoint):
+                hook = layer.register_forward_hook(lambda _layer, _given, output: found.append(output))
+                stack.callback(hook.remove)
+            _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)
+        return found
+
+
+@contextmanager
+def _skipped(layers: Sequence[nn.Module], outputs: Outputs) -> Iterator[None]:
+    """Let the first layers give ``outputs`` without computing them."""
+    skipped = list(zip(layers, outputs, strict=False))
+    own = [vars(layer).get("forward") for layer, _ in skipped]  # accelerate puts one of its own there
+    try:
+        for layer, output in skipped:
+            layer.forward = _giving(output)
+        yield
+    finally:
+        for (layer, _), forward in zip(skipped, own, strict=True):
+            if forward is not None:
+                layer.forward = forward
+            elif "forward" in vars(layer):
+                del layer.forward
+
+
+def _giving(output: Any) -> Any:
+    return lambda *_given, **_named: output
+
+
+def _of_targets(said: Tensor, batch: Batch) -> Tensor:
+    return said.gather(1, batch.targets.to(said.device)[:, None])[:, 0]
+
+
+def _divergence(tuned: Tensor, said: Tensor) -> Tensor:
+    """KL(tuned || said) at each position."""
+    return (tuned.exp() * (tuned - said)).sum(dim=1, dtype=torch.float64)
+
+
+def _as_parameter(weight: Tensor, own: Tensor) -> nn.Parameter:
+    if isinstance(weight, nn.Parameter) and (weight.device, weight.dtype) == (own.device, own.dtype):
+        return weight
+    return nn.Parameter(weight.detach().to(own.device, own.dtype), requires_grad=False)
+
+
+def _inner(checkpoint: Checkpoint) -> Any:
+    return getattr(checkpoint.model, checkpoint.family.backbone)
+
+
+def _layers(checkpoint: Checkpoint) -> list[nn.Module]:
+    return list(getattr(_inner(checkpoint), checkpoint.family.layers))
+
+
+def _device(checkpoint: Checkpoint) -> torch.device:
+    weight: Tensor = checkpoint.model.get_input_embeddings().weight
+    return weight.device
+
+
+def _experts(checkpoint: Checkpoint) -> str | None:
+    return "eager" if checkpoint.model.dtype == torch.float64 else None  # fused experts do not know float64
