@@ -14,8 +14,9 @@ from aftertune.explainers.attribution import AttributionExplainer
 from aftertune.explainers.concepts import ConceptExplainer
 from aftertune.explainers.explainer import Explainer
 from aftertune.explainers.heads import HeadExplainer
+from aftertune.explainers.location import LocationExplainer
 
-OURS = (AttributionExplainer, HeadExplainer, ConceptExplainer, AnnotationExplainer)
+OURS = (LocationExplainer, AttributionExplainer, HeadExplainer, ConceptExplainer, AnnotationExplainer)
 GROUP = "aftertune.explainers"
 
 AnyExplainer = Explainer[Any, Any]

@@ -36,6 +36,29 @@ class Outcome:
     divergence: Scores
 
 
+@dataclass(frozen=True, eq=False)
+class Said:
+    """The tuned model's logits and probabilities (n_positions, n_known), and the logits' log-sums (n_positions,)."""
+
+    logits: Tensor
+    probabilities: Tensor
+    total: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor) -> "Said":
+        """With the probabilities of logits."""
+        return cls(logits, torch.softmax(logits, dim=1), torch.logsumexp(logits, dim=1))
+
+    def divergence(self, logits: Tensor, total: Tensor) -> Tensor:
+        """KL(tuned || other) (n_positions,) of the other's logits, which are used up, and their log-sums.
+
+        The logits are subtracted first: what is left is small, and so is its rounding.
+        """
+        difference = logits.neg_().add_(self.logits)
+        mean = torch.bmm(self.probabilities[:, None, :], difference[:, :, None])[:, 0, 0]
+        return mean.double() - (self.total - total).double()
+
+
 @contextmanager
 def exchanged(weights: Mapping[Slot, Tensor]) -> Iterator[None]:
     """Put weights into slots of a model; afterwards it has its own, the same objects."""
@@ -99,39 +122,43 @@ class Bench:
         with exchanged(weights):
             return self.outcome(self.tuned, self.tuned_layers, start)
 
+    @torch.inference_mode()
     def outcome(self, checkpoint: Checkpoint, before: Sequence[Outputs], start: int) -> Outcome:
         """What a model says where its first ``start`` layers give what lies in ``before``."""
         ratio, divergence = (torch.zeros(self.n_texts, dtype=torch.float64) for _ in range(2))
         for batch, outputs, base, tuned in zip(self.batches, before, self._base_says, self._tuned_says, strict=True):
-            said = self._log_probabilities(checkpoint, batch, outputs[:start])
-            ratio += batch.mean_by_text(_of_targets(said, batch) - base, self.n_texts).cpu()
-            divergence += batch.mean_by_text(_divergence(tuned, said), self.n_texts).cpu()
+            logits = self._logits(checkpoint, batch, outputs[:start])
+            total = torch.logsumexp(logits, dim=1)
+            said = logits.gather(1, batch.targets.to(logits.device)[:, None])[:, 0] - total
+            ratio += batch.mean_by_text(said - base, self.n_texts).cpu()
+            divergence += batch.mean_by_text(tuned.divergence(logits, total), self.n_texts).cpu()
         return Outcome(np.asarray(ratio.numpy()), np.asarray(divergence.numpy()))
 
     @cached_property
+    @torch.inference_mode()
     def _base_says(self) -> list[Tensor]:
         """Log-probabilities (n_positions,) of the answers under the base."""
-        said = [
-            (self._log_probabilities(self.base, batch, outputs), batch)
-            for batch, outputs in zip(self.batches, self.base_layers, strict=True)
-        ]
-        return [_of_targets(one, batch) for one, batch in said]
+        found = []
+        for batch, outputs in zip(self.batches, self.base_layers, strict=True):
+            logits = self._logits(self.base, batch, outputs)
+            targets = batch.targets.to(logits.device)[:, None]
+            found.append(logits.gather(1, targets)[:, 0] - torch.logsumexp(logits, dim=1))
+        return found
 
     @cached_property
-    def _tuned_says(self) -> list[Tensor]:
-        """Log-probabilities (n_positions, n_known) of all tokens under the tuned model."""
-        return [
-            self._log_probabilities(self.tuned, batch, outputs)
-            for batch, outputs in zip(self.batches, self.tuned_layers, strict=True)
-        ]
+    @torch.inference_mode()
+    def _tuned_says(self) -> list["Said"]:
+        """What the tuned model says at each position."""
+        pairs = zip(self.batches, self.tuned_layers, strict=True)
+        return [Said.of(self._logits(self.tuned, batch, outputs)) for batch, outputs in pairs]
 
     @torch.inference_mode()
-    def _log_probabilities(self, checkpoint: Checkpoint, batch: Batch, before: Outputs) -> Tensor:
+    def _logits(self, checkpoint: Checkpoint, batch: Batch, before: Outputs) -> Tensor:
         """(n_positions, n_known) in float32 or better, with the first layers' outputs given."""
         with borrowed(checkpoint.model, experts=_experts(checkpoint)), _skipped(_layers(checkpoint), before):
             states = _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)[0]
             logits = Backbone(checkpoint).logits(states[batch.before.to(states.device)])
-        return torch.log_softmax(logits[:, : self.n_known], dim=1).to(_device(self.base))
+        return logits[:, : self.n_known].to(_device(self.base))
 
     @torch.inference_mode()
     def _recorded(self, checkpoint: Checkpoint, batch: Batch) -> Outputs:
@@ -164,15 +191,6 @@ def _skipped(layers: Sequence[nn.Module], outputs: Outputs) -> Iterator[None]:
 
 def _giving(output: Any) -> Any:
     return lambda *_given, **_named: output
-
-
-def _of_targets(said: Tensor, batch: Batch) -> Tensor:
-    return said.gather(1, batch.targets.to(said.device)[:, None])[:, 0]
-
-
-def _divergence(tuned: Tensor, said: Tensor) -> Tensor:
-    """KL(tuned || said) at each position."""
-    return (tuned.exp() * (tuned - said)).sum(dim=1, dtype=torch.float64)
 
 
 def _as_parameter(weight: Tensor, own: Tensor) -> nn.Parameter:

@@ -11,7 +11,6 @@ from aftertune.explainers.location.result import sizes_part, texts_part, togethe
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import EXACT, ITERATIONS, N_PROBES, N_TOP, OVERSAMPLING
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
-from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
@@ -25,9 +24,7 @@ PASSES_OVER_LOGITS = 8
 PROMPT_TOKENS = 50  # where they are not counted yet
 
 
-def remaining(
-    settings: LocationSettings, inputs: Inputs, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine
-) -> Remaining:
+def remaining(settings: LocationSettings, inputs: Inputs, run: RunFolder, pair: Pair, size: ModelSize) -> Remaining:
     """What is left to measure of a pair."""
     if run.exists(*together_part(run, pair)):
         return Remaining()
@@ -37,7 +34,9 @@ def remaining(
     if not run.exists(*texts_part(run, pair)):
         answers = answers_cost(settings, inputs, size)
         steps[ANSWERS] = Step(answers * (1 / settings.answer_tokens), answers)
-    steps[SWAPS] = Step(swaps_cost(settings, inputs, size, 1), swaps_cost(settings, inputs, size, settings.answer_tokens))
+    steps[SWAPS] = Step(
+        swaps_cost(settings, inputs, size, 1), swaps_cost(settings, inputs, size, settings.answer_tokens)
+    )
     peak = peak_bytes(settings, inputs, size)
     return Remaining(steps, peak, peak)
 
@@ -76,7 +75,7 @@ def n_passes(settings: LocationSettings, size: ModelSize) -> int:
 
 
 def peak_bytes(settings: LocationSettings, inputs: Inputs, size: ModelSize) -> float:
-    """Beside one model: the other, the outputs of all layers of both, the tuned's probabilities and one pass's logits."""
+    """Beside one model: the other, the outputs of all layers of both, the tuned model's logits and those of a pass."""
     lengths, each = _lengths(settings, inputs), DTYPE_BYTES[inputs.dtype]
     n_answer = len(lengths) * settings.answer_tokens
     states = 2 * size.n_layers * size.d_model * (sum(lengths) + n_answer) * each

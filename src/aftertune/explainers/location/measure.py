@@ -11,7 +11,7 @@ What has its part already is not computed again.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -69,7 +69,7 @@ class LocationWork(Work):
             values = [getattr(one, name, None) for one in known]
             if len(set(map(str, values))) > 1:
                 raise CheckpointError(
-                    f"The checkpoints can't be compared weight by weight: their {name} is {values[0]} and {values[-1]}. "
+                    f"The checkpoints can't be subtracted: their {name} is {values[0]} and {values[-1]}. "
                     "Give a model and its tune, or leave location out (skip)."
                 )
         if run.exists(result.SETTINGS):
@@ -81,9 +81,9 @@ class LocationWork(Work):
         modules = f"of every module ({most} at most, those that changed most)" if most else "of no single module"
         return [("location", f"{n_texts} answers of up to {self.settings.answer_tokens} tokens, swaps {modules}")]
 
-    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
+    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
         """The weights and swaps that are left."""
-        return cost.remaining(self.settings, self.inputs, run, pair, size, machine)
+        return cost.remaining(self.settings, self.inputs, run, pair, size)
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether the part that is written last is there."""
@@ -100,17 +100,18 @@ class LocationWork(Work):
         models = Models(base, tuned, places(base, tuned))
         run.claim(result.SETTINGS, self.identity, {})
         sizes = _sizes(models.places, run, pair, progress)
-        swaps = self._swaps(models, not sizes["is_equal"].all(), run, pair)
+        swaps = self._swaps(models, not sizes["is_equal"].all(), run, pair, progress)
         if swaps is not None:
             self._swap(swaps, sizes, run, pair, progress)
         elif not self.is_pair_measured(run, pair):
             run.write_frame(result.together_part(run, pair), pl.DataFrame(schema=result.TOGETHER))
 
-    def _swaps(self, models: Models, differ: bool, run: RunFolder, pair: Pair) -> Swaps | None:
+    def _swaps(self, models: Models, differ: bool, run: RunFolder, pair: Pair, progress: StepProgress) -> Swaps | None:
         """Both models with the texts; None where there is nothing to swap, or no answer to measure it on."""
         part = result.texts_part(run, pair)
         is_there = run.exists(*part)
         known = _n_known(models)
+        progress(cost.ANSWERS, 0, 1)
         if is_there:
             texts = saved_texts(run.read_frame(part))
         else:
@@ -118,12 +119,15 @@ class LocationWork(Work):
         bench = _bench(models, texts, known) if texts else None
         if not is_there:
             run.write_frame(part, _texts_frame(texts, bench))
+        progress(cost.ANSWERS, 1, 1)
         n_layers = attention_shape(models.base).n_layers
         return None if bench is None else Swaps(bench, models.places, n_layers, [one.prompt for one in texts])
 
     def _swap(self, swaps: Swaps, sizes: pl.DataFrame, run: RunFolder, pair: Pair, progress: StepProgress) -> None:
         chosen = result.chosen_swaps(sizes, self.settings.swaps)
-        units = [(result.swap_part(run, pair, one), partial(swaps.both_ways, [one])) for one in chosen]
+        units: list[tuple[tuple[str, str, str], Callable[[], pl.DataFrame]]] = [
+            (result.swap_part(run, pair, one), partial(swaps.both_ways, [one])) for one in chosen
+        ]
         units += [(result.cumulative_part(run, pair, n), partial(swaps.cumulative, n)) for n in range(swaps.n_layers)]
         units.append((result.together_part(run, pair), lambda: swaps.together(_shares(run, pair, chosen))))
         for done, (part, make) in enumerate(units):
@@ -173,6 +177,6 @@ def _texts_frame(texts: Sequence[Text], bench: Bench | None) -> pl.DataFrame:
 
 def _shares(run: RunFolder, pair: Pair, chosen: Sequence[Module]) -> dict[Module, float]:
     """The share of the change that each module brings that was swapped; none where there is no change to share."""
-    whole = run.read_frame(result.texts_part(run, pair))["log_ratio"].sum()
-    brought = {one: run.read_frame(result.swap_part(run, pair, one))["in_log_ratio"].sum() for one in chosen}
-    return {one: value / whole for one, value in brought.items()} if whole > 0 else {}
+    whole = run.read_frame(result.texts_part(run, pair))["log_ratio"].to_numpy().sum()
+    brought = {one: run.read_frame(result.swap_part(run, pair, one))["in_log_ratio"].to_numpy() for one in chosen}
+    return {one: float(values.sum() / whole) for one, values in brought.items()} if whole > 0 else {}

@@ -77,8 +77,8 @@ def places(base: Checkpoint, tuned: Checkpoint) -> list[Place]:
         module = module_of(base, name, own[name].owner, outside)
         _must_be_alike(name, module, own[name].weight, other[name].weight)
         names = [name, *(tied if name == outside[0] else ())]
-        slots = (tuple(held[one] for one in names) for held in (own, other))
-        found.append(Place(name, module, *slots, next(iter(names[1:]), None)))
+        held = [tuple(slots[one] for one in names) for slots in (own, other)]
+        found.append(Place(name, module, held[0], held[1], next(iter(names[1:]), None)))
     return found
 
 

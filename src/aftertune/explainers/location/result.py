@@ -22,7 +22,14 @@ EMBEDDINGS, ATTENTION, FEED_FORWARD, NORMS, HEAD = "embeddings", "attention", "f
 KINDS = (EMBEDDINGS, ATTENTION, FEED_FORWARD, NORMS, HEAD)
 
 SIZES: Mapping[str, Any] = {
-    **{"weight": pl.String, "tied_to": pl.String, "layer": pl.Int32, "module": pl.String, "n_parameters": pl.Int64, "is_equal": pl.Boolean},
+    **{
+        "weight": pl.String,
+        "tied_to": pl.String,
+        "layer": pl.Int32,
+        "module": pl.String,
+        "n_parameters": pl.Int64,
+        "is_equal": pl.Boolean,
+    },
     **{"squared_change": pl.Float64, "squared_norm": pl.Float64, "top5_share": pl.Float64},
     **{"effective_rank": pl.Float64, "noise_top5_share": pl.Float64, "noise_effective_rank": pl.Float64},
 }
@@ -58,7 +65,7 @@ class Module(NamedTuple):
 
 def modules_in(sizes: pl.DataFrame) -> dict[Module, pl.DataFrame]:
     """The modules of a model from the input to the output, each with the rows of its weights."""
-    found = {Module(*key): rows for key, rows in sizes.group_by("layer", "module", maintain_order=True)}  # type: ignore[misc]
+    found = {Module(*key): rows for key, rows in sizes.group_by("layer", "module", maintain_order=True)}
     return {one: found[one] for one in sorted(found, key=_place)}
 
 
@@ -70,8 +77,8 @@ def changed_modules(sizes: pl.DataFrame) -> list[Module]:
 
 def relative_change(sizes: pl.DataFrame) -> float:
     """||dW|| / ||W|| over the rows of some weights; 0 where the base's are all 0."""
-    norm = sizes["squared_norm"].sum()
-    return float((sizes["squared_change"].sum() / norm) ** 0.5) if norm else 0.0
+    change, norm = (float(sizes[name].to_numpy().sum()) for name in ("squared_change", "squared_norm"))
+    return float((change / norm) ** 0.5) if norm else 0.0
 
 
 def sizes_part(run: RunFolder, pair: Pair) -> tuple[str, str, str]:

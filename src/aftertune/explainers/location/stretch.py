@@ -17,7 +17,7 @@ BOTH = "layers"
 
 @dataclass(frozen=True)
 class Stretch:
-    """``kind`` of the layers ``first`` to ``last``, both None for a module outside the layers; "layers" is both kinds."""
+    """``kind`` of the layers ``first`` to ``last``, both None outside the layers; the kind "layers" is both."""
 
     kind: str
     first: int | None

@@ -48,7 +48,7 @@ class Batch:
     owners: Tensor
 
     def mean_by_text(self, values: Tensor, n_texts: int) -> Tensor:
-        """The sums of values (n_positions,) of each text, over its number of positions; 0 for texts of other batches."""
+        """The mean of values (n_positions,) over the positions of each text (n_texts,); 0 for other batches' texts."""
         owners = self.owners.to(values.device)
         sums = torch.zeros(n_texts, dtype=torch.float64, device=values.device).index_add_(0, owners, values.double())
         return sums / torch.bincount(owners, minlength=n_texts).clamp(min=1)
@@ -117,7 +117,7 @@ def _batch(members: Sequence[int], texts: Sequence[Text], device: torch.device) 
     longest = max(_length(texts[place]) for place in members)
     ids = torch.zeros(len(members), longest, dtype=torch.long)
     before = torch.zeros(len(members), longest, dtype=torch.bool)
-    targets, owners = [], []
+    targets, owners = list[int](), list[int]()
     for row, place in enumerate(members):
         text = texts[place]
         ids[row, : _length(text)] = torch.tensor([*text.prompt_ids, *text.answer_ids])
