@@ -90,7 +90,7 @@ def test_a_pass_that_begins_at_a_layer_is_the_whole_pass(family: str) -> None:
     """Against the plain forward pass of the library, with layer 1 exchanged; every family, positions padded."""
     base, tuned = tuned_pair(in_places(".1."), family)
     texts = [Text("a", (1, 40, 50), (60, 70, 80, 90), ""), Text("b", (1, 44, 45, 46), (61, 71), "")]
-    bench = Bench(base, tuned, batches(texts, torch.device("cpu")), 2, 300)
+    bench = Bench.of(base, tuned, batches(texts, torch.device("cpu")), 2, 300)
     weights = {place.base[0]: place.tuned[0].weight for place in places(base, tuned) if not place.is_equal}
     found = bench.base_with(weights, 1)
     for place, text in enumerate(texts):
@@ -98,7 +98,7 @@ def test_a_pass_that_begins_at_a_layer_is_the_whole_pass(family: str) -> None:
         targets = torch.tensor(text.answer_ids)[:, None]
         ratio = (said[1] - said[0]).gather(1, targets).mean()
         assert found.log_ratio[place] == pytest.approx(float(ratio), abs=1e-4)
-        assert bench.whole[1][place] == pytest.approx(
+        assert bench.whole().divergence[place] == pytest.approx(
             float((said[1].exp() * (said[1] - said[0])).sum(1).mean()), abs=1e-4
         )
     np.testing.assert_allclose(found.divergence, 0, atol=1e-5)
@@ -113,13 +113,13 @@ def log_p(checkpoint: Any, text: Text) -> torch.Tensor:
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", MIXTURES[0]])
 def test_a_planted_tune_is_found(tmp_path: Path, family: str) -> None:
     """Only layer 1's feed-forward network was tuned: it brings and takes all, everything else nothing."""
-    own = {"gpt2": (".1.mlp",)}.get(family, (".1.mlp",))
+    own = (".1.mlp",)
     change = located(tmp_path, in_places(*own), family)
     for row in change.singles:
-        is_own = (row.layer, row.module) == (1, FEED_FORWARD)
+        is_own = float((row.layer, row.module) == (1, FEED_FORWARD))
         assert (row.brings, row.takes) == pytest.approx((is_own, is_own), abs=1e-4), row
         assert (row.brings_divergence, row.takes_divergence) == pytest.approx((is_own, is_own), abs=1e-4)
-        assert (row.relative_change > 0) == is_own
+        assert float(row.relative_change > 0) == is_own
     assert [row.up_to for row in change.cumulative] == pytest.approx([0, 1, 1], abs=1e-4)
     assert [row.onward for row in change.cumulative] == pytest.approx([1, 1, 0], abs=1e-4)
     assert change.claim is not None and change.claim.name == "the feed-forward of layer 1"
@@ -220,7 +220,7 @@ def test_weights_are_put_back_after_an_error() -> None:
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     pair, whole, cut = tuned_pair(in_places(".1.", "norm")), started(tmp_path / "a"), started(tmp_path / "b")
     work().measure_pair(*pair, PAIR, whole, silent)
-    for stop in (3, 18, 22, 25, 27):
+    for stop in (3, 32, 4, 6, 8):  # amid the sizes, before the first swap, after one, after three, after five
         calls = []
 
         def interrupt(step: str, done: float, total: float, calls: list[Any] = calls, stop: int = stop) -> None:

@@ -11,7 +11,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,9 +84,11 @@ def noise_like(places: Sequence[Place], seed: int) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """Base and tuned with the texts on which modules of one are tried in the other.
+    """Base and tuned with the texts on which modules of one are tried in the other; made by `of`.
 
-    ``n_known`` are the tokens that both know.
+    ``n_known`` are the tokens that both know. Of the plain models, for each batch: what every layer gives, the
+    log-probabilities (n_positions,) of the answers under the base, and what the tuned model says. All of it is read
+    before anything is exchanged.
     """
 
     base: Checkpoint
@@ -95,22 +96,27 @@ class Bench:
     batches: Sequence[Batch]
     n_texts: int
     n_known: int
+    base_layers: Sequence[Outputs]
+    tuned_layers: Sequence[Outputs]
+    base_says: Sequence[Tensor]
+    tuned_says: Sequence[Said]
 
-    @cached_property
-    def base_layers(self) -> list[Outputs]:
-        """What each layer of the base gives, for each batch."""
-        return [self._recorded(self.base, batch) for batch in self.batches]
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, base: Checkpoint, tuned: Checkpoint, batches: Sequence[Batch], n_texts: int, n_known: int) -> "Bench":
+        """Read the plain models."""
+        base_layers, tuned_layers = ([_recorded(one, batch) for batch in batches] for one in (base, tuned))
+        base_says, tuned_says = list[Tensor](), list[Said]()
+        for batch, own, other in zip(batches, base_layers, tuned_layers, strict=True):
+            logits = _logits(base, batch, own, n_known)
+            base_says.append(_of_targets(logits, batch) - torch.logsumexp(logits, dim=1))
+            tuned_says.append(Said.of(_logits(tuned, batch, other, n_known).to(_device(base))))
+        return cls(base, tuned, batches, n_texts, n_known, base_layers, tuned_layers, base_says, tuned_says)
 
-    @cached_property
-    def tuned_layers(self) -> list[Outputs]:
-        """What each layer of the tuned model gives, for each batch."""
-        return [self._recorded(self.tuned, batch) for batch in self.batches]
-
-    @cached_property
-    def whole(self) -> tuple[Scores, Scores]:
-        """Of each text (n_texts,): the tuned model's log-ratio against the base, and KL(tuned || base)."""
+    def whole(self) -> Outcome:
+        """The tuned model's log-ratio against the base, and the divergence of the base from the tuned model."""
         log_ratio = self.outcome(self.tuned, self.tuned_layers, len(_layers(self.tuned))).log_ratio
-        return log_ratio, self.outcome(self.base, self.base_layers, len(_layers(self.base))).divergence
+        return Outcome(log_ratio, self.outcome(self.base, self.base_layers, len(_layers(self.base))).divergence)
 
     def base_with(self, weights: Mapping[Slot, Tensor], start: int = 0) -> Outcome:
         """The base with ``weights`` in its slots; layers before ``start`` are as in the base."""
@@ -126,50 +132,37 @@ class Bench:
     def outcome(self, checkpoint: Checkpoint, before: Sequence[Outputs], start: int) -> Outcome:
         """What a model says where its first ``start`` layers give what lies in ``before``."""
         ratio, divergence = (torch.zeros(self.n_texts, dtype=torch.float64) for _ in range(2))
-        for batch, outputs, base, tuned in zip(self.batches, before, self._base_says, self._tuned_says, strict=True):
-            logits = self._logits(checkpoint, batch, outputs[:start])
+        for batch, outputs, base, tuned in zip(self.batches, before, self.base_says, self.tuned_says, strict=True):
+            logits = _logits(checkpoint, batch, outputs[:start], self.n_known).to(_device(self.base))
             total = torch.logsumexp(logits, dim=1)
-            said = logits.gather(1, batch.targets.to(logits.device)[:, None])[:, 0] - total
+            said = _of_targets(logits, batch) - total
             ratio += batch.mean_by_text(said - base, self.n_texts).cpu()
             divergence += batch.mean_by_text(tuned.divergence(logits, total), self.n_texts).cpu()
         return Outcome(np.asarray(ratio.numpy()), np.asarray(divergence.numpy()))
 
-    @cached_property
-    @torch.inference_mode()
-    def _base_says(self) -> list[Tensor]:
-        """Log-probabilities (n_positions,) of the answers under the base."""
-        found = []
-        for batch, outputs in zip(self.batches, self.base_layers, strict=True):
-            logits = self._logits(self.base, batch, outputs)
-            targets = batch.targets.to(logits.device)[:, None]
-            found.append(logits.gather(1, targets)[:, 0] - torch.logsumexp(logits, dim=1))
-        return found
 
-    @cached_property
-    @torch.inference_mode()
-    def _tuned_says(self) -> list["Said"]:
-        """What the tuned model says at each position."""
-        pairs = zip(self.batches, self.tuned_layers, strict=True)
-        return [Said.of(self._logits(self.tuned, batch, outputs)) for batch, outputs in pairs]
+def _logits(checkpoint: Checkpoint, batch: Batch, before: Outputs, n_known: int) -> Tensor:
+    """(n_positions, n_known) in float32 or better, with the first layers' outputs given."""
+    with borrowed(checkpoint.model, experts=_experts(checkpoint)), _skipped(_layers(checkpoint), before):
+        states = _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)[0]
+        logits = Backbone(checkpoint).logits(states[batch.before.to(states.device)])
+    return logits[:, :n_known]
 
-    @torch.inference_mode()
-    def _logits(self, checkpoint: Checkpoint, batch: Batch, before: Outputs) -> Tensor:
-        """(n_positions, n_known) in float32 or better, with the first layers' outputs given."""
-        with borrowed(checkpoint.model, experts=_experts(checkpoint)), _skipped(_layers(checkpoint), before):
-            states = _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)[0]
-            logits = Backbone(checkpoint).logits(states[batch.before.to(states.device)])
-        return logits[:, : self.n_known].to(_device(self.base))
 
-    @torch.inference_mode()
-    def _recorded(self, checkpoint: Checkpoint, batch: Batch) -> Outputs:
-        found: Outputs = []
-        with ExitStack() as stack:
-            stack.enter_context(borrowed(checkpoint.model, experts=_experts(checkpoint)))
-            for layer in _layers(checkpoint):
-                hook = layer.register_forward_hook(lambda _layer, _given, output: found.append(output))
-                stack.callback(hook.remove)
-            _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)
-        return found
+def _of_targets(logits: Tensor, batch: Batch) -> Tensor:
+    return logits.gather(1, batch.targets.to(logits.device)[:, None])[:, 0]
+
+
+def _recorded(checkpoint: Checkpoint, batch: Batch) -> Outputs:
+    """What each layer gives for a batch."""
+    found: Outputs = []
+    with ExitStack() as stack:
+        stack.enter_context(borrowed(checkpoint.model, experts=_experts(checkpoint)))
+        for layer in _layers(checkpoint):
+            hook = layer.register_forward_hook(lambda _layer, _given, output: found.append(output))
+            stack.callback(hook.remove)
+        _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)
+    return found
 
 
 @contextmanager

@@ -163,15 +163,15 @@ def _n_known(models: Models) -> int:
 
 def _bench(models: Models, texts: Sequence[Text], known: int) -> Bench:
     device = models.base.model.get_input_embeddings().weight.device
-    return Bench(models.base, models.tuned, batches(texts, device), len(texts), known)
+    return Bench.of(models.base, models.tuned, batches(texts, device), len(texts), known)
 
 
 def _texts_frame(texts: Sequence[Text], bench: Bench | None) -> pl.DataFrame:
     """The answers, with how far the whole tuned model lies from the base on them."""
     if bench is None:
         return pl.DataFrame(schema=pl.Schema(result.TEXTS))
-    log_ratio, divergence = bench.whole
-    numbers = {"log_ratio": log_ratio, "divergence": divergence}
+    whole = bench.whole()
+    numbers = {"log_ratio": whole.log_ratio, "divergence": whole.divergence}
     return pl.DataFrame([one.to_row() for one in texts]).with_columns(**numbers).cast(pl.Schema(result.TEXTS))
 
 

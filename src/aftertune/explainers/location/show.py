@@ -18,7 +18,7 @@ N_SHOWN = 12
 
 MODULES_TITLE = "How much each module changed, and what its swap brings"
 MODULES_CAPTION = (
-    "Change is the norm of the change of a module's weights over the norm of the base's weights. In 5 directions is the "
+    "Change is the norm of a module's change of weights over the norm of the base's weights. In 5 directions is the "
     "share of the squared change in the five largest singular values of each matrix; noise is the most that weight "
     "noise of the same shapes has there. Brings is the share of the whole change that comes with the tuned model's "
     "module in the base, takes away the share that goes with the base's module in the tuned model, with 95% intervals "
