@@ -4,19 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from aftertune.errors import CheckpointError, RunError
+from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.location import sizes as measured_sizes
 from aftertune.explainers.location.bench import Bench, exchanged
 from aftertune.explainers.location.modules import Slot, places
 from aftertune.explainers.location.result import EMBEDDINGS, FEED_FORWARD, HEAD, KINDS, Module, read_measured
+from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import noise_of, sizes_of
 from aftertune.explainers.location.stretch import Stretch, chosen_stretch
-from aftertune.explainers.location.texts import Text, batches
+from aftertune.explainers.location.swaps import Swaps
+from aftertune.explainers.location.texts import Text, answered, batches
 from aftertune.runs.stage import silent
-from location_samples import PAIR, in_places, located, noise, opened, started, tuned_pair, work
+from location_samples import PAIR, in_places, located, noise, opened, prompts, started, tuned_pair, work
 from tiny import FAMILIES, MIXTURES, make_model
 
 SQUARE = {"weight": torch.float64}
@@ -159,6 +163,35 @@ def test_sizes_by_module_are_those_of_the_weights(tmp_path: Path) -> None:
     norm = sum(float(before[name].double().square().sum()) for name in names)
     assert row.relative_change == pytest.approx((change / norm) ** 0.5, rel=1e-9)
     assert row.n_parameters == sum(before[name].numel() for name in names)
+
+
+def test_to_say_nothing_is_an_answer_too() -> None:
+    """A model that ends at once answers with its end-of-sequence token alone."""
+    _, tuned = tuned_pair(lambda *_: None, "qwen2")
+    with torch.no_grad():
+        tuned.model.model.norm.weight.fill_(0)  # all logits are 0, so that the first token is the likeliest
+    ends = answered(tuned, 300, LocationSettings(answer_tokens=3), Inputs(prompts()[:2]))
+    assert all(len(one.answer_ids) == 3 for one in ends)  # token 0 each time: it does not end
+    tuned.model.generation_config.eos_token_id = tuned.model.config.eos_token_id = 0
+    ends = answered(tuned, 300, LocationSettings(answer_tokens=3), Inputs(prompts()[:2]))
+    assert [one.answer_ids for one in ends] == [(0,), (0,)] and [len(one.prompt_ids) > 0 for one in ends] == [
+        True,
+        True,
+    ]
+
+
+def test_a_stretch_is_widened_until_it_brings_half_as_one() -> None:
+    shares = {Module(n, FEED_FORWARD): 0.2 for n in range(5)}
+    halves = Swaps(None, (), 5, ["a"], 1.0)  # type: ignore[arg-type]
+    tried = []
+
+    def both_ways(modules: Any) -> pl.DataFrame:
+        tried.append(len(modules))
+        return pl.DataFrame({"in_log_ratio": [0.14 * len(modules)]})
+
+    object.__setattr__(halves, "both_ways", both_ways)
+    ((stretch, _),) = halves._halves(shares)
+    assert tried == [3, 4] and stretch == Stretch(FEED_FORWARD, 0, 3)
 
 
 def test_tied_embeddings_are_one_module_and_swapped_at_both_ends(tmp_path: Path) -> None:

@@ -143,6 +143,14 @@ def test_an_interval_that_holds_zero_is_described_only() -> None:
     assert where.verdict is Verdict.NOT_TESTED
 
 
+def test_too_few_answers_can_not_claim_anything() -> None:
+    few = measured(stretch=swap_rows(0.5, 0.75))
+    four = {name: getattr(few, name).filter(pl.col("prompt").is_in(PROMPTS[:4])) for name in ("texts", "together")}
+    swaps = {module: rows.head(4) for module, rows in few.swaps.items()}
+    where = found(change(Measured(few.sizes, four["texts"], swaps, {}, four["together"])))["location.where"]
+    assert where.verdict is Verdict.CANNOT_TELL and where.evidence["brings"] == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     ("given", "verdict"),
     [
@@ -223,7 +231,7 @@ def test_what_is_made_of_saved_parts_needs_no_torch() -> None:
 def test_what_is_left_is_told_before_the_run(tmp_path: Any) -> None:
     """By hand: 1,000 weights of which 600 are in layers, two layers, 3 prompts of 10 tokens, answers of 4."""
     settings, inputs = LocationSettings(texts=3, answer_tokens=4), Inputs([None] * 5, lengths=[10, 10, 10, 10, 10])  # type: ignore[list-item]
-    passes = 2 * 7 + 2 * 2 + 6  # seven modules both ways, two layers cumulatively, the stretch and the noise
+    passes = 2 * 7 + 2 * 2 + 8  # seven modules both ways, two layers cumulatively, the stretch and the noise
     logits = 3 * 4 * 11
     swaps = cost.swaps_cost(settings, inputs, SIZE, 4)
     assert cost.n_passes(settings, SIZE) == passes

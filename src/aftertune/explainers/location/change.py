@@ -82,6 +82,9 @@ class CumulativeRow:
 class Total:
     """The whole change: of all weights, and on the ``n_texts`` answers of ``n_tokens`` tokens together.
 
+    Shares and ranks are of
+    the matrices in layers: embeddings change in the rows of the tokens that tuning used, and so in few directions.
+
     ``log_ratio`` is the mean over prompts of log p_tuned - log p_base a token, in nats, ``divergence`` that of KL(tuned
     || base). ``sum_brings`` and ``sum_takes`` add up the shares of single modules, None where not all of those that
     changed were swapped. ``tied`` says that input and output embeddings are one tensor, which is counted once.

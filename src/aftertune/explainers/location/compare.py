@@ -171,7 +171,7 @@ def _total(measured: Measured, whole: Whole, singles: Sequence[ModuleRow]) -> To
         n_changed=int((~sizes["is_equal"]).sum()),
         tied=not sizes["tied_to"].is_null().all(),
         relative_change=result.relative_change(sizes),
-        **_ranks(sizes),
+        **_ranks(sizes.filter(pl.col("layer").is_not_null())),
         n_texts=texts.height,
         n_tokens=int(texts["answer_ids"].list.len().sum()),
         log_ratio=float(whole.log_ratio.mean()) if texts.height else None,

@@ -2,7 +2,7 @@
 
 1. Sizes: dW'dW in float64 and its eigenvalues; of large weights a few products with thin matrices.
 2. Answers: each token reads all weights once.
-3. Swaps: two passes for each module, two for each layer cumulatively, six for the stretch and the noise. A pass that
+3. Swaps: two passes for each module, two for each layer cumulatively, eight for the stretch and the noise. A pass that
    begins at a layer leaves out those before, on average half of them; all of it ends in logits of the answers.
 """
 
@@ -19,7 +19,7 @@ SIZES, ANSWERS, SWAPS = "sizes", "answers", "swaps"
 OF_FLOAT64 = 2  # times the operations of float32
 OPERATIONS_OF_EIGENVALUES = 12  # for each number of dW'dW and dimension, measured
 FLOAT64_BYTES = 8
-MODULES_OF_LAYER, MODULES_OUTSIDE, OTHER_PASSES = 2, 3, 6
+MODULES_OF_LAYER, MODULES_OUTSIDE, OTHER_PASSES = 2, 3, 8
 PASSES_OVER_LOGITS = 8
 PROMPT_TOKENS = 50  # where they are not counted yet
 

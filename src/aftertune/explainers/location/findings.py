@@ -13,7 +13,8 @@ from aftertune.explainers.location.result import KINDS
 from aftertune.explainers.location.stretch import HALF
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
-from aftertune.statistics.spread import Interval
+from aftertune.statistics.spread import ALPHA, Interval
+from aftertune.statistics.tests import least_p_value
 
 SAME, WHERE, RANK = "location.same_weights", "location.where", "location.rank"
 NOT_ADDITIVE, SIZE = "location.not_additive", "location.size"
@@ -46,6 +47,8 @@ def _where(change: LocationChange) -> Question:
         return described([_unknown(f"{reason}, so there is no change to share out.")])
     if claim is None:
         return described([_nowhere(change)])
+    if least_p_value(total.n_texts) >= ALPHA:
+        return described([_located(change, claim, Verdict.CANNOT_TELL, None)])
     if not _is_above(claim.stretch.brings_interval) or not _is_above(total.log_ratio_interval):
         return described([_located(change, claim, Verdict.NOT_TESTED, None)])
     return Question([claim.p_value], lambda p: [_located(change, claim, Verdict.of(is_shown(p[0])), p[0])])
@@ -77,6 +80,7 @@ def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: 
         f"Weight noise of the same size brings {_percent(noise.brings, noise.brings_interval)}.",
         f"These weights hold {stretch.share_of_change or 0.0:.0%} of the squared change of all weights.",
         _by_depth(change.cumulative),
+        _too_few(total.n_texts),
         corrected_by(corrected),
     ]
     evidence = {
@@ -89,16 +93,22 @@ def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: 
     return Finding(WHERE, f"Location: {amount} {claim.name}", " ".join(filter(None, parts)), verdict, evidence)
 
 
+def _too_few(n_texts: int) -> str:
+    if least_p_value(n_texts) < ALPHA:
+        return ""
+    return f"Answers to {n_texts} prompts are too few to claim it; give more prompts."
+
+
 def _by_depth(rows: Sequence[CumulativeRow]) -> str:
     """By which layer half of the change is there, counted from the input and from the output."""
     up_to = next((row.layer for row in rows if (row.up_to or 0.0) >= HALF), None)
     onward = next((row.layer for row in reversed(rows) if (row.onward or 0.0) >= HALF), None)
     parts = [
-        f"all of the tuned model up to layer {up_to}" if up_to is not None else "",
-        f"all of it from layer {onward} on" if onward is not None else "",
+        f"up to layer {up_to}" if up_to is not None else "",
+        f"from layer {onward} on" if onward is not None else "",
     ]
-    known = " and ".join(part for part in parts if part)
-    return f"Half of the change is also there with {known}." if known else ""
+    known = ", or ".join(part for part in parts if part)
+    return f"At least half is also there with everything {known}." if known else ""
 
 
 def _additivity(change: LocationChange) -> list[Finding]:
@@ -150,8 +160,8 @@ def _rank(change: LocationChange) -> list[Finding]:
     else:
         headline = "the change is spread over many directions, like full tuning"
     sentence = (
-        f"The five largest singular values of each weight's change hold {top:.0%} of its square (weight noise of the "
-        f"same shapes: at most {noise:.1%}); its effective rank is {total.effective_rank:,.1f} (noise: "
+        f"In the layers, the five largest singular values of a weight's change hold {top:.0%} of its square (weight "
+        f"noise of the same shapes: at most {noise:.1%}); its effective rank is {total.effective_rank:,.1f} (noise: "
         f"{total.noise_effective_rank:,.0f})."
     )
     evidence = {"top5_share": top, "noise_top5_share": noise, "effective_rank": total.effective_rank}
@@ -165,5 +175,9 @@ def _is_above(interval: Interval | None) -> bool:
 def _percent(share: float | None, interval: Interval | None) -> str:
     if share is None:
         return "a share that is not defined"
-    between = f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else ""
-    return f"{share:.0%}{between}"
+    between = f" [{_whole(interval[0])}, {_whole(interval[1])}]" if interval else ""
+    return f"{_whole(share)}{between}"
+
+
+def _whole(share: float) -> str:
+    return f"{round(100 * share)}%"  # a whole number has no minus zero

@@ -120,8 +120,10 @@ class LocationWork(Work):
         if not is_there:
             run.write_frame(part, _texts_frame(texts, bench))
         progress(cost.ANSWERS, 1, 1)
-        n_layers = attention_shape(models.base).n_layers
-        return None if bench is None else Swaps(bench, models.places, n_layers, [one.prompt for one in texts])
+        if bench is None:
+            return None
+        n_layers, whole = attention_shape(models.base).n_layers, float(bench.whole().log_ratio.sum())
+        return Swaps(bench, models.places, n_layers, [one.prompt for one in texts], whole)
 
     def _swap(self, swaps: Swaps, sizes: pl.DataFrame, run: RunFolder, pair: Pair, progress: StepProgress) -> None:
         chosen = result.chosen_swaps(sizes, self.settings.swaps)

@@ -4,6 +4,7 @@
    feed-forward networks, or both.
 2. Of those whose single shares add up to half or more, the one of fewest modules, then of the largest sum. It is a
    proposal: the stretch is then swapped as one, and that share is told.
+3. Where that is less than half, since shares need not add up, a larger sum is asked for in proportion, a few times.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,13 +43,13 @@ class Stretch:
         return f"the {kind}layers {self.first} to {self.last}"
 
 
-def chosen_stretch(shares: Mapping[Module, float], n_layers: int) -> Stretch | None:
-    """The stretch that is proposed; None where the shares of no neighbours add up to half.
+def chosen_stretch(shares: Mapping[Module, float], n_layers: int, wanted: float = HALF) -> Stretch | None:
+    """The stretch that is proposed; None where the shares of no neighbours add up to ``wanted``.
 
     ``shares`` are those of the modules that were swapped; others count as nothing.
     """
     found = [(one, sum(shares.get(module, 0.0) for module in one.modules)) for one in _candidates(shares, n_layers)]
-    enough = [(one, share) for one, share in found if share >= HALF]
+    enough = [(one, share) for one, share in found if share >= wanted]
     return min(enough, key=lambda each: (len(each[0].modules), -each[1]))[0] if enough else None
 
 

@@ -10,19 +10,24 @@ from aftertune.explainers.location import result
 from aftertune.explainers.location.bench import Bench, Outcome, noise_like
 from aftertune.explainers.location.modules import Place, Slot
 from aftertune.explainers.location.result import EMBEDDINGS, HEAD, Module
-from aftertune.explainers.location.stretch import Stretch, chosen_stretch
+from aftertune.explainers.location.stretch import HALF, Stretch, chosen_stretch
 
 SEED = 0
+TRIES = 4  # of stretches that are swapped as one
 
 
 @dataclass(frozen=True, eq=False)
 class Swaps:
-    """The swaps between two models of ``n_layers`` layers; ``prompts`` (n_texts,) name the texts."""
+    """The swaps between two models of ``n_layers`` layers; ``prompts`` (n_texts,) name the texts.
+
+    ``whole`` is the log-ratio of the whole change, summed over texts.
+    """
 
     bench: Bench
     places: Sequence[Place]
     n_layers: int
     prompts: Sequence[str]
+    whole: float
 
     def both_ways(self, modules: Sequence[Module], noise: Mapping[str, Tensor] | None = None) -> pl.DataFrame:
         """Modules of the tuned model put into the base, and those of the base into the tuned model.
@@ -56,15 +61,29 @@ class Swaps:
 
         ``shares`` are those that single modules bring.
         """
-        stretch, found = chosen_stretch(shares, self.n_layers), list[pl.DataFrame]()
-        if stretch is not None:
-            found.append(self._named(result.STRETCH, stretch, self.both_ways(stretch.modules)))
+        found = list[pl.DataFrame]()
+        for stretch, swap in self._halves(shares):
+            found.append(self._named(result.STRETCH, stretch, swap))
             found.append(self._named(result.STRETCH_NOISE, stretch, self._noise(stretch.modules)))
         if shares:
             most = max(shares, key=lambda one: shares[one])
             alone = Stretch(most.kind, most.layer, most.layer)
             found.append(self._named(result.MODULE_NOISE, alone, self._noise([most])))
         return pl.concat(found) if found else pl.DataFrame(schema=result.TOGETHER)
+
+    def _halves(self, shares: Mapping[Module, float]) -> list[tuple[Stretch, pl.DataFrame]]:
+        """The stretch that brings half when it is swapped as one, with its swap; the nearest of a few tries."""
+        found, wanted = list[tuple[Stretch, pl.DataFrame]](), HALF
+        for _ in range(TRIES):
+            stretch = chosen_stretch(shares, self.n_layers, wanted)
+            if stretch is None:
+                break
+            found = [(stretch, self.both_ways(stretch.modules))]
+            brought = float(found[0][1]["in_log_ratio"].to_numpy().sum() / self.whole)
+            if brought >= HALF or brought <= 0:
+                break
+            wanted = sum(shares.get(one, 0.0) for one in stretch.modules) * HALF / brought
+        return found
 
     def _noise(self, modules: Sequence[Module]) -> pl.DataFrame:
         return self.both_ways(modules, noise_like(self._changed(modules), SEED))

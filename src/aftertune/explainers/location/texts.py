@@ -10,8 +10,9 @@ from torch import Tensor
 
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.location.settings import LocationSettings
+from aftertune.models.borrowed import borrowed
 from aftertune.models.checkpoint import Checkpoint
-from aftertune.models.generation import generate
+from aftertune.models.generation import generate, stop_tokens
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Prompt
 
@@ -61,7 +62,7 @@ def chosen_prompts(prompts: Sequence[Prompt], most: int) -> list[Prompt]:
 
 
 def answered(tuned: Checkpoint, n_known: int, settings: LocationSettings, inputs: Inputs) -> list[Text]:
-    """The texts; a prompt without an answer has none.
+    """The texts, each answer with the token that ended it; a prompt without either has none.
 
     ``n_known`` are the tokens that both models know; an answer ends before one that only the tuned model knows. Raises
     what `encode` and `generate` raise.
@@ -71,7 +72,12 @@ def answered(tuned: Checkpoint, n_known: int, settings: LocationSettings, inputs
         for prompt in chosen_prompts(inputs.prompts, settings.texts)
     ]
     prompts = [one.ids.tolist() for one in encoded]
-    answers = [_known(ids, n_known) for ids in generate(tuned, prompts, settings.answer_tokens)]
+    generated = generate(tuned, prompts, settings.answer_tokens)
+    ended = [
+        _with_end(tuned, prompt, ids) if len(ids) < settings.answer_tokens else ids
+        for prompt, ids in zip(prompts, generated, strict=True)
+    ]
+    answers = [_known(ids, n_known) for ids in ended]
     return [
         Text(one.prompt.id, tuple(ids), answer, tuned.tokenizer.decode(answer))
         for one, ids, answer in zip(encoded, prompts, answers, strict=True)
@@ -90,6 +96,17 @@ def saved_texts(frame: pl.DataFrame) -> list[Text]:
 def batches(texts: Sequence[Text], device: torch.device) -> list[Batch]:
     """Texts of like length together."""
     return [_batch(members, texts, device) for members in _grouped([_length(one) for one in texts])]
+
+
+@torch.inference_mode()
+def _with_end(tuned: Checkpoint, prompt: Sequence[int], ids: Sequence[int]) -> Sequence[int]:
+    """An answer that ended by itself, with the token that ended it: to say nothing is an answer too."""
+    model: Any = tuned.model
+    experts = "eager" if model.dtype == torch.float64 else None  # fused experts do not know float64
+    with borrowed(model, experts=experts):
+        logits = model(input_ids=torch.tensor([[*prompt, *ids]], device=model.device), use_cache=False).logits
+    last = int(logits[0, -1].argmax())
+    return [*ids, last] if last in stop_tokens(tuned) else ids
 
 
 def _known(ids: Sequence[int], n_known: int) -> tuple[int, ...]:
