@@ -36,7 +36,7 @@ def grid_chart(rows: Sequence[ModuleRow]) -> Spec | None:
         y=alt.Y("place:N", sort=places, title="layer", axis=alt.Axis(ticks=False, domain=False, labelFontSize=9)),
     )
     cells = plain.mark_rect(stroke="white").encode(
-        color=alt.Color("share:Q", scale=scale, title="share of the change", legend=alt.Legend(format=".0%"))
+        color=alt.Color("share:Q", scale=scale, title="share of the change", legend=alt.Legend(format=".1%"))
     )
     ink = alt.condition(alt.datum.share > top / 2, alt.value("white"), alt.value("#26215f"))
     numbers = plain.mark_text(fontSize=9).encode(text=alt.Text("written:N"), color=ink)
