@@ -133,6 +133,12 @@ def test_where_half_sits_is_claimed_by_a_permutation_test_of_prompts() -> None:
     assert where.evidence["brings"] == pytest.approx(0.5) and where.evidence["noise_brings"] == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(("takes", "is_needed"), [(0.75, True), (0.25, True), (0.2, False)])
+def test_what_is_still_there_without_the_stretch_is_said(takes: float, is_needed: bool) -> None:
+    where = found(change(measured(stretch=swap_rows(0.5, takes))))["location.where"]
+    assert where.evidence["is_needed"] is is_needed and ("other parts" in where.headline) is not is_needed
+
+
 def test_noise_that_brings_as_much_leaves_no_claim() -> None:
     where = found(change(measured(stretch=swap_rows(0.5, 0.75), noise=0.5)))["location.where"]
     assert where.verdict is Verdict.NOT_SHOWN and where.evidence["p_value"] == 1

@@ -19,6 +19,7 @@ from aftertune.statistics.tests import least_p_value
 SAME, WHERE, RANK = "location.same_weights", "location.where", "location.rank"
 NOT_ADDITIVE, SIZE = "location.not_additive", "location.size"
 ADDS_UP = (0.8, 1.25)
+NEEDED = 0.5  # of what a stretch brings, taken away by taking it out
 LOW_RANK = 0.5  # of the squared change in five singular values
 AS_NOISE = 2.0  # times the share that noise has there
 
@@ -72,11 +73,16 @@ def _nowhere(change: LocationChange) -> Finding:
 def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: float | None) -> Finding:
     stretch, noise, total = claim.stretch, claim.noise, change.total
     brings = stretch.brings or 0.0
-    amount = "half of the change sits in" if brings >= HALF else f"{brings:.0%} of the change sits in"
+    is_needed = (stretch.takes or 0.0) >= NEEDED * brings
+    amount = "half" if brings >= HALF else _whole(brings)
+    headline = f"{amount} of the change sits in {claim.name}"
+    if not is_needed:
+        headline = f"{amount} of the change comes with {claim.name}, but other parts carry it too"
     parts = [
         f"Put into {change.base}, the tuned weights of {claim.name} bring {_percent(brings, stretch.brings_interval)} "
         f"of what makes {change.tuned}'s answers likelier ({total.log_ratio:.2f} nats a token, {total.n_texts} texts).",
-        f"Taken out of {change.tuned}, they take away {_percent(stretch.takes, stretch.takes_interval)}.",
+        f"Taken out of {change.tuned}, they take away {_percent(stretch.takes, stretch.takes_interval)}"
+        f"{'.' if is_needed else ': without them most of the change is still there.'}",
         f"Weight noise of the same size brings {_percent(noise.brings, noise.brings_interval)}.",
         f"These weights hold {stretch.share_of_change or 0.0:.0%} of the squared change of all weights.",
         _by_depth(change.cumulative),
@@ -87,10 +93,10 @@ def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: 
         **{"module": stretch.module, "layers": stretch.layers},
         **{name: getattr(stretch, name) for name in ("brings", "brings_interval", "takes", "takes_interval")},
         **{"brings_divergence": stretch.brings_divergence, "takes_divergence": stretch.takes_divergence},
-        **{"noise_brings": noise.brings, "noise_takes": noise.takes},
+        **{"is_needed": is_needed, "noise_brings": noise.brings, "noise_takes": noise.takes},
         **{"p_value": claim.p_value, "p_value_corrected": corrected},
     }
-    return Finding(WHERE, f"Location: {amount} {claim.name}", " ".join(filter(None, parts)), verdict, evidence)
+    return Finding(WHERE, f"Location: {headline}", " ".join(filter(None, parts)), verdict, evidence)
 
 
 def _too_few(n_texts: int) -> str:
