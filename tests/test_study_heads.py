@@ -45,7 +45,9 @@ def run(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "run"))
 
 
-def study(base: Path, tuned: Path, run: Path | str, files: HeadFiles, how: dict[str, Any], **given: Any) -> aftertune.Study:
+def study(
+    base: Path, tuned: Path, run: Path | str, files: HeadFiles, how: dict[str, Any], **given: Any
+) -> aftertune.Study:
     heads = {"words": files.words, "vectors": files.vectors} | how
     return aftertune.Study(base, tuned, run=run, heads=heads, device="cpu", **given)
 
@@ -57,7 +59,7 @@ def compare(
     files: HeadFiles,
     how: dict[str, Any] = LAYER,
     verbs: Any = None,
-    skip: Sequence[str] = ("attribution", "concepts"),
+    skip: Sequence[str] = ("location", "attribution", "concepts"),
     **called: Any,
 ) -> Comparison:
     return aftertune.compare(study(base, tuned, run, files, how | {"verbs": verbs}, skip=skip), **called)
@@ -133,10 +135,7 @@ def test_verbs_change_table3_only_and_are_remembered(base: Path, tuned: Path, fi
     of_file = heads_of(aftertune.write_report(run, verbs=files.verbs))
     assert of_file.verbs_name == "the words of verbs.txt"
     assert of_file.to_dict() == data | {"verbs_name": of_file.verbs_name}
-    assert (
-        heads_of(compare(base, tuned, run, files, SEED, files.verbs)).to_dict()
-        == of_file.to_dict()
-    )
+    assert heads_of(compare(base, tuned, run, files, SEED, files.verbs)).to_dict() == of_file.to_dict()
     assert heads_of(compare(base, tuned, run, files, SEED)).to_dict() == old
     assert before.verbs_name == "instruction verbs" and before.verbs_present == INSTRUCTION_VERBS
 
@@ -149,7 +148,7 @@ def test_verbs_that_can_not_be_used_are_not_remembered(run: Path) -> None:
     assert snapshot(run) == before
 
 
-@pytest.mark.parametrize("skip", [["attribution", "heads", "concepts"], ["head"], "head"])
+@pytest.mark.parametrize("skip", [["location", "attribution", "heads", "concepts"], ["head"], "head"])
 def test_skipping_all_or_an_unknown_explainer(
     base: Path, tuned: Path, files: HeadFiles, tmp_path: Path, skip: Sequence[str]
 ) -> None:
@@ -228,7 +227,9 @@ def test_a_run_goes_on_with_more_layers_and_shows_those_asked_for(
     compare(base, tuned, run, files)
     before = {path: path.stat().st_mtime_ns for path in (run / "heads").rglob("*.parquet")}
     plan = {"n_draws": 0, "layers": "0,2"}
-    found = heads_of(compare(base, tuned, run, files, plan, progress=lambda stage, done, _: seen.append((stage.step, done))))
+    found = heads_of(
+        compare(base, tuned, run, files, plan, progress=lambda stage, done, _: seen.append((stage.step, done)))
+    )
     assert found.layers == (0, 2) and seen
     assert all(path.stat().st_mtime_ns == time for path, time in before.items()), "a layer was read again"
     seen.clear()
