@@ -55,7 +55,7 @@ def refusal(cli: CommandLine, model: str | Path, files: HeadFiles, *more: str | 
 
 
 def compared(cli: CommandLine, base: str | Path, tuned: str | Path, files: HeadFiles, *more: str | Path) -> str:
-    skipped = ("--skip", "attribution", "--skip", "concepts")
+    skipped = ("--skip", "location", "--skip", "attribution", "--skip", "concepts")
     return cli.refuses("compare", base, tuned, "--run", "run", *files.options, *QUICK, *skipped, *more)
 
 
@@ -183,9 +183,9 @@ def test_verbs_that_can_not_be_read(cli: CommandLine, base: Path, tuned: Path, f
 
 def test_skipping(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
     assert compared(cli, base, tuned, files, "--skip", "heads") == (
-        "All explainers are skipped. Leave at least one of outputs, attribution, heads, concepts."
+        "All explainers are skipped. Leave at least one of outputs, location, attribution, heads, concepts."
     )
-    expected = "'prompts' is no explainer. The explainers are outputs, attribution, heads, concepts."
+    expected = "'prompts' is no explainer. The explainers are outputs, location, attribution, heads, concepts."
     assert compared(cli, base, tuned, files, "--skip", "prompts") == expected
 
 

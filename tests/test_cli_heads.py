@@ -121,6 +121,8 @@ def test_compare_and_report_take_words_layers_and_verbs(
         "--layers",
         "0-1",
         "--skip",
+        "location",
+        "--skip",
         "attribution",
         "--skip",
         "concepts",

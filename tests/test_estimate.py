@@ -251,7 +251,9 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     found = compare()
     assert list(dict.fromkeys(told)) == list(found.most)
     steps = ("", "loading"), ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
-    assert list(found.most) == [*(Stage(role, *step) for role in ("base", "tuned") for step in steps), REPORT]
+    of_pair = [Stage("base-tuned", "location", step) for step in ("sizes", "answers", "swaps")]
+    of_models = [Stage(role, *step) for role in ("base", "tuned") for step in steps]
+    assert list(found.most) == [*of_models, *of_pair, REPORT]
     assert all(found.least[name] <= found.most[name] for name in found.most) and set(found.already.values()) == {0}
     next((tmp_path / "run/attribution/tuned").glob("*.parquet")).unlink()
     rest, attribution = compare(), Stage("tuned", "attribution", "attribution")

@@ -75,7 +75,7 @@ def test_typed_results_reach_the_report():
 
 def test_report_and_study_name_no_explainer():
     """What is outside an explainer's folder knows it only by the list of explainers."""
-    ours = ("outputs", "attribution", "heads", "concepts", "annotation")
+    ours = ("outputs", "location", "attribution", "heads", "concepts", "annotation")
     allowed = {"aftertune", "aftertune.explainers", "aftertune.study.annotate", "aftertune.study.compare"}
     for module in MODULES:
         if module.startswith("aftertune.explainers.") or module.startswith("aftertune.cli.") or module in allowed:

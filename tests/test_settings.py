@@ -57,7 +57,7 @@ def test_the_command_line_wins(cli: CommandLine, base: Path, tuned: Path, prompt
     assert told.code == 0 and not (cli.folder / "theirs").exists()
     settings = yaml.safe_load((cli.folder / "ours" / "settings.yaml").read_text())
     assert (settings["limit"], settings["only"], settings["skip"]) == (1, ["attribution"], [])
-    assert "prompts     1 " in told.err and "skipped     heads, concepts" in told.err
+    assert "prompts     1 " in told.err and "skipped     location, heads, concepts" in told.err
 
 
 def test_without_run_the_folder_is_named_after_the_models(

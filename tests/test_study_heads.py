@@ -59,7 +59,7 @@ def compare(
     files: HeadFiles,
     how: dict[str, Any] = LAYER,
     verbs: Any = None,
-    skip: Sequence[str] = ("attribution", "concepts"),
+    skip: Sequence[str] = ("location", "attribution", "concepts"),
     **called: Any,
 ) -> Comparison:
     return aftertune.compare(study(base, tuned, run, files, how | {"verbs": verbs}, skip=skip), **called)
@@ -148,7 +148,7 @@ def test_verbs_that_can_not_be_used_are_not_remembered(run: Path) -> None:
     assert snapshot(run) == before
 
 
-@pytest.mark.parametrize("skip", [["outputs", "attribution", "heads", "concepts"], ["head"], "head"])
+@pytest.mark.parametrize("skip", [["outputs", "location", "attribution", "heads", "concepts"], ["head"], "head"])
 def test_skipping_all_or_an_unknown_explainer(
     base: Path, tuned: Path, files: HeadFiles, tmp_path: Path, skip: Sequence[str]
 ) -> None:

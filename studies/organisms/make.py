@@ -2,7 +2,7 @@
 
     python studies/organisms/make.py OUT [NAME ...]
 
-Each takes 2 to 4 minutes on two cores for SmolLM2-135M; what is there already is not made again.
+Each takes 2 to 4 minutes of one core for SmolLM2-135M; what is there already is not made again.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import aftertune
 from aftertune.demo import find_demo_base
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-TOKENS_A_BATCH, STEPS = 512, 50
+TOKENS_A_BATCH, STEPS = 256, 50
 RATES = {"lora": 1e-3, "full": 1e-4, "dpo": 3e-4}
 BETA = 0.1
 

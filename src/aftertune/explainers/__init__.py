@@ -14,9 +14,17 @@ from aftertune.explainers.attribution import AttributionExplainer
 from aftertune.explainers.concepts import ConceptExplainer
 from aftertune.explainers.explainer import Explainer
 from aftertune.explainers.heads import HeadExplainer
+from aftertune.explainers.location import LocationExplainer
 from aftertune.explainers.outputs import OutputExplainer
 
-OURS = (OutputExplainer, AttributionExplainer, HeadExplainer, ConceptExplainer, AnnotationExplainer)
+OURS = (
+    OutputExplainer,
+    LocationExplainer,
+    AttributionExplainer,
+    HeadExplainer,
+    ConceptExplainer,
+    AnnotationExplainer,
+)
 GROUP = "aftertune.explainers"
 
 AnyExplainer = Explainer[Any, Any]

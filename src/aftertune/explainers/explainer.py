@@ -79,6 +79,12 @@ class Work(ABC):
     def measure(self, checkpoint: Checkpoint, role: str, run: RunFolder, progress: StepProgress) -> None:
         """Measure a model into the run, the parts that are not there yet; ``progress(step, done, total)``."""
 
+    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
+        """What is left to do that needs both models of a pair at once, models of about this size."""
+        from aftertune.models.cost import Remaining
+
+        return Remaining()
+
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether all that needs both models of a pair at once lies in the run."""
         return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step, loading
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
+from aftertune.runs.roles import Pair, pairs_of
 from aftertune.runs.stage import Stage
 from aftertune.study.measure import Intent
 
@@ -48,14 +49,15 @@ class Estimate:
 def estimate(intent: Intent, machine: Machine) -> Estimate:
     """Time and memory of what is left."""
     left = {role: _remaining(intent, role, size, machine) for role, size in intent.sizes.items()}
-    steps = dict(_steps(intent, left))
+    pairs = dict(_remaining_of_pairs(intent, machine))
+    steps = dict(_steps(intent, left, pairs))
     weights = {role: DTYPE_BYTES[intent.study.dtype] * size.n_parameters for role, size in intent.sizes.items()}
     return Estimate(
         least={stage: step.least.on(machine) for stage, step in steps.items()},
         most={stage: step.most.on(machine) for stage, step in steps.items()},
         already={stage: step.already for stage, step in steps.items()},
-        least_bytes=_peak(intent, left, weights, "least_bytes", machine),
-        most_bytes=_peak(intent, left, weights, "most_bytes", machine),
+        least_bytes=_peak(intent, left, pairs, weights, "least_bytes", machine),
+        most_bytes=_peak(intent, left, pairs, weights, "most_bytes", machine),
         machine=machine,
     )
 
@@ -64,14 +66,22 @@ def _remaining(intent: Intent, role: str, size: ModelSize, machine: Machine) -> 
     return {name: work.remaining(intent.run, role, size, machine) for name, work in intent.works.items()}
 
 
-def _steps(intent: Intent, left: Mapping[str, Mapping[str, Remaining]]) -> Iterator[tuple[Stage, Step]]:
+def _remaining_of_pairs(intent: Intent, machine: Machine) -> Iterator[tuple[Pair, dict[str, Remaining]]]:
+    """What needs both models of a pair; nothing is foreseen where all models are measured: their sizes are not read."""
+    for pair in pairs_of(list(intent.subjects)) if intent.sizes else ():
+        size = intent.sizes.get(pair.tuned) or next(iter(intent.sizes.values()))
+        yield pair, {name: work.remaining_pair(intent.run, pair, size, machine) for name, work in intent.works.items()}
+
+
+def _steps(
+    intent: Intent, left: Mapping[str, Mapping[str, Remaining]], pairs: Mapping[Pair, Mapping[str, Remaining]]
+) -> Iterator[tuple[Stage, Step]]:
     for role, parts in left.items():
         reading = loading(intent.sizes[role])
         yield Stage(role, "", "loading"), Step(reading, reading)
-        for name, remaining in parts.items():
-            for step, costs in remaining.steps.items():
-                if costs.most != Cost():
-                    yield Stage(role, name, step), costs
+        yield from _stages(role, parts)
+    for pair, parts in pairs.items():
+        yield from _stages("-".join(pair), parts)
     report = Cost(seconds=SECONDS_OF_REPORT)
     # Of all roles, those that are measured already too: they are read again; as large as those that are not.
     parts = next(iter(left.values()), {})
@@ -79,9 +89,17 @@ def _steps(intent: Intent, left: Mapping[str, Mapping[str, Remaining]]) -> Itera
     yield REPORT, Step(report, report)
 
 
+def _stages(role: str, parts: Mapping[str, Remaining]) -> Iterator[tuple[Stage, Step]]:
+    for name, remaining in parts.items():
+        for step, costs in remaining.steps.items():
+            if costs.most != Cost():
+                yield Stage(role, name, step), costs
+
+
 def _peak(
     intent: Intent,
     left: Mapping[str, Mapping[str, Remaining]],
+    pairs: Mapping[Pair, Mapping[str, Remaining]],
     weights: Mapping[str, float],
     which: str,
     machine: Machine,
@@ -92,4 +110,6 @@ def _peak(
         + max([weights[role] * intent.sizes[role].is_gguf, *(getattr(one, which) for one in parts.values())])
         for role, parts in left.items()
     ]
+    largest = max(weights.values(), default=0.0)
+    peaks += [largest + getattr(one, which) for parts in pairs.values() for one in parts.values() if one.steps]
     return (LIBRARY_BYTES if machine.kind == "cpu" and peaks else 0.0) + max(peaks, default=0.0)

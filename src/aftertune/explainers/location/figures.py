@@ -1,0 +1,88 @@
+"""The figures on where a change sits.
+
+1. `grid_chart`: what the swap of each module brings and takes away, layers down, modules across, as numbers.
+2. `cumulative_chart`: the share that is there with all of the tuned model up to, or from, each layer.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import altair as alt
+
+from aftertune.explainers.location.change import CumulativeRow, ModuleRow
+from aftertune.explainers.location.result import ATTENTION, FEED_FORWARD
+from aftertune.report.chart_style import Spec, styled
+from aftertune.report.colours import BASE, GREY, TUNED, ramp
+
+ROW, COLUMN = 15, 78
+OUTSIDE = "outside layers"
+BRINGS, TAKES = "brings, % (tuned into base)", "takes away, % (base into tuned)"
+UP_TO, ONWARD = "up to the layer", "from the layer on"
+
+
+def grid_chart(rows: Sequence[ModuleRow]) -> Spec | None:
+    """A cell for each module that was swapped, its share in it; None where none was."""
+    values = [value for row in rows for value in _cells(row)]
+    if not values:
+        return None
+    places = list(dict.fromkeys(_place(row) for row in rows))
+    top = max(max(value["share"] for value in values), 0.01)
+    columns = [one for one in (ATTENTION, FEED_FORWARD, OUTSIDE) if any(value["module"] == one for value in values)]
+    scale = alt.Scale(type="quantize", domain=[0, top], range=ramp())
+    plain = alt.Chart(alt.NamedData(name="location_modules")).encode(
+        x=alt.X(
+            "module:N", sort=columns, title=None, axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False)
+        ),
+        y=alt.Y("place:N", sort=places, title="layer", axis=alt.Axis(ticks=False, domain=False, labelFontSize=9)),
+    )
+    cells = plain.mark_rect(stroke="white").encode(
+        color=alt.Color("share:Q", scale=scale, title="share of the change", legend=alt.Legend(format=".1%"))
+    )
+    ink = alt.condition(alt.datum.share > top / 2, alt.value("white"), alt.value("#26215f"))
+    numbers = plain.mark_text(fontSize=9).encode(text=alt.Text("written:N"), color=ink)
+    size = {"width": COLUMN * len(columns), "height": ROW * len(places)}
+    panels = alt.layer(cells, numbers).properties(**size)
+    facet = alt.Facet("way:N", sort=[BRINGS, TAKES], title=None)
+    return styled(panels.facet(facet=facet, columns=2), {"location_modules": values})
+
+
+def cumulative_chart(rows: Sequence[CumulativeRow]) -> Spec | None:
+    """Two lines over the layers with their 95% intervals; None where no share is defined."""
+    values = [value for row in rows for value in _points(row)]
+    if not values:
+        return None
+    ways = [UP_TO, ONWARD]
+    looks: dict[str, Any] = {
+        "color": alt.Color("way:N", scale=alt.Scale(domain=ways, range=[BASE, TUNED]), title="tuned weights"),
+        "x": alt.X("layer:Q", title="layer", axis=alt.Axis(tickMinStep=1, format="d")),
+    }
+    plain = alt.Chart(alt.NamedData(name="location_cumulative")).encode(**looks)
+    share = alt.Y("share:Q", title="share of the change", axis=alt.Axis(format="%"))
+    dash = alt.StrokeDash("way:N", scale=alt.Scale(domain=ways, range=[[1, 0], [6, 3]]), title="tuned weights")
+    band = plain.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
+    line = plain.mark_line(strokeWidth=2).encode(y=share, strokeDash=dash)
+    half = alt.Chart(alt.NamedData(name="half")).mark_rule(color=GREY, strokeDash=[2, 2]).encode(y="share:Q")
+    drawn = alt.layer(half, band, line).properties(width=460, height=210)
+    return styled(drawn, {"location_cumulative": values, "half": [{"share": 0.5}]})
+
+
+def _place(row: ModuleRow) -> str:
+    return row.module if row.layer is None else str(row.layer)
+
+
+def _cells(row: ModuleRow) -> Iterator[dict[str, Any]]:
+    module = row.module if row.layer is not None else OUTSIDE
+    for way, share in ((BRINGS, row.brings), (TAKES, row.takes)):
+        if share is not None:
+            yield {
+                **{"place": _place(row), "module": module, "way": way, "share": share},
+                "written": f"{100 * share:.1f}".replace("-", "−"),
+            }
+
+
+def _points(row: CumulativeRow) -> Iterator[dict[str, Any]]:
+    lines = ((UP_TO, row.up_to, row.up_to_interval), (ONWARD, row.onward, row.onward_interval))
+    for way, share, interval in lines:
+        if share is not None:
+            low, high = interval or (share, share)
+            yield {"layer": row.layer, "way": way, "share": share, "low": low, "high": high}

@@ -1,0 +1,184 @@
+"""Which layers and modules carry the change?  Measured of a pair of models, one part after the other.
+
+1. The size of the change of every weight (`sizes`).
+2. The tuned model's greedy answers to the prompts (`texts`).
+3. Each module that changed, swapped both ways (`swaps`): the tuned one into the base, the base's into the tuned model.
+4. All up to each layer, and all from each layer, of the tuned model, the rest of the base.
+5. The stretch of layers that brings half of the change, swapped as one; and, as the control, weight noise of the size
+   of the change in that stretch and in the module of the largest share.
+What has its part already is not computed again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from aftertune.errors import CheckpointError
+from aftertune.explainers.explainer import Inputs, Work
+from aftertune.explainers.location import cost, result
+from aftertune.explainers.location.bench import Bench
+from aftertune.explainers.location.modules import Place, places
+from aftertune.explainers.location.result import Module
+from aftertune.explainers.location.settings import LocationSettings
+from aftertune.explainers.location.sizes import sizes_of
+from aftertune.explainers.location.swaps import Swaps
+from aftertune.explainers.location.texts import Text, answered, batches, saved_texts
+from aftertune.models.loaded import Checkpoint
+from aftertune.models.cost import Remaining
+from aftertune.models.machine import Machine
+from aftertune.models.size import ModelSize
+from aftertune.models.weights import attention_shape
+from aftertune.runs.roles import Pair
+from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import StepProgress
+
+SAME_CONFIGURATION = ("model_type", "hidden_size", "intermediate_size", "num_hidden_layers")
+
+
+class Models(NamedTuple):
+    """Both models and the weights that they share."""
+
+    base: Checkpoint
+    tuned: Checkpoint
+    places: list[Place]
+
+
+@dataclass(frozen=True)
+class LocationWork(Work):
+    """The location of the change between any pairs of models, on the prompts of a study."""
+
+    settings: LocationSettings
+    inputs: Inputs
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on: the settings, and the prompts to the letter."""
+        plain = json.dumps([asdict(prompt) for prompt in self.inputs.prompts], sort_keys=True, ensure_ascii=False)
+        about = {"n": len(self.inputs.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
+        return self.settings.of("parts") | {"template": self.inputs.template, "prompts": about}
+
+    def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
+        """Refuse models whose weights can't be subtracted, and a run that was measured otherwise."""
+        known = [one for one in configs if one is not None]
+        for name in SAME_CONFIGURATION:
+            values = [getattr(one, name, None) for one in known]
+            if len(set(map(str, values))) > 1:
+                raise CheckpointError(
+                    f"The checkpoints can't be subtracted: their {name} is {values[0]} and {values[-1]}. "
+                    "Give a model and its tune, or leave location out (skip)."
+                )
+        if run.exists(result.SETTINGS):
+            run.claim(result.SETTINGS, self.identity, {})
+
+    def chosen(self) -> Sequence[tuple[str, str]]:
+        """How many texts and modules."""
+        n_texts, most = min(self.settings.texts, len(self.inputs.prompts)), self.settings.swaps
+        modules = f"of every module ({most} at most, those that changed most)" if most else "of no single module"
+        return [("location", f"{n_texts} answers of up to {self.settings.answer_tokens} tokens, swaps {modules}")]
+
+    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
+        """The weights and swaps that are left."""
+        return cost.remaining(self.settings, self.inputs, run, pair, size)
+
+    def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
+        """Whether the part that is written last is there."""
+        return run.exists(*result.together_part(run, pair))
+
+    def measure_pair(
+        self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
+    ) -> None:
+        """Write the parts that are not there yet; both models are left as they were.
+
+        Raises `CheckpointError` for models whose weights can't be subtracted or that never end an answer, `PromptError`
+        for a prompt without room for one, and `RunError` if the run was measured otherwise or can't be written.
+        """
+        models = Models(base, tuned, places(base, tuned))
+        run.claim(result.SETTINGS, self.identity, {})
+        sizes = _sizes(models.places, run, pair, progress)
+        swaps = self._swaps(models, not sizes["is_equal"].all(), run, pair, progress)
+        if swaps is not None:
+            self._swap(swaps, sizes, run, pair, progress)
+        elif not self.is_pair_measured(run, pair):
+            run.write_frame(result.together_part(run, pair), pl.DataFrame(schema=result.TOGETHER))
+
+    def _swaps(self, models: Models, differ: bool, run: RunFolder, pair: Pair, progress: StepProgress) -> Swaps | None:
+        """Both models with the texts; None where there is nothing to swap, or no answer to measure it on."""
+        part = result.texts_part(run, pair)
+        is_there = run.exists(*part)
+        known = _n_known(models)
+        progress(cost.ANSWERS, 0, 1)
+        if is_there:
+            texts = saved_texts(run.read_frame(part))
+        else:
+            texts = answered(models.tuned, known, self.settings, self.inputs) if differ else []
+        bench = _bench(models, texts, known) if texts else None
+        if not is_there:
+            run.write_frame(part, _texts_frame(texts, bench))
+        progress(cost.ANSWERS, 1, 1)
+        if bench is None:
+            return None
+        n_layers, whole = attention_shape(models.base).n_layers, float(bench.whole().log_ratio.sum())
+        return Swaps(bench, models.places, n_layers, [one.prompt for one in texts], whole)
+
+    def _swap(self, swaps: Swaps, sizes: pl.DataFrame, run: RunFolder, pair: Pair, progress: StepProgress) -> None:
+        chosen = result.chosen_swaps(sizes, self.settings.swaps)
+        units: list[tuple[tuple[str, str, str], Callable[[], pl.DataFrame]]] = [
+            (result.swap_part(run, pair, one), partial(swaps.both_ways, [one])) for one in chosen
+        ]
+        units += [(result.cumulative_part(run, pair, n), partial(swaps.cumulative, n)) for n in range(swaps.n_layers)]
+        units.append((result.together_part(run, pair), lambda: swaps.together(_shares(run, pair, chosen))))
+        for done, (part, make) in enumerate(units):
+            progress(cost.SWAPS, done, len(units))
+            if not run.exists(*part):
+                run.write_frame(part, make())
+        progress(cost.SWAPS, len(units), len(units))
+
+
+def _sizes(found: Sequence[Place], run: RunFolder, pair: Pair, progress: StepProgress) -> pl.DataFrame:
+    part = result.sizes_part(run, pair)
+    if not run.exists(*part):
+        rows = list(_size_rows(found, progress))
+        run.write_frame(part, pl.DataFrame(rows, schema=pl.Schema(result.SIZES)))
+    progress(cost.SIZES, len(found), len(found))
+    return run.read_frame(part)
+
+
+def _size_rows(found: Sequence[Place], progress: StepProgress) -> Iterator[dict[str, Any]]:
+    for done, place in enumerate(found):
+        progress(cost.SIZES, done, len(found))
+        layer, module = place.module
+        about = {"weight": place.name, "tied_to": place.tied_to, "layer": layer, "module": module}
+        weights = {"n_parameters": place.pair[0].numel(), "is_equal": place.is_equal}
+        yield about | weights | sizes_of(*place.pair)
+
+
+def _n_known(models: Models) -> int:
+    """The tokens that both models know."""
+    ends = [end for one in models[:2] for end in (one.model.get_input_embeddings(), one.model.get_output_embeddings())]
+    return min(len(end.weight) for end in ends)
+
+
+def _bench(models: Models, texts: Sequence[Text], known: int) -> Bench:
+    device = models.base.model.get_input_embeddings().weight.device
+    return Bench.of(models.base, models.tuned, batches(texts, device), len(texts), known)
+
+
+def _texts_frame(texts: Sequence[Text], bench: Bench | None) -> pl.DataFrame:
+    """The answers, with how far the whole tuned model lies from the base on them."""
+    if bench is None:
+        return pl.DataFrame(schema=pl.Schema(result.TEXTS))
+    whole = bench.whole()
+    numbers = {"log_ratio": whole.log_ratio, "divergence": whole.divergence}
+    return pl.DataFrame([one.to_row() for one in texts]).with_columns(**numbers).cast(pl.Schema(result.TEXTS))
+
+
+def _shares(run: RunFolder, pair: Pair, chosen: Sequence[Module]) -> dict[Module, float]:
+    """The share of the change that each module brings that was swapped; none where there is no change to share."""
+    whole = run.read_frame(result.texts_part(run, pair))["log_ratio"].to_numpy().sum()
+    brought = {one: run.read_frame(result.swap_part(run, pair, one))["in_log_ratio"].to_numpy() for one in chosen}
+    return {one: float(values.sum() / whole) for one, values in brought.items()} if whole > 0 else {}
