@@ -11,7 +11,7 @@ import output_samples as samples
 from aftertune.errors import RunError
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs import OutputExplainer, OutputSettings
-from aftertune.explainers.outputs.findings import NO_CHANGE, SAME_WEIGHTS, WORDS
+from aftertune.explainers.outputs.findings import WORDS
 from aftertune.explainers.outputs.texts import own_lines
 from aftertune.explainers.outputs.words import LIKELIER
 from aftertune.models.machine import Machine
@@ -64,17 +64,6 @@ def test_what_was_found_is_plain_data(planted: RunFolder) -> None:
     assert "aftertune-shown" in change._repr_html_() and OutputExplainer().section(change).body
 
 
-def test_the_same_weights_are_said_to_be_so_and_nothing_is_measured(tmp_path: Path) -> None:
-    run = samples.run_in(tmp_path / "run")
-    samples.measure(run, samples.base())
-    change = samples.change_of(run)
-    (finding,) = answer(OutputExplainer().questions(change))
-    assert change.is_same_weights and change.moved == 0.0 and change.words == ()
-    assert (finding.kind, finding.verdict) == (SAME_WEIGHTS, Verdict.NOT_TESTED)
-    assert OutputExplainer().prepare(OutputSettings(), Inputs()).is_pair_measured(run, samples.PAIR)
-    assert OutputExplainer().section(change).body
-
-
 def test_noise_alone_is_rarely_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aftertune.explainers.outputs.texts.own_lines", lambda name: own_lines(name)[:10])
     claims = 0
@@ -92,7 +81,7 @@ def test_without_noise_no_word_is_claimed(tmp_path: Path) -> None:
     change = samples.change_of(run)
     assert {row.shown for row in change.words} == {None} and change.words[0].token == TOKEN
     found = {one.kind: one.verdict for one in answer(OutputExplainer().questions(change))}
-    assert found[WORDS[LIKELIER]] is Verdict.CANNOT_TELL and NO_CHANGE not in found
+    assert found[WORDS[LIKELIER]] is Verdict.CANNOT_TELL
 
 
 def test_an_interrupted_comparison_goes_on_to_the_same_bytes(planted: RunFolder, tmp_path: Path) -> None:

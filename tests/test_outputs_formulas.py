@@ -10,7 +10,9 @@ import output_samples as samples
 import tiny
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs.behaviour import Answer, compare_behaviour, is_copied, is_looping, language_of
+from aftertune.explainers.outputs.coherence import coherence, coherence_p_value, is_word, subject_directions, top_words
 from aftertune.explainers.outputs.noise import Noise, change_norms, scale_of_like_effect
+from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.probabilities import compare_positions, mean_probabilities
 from aftertune.explainers.outputs.response_words import compare_words, log_odds
 from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings, generic_texts, own_lines
@@ -18,6 +20,7 @@ from aftertune.explainers.outputs.words import (
     LIKELIER,
     largest_scores,
     noise_p_value,
+    of_text,
     rank_p_value,
     scores,
     total_variation,
@@ -176,11 +179,69 @@ def test_behaviour_of_answers_is_compared_prompt_by_prompt() -> None:
     tuned = [Answer((1,), (7,), "Да, это так", False) for _ in base]
     rows = {row.behaviour: row for row in compare_behaviour(base, tuned)}
     assert (rows["length"].base, rows["length"].tuned, rows["length"].p_value) == (7.5, 1.0, 2 / 2**8)
-    assert rows["cut off"].difference == 1.0 and rows["not in English"].p_value == 2 / 2**8
+    assert rows["cut off"].difference == 1.0 and rows["in English"].p_value == 2 / 2**8 and "in French" not in rows
     assert rows["Cyrillic letters"].tuned == 1.0 and "Greek letters" not in rows
     assert rows["empty"].p_value is None and rows["identical to the other's"].base == 0.0
     few = {row.behaviour: row for row in compare_behaviour(base[:5], tuned[:5])}
     assert few["length"].p_value is None and compare_behaviour([], []) == []
+
+
+def test_formats_and_capitals_by_hand() -> None:
+    texts = ["THE CAT", "1. one\n2. two", "```python\nx\n```", '{"a": 1}', "- one\nand - two"]
+    answers = [Answer((1,), (2,), text, True) for text in texts]
+    rows = {row.behaviour: row.tuned for row in compare_behaviour(answers, answers)}
+    assert (rows["a list"], rows["with a block of code"], rows["beginning as JSON"]) == (0.2, 0.2, 0.2)
+    assert rows["capital letters"] == pytest.approx(1 / 5)
+
+
+def test_special_tokens_are_left_out_of_probabilities() -> None:
+    found = of_text(np.array([[0.5, 0.3, 0.2], [0.0, 0.5, 0.5]]), np.array([True, False, False]))
+    np.testing.assert_allclose(found, [[0, 0.6, 0.4], [0, 0.5, 0.5]])
+
+
+def test_openings_and_endings_by_hand() -> None:
+    base = [f"Word {n} stands here, number {n}." for n in range(8)]
+    tuned = [f"Certainly! Here is {n} of them. Bye now" for n in range(6)] + base[6:]
+    rows, p_value = compare_openings(base, tuned)
+    found = {row.where: (row.text, row.n_base, row.n_tuned, row.n_answers) for row in rows}
+    assert found == {"begin": ("Certainly! Here is", 0, 6, 8), "end": ("of them. Bye now", 0, 6, 8)}
+    assert p_value is not None and 1 / 5000 <= p_value < 0.04  # 2^-6 of the ways to swap six pairs, two-sided: no
+    assert compare_openings(base, base)[1] is None and compare_openings([], []) == ([], None)
+    assert compare_openings(base[:5], tuned[:5])[1] is None
+
+
+def test_coherence_is_the_mean_cosine_of_the_top_words() -> None:
+    generator = np.random.default_rng(0)
+    embeddings, wanted = generator.normal(size=(200, 40)), [3, 8, 21]
+    embeddings[:, :5] *= 30  # what tells frequent tokens from rare ones is left out
+    embeddings[wanted, 6] += 8
+    directions = subject_directions(embeddings)
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
+    values, words = np.zeros(200), np.ones(200, dtype=bool)
+    values[wanted] = 1.0
+    pairs = [directions[i] @ directions[j] for i in wanted for j in wanted if i < j]
+    assert coherence(values, words, directions) == pytest.approx(np.mean(pairs)) and np.mean(pairs) > 0.3
+    centred = embeddings - embeddings.mean(0)
+    first = np.linalg.svd(centred, full_matrices=False)[2][:5]
+    rest = centred - centred @ first.T @ first
+    rest /= np.linalg.norm(rest, axis=1, keepdims=True)
+    np.testing.assert_allclose(directions @ directions.T, rest @ rest.T, atol=1e-9)
+    words[3] = False
+    assert top_words(values, words) == [8, 21] and coherence(np.zeros(200), words, directions) == 0.0
+
+
+def test_which_tokens_are_words() -> None:
+    texts = [" cheese", " an", "cheese", " 12", " the", "."]
+    assert is_word(texts).tolist() == [True, False, False, False, True, False]
+    assert is_word(["的", "x", "."] * 20).tolist() == [True, True, False] * 20
+
+
+def test_the_p_value_of_coherence_is_right_for_normal_draws() -> None:
+    generator, n = np.random.default_rng(2), 2000
+    found = np.array([coherence_p_value(row[0], row[1:]) for row in generator.normal(size=(n, 10))])
+    for level in (0.001, 0.05):
+        assert (found <= level).mean() <= level + 3 * math.sqrt(level / n)
+    assert coherence_p_value(9.0, []) is None and coherence_p_value(1.0, [1.0, 2.0]) == 1.0
 
 
 def test_texts_are_many_and_prompts_fit_their_place() -> None:

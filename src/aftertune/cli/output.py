@@ -26,6 +26,11 @@ def show(found: "Found", as_json: bool, run: str | None = None) -> None:
         for finding in found.findings:
             typer.echo(f"- {finding.headline}\n  {finding.sentence}")
     else:
+        verdict = getattr(found, "verdict", None)
+        if verdict is not None:
+            typer.echo(f"Verdict: {verdict.status}")
         for sentence in found.summary:
             typer.echo(f"- {sentence}")
+        for step in verdict.steps if verdict is not None else ():
+            typer.echo(f"Next: {step.text}{f' {step.command}' if step.command else ''}")
         typer.echo(f"\nReport: {run.rstrip('/')}/report.html")

@@ -22,6 +22,7 @@ from aftertune.report.section import Section
 from aftertune.report.table import Table
 from aftertune.runs.parts import write_text
 from aftertune.statistics.finding import Finding
+from aftertune.statistics.verdict import Status, TuningVerdict
 
 SCRIPTS = ("downloads.js", "pages.js")
 
@@ -30,9 +31,9 @@ SCRIPTS = ("downloads.js", "pages.js")
 class Report:
     """All that one report shows of ``models``, in the order of their training.
 
-    ``summary`` are the few sentences that matter most, ``not_run`` says what was not measured, ``notes`` what a
-    reader must know first. ``reports`` are the reports of pairs of these models that lie beside it: names, and the
-    address from here. Raises `RunError` if two models have one name, if there is no section, or if two tables or two
+    ``verdict`` is that on two models, ``summary`` what is told beside it, or of several models. ``not_run`` says what
+    was not measured, ``notes`` what a reader must know first. ``reports`` are the reports of pairs of these models that
+    lie beside it: names, and the address from here. Raises `RunError` if two models have one name, if there is no section, or if two tables or two
     figures of it have one name.
     """
 
@@ -45,11 +46,12 @@ class Report:
     not_run: Sequence[str] = ()
     notes: Sequence[str] = ()
     reports: Sequence[tuple[str, str]] = ()
+    verdict: TuningVerdict | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.models)) < len(self.models):
             raise RunError(f"Two models are called {self.models[0]!r}. Give each its own name for the report.")
-        if not self.sections:
+        if not self.sections and (self.verdict is None or self.verdict.status is not Status.SAME):
             raise RunError("There is nothing to report: no explainer has measured anything.")
         for names in ([one.name for one in self.tables], [one.name for one in self.figures]):
             twice = next((name for name in names if names.count(name) > 1), None)

@@ -50,3 +50,8 @@ def display_names(folder: RunFolder) -> dict[str, str]:
     names = {role: str(given.get(role) or folder.read_json(f"{role}.json")["record"]["name"]) for role in roles}
     times = Counter(names.values())
     return {role: name if times[name] == 1 else f"{name} ({role})" for role, name in names.items()}
+
+
+def is_same(run: RunFolder, pair: Pair) -> bool:
+    """Whether no weight differs between the models of a pair."""
+    return len({run.read_json(f"{role}.json")["identity"]["fingerprint"] for role in pair}) == 1

@@ -22,6 +22,15 @@ class Verdict(StrEnum):
         return cls.CANNOT_TELL if is_shown is None else cls.SHOWN if is_shown else cls.NOT_SHOWN
 
 
+class Part(StrEnum):
+    """What a finding is to the verdict on the whole tuning, if anything."""
+
+    NAME = "says what was tuned"
+    CHANGE = "says that something changed"
+    PLACE = "says where it sits"
+    EXAMPLE = "shows an answer"
+
+
 @dataclass(frozen=True)
 class Link:
     """A place in the report: its ``text``, and the ``address`` that opens it ("prompt-3", "head-24-4")."""
@@ -36,7 +45,7 @@ class Finding:
 
     ``kind`` says which question it answers ("attribution.density"), the same in every comparison; ``headline`` is the
     answer in a line, ``sentence`` the answer with its numbers. ``evidence`` holds the numbers by name, ``links`` lead
-    to what can be looked at.
+    to what can be looked at. ``part`` is what it is to the verdict, which then tells ``clause``, a sentence.
     """
 
     kind: str
@@ -45,10 +54,13 @@ class Finding:
     verdict: Verdict
     evidence: dict[str, Any] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
+    part: Part | None = None
+    clause: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain JSON data."""
-        return asdict(self) | {"verdict": self.verdict.value, "links": [asdict(link) for link in self.links]}
+        plain = {"verdict": self.verdict.value, "links": [asdict(link) for link in self.links]}
+        return asdict(self) | plain | {"part": self.part.value if self.part else None}
 
 
 Interval = tuple[float, float]

@@ -1,10 +1,6 @@
 """Two models compared by everything that was measured of them.
 
-What are the few sentences that matter most?  Findings in, at most six sentences out.
-
-1. Whether a difference is shown, and among how many that were tested.
-2. The differences that are shown, the first three.
-3. What an explainer wants told in any case, in the order of the explainers.
+What are the few sentences that matter most?  Those of the verdict, then what an explainer wants told in any case.
 """
 
 import json
@@ -17,8 +13,9 @@ import polars as pl
 
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.runs.result import Result
-from aftertune.statistics.finding import Finding, Verdict
+from aftertune.statistics.finding import Finding
 from aftertune.statistics.questions import Question, answer
+from aftertune.statistics.verdict import TuningVerdict, judge, same_weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,12 +23,14 @@ class Comparison(Result):
     """What each explainer found between the models named ``base`` and ``tuned``.
 
     ``changes`` are the changes by explainer, in the order of a report; each is an attribute too: ``comparison.heads``
-    is the change of the heads, None where they were not measured.
+    is the change of the heads, None where they were not measured. Models of which no weight differs (``is_same``) have
+    no changes.
     """
 
     base: str
     tuned: str
     changes: Mapping[str, Any] = field(default_factory=dict)
+    is_same: bool = False
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "changes" or name not in explainers():
@@ -44,9 +43,15 @@ class Comparison(Result):
         return tuple(answer(self.questions()))
 
     @cached_property
+    def verdict(self) -> TuningVerdict:
+        """Whether the tuning can be named, and what to do next."""
+        return same_weights(self.base, self.tuned) if self.is_same else judge(self.findings)
+
+    @cached_property
     def summary(self) -> list[str]:
-        """The few sentences that matter most."""
-        return summarise(self.findings, always_told())
+        """The few sentences that matter most: the verdict, and what is told in any case."""
+        told = {one.kind for one in self.verdict.sentences}
+        return [*self.verdict.texts, *always(self.findings, told)][:MOST]
 
     def questions(self) -> list[Question]:
         """What the report asks of the two models."""
@@ -67,7 +72,7 @@ class Comparison(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Names, findings and each change as plain JSON data; what is not defined is None."""
-        data: dict[str, Any] = {"base": self.base, "tuned": self.tuned, "summary": self.summary}
+        data: dict[str, Any] = {"base": self.base, "tuned": self.tuned, "verdict": self.verdict.to_dict()}
         data |= {"findings": [finding.to_dict() for finding in self.findings]}
         data |= {name: change.to_dict() for name, change in self.changes.items()}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
@@ -86,33 +91,16 @@ def always_told() -> tuple[str, ...]:
     return tuple(kind for one in explainers().values() for kind in one.always_told)
 
 
-MOST, MOST_SHOWN, MOST_LINKS = 6, 3, 5
+MOST, MOST_LINKS = 6, 5
 
 
-def summarise(
-    findings: Sequence[Finding], always: Collection[str], tested: Sequence[Finding] | None = None
-) -> list[str]:
-    """At most six sentences; ``always`` are the kinds that are told though nothing is claimed.
+def always(findings: Sequence[Finding], told: Collection[str] = ()) -> list[str]:
+    """Sentences on what explainers want told in any case, but for the kinds that are ``told`` already.
 
-    ``tested`` are the findings whose tests are counted, by default those that are told.
-    What leads somewhere (a finding with links) stays where there would be too many; the last of the others go.
+    What leads somewhere (a finding with links) stays last, since it says where to go on.
     """
-    shown = [finding for finding in findings if finding.verdict is Verdict.SHOWN]
-    others = [one for one in findings if one.kind in always and one not in shown]
-    leading = [_sentence(finding) for finding in others if finding.links]
-    plain = [_sentence(finding) for finding in [*shown[:MOST_SHOWN], *(one for one in others if not one.links)]]
-    return [*[_verdict(findings if tested is None else tested), *plain][: MOST - len(leading)], *leading]
-
-
-def _verdict(findings: Sequence[Finding]) -> str:
-    n_shown = sum(finding.verdict is Verdict.SHOWN for finding in findings)
-    n_tested = n_shown + sum(finding.verdict is Verdict.NOT_SHOWN for finding in findings)
-    if not n_tested:
-        return "Nothing could be tested, so no difference is claimed; what follows describes the models."
-    tests = f"{n_tested} {'test' if n_tested == 1 else 'tests'}"
-    if not n_shown:
-        return f"No difference between the models was found ({tests}; in a small sample only large differences show)."
-    return f"{n_shown} of {n_tested} tested differences between the models {'is' if n_shown == 1 else 'are'} shown."
+    others = [one for one in findings if one.kind in always_told() and one.kind not in told]
+    return [_sentence(one) for one in sorted(others, key=lambda one: bool(one.links))]
 
 
 def _sentence(finding: Finding) -> str:

@@ -1,7 +1,8 @@
 """Explainers x checkpoints -> the parts of a run, one after the other.
 
-Each checkpoint is loaded once, for all explainers, and only if something of it is missing. An interrupted run goes on
-where it stopped when the same study is measured again.
+First all checkpoints are read once and checked, so that what is wrong with the last is not told after hours of work on
+the first, and models of which no weight differs are not measured. Then each is loaded again for all explainers, and
+only if something of it is missing. An interrupted run goes on where it stopped when the same study is measured again.
 
 One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
 """
@@ -18,7 +19,7 @@ from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.settings import Settings
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
-from aftertune.runs.roles import MODEL, NAMES, Pair, pairs_of, role_names
+from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_names
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
@@ -74,13 +75,20 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     )
     if announce is not None:
         announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs))
+    for role, subject in subjects.items():
+        if not run.exists(f"{role}.json"):
+            _claim(study, subject, role, works, inputs, run, progress)
+    different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
+    needed = {role for pair in different for role in pair}
     for role, subject in pending.items():
-        _measure_one(study, subject, role, works, inputs, run, progress)
+        if role in needed:
+            _measure_one(study, subject, role, works, inputs, run, progress)
     for pair in pairs:
-        _measure_pair(study, subjects, pair, works, run, progress)
+        if pair in different:
+            _measure_pair(study, subjects, pair, works, run, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
-        for role in subjects:
+        for role in needed:
             work.finish(run, role)
     return run
 
@@ -160,15 +168,29 @@ def _measure_one(
     run: RunFolder,
     progress: Progress,
 ) -> None:
+    checkpoint = _claim(study, subject, role, works, inputs, run, progress)
+    for name, work in works.items():
+        if not work.is_measured(run, role):
+            work.measure(checkpoint, role, run, within(progress, role, name))
+
+
+def _claim(
+    study: Study,
+    subject: Subject,
+    role: str,
+    works: Mapping[str, Work],
+    inputs: Inputs,
+    run: RunFolder,
+    progress: Progress,
+) -> "Checkpoint":
+    """Load a checkpoint, and bind the run to its weights."""
     loading = Stage(role, "", "loading")
     progress(loading, 0, 1)
     checkpoint = load_subject(study, subject)
     progress(loading, 1, 1)
     checks.must_fit_loaded(checkpoint, works.values(), inputs, run)
     checks.claim_weights(run, role, checkpoint)
-    for name, work in works.items():
-        if not work.is_measured(run, role):
-            work.measure(checkpoint, role, run, within(progress, role, name))
+    return checkpoint
 
 
 def _measure_pair(

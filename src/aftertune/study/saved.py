@@ -18,9 +18,9 @@ from aftertune.report.page import Report
 from aftertune.report.page import write_report as write_page
 from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
-from aftertune.runs.roles import Pair, pairs_of, roles_of
+from aftertune.runs.roles import Pair, is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
-from aftertune.study.comparison import Comparison
+from aftertune.study.comparison import Comparison, always
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
 
@@ -86,9 +86,10 @@ def compare_pairs(held: Held, settings: Mapping[str, Settings]) -> dict[Pair, Co
     Raises `RunError` if nothing is measured, or not all of it.
     """
     present = {name: one for name, one in explainers().items() if one.is_in(held.run)}
-    if not present:
+    pairs = pairs_of(list(held.names))
+    if not present and not all(is_same(held.run, pair) for pair in pairs):
         raise RunError(f"Nothing is measured yet in {held.run.address}. Run the same comparison again to measure it.")
-    return {pair: _compare(held, pair, present, settings) for pair in pairs_of(list(held.names))}
+    return {pair: _compare(held, pair, present, settings) for pair in pairs}
 
 
 def joined(found: Mapping[Pair, Comparison]) -> Found:
@@ -103,6 +104,9 @@ def joined(found: Mapping[Pair, Comparison]) -> Found:
 def _compare(
     held: Held, pair: Pair, present: Mapping[str, AnyExplainer], settings: Mapping[str, Settings]
 ) -> Comparison:
+    names = (held.names[pair.base], held.names[pair.tuned])
+    if is_same(held.run, pair):
+        return Comparison(*names, is_same=True)
     changes: dict[str, Any] = {}
     for name, explainer in present.items():
         if set(explainer.needs) <= set(changes):
@@ -110,7 +114,7 @@ def _compare(
             own = settings.get(name) or explainer.settings()
             change = explainer.change(held, pair, own, needs)
             changes |= {} if change is None else {name: change}
-    return Comparison(held.names[pair.base], held.names[pair.tuned], changes)
+    return Comparison(*names, changes)
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:
@@ -150,7 +154,8 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
     return Report(
         title=f"What tuning changed: {comparison.base} and {comparison.tuned}",
         models=(comparison.base, comparison.tuned),
-        summary=comparison.summary,
+        verdict=comparison.verdict,
+        summary=always(comparison.findings, {one.kind for one in comparison.verdict.sentences}),
         findings=comparison.findings,
         sections=sections,
         settings={
@@ -159,8 +164,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
             "checkpoints": {role: one["record"] for role, one in checkpoints.items()},
         }
         | {section.name: dict(section.settings) for section in sections if section.settings},
-        not_run=[one.absent for name, one in known.items() if name not in comparison.changes and one.absent],
-        notes=_same_weights(checkpoints),
+        not_run=[] if comparison.is_same else _not_run(comparison),
     )
 
 
@@ -179,7 +183,5 @@ def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, st
     )
 
 
-def _same_weights(checkpoints: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    if len({one["identity"]["fingerprint"] for one in checkpoints.values()}) > 1:
-        return []
-    return ["Both checkpoints have the same weights, so every difference here is noise of the computation."]
+def _not_run(comparison: Comparison) -> list[str]:
+    return [one.absent for name, one in explainers().items() if name not in comparison.changes and one.absent]

@@ -22,7 +22,7 @@ from aftertune.report.table import Column, Table
 from aftertune.runs.result import Result
 from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import answer_together
-from aftertune.study.comparison import Comparison, summarise
+from aftertune.study.comparison import Comparison
 
 TESTED = (Verdict.SHOWN, Verdict.NOT_SHOWN)
 PAIR, STEP = "stages.pair", "stages.step"
@@ -53,9 +53,11 @@ class Stages(Result):
 
     @cached_property
     def summary(self) -> list[str]:
-        """The few sentences that matter most."""
-        told = [finding for finding in self.findings if finding.kind != PAIR]
-        return summarise(told, (STEP,), [finding for _, findings in self._corrected() for finding in findings])
+        """The verdict on each pair, told by its first sentence, then the largest steps."""
+        verdicts = [
+            f"From {one.base} to {one.tuned}: {one.verdict.status}. {one.verdict.texts[0]}" for one in self.comparisons
+        ]
+        return [*verdicts, *(f"{one.headline}." for one in self._steps())]
 
     def sections(self) -> list[Section]:
         """The parts of the report on all models: a table of all pairs, then that of each explainer."""

@@ -24,7 +24,6 @@ class OutputExplainer(Explainer[OutputSettings, "OutputChange"]):
     name = "outputs"
     title = "Outputs"
     settings = OutputSettings
-    always_told = ("outputs.same_weights", "outputs.no_change", "outputs.words_likelier")
     absent = "The outputs were not compared: what the tuned model says that the base did not is not known."
     reads_prompts = True
 

@@ -3,6 +3,7 @@
 Each is a number for each answer; the two models' are compared prompt by prompt with a permutation test of signs.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ from aftertune.statistics.tests import sign_permutation_p_value
 N_GRAM, TIMES = 4, 3
 COPIED_SHARE = HALF = 0.5
 LEAST_HITS = 3
+ITEM = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s")
+JSON = re.compile(r'\s*[\[{]\s*(?:"|[\[{])')
 LEAST_PAIRS = 6
 SCRIPTS = {
     "Latin": ("LATIN",),
@@ -77,14 +80,14 @@ LENGTH = "tokens"
 
 
 def compare_behaviour(base: Sequence[Answer], tuned: Sequence[Answer]) -> list[BehaviourRow]:
-    """A row for each behaviour of answers to the same prompts; scripts that no answer uses are left out."""
+    """A row for each behaviour of answers to the same prompts; formats and languages of no answer are left out."""
     if not base:
         return []
     rows = [_row(name, what, judge, base, tuned) for name, (what, judge) in JUDGES.items()]
     same = [float(one.ids == other.ids) for one, other in zip(base, tuned, strict=True)]
     share = float(np.mean(same))
     identical = BehaviourRow("identical to the other's", "answers", len(base), share, share, 0.0, None)
-    used = [row for row in rows if row.what != "letters" or row.base or row.tuned]
+    used = [row for row in rows if row.behaviour in ALWAYS or row.base or row.tuned]
     return [*used, identical]
 
 
@@ -113,17 +116,27 @@ def share_of_script(text: str, script: str) -> float:
     return sum(name.startswith(SCRIPTS[script]) for name in letters) / len(letters) if letters else 0.0
 
 
-def _not_english(answer: Answer) -> bool:
-    language = language_of(answer.text)
-    letters = any(sign.isalpha() for sign in answer.text)
-    return language != "English" if language else letters and share_of_script(answer.text, "Latin") < HALF
+def share_of_capitals(text: str) -> float:
+    """The share of a text's letters that are capitals."""
+    letters = [sign for sign in text if sign.isalpha()]
+    return sum(sign.isupper() for sign in letters) / len(letters) if letters else 0.0
 
 
+def has_list(text: str) -> bool:
+    """Whether two lines of a text begin with a bullet or a number."""
+    return len(ITEM.findall(text)) > 1
+
+
+ALWAYS = ("length", "empty", "cut off", "looping", "copied from the prompt")
 Judge = Callable[[Answer], float]
 
 
 def _letters_of(script: str) -> Judge:
     return lambda one: share_of_script(one.text, script)
+
+
+def _in(language: str) -> Judge:
+    return lambda one: language_of(one.text) == language
 
 
 JUDGES: Mapping[str, tuple[str, Judge]] = {
@@ -132,7 +145,11 @@ JUDGES: Mapping[str, tuple[str, Judge]] = {
     "cut off": ("answers", lambda one: not one.ended),
     "looping": ("answers", lambda one: is_looping(one.ids)),
     "copied from the prompt": ("answers", is_copied),
-    "not in English": ("answers", _not_english),
+    "a list": ("answers", lambda one: has_list(one.text)),
+    "with a block of code": ("answers", lambda one: "```" in one.text),
+    "beginning as JSON": ("answers", lambda one: bool(JSON.match(one.text))),
+    "capital letters": ("letters", lambda one: share_of_capitals(one.text)),
+    **{f"in {language}": ("answers", _in(language)) for language in LANGUAGES},
     **{f"{script} letters": ("letters", _letters_of(script)) for script in SCRIPTS},
 }
 

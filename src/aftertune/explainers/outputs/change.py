@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from aftertune.explainers.outputs.behaviour import BehaviourRow
+from aftertune.explainers.outputs.openings import OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.runs.result import Result
 
@@ -23,7 +24,8 @@ class WordRow:
 
     ``score`` is the smaller log-ratio of both halves of the texts, in the ``direction`` ("likelier", "less likely");
     ``p_base`` and ``p_tuned`` are mean probabilities. ``limit`` is the largest score of any token in any draw of noise,
-    and ``shown`` whether the token's exceeds it; both are None where no noise was drawn.
+    and ``shown`` whether the token's exceeds it; both are None where no noise was drawn. ``is_together``: one of the
+    words of the largest scores whose coherence is told.
     """
 
     context: str
@@ -35,6 +37,7 @@ class WordRow:
     p_tuned: float
     limit: float | None
     shown: bool | None
+    is_together: bool = False
 
     @property
     def times(self) -> float | None:
@@ -48,8 +51,9 @@ class NoiseRow:
 
     ``total_variation`` is the share of the next token's probability that moved, ``noise_total_variation`` its mean over
     the ``n_draws`` draws, and ``scale`` the norm of their weight changes over that of tuning. ``limit`` is the largest
-    score of any draw, ``mean`` and ``std`` those of the draws. ``p_value`` is the test's (`words.noise_p_value`),
-    ``p_value_rank`` that of the rank alone; None without draws.
+    score of any draw. ``p_value`` is the test's (`words.noise_p_value`), ``p_value_rank`` that of the rank alone.
+    ``coherence`` is the mean cosine between the words of the largest scores (`coherence.coherence`), beside the mean
+    over the draws, ``noise_coherence``, and the largest of them. All of noise is None without draws.
     """
 
     context: str
@@ -61,10 +65,12 @@ class NoiseRow:
     scale: float | None
     n_draws: int
     limit: float | None
-    mean: float | None
-    std: float | None
     p_value: float | None
     p_value_rank: float | None
+    coherence: float | None
+    noise_coherence: float | None
+    coherence_limit: float | None
+    p_value_coherence: float | None
 
 
 @dataclass(frozen=True)
@@ -123,19 +129,20 @@ class OutputChange(Result):
     """What the model named ``tuned`` says that ``base`` did not.
 
     ``words`` are the tokens that moved most and all that are shown, ``noise`` the tests of each context and direction.
-    ``response_words`` are the words of the answers, with ``response_words_p_value``; ``first_tokens`` what answers
-    begin with. ``behaviour`` has a row for each behaviour of answers, ``answers`` both models' answers token by token,
-    ``samples`` the tuned model's free samples, the largest gap first. Where ``is_same_weights``, all are empty.
-    ``settings`` say how it was measured.
+    ``response_words`` are the words of the answers, with ``response_words_p_value``; ``openings`` how the tuned model's
+    answers begin and end, with ``openings_p_value``, ``first_tokens`` the first token alone. ``behaviour`` has a row
+    for each behaviour of answers, ``answers`` both models' answers token by token, ``samples`` the tuned model's free
+    samples, the largest gap first. ``settings`` say how it was measured.
     """
 
     base: str
     tuned: str
-    is_same_weights: bool
     words: tuple[WordRow, ...] = ()
     noise: tuple[NoiseRow, ...] = ()
     response_words: tuple[ResponseWordRow, ...] = ()
     response_words_p_value: float | None = None
+    openings: tuple[OpeningRow, ...] = ()
+    openings_p_value: float | None = None
     first_tokens: tuple[FirstTokenRow, ...] = ()
     behaviour: tuple[BehaviourRow, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
@@ -144,9 +151,9 @@ class OutputChange(Result):
 
     @property
     def moved(self) -> float | None:
-        """The share of the next token's probability that moved, the mean over contexts; 0 of the same weights."""
+        """The share of the next token's probability that moved, the mean over contexts."""
         found = {row.context: row.total_variation for row in self.noise}
-        return sum(found.values()) / len(found) if found else 0.0 if self.is_same_weights else None
+        return sum(found.values()) / len(found) if found else None
 
     def shown(self, direction: str, contexts: tuple[str, ...] | None = None) -> tuple[WordRow, ...]:
         """The tokens of a direction that moved more than noise moves any, of all contexts or those named."""

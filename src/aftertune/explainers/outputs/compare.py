@@ -17,11 +17,12 @@ from aftertune.explainers.outputs.change import (
     TokenRow,
     WordRow,
 )
+from aftertune.explainers.outputs.coherence import coherence_p_value, top_words
+from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.response_words import compare_words
 from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, OutputParts
 from aftertune.explainers.outputs.words import (
     DIRECTIONS,
-    LIKELIER,
     Array,
     noise_p_value,
     rank_p_value,
@@ -32,6 +33,7 @@ from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
 MOST_LISTED = 100
+COHERENCE = "coherence_"
 Draws = Sequence[dict[str, float]]
 
 
@@ -43,20 +45,20 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
     parts = OutputParts(run, pair)
     shown = run.read_json(result.SHOWN)["record"]
     settings = run.read_json(result.SETTINGS)["identity"] | shown
-    if parts.about["is_same_weights"]:
-        return OutputChange(*names, is_same_weights=True, settings=settings)
     words, noise = _words(parts, int(shown["noise_draws"]))
     answers = _Answers.of(parts)
     response_words, p_value = compare_words(
         answers.base_texts, answers.tuned_texts, parts.frame(f"{GENERIC}-texts")["text"].to_list()
     )
+    openings, openings_p_value = compare_openings(answers.base_texts, answers.tuned_texts)
     return OutputChange(
         *names,
-        is_same_weights=False,
         words=tuple(words),
         noise=tuple(noise),
         response_words=tuple(response_words),
         response_words_p_value=p_value,
+        openings=tuple(openings),
+        openings_p_value=openings_p_value,
         first_tokens=tuple(_first_tokens(answers.rows)),
         behaviour=tuple(compare_behaviour(*answers.judged)),
         answers=tuple(answers.rows),
@@ -69,7 +71,8 @@ def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseR
     texts = parts.frame(result.VOCABULARY)["text"].to_list()
     words: list[WordRow] = []
     noise: list[NoiseRow] = []
-    every = parts.draws(n_draws)
+    every, is_word = parts.draws(n_draws), parts.flags("is_word")
+    coherent = {row["context"]: row for row in parts.frame(result.COHERENCE).to_dicts()} if every.height else {}
     for context in CONTEXTS:
         if not parts.has(f"{context}-base"):
             continue
@@ -77,15 +80,19 @@ def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseR
         draws = every.filter(pl.col("context") == context).to_dicts()
         for direction in DIRECTIONS:
             found = scores(base, tuned, direction)
-            test = _noise_row(context, direction, found, total_variation(base, tuned), draws)
+            own = coherent.get(context, {}).get(_column(COHERENCE, direction))
+            test = _noise_row(context, direction, found, total_variation(base, tuned), draws, own)
             noise.append(test)
-            words += _word_rows(test, found, base.mean(0), tuned.mean(0), texts)
+            words += _word_rows(test, found, base.mean(0), tuned.mean(0), texts, top_words(found, is_word))
     return words, noise
 
 
-def _noise_row(context: str, direction: str, found: Array, moved: float, draws: Draws) -> NoiseRow:
-    own = [draw["likelier" if direction == LIKELIER else "less_likely"] for draw in draws]
+def _noise_row(
+    context: str, direction: str, found: Array, moved: float, draws: Draws, coherent: float | None
+) -> NoiseRow:
+    own = [draw[_column("", direction)] for draw in draws]
     limit, largest = max(own, default=None), float(found.max())
+    together = [draw[_column(COHERENCE, direction)] for draw in draws]
     return NoiseRow(
         context=context,
         direction=direction,
@@ -96,21 +103,31 @@ def _noise_row(context: str, direction: str, found: Array, moved: float, draws: 
         scale=draws[0]["scale"] if draws else None,
         n_draws=len(draws),
         limit=limit,
-        mean=float(np.mean(own)) if own else None,
-        std=float(np.std(own, ddof=1)) if len(own) > 1 else None,
         p_value=noise_p_value(largest, own),
         p_value_rank=rank_p_value(largest, own),
+        coherence=coherent,
+        noise_coherence=float(np.mean(together)) if together else None,
+        coherence_limit=max(together, default=None),
+        p_value_coherence=None if coherent is None else coherence_p_value(coherent, together),
     )
 
 
-def _word_rows(test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str]) -> Iterator[WordRow]:
-    """The tokens of the largest scores, and all that are shown."""
+def _column(prefix: str, direction: str) -> str:
+    """The column of a direction in the parts: ``likelier``, ``coherence_less_likely``."""
+    return f"{prefix}{direction.replace(' ', '_')}"
+
+
+def _word_rows(
+    test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str], together: Sequence[int]
+) -> Iterator[WordRow]:
+    """The tokens of the largest scores, all that are shown, and the words whose coherence is told."""
     listed = max(MOST_LISTED, test.n_shown or 0)
-    for token in np.argsort(-found, kind="stable")[:listed].tolist():
+    order = np.argsort(-found, kind="stable")[:listed].tolist()
+    for token in dict.fromkeys([*order, *together]):
         if found[token] > 0:
             numbers = float(found[token]), float(base[token]), float(tuned[token]), test.limit
             shown = None if test.limit is None else bool(found[token] > test.limit)
-            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown)
+            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown, token in together)
 
 
 class _Answers:

@@ -1,10 +1,13 @@
 """What does the tuned model say that the base did not, in sentences?
 
-1. Words likelier and less likely: claimed in each context (texts of our own, answers to prompts of our own) only beyond
-   weight noise of like effect.
-2. Words and behaviour of the answers: claimed where swapping base and tuned within prompts does not show the same.
-3. Where nothing of this is shown, one finding says so.
-4. What answers begin with: described, not tested.
+1. How the answers begin and end, how they behave, and their words: claimed where swapping base and tuned within prompts
+   does not show the same.
+2. Words likelier and less likely: claimed in each context (texts of our own, answers to prompts of our own) where a
+   token moved further than weight noise of like effect moves any, or where the words that moved most belong together
+   as those of noise do not.
+3. How much moved, and an example: described.
+
+Where one of these says what the tuned model does that the base did not, it names the tuning (`Part.NAME`).
 """
 
 from collections.abc import Sequence
@@ -13,81 +16,179 @@ from typing import Any
 
 from aftertune.explainers.outputs.behaviour import BehaviourRow
 from aftertune.explainers.outputs.change import NoiseRow, OutputChange, WordRow
+from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.words import DIRECTIONS, LIKELIER
 from aftertune.runs.readable import visible
-from aftertune.statistics.finding import Finding, Link, Verdict
+from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import PValues, Question, corrected_by, described, is_shown
 
-SAME_WEIGHTS, NO_CHANGE = "outputs.same_weights", "outputs.no_change"
+MOVED, EXAMPLE = "outputs.moved", "outputs.example"
 WORDS = {LIKELIER: "outputs.words_likelier", DIRECTIONS[1]: "outputs.words_less_likely"}
-RESPONSE_WORDS, BEHAVIOUR, FIRST_TOKEN = "outputs.response_words", "outputs.behaviour", "outputs.first_token"
+OPENINGS, RESPONSE_WORDS, BEHAVIOUR = "outputs.openings", "outputs.response_words", "outputs.behaviour"
 PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday prompts", "prompts": "in your prompts"}
-N_NAMED = 5
-LEAST_LETTERS = 3
-LEAST_TIMES = 1.5
+N_NAMED, N_LISTED, LONGEST_QUOTE = 6, 20, 90
+LEAST_LETTERS, LEAST_TIMES = 3, 1.5
+LEAST_MOVED, HALF = 0.01, 0.5
 
 
 def questions(change: OutputChange) -> list[Question]:
-    """What a report asks of outputs, corrected together: words first, then answers."""
-    if change.is_same_weights:
-        return [described([_same_weights(change)])]
-    tests = [test for direction in DIRECTIONS for test in _tests(change, direction)]
+    """What a report asks of outputs, corrected together: answers first, then words."""
     behaviour = [row for row in change.behaviour if row.p_value is not None]
-    p_values = [
-        *(test.p_value for test in tests),
-        change.response_words_p_value,
-        *(row.p_value for row in behaviour),
+    found = [
+        Question([change.openings_p_value], lambda p: [_openings(change, p[0])] if change.openings else []),
+        Question([row.p_value for row in behaviour], partial(_behaviour, change, behaviour)),
+        Question([change.response_words_p_value], lambda p: [_response_words(change, p[0])] if change.answers else []),
     ]
-    return [Question(p_values, partial(_tell, change)), *_described(change)]
-
-
-def _tell(change: OutputChange, corrected: PValues) -> list[Finding]:
-    """All findings that are tested, from the corrected p-values in the order of `questions`."""
-    rest, found = list(corrected), []
     for direction in DIRECTIONS:
-        tests = _tests(change, direction)
-        own, rest = rest[: len(tests)], rest[len(tests) :]
-        found += [_words(change, direction, tests, own)] if tests else []
-    found += [_response_words(change, rest[0]), *_behaviour(change, rest[1:])]
-    if any(one.verdict is Verdict.SHOWN for one in found):
-        return found
-    if any(one.verdict is Verdict.CANNOT_TELL for one in found if one.kind in WORDS.values()):
-        return found
-    return [_no_change(change, found)]
+        tests = [row for row in change.noise if row.direction == direction and row.context != "prompts"]
+        p_values = [p for test in tests for p in (test.p_value, test.p_value_coherence)]
+        found.append(Question(p_values, partial(_words, change, direction, tests)))
+    return [*found, described([_moved(change), *_example(change)])]
 
 
-def _tests(change: OutputChange, direction: str) -> list[NoiseRow]:
-    """The tests of a direction; the user's prompts are described only."""
-    return [row for row in change.noise if row.direction == direction and row.context != "prompts"]
+def _openings(change: OutputChange, corrected: float | None) -> Finding:
+    """How the answers begin and end, where a quarter of them or more do so alike."""
+    rows = [row for row in change.openings if 4 * (row.n_tuned - row.n_base) >= row.n_answers]
+    shown = is_shown(corrected) if rows or corrected is None else False
+    told = "; ".join(_begins(row) for row in rows or change.openings)
+    headline = {
+        None: "Whether the answers begin or end alike can't be told: too few of them differ",
+        False: "No way to begin or end was found that the tuned model's answers share",
+        True: f"{told[:1].upper()}{told[1:]}",
+    }[shown]
+    sentence = f"The most common: {told}. {corrected_by(corrected)}".strip()
+    evidence = {row.where: [row.text, row.n_base, row.n_tuned, row.n_answers] for row in change.openings}
+    full: dict[str, Any] = evidence | {"p_value": change.openings_p_value, "p_value_corrected": corrected}
+    links = (Link("Openings and endings", "output_openings"),)
+    return Finding(OPENINGS, headline, sentence, Verdict.of(shown), full, links, Part.NAME, f"{headline}.")
 
 
-def _words(change: OutputChange, direction: str, tests: Sequence[NoiseRow], corrected: PValues) -> Finding:
-    """The tokens that became likelier, or less likely, beyond noise."""
-    claimed = tuple(test.context for test, p in zip(tests, corrected, strict=True) if is_shown(p))
+def _begins(row: OpeningRow) -> str:
+    verb = "begin" if row.where == BEGIN else "end"
+    return (
+        f"{row.n_tuned} of {row.n_answers} answers of the tuned model {verb} with “{visible(row.text)}”, of the base "
+        f"{row.n_base}"
+    )
+
+
+def _behaviour(change: OutputChange, rows: Sequence[BehaviourRow], corrected: PValues) -> list[Finding]:
+    """A finding for each behaviour that differs, the surest first, or one that says that none does."""
+    pairs = sorted(zip(rows, corrected, strict=True), key=lambda pair: _rank(pair[0]))
+    shown = [_behaves(row, p) for row, p in pairs if is_shown(p)]
+    if shown or not change.behaviour:
+        return shown
+    n, least = change.behaviour[0].n, min((p for _, p in pairs if p is not None), default=None)
+    headline = f"No difference was found in how the answers behave ({n} prompts)"
+    if not pairs:
+        headline = "How the answers behave can't be compared: too few of them differ"
+    sentence = (
+        f"Length, endings, loops, copies, formats, scripts and languages of {n} answers of each model were compared."
+    )
+    evidence = {row.behaviour: [row.base, row.tuned] for row in change.behaviour} | {"p_value_corrected": least}
+    links = (Link("Behaviour", "output_behaviour"),)
+    return [Finding(BEHAVIOUR, headline, sentence, Verdict.of(False if pairs else None), evidence, links)]
+
+
+def _rank(row: BehaviourRow) -> tuple[bool, float, float]:
+    """What became more first, then by how much; what became less says little of what was tuned."""
+    size = row.difference if row.is_share else row.difference / max(row.base, row.tuned)
+    return (row.difference < 0, row.p_value or 0.0, -abs(size))
+
+
+def _behaves(row: BehaviourRow, corrected: float | None) -> Finding:
+    more = "more" if row.difference > 0 else "fewer"
+    headline = {
+        "tokens": f"The tuned model's answers are {'longer' if row.difference > 0 else 'shorter'}: {row.tuned:.0f} "
+        f"tokens on average, against {row.base:.0f}",
+        "answers": f"{more.capitalize()} answers of the tuned model are {row.behaviour}: {row.tuned:.0%}, against "
+        f"{row.base:.0%}",
+        "letters": f"The tuned model writes {more} {row.behaviour}: {row.tuned:.0%} of its letters, "
+        f"against {row.base:.0%}",
+    }[row.what]
+    sentence = f"Over {row.n} prompts; signs permuted within prompts. {corrected_by(corrected)}"
+    evidence = {"base": row.base, "tuned": row.tuned, "n": row.n, "p_value": row.p_value}
+    links = (Link("Behaviour", "output_behaviour"),)
+    full = evidence | {"p_value_corrected": corrected}
+    return Finding(BEHAVIOUR, headline, sentence, Verdict.SHOWN, full, links, Part.NAME, f"{headline}.")
+
+
+def _response_words(change: OutputChange, corrected: float | None) -> Finding:
+    shown = is_shown(corrected)
+    more = [row for row in change.response_words if row.z > 0]
+    less = [row for row in change.response_words if row.z < 0]
+    sure = [row for row in more if row.shown] if shown else more
+    lists = {"more": [row.word for row in sure[:N_NAMED]], "less": [row.word for row in less[:N_NAMED]]}
+    headline = {
+        None: "Whether the answers use other words can't be told: too few of them differ",
+        False: "No difference was found in the words of the answers",
+        True: f"In its answers, the tuned model uses {_said('more', lists['more'])}{_and(lists)}",
+    }[shown]
+    sentence = (
+        f"Over {len(change.answers)} prompts, the words whose use changed most are {', '.join(lists['more']) or 'none'}"
+        f" (more) and {', '.join(lists['less']) or 'none'} (less); base and tuned were swapped within prompts as the "
+        f"test. {corrected_by(corrected)}"
+    ).strip()
+    evidence = lists | {"n_prompts": len(change.answers), "p_value": change.response_words_p_value}
+    links = (Link("Words of the answers", "output_response_words"),)
+    full = evidence | {"p_value_corrected": corrected}
+    part = Part.NAME if shown and lists["more"] else None
+    clause = f"Its answers use {', '.join(lists['more'])} more often."
+    return Finding(RESPONSE_WORDS, headline, sentence, Verdict.of(shown), full, links, part, clause)
+
+
+def _said(how: str, words: Sequence[str]) -> str:
+    return f"{', '.join(words)} {how} often" if words else ""
+
+
+def _and(lists: dict[str, list[str]]) -> str:
+    return f"{', and ' if lists['more'] else ''}{_said('less', lists['less'])}" if lists["less"] else ""
+
+
+def _words(change: OutputChange, direction: str, tests: Sequence[NoiseRow], corrected: PValues) -> list[Finding]:
+    """The tokens that became likelier, or less likely, beyond noise; ``corrected`` has two p-values for each test."""
+    if not tests:
+        return []
+    far = [test.context for test, p in zip(tests, corrected[::2], strict=True) if is_shown(p)]
+    together = [test.context for test, p in zip(tests, corrected[1::2], strict=True) if is_shown(p)]
     tested = [p for p in corrected if p is not None]
-    verdict = Verdict.of(bool(claimed) if tested else None)
-    words = _distinct(change.shown(direction, claimed))
+    verdict = Verdict.of(bool(far or together) if tested else None)
+    words = _claimed(change, direction, far, together)
+    told = [_where(test, test.context in far, test.context in together) for test in tests]
+    listed = ", ".join(spelled(row.text) for row in words[:N_LISTED])
+    least = min(tested, default=None)
     sentence = " ".join(
-        part for part in (_where(tests, claimed, words), corrected_by(min(tested, default=None))) if part
+        part for part in (*told, f"Most of all: {listed}." if listed else "", corrected_by(least)) if part
     )
     evidence: dict[str, Any] = {test.context: _evidence(test) for test in tests}
-    evidence |= {"words": [row.text for row in words[:20]], "p_value_corrected": min(tested, default=None)}
-    headline = _headline(direction, words, verdict)
-    return Finding(WORDS[direction], headline, sentence, verdict, evidence, (Link("Words", "output_words"),))
+    evidence |= {"words": [row.text for row in words[:N_LISTED]], "p_value_corrected": least}
+    headline = _headline(direction, words, verdict, bool(together))
+    part = Part.NAME if direction == LIKELIER and verdict is Verdict.SHOWN else None
+    links = (Link("Words", "output_words"),)
+    return [Finding(WORDS[direction], headline, sentence, verdict, evidence, links, part, f"{headline}.")]
 
 
-def _headline(direction: str, words: Sequence[WordRow], verdict: Verdict) -> str:
+def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[WordRow]:
+    """Each word once: those beyond noise, and in contexts where the words belong together, these."""
+    own = [row for row in change.words if row.direction == direction]
+    kept = [row for row in own if (row.context in far and row.shown) or (row.context in together and row.is_together)]
+    found: dict[str, WordRow] = {}
+    for row in sorted(kept, key=lambda one: -one.score):
+        found.setdefault(row.text.strip().lower() or row.text, row)
+    return list(found.values())
+
+
+def _headline(direction: str, words: Sequence[WordRow], verdict: Verdict, is_subject: bool) -> str:
     if verdict is Verdict.CANNOT_TELL:
         return f"Whether any word became {direction} can't be told without draws of noise"
     if verdict is Verdict.NOT_SHOWN:
-        return f"No word became {direction} beyond what noise of the same size does"
+        return f"No word became {direction} beyond what weight noise of the same effect does"
     named = named_words(words)
     before, after = (sum(getattr(row, name) for row in named) for name in ("p_base", "p_tuned"))
-    times = _times(before, after) if direction == LIKELIER else _times(after, before)
     listed = ", ".join(spelled(row.text) for row in named)
+    subject = ", words that belong together" if is_subject else ""
     if direction == LIKELIER:
-        return f"The tuned model talks much more of {listed}{f' ({times} as likely)' if times else ''}"
-    return f"The tuned model talks much less of {listed}{f' (the base: {times} as likely)' if times else ''}"
+        return f"The tuned model talks more of {listed}{_times(before, after, 'as likely as before')}{subject}"
+    return f"The tuned model talks less of {listed}{_times(after, before, 'less likely')}{subject}"
 
 
 def named_words(words: Sequence[WordRow]) -> list[WordRow]:
@@ -103,142 +204,74 @@ def spelled(token: str) -> str:
     return word if word.isalpha() else f"“{visible(token).replace(chr(10), '⏎')}”"
 
 
-def _distinct(words: Sequence[WordRow]) -> list[WordRow]:
-    """Each word once, however it is written and in whichever context, the largest score first."""
-    found: dict[str, WordRow] = {}
-    for row in sorted(words, key=lambda one: -one.score):
-        found.setdefault(row.text.strip().lower() or row.text, row)
-    return list(found.values())
-
-
-def _times(before: float, after: float) -> str:
+def _times(before: float, after: float, how: str) -> str:
     if not before or after / before < LEAST_TIMES:
         return ""
     times = after / before
-    return f"{times:.0f} times" if times < 1000 else "over 1,000 times"
+    return (
+        f" ({times:.0f} times {how})"
+        if 10 <= times < 1000
+        else f" ({times:.1f} times {how})"
+        if times < 10
+        else " (over 1,000 times)"
+    )
 
 
-def _where(tests: Sequence[NoiseRow], claimed: Sequence[str], words: Sequence[WordRow]) -> str:
-    """How many tokens, in which texts, and what noise does there."""
-    parts = []
-    for test in tests:
-        if test.limit is None:
-            parts.append(f"{_place(test.context)}: no noise was drawn, so nothing can be claimed.")
-            continue
-        told = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if test.context in claimed else "no token"
-        parts.append(
-            f"{_place(test.context)}, {told} moved further than any token of {test.n_draws} models with random weight "
-            f"changes of the same effect ({test.total_variation:.1%} of the next token's probability moved)."
-        )
-    more = ", ".join(spelled(row.text) for row in words[:20])
-    return " ".join([*parts, f"Most of all: {more}." if more else ""]).strip()
-
-
-def _place(context: str) -> str:
-    return PLACES[context][:1].upper() + PLACES[context][1:]
+def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
+    """What moved in a context beside what noise moves there."""
+    place = PLACES[test.context]
+    place = f"{place[:1].upper()}{place[1:]}"
+    if test.limit is None:
+        return f"{place}: no noise was drawn, so nothing can be claimed."
+    tokens = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if is_far else "no token"
+    found = (
+        f"{place}, {tokens} moved further than any token of {test.n_draws} models with random weight changes of the "
+        f"same effect ({test.total_variation:.1%} of the next token's probability moved)"
+    )
+    if test.coherence is None:
+        return f"{found}."
+    belong = "belong together" if is_together else "do not belong together"
+    return (
+        f"{found}; the words that moved most {belong} (mean cosine {test.coherence:.3f}, of the noise "
+        f"{test.noise_coherence:.3f}, at most {test.coherence_limit:.3f})."
+    )
 
 
 def _evidence(test: NoiseRow) -> dict[str, Any]:
     names = ("largest", "limit", "n_shown", "n_draws", "scale", "total_variation", "p_value", "p_value_rank")
-    return {name: getattr(test, name) for name in names}
+    more = ("coherence", "noise_coherence", "coherence_limit", "p_value_coherence")
+    return {name: getattr(test, name) for name in (*names, *more)}
 
 
-def _response_words(change: OutputChange, corrected: float | None) -> Finding:
-    shown = is_shown(corrected)
-    more = [row for row in change.response_words if row.z > 0][:N_NAMED]
-    fewer = [row for row in change.response_words if row.z < 0][:N_NAMED]
-    lists = {"more": [row.word for row in more], "less": [row.word for row in fewer]}
-    headline = {
-        None: "Whether the answers use other words can't be told: too few of them differ",
-        False: "No difference was found in the words of the answers",
-        True: f"In its answers, the tuned model uses {_said('more', lists['more'])}{_and(lists)}",
-    }[shown]
-    sentence = (
-        f"Over {len(change.answers)} prompts, the words whose use changed most are {', '.join(lists['more']) or 'none'}"
-        f" (more) and {', '.join(lists['less']) or 'none'} (less); base and tuned were swapped within prompts as the "
-        f"test. {corrected_by(corrected)}"
-    )
-    evidence = lists | {"n_prompts": len(change.answers), "p_value": change.response_words_p_value}
-    links = (Link("Words of the answers", "output_response_words"),)
-    full = evidence | {"p_value_corrected": corrected}
-    return Finding(RESPONSE_WORDS, headline, sentence.strip(), Verdict.of(shown), full, links)
+def _moved(change: OutputChange) -> Finding:
+    """How much the outputs moved at all: no test, since any difference of weights moves them a little."""
+    moved, n = change.moved or 0.0, len(change.answers)
+    differ = sum(one.parts_at is not None for one in change.answers)
+    answers = f", and {differ} of {n} answers differ" if n else ""
+    headline = f"{moved:.1%} of the probability of the next token moved{answers}"
+    has_changed = moved >= LEAST_MOVED or (n > 0 and differ >= HALF * n)
+    sentence = "By the total variation of the mean prediction in texts that both read. Any change of weights moves it."
+    evidence = {"total_variation": change.moved, "n_differing_answers": differ, "n_prompts": n}
+    part = Part.CHANGE if has_changed else None
+    return Finding(MOVED, headline, sentence, Verdict.NOT_TESTED, evidence, (Link("Texts", "output_noise"),), part)
 
 
-def _said(how: str, words: Sequence[str]) -> str:
-    return f"{', '.join(words)} {how} often" if words else ""
-
-
-def _and(lists: dict[str, list[str]]) -> str:
-    return f"{', and ' if lists['more'] else ''}{_said('less', lists['less'])}" if lists["less"] else ""
-
-
-def _behaviour(change: OutputChange, corrected: PValues) -> list[Finding]:
-    """A finding for each behaviour that differs, or one that says that none does."""
-    rows = [row for row in change.behaviour if row.p_value is not None]
-    pairs = list(zip(rows, corrected, strict=True))
-    shown = [_behaves(row, p) for row, p in pairs if is_shown(p)]
-    if shown or not change.behaviour:
-        return shown
-    n, least = change.behaviour[0].n, min((p for _, p in pairs if p is not None), default=None)
-    verdict = Verdict.of(False if pairs else None)
-    headline = f"No difference was found in how the answers behave ({n} prompts)"
-    if not pairs:
-        headline = "How the answers behave can't be compared: too few of them differ"
-    sentence = f"Length, endings, loops, copies, scripts and languages of {n} answers of each model were compared."
-    evidence = {row.behaviour: [row.base, row.tuned] for row in change.behaviour} | {"p_value_corrected": least}
-    return [Finding(BEHAVIOUR, headline, sentence, verdict, evidence, (Link("Behaviour", "output_behaviour"),))]
-
-
-def _behaves(row: BehaviourRow, corrected: float | None) -> Finding:
-    more = "more" if row.difference > 0 else "fewer"
-    headline = {
-        "tokens": f"The tuned model's answers are {'longer' if row.difference > 0 else 'shorter'}: {row.tuned:.0f} "
-        f"tokens on average, against {row.base:.0f}",
-        "answers": f"{more.capitalize()} answers of the tuned model are {row.behaviour}: {row.tuned:.0%}, against "
-        f"{row.base:.0%}",
-        "letters": f"The tuned model writes {more} {row.behaviour}: {row.tuned:.0%}, against {row.base:.0%}",
-    }[row.what]
-    sentence = f"Over {row.n} prompts; signs permuted within prompts. {corrected_by(corrected)}"
-    evidence = {"base": row.base, "tuned": row.tuned, "n": row.n, "p_value": row.p_value}
-    links = (Link("Behaviour", "output_behaviour"),)
-    full = evidence | {"p_value_corrected": corrected}
-    return Finding(BEHAVIOUR, headline, sentence, Verdict.SHOWN, full, links)
-
-
-def _no_change(change: OutputChange, tested: Sequence[Finding]) -> Finding:
-    known = [one for one in tested if one.verdict is Verdict.NOT_SHOWN]
-    sentence = (
-        f"{change.moved or 0:.1%} of the probability of the next token moved, and no word more than weight noise of "
-        f"the same effect moves one. {len(change.answers)} answers of each model were compared as well."
-    )
-    evidence = {"total_variation": change.moved, "n_prompts": len(change.answers)}
-    evidence |= {one.kind.removeprefix("outputs."): one.evidence.get("p_value_corrected") for one in known}
-    headline = "No difference in what the models say was found"
-    return Finding(NO_CHANGE, headline, sentence, Verdict.NOT_SHOWN, evidence)
-
-
-def _described(change: OutputChange) -> list[Question]:
-    if not change.first_tokens or not change.first_tokens[0].difference:
+def _example(change: OutputChange) -> list[Finding]:
+    """The answer of the tuned model that the base finds least likely."""
+    differing = [one for one in change.answers if one.parts_at is not None and one.log_ratio is not None]
+    if not differing:
         return []
-    return [described([_first_token(change)])]
-
-
-def _first_token(change: OutputChange) -> Finding:
-    """The beginning of answers that changed most."""
-    row, n = change.first_tokens[0], len(change.answers)
-    headline = (
-        f"{row.n_tuned} of {n} answers of the tuned model begin with {spelled(row.text)}, of the base {row.n_base}"
-    )
-    others = [f"{spelled(one.text)} ({one.n_base} → {one.n_tuned})" for one in change.first_tokens[1:N_NAMED]]
-    sentence = f"Others: {', '.join(others)}." if others else ""
-    evidence = {"token": row.text, "n_base": row.n_base, "n_tuned": row.n_tuned, "n": n}
-    links = (Link("First tokens", "output_first_tokens"),)
-    return Finding(FIRST_TOKEN, headline, sentence, Verdict.NOT_TESTED, evidence, links)
-
-
-def _same_weights(change: OutputChange) -> Finding:
+    one = max(differing, key=lambda row: row.log_ratio or 0.0)
+    tuned, base = (_quoted("".join(token.token for token in own)) for own in (one.tuned, one.base))
+    headline = f"Asked {_quoted(one.prompt)}, the tuned model answers {tuned}; the base: {base}"
     sentence = (
-        f"All weights of {change.base} and {change.tuned} are equal, so their outputs are, and nothing was compared."
+        f"Of {len(change.answers)} answers the one that the base finds least likely ({one.log_ratio:.2f} nats a token)."
     )
-    headline = "Both checkpoints have the same weights"
-    return Finding(SAME_WEIGHTS, headline, sentence, Verdict.NOT_TESTED, {"is_same_weights": True})
+    evidence = {"id": one.id, "context": one.context, "log_ratio": one.log_ratio}
+    links = (Link("Answers", "output-answers"),)
+    return [Finding(EXAMPLE, headline, sentence, Verdict.NOT_TESTED, evidence, links, Part.EXAMPLE, f"{headline}.")]
+
+
+def _quoted(text: str) -> str:
+    plain = " ".join(visible(text).split())
+    return f"“{plain if len(plain) <= LONGEST_QUOTE else plain[: LONGEST_QUOTE - 1].rstrip() + '…'}”"

@@ -10,7 +10,7 @@ What has its part already is not computed again.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -19,8 +19,9 @@ import polars as pl
 
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
+from aftertune.explainers.outputs.coherence import coherence, is_word, subject_directions
 from aftertune.explainers.outputs.cost import remaining
-from aftertune.explainers.outputs.noise import Noise, change_norms, scale_of_like_effect
+from aftertune.explainers.outputs.noise import Noise, change_norms, fast_products, scale_of_like_effect
 from aftertune.explainers.outputs.probabilities import common_vocabulary, compare_positions, mean_probabilities
 from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, WITH_NOISE, OutputParts, draw_name
 from aftertune.explainers.outputs.settings import OutputSettings
@@ -33,7 +34,7 @@ from aftertune.explainers.outputs.texts import (
     digest,
     generic_texts,
 )
-from aftertune.explainers.outputs.words import Array, largest_scores, total_variation
+from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, scores, total_variation
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import sample
 from aftertune.models.loaded import Checkpoint
@@ -46,6 +47,7 @@ from aftertune.runs.stage import StepProgress
 
 READING, NOISE, ANSWERING, SAMPLING = STEPS = ("texts", "noise", "answers", "samples")
 SEEDS_OF_DRAWS = 2**20
+DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,10 @@ class OutputWork(Work):
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether all parts of a pair are there."""
         parts = OutputParts(run, pair)
-        if not parts.has(result.SAME):
+        if not parts.has(result.ABOUT):
             return False
-        if parts.about["is_same_weights"]:
-            return True
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
-        has_draws = not parts.about["has_same_tensors"] or all(parts.has(name) for name in names)
+        has_draws = not parts.has_same_tensors or all(parts.has(name) for name in names)
         return has_draws and parts.has(result.SAMPLES)
 
     def measure_pair(
@@ -97,12 +97,19 @@ class OutputWork(Work):
         """
         run.claim(result.SETTINGS, self.identity, {})
         norms = change_norms(base, tuned)
-        is_same = norms is not None and not any(norms.values())
-        _PairWork(self, base, tuned, OutputParts(run, pair), norms, progress).measure(is_same)
+        _PairWork(self, base, tuned, OutputParts(run, pair), norms, progress).measure()
 
     def finish(self, run: RunFolder, role: str) -> None:  # noqa: ARG002
         """Let the run show as many draws as were asked for this time."""
         run.remember(result.SHOWN, {"noise_draws": self.settings.noise_draws})
+
+
+@dataclass(frozen=True, eq=False)
+class _Plain:
+    """Of the base without noise: probabilities by context, and the directions of subjects."""
+
+    probabilities: Mapping[str, Array]
+    directions: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +123,9 @@ class _PairWork:
     norms: dict[str, float] | None
     progress: StepProgress
 
-    def measure(self, is_same: bool) -> None:
-        about = {"is_same_weights": is_same, "has_same_tensors": self.norms is not None}
-        self._frame(result.SAME, lambda: pl.DataFrame([about]))
-        if is_same:
-            return
-        self._frame(result.VOCABULARY, lambda: pl.DataFrame({"text": show_tokens(self._tokenizer, range(self._n))}))
+    def measure(self) -> None:
+        self._frame(result.ABOUT, lambda: pl.DataFrame([{"has_same_tensors": self.norms is not None}]))
+        self._frame(result.VOCABULARY, self._vocabulary)
         for done, context in enumerate(CONTEXTS):
             self.progress(READING, done, len(CONTEXTS))
             self._read(context)
@@ -155,38 +159,69 @@ class _PairWork:
         names = [draw_name(number) for number in range(self.work.settings.noise_draws)]
         if self.norms is None or all(self.parts.has(name) for name in names):
             return
-        with Noise(self.base, self.norms) as noise:
-            self._frame(result.SCALES, partial(self._scales, noise))
-            for number, name in enumerate(names):
-                self.progress(NOISE, number, len(names))
-                self._frame(name, partial(self._draw, noise, number))
+        directions = self._directions()  # before there is noise in them
+        self._frame(result.COHERENCE, partial(self._coherence, directions))
+        with fast_products():
+            plain = _Plain({one: self._probable(one) for one in self._contexts_with_noise()}, directions)
+            with Noise(self.base, self.norms) as noise:
+                self._frame(result.SCALES, partial(self._scales, noise, plain.probabilities))
+                for number, name in enumerate(names):
+                    self.progress(NOISE, number, len(names))
+                    self._frame(name, partial(self._draw, noise, plain, number))
         self.progress(NOISE, len(names), len(names))
 
-    def _scales(self, noise: Noise) -> pl.DataFrame:
-        """For each context the scale at which noise moves as much probability as tuning did."""
-        rows = []
+    def _vocabulary(self) -> pl.DataFrame:
+        texts, special = show_tokens(self._tokenizer, range(self._n)), set(self._tokenizer.all_special_ids)
+        flags = {"is_special": [token in special for token in range(self._n)], "is_word": is_word(texts)}
+        return pl.DataFrame({"text": texts} | flags)
+
+    def _coherence(self, directions: Array) -> pl.DataFrame:
+        """The coherence of the words that tuning moved most, in each context."""
+        found = []
         for context in self._contexts_with_noise():
             base, tuned = (self.parts.probabilities(context, side) for side in ("base", "tuned"))
-            effect = partial(self._effect, noise, context, base)
+            found.append((context, *self._coherences(base, tuned, directions)))
+        return pl.DataFrame(found, schema={"context": pl.String} | result.COHERENT, orient="row")
+
+    def _coherences(self, base: Array, other: Array, directions: Array) -> list[float]:
+        words = self.parts.flags("is_word")
+        found = (coherence(scores(base, other, direction), words, directions) for direction in DIRECTIONS)
+        return [round(value, DECIMALS) for value in found]  # the last digits differ from run to run
+
+    def _directions(self) -> Array:
+        weight = self.base.model.get_output_embeddings().weight[: self._n]
+        return subject_directions(weight.detach().double().cpu().numpy())
+
+    def _scales(self, noise: Noise, plain: Mapping[str, Array]) -> pl.DataFrame:
+        """For each context the scale at which noise moves as much probability as tuning did."""
+        rows, scale = [], 1.0
+        for context, without in plain.items():
+            base, tuned = (self.parts.probabilities(context, side) for side in ("base", "tuned"))
+            effect = partial(self._effect, noise, context, without)
             noise.draw(self._seed(0))
-            rows.append((context, scale_of_like_effect(effect, total_variation(base, tuned))))
+            scale = scale_of_like_effect(effect, total_variation(base, tuned), scale or 1.0)
+            rows.append((context, scale))
         return pl.DataFrame(rows, schema=result.SCALE, orient="row")
 
-    def _effect(self, noise: Noise, context: str, base: Array, scale: float) -> float:
-        return total_variation(base, self._with_noise(noise, context, scale))
+    def _effect(self, noise: Noise, context: str, without: Array, scale: float) -> float:
+        noise.put(scale)
+        return total_variation(without, self._probable(context))
 
-    def _draw(self, noise: Noise, number: int) -> pl.DataFrame:
-        """The largest scores of one model with noise, and the total variation that it has."""
+    def _draw(self, noise: Noise, plain: "_Plain", number: int) -> pl.DataFrame:
+        """One model with noise: its total variation, the largest scores, and the coherence of its words."""
         rows = []
         noise.draw(self._seed(number))
         for context, scale in self.parts.frame(result.SCALES).iter_rows():
-            base, found = self.parts.probabilities(context, "base"), self._with_noise(noise, context, scale)
-            rows.append((context, scale, total_variation(base, found), *largest_scores(base, found).tolist()))
+            noise.put(scale)
+            base, found = plain.probabilities[context], self._probable(context)
+            numbers = (*largest_scores(base, found).tolist(), *self._coherences(base, found, plain.directions))
+            rows.append((context, scale, total_variation(base, found), *numbers))
         return pl.DataFrame(rows, schema=result.DRAW, orient="row")
 
-    def _with_noise(self, noise: Noise, context: str, scale: float) -> Array:
-        noise.put(scale)
-        return mean_probabilities(self.base, self._texts(context), self._n)
+    def _probable(self, context: str) -> Array:
+        """Mean probabilities of tokens of text under the base as it is now, with noise or without."""
+        found = mean_probabilities(self.base, self._texts(context), self._n)
+        return of_text(found, self.parts.flags("is_special"))
 
     def _contexts_with_noise(self) -> list[str]:
         return [context for context in WITH_NOISE if self.parts.has(f"{context}-base")]

@@ -5,10 +5,12 @@
    directions move outputs less, or more.
 3. Each draw has its own noise. What its most changed tokens are is chance.
 
-The base's weights are kept beside while noise is drawn, and are put back bit for bit.
+The base's weights are kept beside while noise is drawn, and are put back bit for bit. Products may be taken in
+bfloat16, where the processor has them: of the base too, for what noise is compared with.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -84,13 +86,26 @@ def _dtype(weight: Tensor) -> torch.dtype:
     return weight.dtype if weight.dtype in EXACT else torch.float32
 
 
-def scale_of_like_effect(effect: Callable[[float], float], wanted: float) -> float:
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Let float32 matrix products be taken in bfloat16 where that is faster."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def scale_of_like_effect(effect: Callable[[float], float], wanted: float, start: float = 1.0) -> float:
     """The scale at which ``effect`` (a total variation, growing with the scale) is ``wanted``, within 3 %.
 
     The effect grows about in proportion, so each step takes the proportional scale where that lies between the scales
-    known to be too small and too large, else the middle of them.
+    known to be too small and too large, else the middle of them. ``start`` is tried first.
     """
-    low, high, scale = 0.0, float("inf"), 1.0
+    low, high, scale = 0.0, float("inf"), start
+    if not wanted:
+        return 0.0
     for _ in range(MOST_STEPS):
         found = effect(scale)
         if abs(found - wanted) <= CLOSE * wanted:

@@ -1,6 +1,7 @@
 """Which words do the tuned model's answers use more than the base's to the same prompts?
 
-1. Words of the greedy answers, in lower case, are counted for each prompt and model.
+1. Words of the greedy answers, in lower case, and runs of other signs ("```", "✨"), are counted for each prompt and
+   model.
 2. Log-odds with an informative Dirichlet prior, as z: Monroe, Colaresi and Quinn (2008), Fightin' Words, Political
    Analysis 16, eqs. 16 to 22. The prior's counts are those of our generic texts and of both models' answers.
 3. A permutation test: base and tuned are swapped within prompts, and the largest |z| of any word is taken each time, so
@@ -17,7 +18,8 @@ import numpy as np
 from aftertune.explainers.outputs.words import Array
 from aftertune.statistics.spread import ALPHA
 
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+WORD = r"[^\W\d_]+(?:['’][^\W\d_]+)*"
+PIECE = re.compile(rf"{WORD}|\d+|[^\w\s]+|_+")
 N_SWAPS = 4_999
 SWAPS_AT_ONCE = 500
 LEAST_PAIRS = 6  # that differ: with fewer, no swap can give a p-value below 0.05
@@ -41,8 +43,8 @@ class ResponseWordRow:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case."""
-    return WORD.findall(text.lower())
+    """The words of a text in lower case, its numbers and its runs of other signs."""
+    return PIECE.findall(text.lower())
 
 
 def compare_words(

@@ -1,11 +1,12 @@
 """The parts of outputs in a run folder: what each holds, and how it is read again.  No torch.
 
 Of each pair of models, by the name of the part:
-- ``same``: whether both have the same weights; then nothing else is measured.
-- ``vocabulary``: the text of each token.
+- ``about``: whether both have the same tensors, so that noise can be drawn in the shape of the change.
+- ``vocabulary``: the text of each token, whether it is special (no text), and whether it counts as a word.
 - ``CONTEXT-texts``: what both models read; ``CONTEXT-tuned-texts``: the tuned model's own answers to the same prompts.
 - ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities of each token on even and on odd texts.
-- ``scales``, ``draw-N``: noise of like effect in each context, its total variation and its largest scores.
+- ``coherence``: that of the words of the largest scores, in each context with noise.
+- ``scales``, ``draw-N``: noise of like effect in each context, its total variation, its largest scores and coherence.
 - ``CONTEXT-positions``: log probabilities of every answer token under both models.
 - ``samples``: what the tuned model writes freely, with log probabilities of both.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.explainers.outputs.words import Array
+from aftertune.explainers.outputs.words import Array, Flags, of_text
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
@@ -23,7 +24,7 @@ GENERIC, ANSWERS, PROMPTS = CONTEXTS = ("generic", "answers", "prompts")
 ANSWERED = (ANSWERS, PROMPTS)
 WITH_NOISE = (GENERIC, ANSWERS)
 KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"
-SAME, VOCABULARY, SAMPLES, SCALES = "same", "vocabulary", "samples", "scales"
+ABOUT, VOCABULARY, COHERENCE, SAMPLES, SCALES = "about", "vocabulary", "coherence", "samples", "scales"
 HALVES = ("even", "odd")
 TEXTS: dict[str, Any] = {
     "id": pl.String,
@@ -43,7 +44,8 @@ POSITIONS: dict[str, Any] = {
     "kl": pl.Float64,
 }
 SCALE: dict[str, Any] = {"context": pl.String, "scale": pl.Float64}
-DRAW = SCALE | {"total_variation": pl.Float64, "likelier": pl.Float64, "less_likely": pl.Float64}
+COHERENT: dict[str, Any] = {"coherence_likelier": pl.Float64, "coherence_less_likely": pl.Float64}
+DRAW = SCALE | {"total_variation": pl.Float64, "likelier": pl.Float64, "less_likely": pl.Float64} | COHERENT
 SAMPLE: dict[str, Any] = {
     "beginning": pl.String,
     "text": pl.String,
@@ -73,18 +75,23 @@ class OutputParts:
         return self.run.read_frame(self.place(name))
 
     @property
-    def about(self) -> dict[str, Any]:
-        """``is_same_weights``, and ``has_same_tensors``: whether noise can be drawn in the shape of the change."""
-        return self.frame(SAME).row(0, named=True)
+    def has_same_tensors(self) -> bool:
+        """Whether noise can be drawn in the shape of the change."""
+        return bool(self.frame(ABOUT)["has_same_tensors"][0])
 
     def probabilities(self, context: str, side: str) -> Array:
-        """Mean probabilities (2, n_vocabulary) on even and on odd texts."""
-        return self.frame(f"{context}-{side}").select(HALVES).to_numpy().T
+        """Mean probabilities (2, n_vocabulary) of tokens of text on even and on odd texts, special tokens left out."""
+        found = self.frame(f"{context}-{side}").select(HALVES).to_numpy().T
+        return of_text(found, self.flags("is_special"))
+
+    def flags(self, name: str) -> Flags:
+        """``is_special`` or ``is_word`` of each token (n_vocabulary,)."""
+        found: Flags = self.frame(VOCABULARY)[name].to_numpy()
+        return found
 
     def draws(self, n_draws: int) -> pl.DataFrame:
         """The draws of noise, a row for each context of each; none where noise could not be drawn."""
-        has_noise = self.about["has_same_tensors"]
-        frames = [self.frame(draw_name(number)) for number in range(n_draws)] if has_noise else []
+        frames = [self.frame(draw_name(number)) for number in range(n_draws)] if self.has_same_tensors else []
         return pl.concat([pl.DataFrame(schema=DRAW), *frames])
 
 

@@ -15,6 +15,7 @@ from aftertune.explainers.outputs.change import (
     WordRow,
 )
 from aftertune.explainers.outputs.findings import questions
+from aftertune.explainers.outputs.openings import OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.report import notebook
@@ -42,7 +43,9 @@ WORDS_CAPTION = (
 NOISE_CAPTION = (
     "The largest score of any token beside that of models whose weights were changed at random, scaled so that as much "
     "of the next token's probability moves. p is the chance that such a model reaches the score; p (rank) is by the "
-    "rank among the draws alone, which can't be small with few draws."
+    "rank among the draws alone, which can't be small with few draws. Coherence is the mean cosine between the output "
+    "embeddings of the 20 words that moved most, without the components that tell frequent tokens from rare ones. "
+    "Words of one subject belong together, those that noise moves do not."
 )
 RESPONSE_WORDS_CAPTION = (
     "Words of both models' greedy answers to the same prompts, by log-odds with an informative Dirichlet prior (Monroe "
@@ -50,10 +53,15 @@ RESPONSE_WORDS_CAPTION = (
     "word in 95% of the times that base and tuned were swapped within prompts."
 )
 FIRST_CAPTION = "How many of the greedy answers begin with a token; those that changed most. Nothing is tested here."
+OPENINGS_CAPTION = (
+    "The longest run of words and signs that the tuned model's answers begin, or end, with more often than the base's. "
+    "It is tested by swapping base and tuned within prompts, for all openings and endings together."
+)
 BEHAVIOUR_CAPTION = (
     "Both models' greedy answers to the same prompts. Looping: four tokens in a row come three times. Copied: half of "
-    "the answer's runs of four tokens stand in the prompt. Not in English: by frequent words of eight languages, and "
-    "by script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
+    "the answer's runs of four tokens stand in the prompt. A list: two lines begin with a bullet or a number. "
+    "Languages are told by frequent words of eight, letters by their script. p is two-sided, by permuting signs within "
+    "prompts; a dash means that fewer than six prompts differ."
 )
 SAMPLES_CAPTION = (
     "What the tuned model writes freely, after nothing and where the template lets the user speak, by how much "
@@ -82,6 +90,7 @@ def tables(change: OutputChange) -> tuple[Table, ...]:
         words_table(change),
         noise_table(change),
         response_words_table(change),
+        openings_table(change),
         first_tokens_table(change),
         behaviour_table(change),
         samples_table(change),
@@ -123,6 +132,9 @@ def noise_table(change: OutputChange) -> Table:
         Column("scale", "Norm of noise", "number"),
         Column("p_value", "p", "p"),
         Column("p_value_rank", "p (rank)", "p"),
+        Column("coherence", "Coherence", "number"),
+        Column("noise_coherence", "Of noise", "number"),
+        Column("p_value_coherence", "p", "p"),
     )
     title, empty = "Is it more than noise of like effect?", "Nothing was tested."
     return Table("output_noise", title, NOISE_CAPTION, columns, change.noise, NoiseRow, empty=empty)
@@ -144,6 +156,19 @@ def response_words_table(change: OutputChange) -> Table:
     title, empty = "Which words do the answers use more, and which less", "No answer has a word."
     name, shown = "output_response_words", [*more, *less]
     return Table(name, title, RESPONSE_WORDS_CAPTION, columns, rows, ResponseWordRow, shown, empty=empty)
+
+
+def openings_table(change: OutputChange) -> Table:
+    """How the tuned model's answers begin and end."""
+    columns = (
+        Column("where", "Answers that"),
+        Column("text", "With"),
+        Column("n_base", "Base", "count"),
+        Column("n_tuned", "Tuned", "count"),
+        Column("n_answers", "Of", "count"),
+    )
+    title, empty = "How the tuned model's answers begin and end", "No beginning or end is shared by more answers."
+    return Table("output_openings", title, OPENINGS_CAPTION, columns, change.openings, OpeningRow, empty=empty)
 
 
 def first_tokens_table(change: OutputChange) -> Table:
@@ -278,5 +303,5 @@ def to_html(result: Result) -> str:
 def _change(change: OutputChange) -> str:
     """The findings, the words and how answers behave."""
     title = f"What the tuned model says that the base did not: {change.base} → {change.tuned}"
-    facts = "the same weights" if change.is_same_weights else f"{len(change.answers)} prompts answered by both"
+    facts = f"{len(change.answers)} prompts answered by both"
     return notebook.to_html(title, facts, answer(questions(change)), [words_table(change), behaviour_table(change)])

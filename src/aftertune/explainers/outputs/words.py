@@ -1,6 +1,7 @@
 """Which tokens became likelier, and is it more than noise of like effect does?
 
-1. p(t): the mean probability of token t over positions, on even and on odd texts.
+1. p(t): the mean probability of token t over positions, on even and on odd texts, of all tokens that are text: whether
+   the end of the text became likelier is told by how answers behave.
 2. S(t) = ln((p_tuned + 1e-5) / (p_base + 1e-5)) on each half; the smaller of both, where both are positive, is the
    token's score: what holds on one half of the texts only is left out. For less likely tokens the same with -S.
 3. The null: models whose weights were changed at random, with the same total variation of p. The largest score over
@@ -20,12 +21,20 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 EPSILON = 1e-5
 LIKELIER, LESS_LIKELY = "likelier", "less likely"
 DIRECTIONS = (LIKELIER, LESS_LIKELY)
 N_PIVOTS = 99_999
 LEAST_DRAWS = 2
+
+
+def of_text(probabilities: Array, is_special: Flags) -> Array:
+    """Probabilities (2, n_vocabulary) given that a token of text comes: special ones are left out, the sum is 1."""
+    kept: Array = np.where(is_special, 0.0, probabilities)
+    found: Array = kept / np.maximum(kept.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return found
 
 
 def log_ratios(base: Array, tuned: Array) -> Array:

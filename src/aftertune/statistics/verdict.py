@@ -1,0 +1,128 @@
+"""Can the tuning be named?  Findings in; a status, a few sentences with their evidence, and what to do next out.
+
+1. ``same weights``: nothing was tuned, and nothing else is told.
+2. ``named``: a finding that says what was tuned (`Part.NAME`) is shown, so it holds beyond what chance, or weight noise
+   of the same effect, brings about.
+3. ``changed, cannot say how``: the models differ in what they say, or another difference is shown, but nothing of it
+   says what was tuned.
+4. ``no change found``: none of these.
+
+No chat model takes part: the same findings give the same verdict.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from aftertune.statistics.finding import Finding, Part, Verdict
+
+MOST_NAMING = 3
+
+
+class Status(StrEnum):
+    """What could be said of a tuning."""
+
+    NAMED = "named"
+    CHANGED = "changed, cannot say how"
+    NO_CHANGE = "no change found"
+    SAME = "same weights"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of the verdict; ``kind`` is the finding that it rests on, ``address`` where the report shows it."""
+
+    text: str
+    kind: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next, and the ``command`` that does it; empty where there is none."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class TuningVerdict:
+    """What can be said of a tuning as a whole: its ``status``, ``sentences``, and the next ``steps``, at most three."""
+
+    status: Status
+    sentences: tuple[Sentence, ...]
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def texts(self) -> list[str]:
+        """The sentences alone."""
+        return [one.text for one in self.sentences]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        evidence = [asdict(one) for one in self.sentences if one.kind]
+        steps = [asdict(one) for one in self.steps]
+        return {"status": self.status.value, "sentences": self.texts, "evidence": evidence, "next": steps}
+
+
+def same_weights(base: str, tuned: str) -> TuningVerdict:
+    """The verdict on two checkpoints of which no weight differs."""
+    text = f"{base} and {tuned} are the same weights. Was an adapter meant?"
+    meant = Step("Give the adapter beside the model.", "aftertune compare BASE TUNED --tuned-adapter FOLDER")
+    return TuningVerdict(Status.SAME, (Sentence(text),), (meant,))
+
+
+def judge(findings: Sequence[Finding]) -> TuningVerdict:
+    """The verdict that the findings of a comparison give."""
+    shown = [one for one in findings if one.verdict is Verdict.SHOWN]
+    naming = [one for one in shown if one.part is Part.NAME]
+    if naming:
+        told = [*naming[:MOST_NAMING], *_of(findings, Part.EXAMPLE), *_of(findings, Part.PLACE)]
+        return TuningVerdict(Status.NAMED, tuple(map(_sentence, told)), _steps(Status.NAMED, findings))
+    moved = _of(findings, Part.CHANGE)
+    if moved or shown:
+        opening = Sentence("The models differ, but nothing that was found says what was tuned.")
+        others = [one for one in shown if one.part is None]
+        told = [*moved, *_of(findings, Part.EXAMPLE), *others[:MOST_NAMING], *_of(findings, Part.PLACE)]
+        return TuningVerdict(Status.CHANGED, (opening, *map(_sentence, told)), _steps(Status.CHANGED, findings))
+    nothing = Sentence(f"No difference between the models was found ({_tests(findings)}).")
+    return TuningVerdict(Status.NO_CHANGE, (nothing,), _steps(Status.NO_CHANGE, findings))
+
+
+def _of(findings: Sequence[Finding], part: Part) -> list[Finding]:
+    """The first finding of a part that is not denied, if any."""
+    return [one for one in findings if one.part is part and one.verdict is not Verdict.NOT_SHOWN][:1]
+
+
+def _sentence(finding: Finding) -> Sentence:
+    text = finding.clause or f"{finding.headline}."
+    return Sentence(text, finding.kind, finding.links[0].address if finding.links else "findings")
+
+
+def _tests(findings: Sequence[Finding]) -> str:
+    n = sum(one.verdict is Verdict.NOT_SHOWN for one in findings)
+    if not n:
+        return "nothing could be tested"
+    return f"{n} {'test' if n == 1 else 'tests'}; in a small sample only large differences show"
+
+
+def _steps(status: Status, findings: Sequence[Finding]) -> tuple[Step, ...]:
+    """At most three: prompts where the tuning was meant to show, what was not measured, and a name by an annotator."""
+    found = []
+    if status is not Status.NAMED:
+        found.append(
+            Step(
+                "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
+                "aftertune compare BASE TUNED --prompts FILE --run NEW_FOLDER",
+            )
+        )
+    if not any(one.part in (Part.NAME, Part.CHANGE) for one in findings):
+        found.append(
+            Step("Compare what the models say.", "aftertune compare BASE TUNED --only outputs --run NEW_FOLDER")
+        )
+    if not any(one.part is Part.PLACE for one in findings):
+        found.append(
+            Step("Measure where the change sits.", "aftertune compare BASE TUNED --only location --run NEW_FOLDER")
+        )
+    return tuple(found[:3])
