@@ -33,8 +33,8 @@ class Report:
 
     ``verdict`` is that on two models, ``summary`` what is told beside it, or of several models. ``not_run`` says what
     was not measured, ``notes`` what a reader must know first. ``reports`` are the reports of pairs of these models that
-    lie beside it: names, and the address from here. Raises `RunError` if two models have one name, if there is no section, or if two tables or two
-    figures of it have one name.
+    lie beside it: names, and the address from here. Raises `RunError` if two models have one name, if there is no
+    section, or if two tables or two figures of it have one name.
     """
 
     title: str

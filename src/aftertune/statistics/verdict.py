@@ -78,7 +78,7 @@ def judge(findings: Sequence[Finding]) -> TuningVerdict:
     shown = [one for one in findings if one.verdict is Verdict.SHOWN]
     naming = [one for one in shown if one.part is Part.NAME]
     if naming:
-        told = [*naming[:MOST_NAMING], *_of(findings, Part.EXAMPLE), *_of(findings, Part.PLACE)]
+        told = [*_of_each_kind(naming), *_of(findings, Part.EXAMPLE), *_of(findings, Part.PLACE)]
         return TuningVerdict(Status.NAMED, tuple(map(_sentence, told)), _steps(Status.NAMED, findings))
     moved = _of(findings, Part.CHANGE)
     if moved or shown:
@@ -88,6 +88,11 @@ def judge(findings: Sequence[Finding]) -> TuningVerdict:
         return TuningVerdict(Status.CHANGED, (opening, *map(_sentence, told)), _steps(Status.CHANGED, findings))
     nothing = Sentence(f"No difference between the models was found ({_tests(findings)}).")
     return TuningVerdict(Status.NO_CHANGE, (nothing,), _steps(Status.NO_CHANGE, findings))
+
+
+def _of_each_kind(naming: Sequence[Finding]) -> list[Finding]:
+    """At most three, and of each kind the first: the others of it say much the same."""
+    return list({one.kind: one for one in reversed(naming)}.values())[::-1][:MOST_NAMING]
 
 
 def _of(findings: Sequence[Finding], part: Part) -> list[Finding]:

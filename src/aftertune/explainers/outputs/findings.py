@@ -1,6 +1,6 @@
 """What does the tuned model say that the base did not, in sentences?
 
-1. How the answers begin and end, how they behave, and their words: claimed where swapping base and tuned within prompts
+1. How the answers behave, how they begin and end, and their words: claimed where swapping base and tuned within prompts
    does not show the same.
 2. Words likelier and less likely: claimed in each context (texts of our own, answers to prompts of our own) where a
    token moved further than weight noise of like effect moves any, or where the words that moved most belong together
@@ -29,14 +29,15 @@ PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday pro
 N_NAMED, N_LISTED, LONGEST_QUOTE = 6, 20, 90
 LEAST_LETTERS, LEAST_TIMES = 3, 1.5
 LEAST_MOVED, HALF = 0.01, 0.5
+STOPS = (".", "!", "?", ",", ":", '."')
 
 
 def questions(change: OutputChange) -> list[Question]:
     """What a report asks of outputs, corrected together: answers first, then words."""
     behaviour = [row for row in change.behaviour if row.p_value is not None]
     found = [
-        Question([change.openings_p_value], lambda p: [_openings(change, p[0])] if change.openings else []),
         Question([row.p_value for row in behaviour], partial(_behaviour, change, behaviour)),
+        Question([change.openings_p_value], lambda p: [_openings(change, p[0])] if change.openings else []),
         Question([change.response_words_p_value], lambda p: [_response_words(change, p[0])] if change.answers else []),
     ]
     for direction in DIRECTIONS:
@@ -47,8 +48,9 @@ def questions(change: OutputChange) -> list[Question]:
 
 
 def _openings(change: OutputChange, corrected: float | None) -> Finding:
-    """How the answers begin and end, where a quarter of them or more do so alike."""
-    rows = [row for row in change.openings if 4 * (row.n_tuned - row.n_base) >= row.n_answers]
+    """How the answers begin and end, where a quarter of them or more do so alike; a full stop alone says nothing."""
+    own = [row for row in change.openings if 4 * (row.n_tuned - row.n_base) >= row.n_answers]
+    rows = [row for row in own if row.text not in STOPS]
     shown = is_shown(corrected) if rows or corrected is None else False
     told = "; ".join(_begins(row) for row in rows or change.openings)
     headline = {
@@ -90,18 +92,17 @@ def _behaviour(change: OutputChange, rows: Sequence[BehaviourRow], corrected: PV
 
 
 def _rank(row: BehaviourRow) -> tuple[bool, float, float]:
-    """What became more first, then by how much; what became less says little of what was tuned."""
-    size = row.difference if row.is_share else row.difference / max(row.base, row.tuned)
-    return (row.difference < 0, row.p_value or 0.0, -abs(size))
+    """What says most of the tuning first: languages, scripts and formats that came; what became less, then length."""
+    return (row.difference < 0 or not row.is_share, row.p_value or 0.0, -abs(row.difference))
 
 
 def _behaves(row: BehaviourRow, corrected: float | None) -> Finding:
     more = "more" if row.difference > 0 else "fewer"
+    tuned, base = round(row.tuned * row.n), round(row.base * row.n)
     headline = {
         "tokens": f"The tuned model's answers are {'longer' if row.difference > 0 else 'shorter'}: {row.tuned:.0f} "
         f"tokens on average, against {row.base:.0f}",
-        "answers": f"{more.capitalize()} answers of the tuned model are {row.behaviour}: {row.tuned:.0%}, against "
-        f"{row.base:.0%}",
+        "answers": f"{tuned} of {row.n} answers of the tuned model are {row.behaviour}, of the base {base}",
         "letters": f"The tuned model writes {more} {row.behaviour}: {row.tuned:.0%} of its letters, "
         f"against {row.base:.0%}",
     }[row.what]

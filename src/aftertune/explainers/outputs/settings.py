@@ -13,7 +13,7 @@ class OutputSettings(Settings):
     """
 
     noise_draws: int = setting(
-        19, "Models with random weight changes that words are compared with; 0 for none.", scope="units", ge=0
+        9, "Models with random weight changes that words are compared with; 0 for none.", scope="units", ge=0
     )
     n_samples: int = setting(8, "Free samples of the tuned model from each beginning.", flag="", ge=0)
     answer_tokens: int = setting(48, "Most tokens of an answer.", flag="", ge=1)
