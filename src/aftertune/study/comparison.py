@@ -73,6 +73,7 @@ class Comparison(Result):
     def to_dict(self) -> dict[str, Any]:
         """Names, findings and each change as plain JSON data; what is not defined is None."""
         data: dict[str, Any] = {"base": self.base, "tuned": self.tuned, "verdict": self.verdict.to_dict()}
+        data |= {"summary": self.summary}
         data |= {"findings": [finding.to_dict() for finding in self.findings]}
         data |= {name: change.to_dict() for name, change in self.changes.items()}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))

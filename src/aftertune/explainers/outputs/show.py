@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
 
+from aftertune.explainers.outputs.answers import answers_html
 from aftertune.explainers.outputs.behaviour import BehaviourRow
 from aftertune.explainers.outputs.change import (
     AnswerRow,
@@ -11,7 +12,6 @@ from aftertune.explainers.outputs.change import (
     NoiseRow,
     OutputChange,
     SampleRow,
-    TokenRow,
     WordRow,
 )
 from aftertune.explainers.outputs.findings import questions
@@ -30,8 +30,6 @@ from aftertune.statistics.questions import answer
 NAME, TITLE = "outputs", "Outputs"
 TEMPLATES = Path(__file__).parent / "templates"
 N_WORDS, N_RESPONSE_WORDS, N_FIRST, N_SAMPLES = 15, 20, 8, 5
-FULL_SHADE = 3.0  # nats: twenty times as likely
-N_SHADES = 5
 
 WORDS_CAPTION = (
     "Tokens whose probability moved most, in texts that both models read: openings of our own (generic), everyday "
@@ -226,39 +224,6 @@ def section(change: OutputChange) -> Section:
         methods=render("methods.html", TEMPLATES, change=change),
         settings=change.settings,
     )
-
-
-def answers_html(change: OutputChange) -> list[dict[str, object]]:
-    """What the page shows of each answer: its prompt and both texts, each token with its shade and what it says."""
-    return [
-        {
-            "id": one.id,
-            "prompt": one.prompt,
-            "same": one.parts_at is None,
-            "sides": [
-                (name, _shaded(own, one.parts_at)) for name, own in ((change.base, one.base), (change.tuned, one.tuned))
-            ],
-        }
-        for one in sorted(change.answers, key=lambda row: -(row.log_ratio or 0.0))
-    ]
-
-
-def _shaded(tokens: tuple[TokenRow, ...], parts_at: int | None) -> list[dict[str, object]]:
-    """Each token with its shade, -5 (likelier in the base) to 5 (likelier in the tuned)."""
-    return [
-        {
-            "text": visible(one.token),
-            "shade": shade_of(one.log_ratio),
-            "says": f"log-ratio {one.log_ratio:+.2f}, KL {one.kl:.2f}",
-            "parts": place == parts_at,
-        }
-        for place, one in enumerate(tokens)
-    ]
-
-
-def shade_of(log_ratio: float) -> int:
-    """The shade of a log-ratio in nats: 0 below a tenth of the full one, which is reached at three nats."""
-    return max(-N_SHADES, min(N_SHADES, round(N_SHADES * log_ratio / FULL_SHADE)))
 
 
 def _groups(change: OutputChange) -> list[list[WordRow]]:
