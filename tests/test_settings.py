@@ -57,7 +57,7 @@ def test_the_command_line_wins(cli: CommandLine, base: Path, tuned: Path, prompt
     assert told.code == 0 and not (cli.folder / "theirs").exists()
     settings = yaml.safe_load((cli.folder / "ours" / "settings.yaml").read_text())
     assert (settings["limit"], settings["only"], settings["skip"]) == (1, ["attribution"], [])
-    assert "prompts     1 " in told.err and "skipped     location, heads, concepts" in told.err
+    assert "prompts     1 " in told.err and "skipped     outputs, location, heads, concepts" in told.err
 
 
 def test_without_run_the_folder_is_named_after_the_models(
@@ -127,7 +127,7 @@ def test_what_a_study_says_flat_makes_the_same_study(base: Path, tuned: Path) ->
 def test_only_and_skip_contradict(cli: CommandLine, base: Path, tuned: Path) -> None:
     assert "Give one of the two." in cli.refuses("compare", base, tuned, "--only", "heads", "--skip", "concepts")
     told = cli.refuses("compare", base, tuned, "--only", "tails")
-    assert "'tails'" in told and "outputs, attribution, heads, concepts" in told
+    assert "'tails'" in told and "outputs, location, attribution, heads, concepts" in told
 
 
 def test_checkpoints_must_be_named(cli: CommandLine, base: Path) -> None:

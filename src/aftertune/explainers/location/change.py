@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from aftertune.explainers.location.where import Where, find_where
 from aftertune.runs.result import Result
 from aftertune.statistics.spread import Interval
 
@@ -29,7 +30,8 @@ class ModuleRow:
     ``relative_change`` is ||dW|| / ||W||, ``share_of_change`` its share of ||dW||^2 of all weights. ``top5_share`` is
     the share of ||dW||^2 in the five largest singular values s of each matrix, ``effective_rank`` (sum s^2)^2 / sum s^4
     of each, both weighted by ||dW||^2; ``noise_top5_share`` and ``noise_effective_rank`` are those of noise of the same
-    shapes.
+    shapes. ``is_beyond_noise`` is whether it brings more than noise of the norm of its change, by a permutation test of
+    the signs of prompts at 5 %, not corrected; None where no noise was tried, or with too few prompts.
     """
 
     layer: int | None
@@ -49,6 +51,7 @@ class ModuleRow:
     takes_interval: Interval | None = None
     brings_divergence: float | None = None
     takes_divergence: float | None = None
+    is_beyond_noise: bool | None = None
 
     @property
     def is_control(self) -> bool:
@@ -82,8 +85,9 @@ class CumulativeRow:
 class Total:
     """The whole change: of all weights, and on the ``n_texts`` answers of ``n_tokens`` tokens together.
 
-    Shares and ranks are of
-    the matrices in layers: embeddings change in the rows of the tokens that tuning used, and so in few directions.
+    Shares and ranks are of the matrices in layers: embeddings change in the rows of the tokens that tuning used, and so
+    in few directions. ``n_left_out`` prompts are too long for the models' context, or have no answer that both can
+    read. ``n_empty`` answers are nothing but their end, on which ``empty_share`` of the whole change sits.
 
     ``log_ratio`` is the mean over prompts of log p_tuned - log p_base a token, in nats, ``divergence`` that of KL(tuned
     || base). ``sum_brings`` and ``sum_takes`` add up the shares of single modules, None where not all of those that
@@ -101,6 +105,9 @@ class Total:
     noise_effective_rank: float | None
     n_texts: int
     n_tokens: int
+    n_left_out: int
+    n_empty: int
+    empty_share: float | None
     log_ratio: float | None
     log_ratio_interval: Interval | None
     divergence: float | None
@@ -154,6 +161,13 @@ class LocationChange(Result):
     def singles(self) -> tuple[ModuleRow, ...]:
         """The rows of single modules."""
         return tuple(row for row in self.modules if row.swapped == "module")
+
+    def where(self) -> Where | None:
+        """The part that brings half of the change with the fewest layers, or the module that brings most; see `Where`.
+
+        None where no share is defined: nothing was swapped, or the tuned model's answers are no likelier under it.
+        """
+        return find_where(self)
 
     def to_polars(self) -> pl.DataFrame:
         """The rows of ``modules`` (`ModuleRow`), one for each module; an interval has two columns."""

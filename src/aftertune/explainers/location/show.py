@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aftertune.explainers.location.change import CumulativeRow, LocationChange, ModuleRow
 from aftertune.explainers.location.figures import cumulative_chart, grid_chart
-from aftertune.explainers.location.findings import questions
+from aftertune.explainers.location.findings import left_out, questions
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
@@ -115,7 +115,7 @@ def figures(change: LocationChange) -> tuple[Figure, ...]:
 def section(change: LocationChange) -> Section:
     """The part of a report on where a change sits."""
     own, drawn = tables(change), figures(change)
-    body = {"change": change, "modules": own[0], "cumulative": own[1], "grid": drawn[0], "depth": drawn[1]}
+    body = {"change": change, "left_out": left_out(change.total), "modules": own[0], "cumulative": own[1], "grid": drawn[0], "depth": drawn[1]}
     return Section(
         name=NAME,
         title=TITLE,

@@ -1,0 +1,106 @@
+"""Which few layers bring most of the change, in one phrase with its share and that of noise?
+
+1. The stretch that was swapped as one, with weight noise of the same size in the same place.
+2. Where there is none: all layers up to one, or from one, that bring half by the cumulative swaps.
+3. Where those are none: the module of the largest share.
+"""
+
+from __future__ import annotations  # the types below are imported for type checkers only
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aftertune.explainers.location.stretch import BOTH, shortest_range
+
+if TYPE_CHECKING:
+    from aftertune.explainers.location.change import CumulativeRow, LocationChange, ModuleRow
+    from aftertune.statistics.spread import Interval
+
+
+@dataclass(frozen=True)
+class Where:
+    """A part of the tuned model, and the share of the change that it brings when it is put into the base.
+
+    ``name`` is its name in a sentence, ``module`` and ``layers`` ("24 to 29") say the same as data, ``n_layers`` are
+    all layers of the model. ``noise`` is the share that weight noise of the same size brings in the same place; both
+    have 95 % bootstrap intervals over prompts. ``is_beyond_noise`` is that of its `ModuleRow`. What was not measured is
+    None.
+    """
+
+    name: str
+    module: str
+    layers: str
+    n_layers: int
+    brings: float
+    brings_interval: Interval | None = None
+    noise: float | None = None
+    noise_interval: Interval | None = None
+    is_beyond_noise: bool | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it as a clause: "52% [40, 59] of the change comes with the layers 0 to 7 of 30 (...)"."""
+        beside = ""
+        if self.noise is not None:
+            beside = f" (weight noise of the same size: {percent(self.noise, self.noise_interval)})"
+        return f"{percent(self.brings, self.brings_interval)} of the change comes with {self.name}{beside}"
+
+
+def find_where(change: LocationChange) -> Where | None:
+    """The part that is told of a change; None where no share is defined."""
+    claim, n_layers = change.claim, len(change.cumulative)
+    if claim is not None and claim.stretch.brings is not None:
+        return _of_rows(claim.name, claim.stretch, claim.noise, n_layers)
+    found = _cumulative(change.cumulative)
+    if found is not None:
+        return found
+    swapped = [row for row in change.singles if row.brings is not None and row.relative_change]
+    if not swapped:
+        return None
+    most = max(swapped, key=lambda row: row.brings or 0.0)
+    controls = [
+        row for row in change.modules if row.is_control and (row.layers, row.module) == (most.layers, most.module)
+    ]
+    return _of_rows(f"the {most.text}", most, next(iter(controls), None), n_layers)
+
+
+def percent(share: float | None, interval: Interval | None) -> str:
+    """A share with its interval, in whole per cent: "52% [40, 59]"."""
+    if share is None:
+        return "a share that is not defined"
+    between = f" [{whole(interval[0])}, {whole(interval[1])}]" if interval else ""
+    return f"{whole(share)}%{between}"
+
+
+def whole(share: float) -> str:
+    """A share in whole per cent, without the sign: a whole number has no minus zero."""
+    return f"{round(100 * share)}"
+
+
+def _of_rows(name: str, row: ModuleRow, noise: ModuleRow | None, n_layers: int) -> Where:
+    return Where(
+        name=f"{name} of {n_layers}" if row.layers else name,
+        module=row.module,
+        layers=row.layers,
+        n_layers=n_layers,
+        brings=row.brings or 0.0,
+        brings_interval=row.brings_interval,
+        noise=noise.brings if noise else None,
+        noise_interval=noise.brings_interval if noise else None,
+        is_beyond_noise=row.is_beyond_noise,
+    )
+
+
+def _cumulative(rows: tuple[CumulativeRow, ...]) -> Where | None:
+    """The shortest range of layers with half of the change by cumulative swaps, all else of these layers included."""
+    found = shortest_range([row.up_to or 0.0 for row in rows], [row.onward or 0.0 for row in rows])
+    if found is None or found.first is None or found.last is None:
+        return None
+    layers, n_layers = f"{found.first} to {found.last}", len(rows)
+    if found.first == 0:
+        row = rows[found.last]
+        name, share, interval = f"everything up to layer {row.layer} of {n_layers}", row.up_to, row.up_to_interval
+    else:
+        row = rows[found.first]
+        name, share, interval = f"everything from layer {row.layer} of {n_layers} on", row.onward, row.onward_interval
+    return Where(name, BOTH, layers, n_layers, share or 0.0, interval)
