@@ -12,7 +12,7 @@ from dataclasses import asdict
 from aftertune.explainers.location.change import Claim, CumulativeRow, LocationChange, Total
 from aftertune.explainers.location.result import KINDS
 from aftertune.explainers.location.stretch import HALF
-from aftertune.explainers.location.where import percent, whole
+from aftertune.explainers.location.where import per_cent, percent
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
 from aftertune.statistics.spread import ALPHA, Interval
@@ -83,11 +83,11 @@ def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: 
     is_needed = (stretch.takes or 0.0) >= NEEDED * brings
     where = change.where()
     name = where.name if where else claim.name
-    headline = f"{whole(brings)}% of the change sits in {name}"
+    headline = f"{per_cent(brings)}% of the change sits in {name}"
     if verdict is Verdict.NOT_SHOWN:
         headline = f"{name} bring no more of the change than weight noise does"
     elif not is_needed:
-        headline = f"{whole(brings)}% of the change comes with {name}, but other parts carry it too"
+        headline = f"{per_cent(brings)}% of the change comes with {name}, but other parts carry it too"
     parts = [
         f"Put into {change.base}, the tuned weights of {claim.name} bring {percent(brings, stretch.brings_interval)} "
         f"of what makes {change.tuned}'s answers likelier ({total.log_ratio:.2f} nats a token, {total.n_texts} texts).",

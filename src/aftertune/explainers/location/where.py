@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aftertune.explainers.location.change import CumulativeRow, LocationChange, ModuleRow
     from aftertune.statistics.spread import Interval
 
+LEAST_WHOLE = 0.01  # smaller shares are told with a decimal
+
 
 @dataclass(frozen=True)
 class Where:
@@ -65,16 +67,17 @@ def find_where(change: LocationChange) -> Where | None:
 
 
 def percent(share: float | None, interval: Interval | None) -> str:
-    """A share with its interval, in whole per cent: "52% [40, 59]"."""
+    """A share with its interval in per cent: "52% [40, 59]", and "0.2% [0.1, 0.3]" below 1%."""
     if share is None:
         return "a share that is not defined"
-    between = f" [{whole(interval[0])}, {whole(interval[1])}]" if interval else ""
-    return f"{whole(share)}%{between}"
+    digits = 0 if abs(share) >= LEAST_WHOLE else 1
+    between = f" [{per_cent(interval[0], digits)}, {per_cent(interval[1], digits)}]" if interval else ""
+    return f"{per_cent(share, digits)}%{between}"
 
 
-def whole(share: float) -> str:
-    """A share in whole per cent, without the sign: a whole number has no minus zero."""
-    return f"{round(100 * share)}"
+def per_cent(share: float, digits: int = 0) -> str:
+    """A share as a number of per cent, never minus zero."""
+    return f"{round(100 * share, digits) + 0.0:.{digits}f}"
 
 
 def _of_rows(name: str, row: ModuleRow, noise: ModuleRow | None, n_layers: int) -> Where:
