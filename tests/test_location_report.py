@@ -288,7 +288,7 @@ def test_the_measure_is_the_change_of_all_weights() -> None:
 
 
 def test_what_is_made_of_saved_parts_needs_no_torch() -> None:
-    names = ("change", "compare", "findings", "show", "result", "settings")
+    names = ("change", "compare", "findings", "show", "result", "settings", "rows", "where", "stretch")
     modules = ", ".join(f"aftertune.explainers.location.{name}" for name in names)
     code = f"import sys, {modules}; print('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

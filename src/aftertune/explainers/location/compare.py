@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 
 from aftertune.explainers.location import result
-from aftertune.explainers.location.change import Claim, CumulativeRow, LocationChange, ModuleRow, Swapped, Total
+from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.result import Measured, Module
+from aftertune.explainers.location.rows import Claim, CumulativeRow, ModuleRow, Swapped, Total
 from aftertune.explainers.location.stretch import Stretch
 from aftertune.statistics.effects import cluster_bootstrap_interval, mean_interval
 from aftertune.statistics.questions import NEVER, is_shown, largest

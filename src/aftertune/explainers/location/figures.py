@@ -9,8 +9,8 @@ from typing import Any
 
 import altair as alt
 
-from aftertune.explainers.location.change import CumulativeRow, ModuleRow
 from aftertune.explainers.location.result import ATTENTION, FEED_FORWARD
+from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
 from aftertune.explainers.location.where import per_cent
 from aftertune.report.chart_style import Spec, styled
 from aftertune.report.colours import BASE, GREY, TUNED, ramp

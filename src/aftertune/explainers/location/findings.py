@@ -9,8 +9,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from aftertune.explainers.location.change import Claim, CumulativeRow, LocationChange, Total
+from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.result import KINDS
+from aftertune.explainers.location.rows import Claim, CumulativeRow, Total
 from aftertune.explainers.location.stretch import HALF
 from aftertune.explainers.location.where import per_cent, percent
 from aftertune.statistics.finding import Finding, Verdict

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from aftertune.explainers.location.change import CumulativeRow, LocationChange, ModuleRow
+from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.figures import cumulative_chart, grid_chart
 from aftertune.explainers.location.findings import left_out, questions
+from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure

@@ -5,16 +5,12 @@
 3. Where those are none: the module of the largest share.
 """
 
-from __future__ import annotations  # the types below are imported for type checkers only
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from aftertune.explainers.location.rows import Claim, CumulativeRow, ModuleRow
 from aftertune.explainers.location.stretch import BOTH, shortest_range
-
-if TYPE_CHECKING:
-    from aftertune.explainers.location.change import CumulativeRow, LocationChange, ModuleRow
-    from aftertune.statistics.spread import Interval
+from aftertune.statistics.spread import Interval
 
 LEAST_WHOLE = 0.01  # smaller shares are told with a decimal
 
@@ -48,21 +44,19 @@ class Where:
         return f"{percent(self.brings, self.brings_interval)} of the change comes with {self.name}{beside}"
 
 
-def find_where(change: LocationChange) -> Where | None:
+def find_where(modules: Sequence[ModuleRow], cumulative: Sequence[CumulativeRow], claim: Claim | None) -> Where | None:
     """The part that is told of a change; None where no share is defined."""
-    claim, n_layers = change.claim, len(change.cumulative)
+    n_layers = len(cumulative)
     if claim is not None and claim.stretch.brings is not None:
         return _of_rows(claim.name, claim.stretch, claim.noise, n_layers)
-    found = _cumulative(change.cumulative)
+    found = _cumulative(cumulative)
     if found is not None:
         return found
-    swapped = [row for row in change.singles if row.brings is not None and row.relative_change]
+    swapped = [row for row in modules if row.swapped == "module" and row.brings is not None and row.relative_change]
     if not swapped:
         return None
     most = max(swapped, key=lambda row: row.brings or 0.0)
-    controls = [
-        row for row in change.modules if row.is_control and (row.layers, row.module) == (most.layers, most.module)
-    ]
+    controls = [row for row in modules if row.is_control and (row.layers, row.module) == (most.layers, most.module)]
     return _of_rows(f"the {most.text}", most, next(iter(controls), None), n_layers)
 
 
@@ -94,7 +88,7 @@ def _of_rows(name: str, row: ModuleRow, noise: ModuleRow | None, n_layers: int) 
     )
 
 
-def _cumulative(rows: tuple[CumulativeRow, ...]) -> Where | None:
+def _cumulative(rows: Sequence[CumulativeRow]) -> Where | None:
     """The shortest range of layers with half of the change by cumulative swaps, all else of these layers included."""
     found = shortest_range([row.up_to or 0.0 for row in rows], [row.onward or 0.0 for row in rows])
     if found is None or found.first is None or found.last is None:
