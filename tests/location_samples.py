@@ -12,6 +12,7 @@ from aftertune.explainers.location import LocationExplainer
 from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.measure import LocationWork
 from aftertune.explainers.location.settings import LocationSettings
+from aftertune.explainers.location.texts import Text
 from aftertune.models import Checkpoint, load
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.runs.held import Held
@@ -53,8 +54,8 @@ def prompts(texts: Sequence[str] = TEXTS) -> list[Prompt]:
     return [Prompt(f"p{place}", (Message("user", text),)) for place, text in enumerate(texts)]
 
 
-def work(**known: Any) -> LocationWork:
-    made = LocationExplainer().prepare(LocationSettings(**{"answer_tokens": 6} | known), Inputs(prompts()))
+def work(given: Sequence[str] = TEXTS, **known: Any) -> LocationWork:
+    made = LocationExplainer().prepare(LocationSettings(**{"answer_tokens": 6} | known), Inputs(prompts(given)))
     assert isinstance(made, LocationWork)
     return made
 
@@ -64,6 +65,13 @@ def started(folder: Path) -> RunFolder:
     for role in PAIR:
         run.claim(f"{role}.json", {}, {"name": role})
     return run
+
+
+def log_p(checkpoint: Any, text: Text) -> torch.Tensor:
+    """Log probabilities (n_answer, n_vocabulary) at an answer's tokens, by the library's own pass."""
+    with torch.inference_mode():
+        logits = checkpoint.model(torch.tensor([[*text.prompt_ids, *text.answer_ids]])).logits[0]
+    return torch.log_softmax(logits.double(), dim=1)[len(text.prompt_ids) - 1 : -1]
 
 
 def located(folder: Path, change: Change, family: str = "llama", **known: Any) -> LocationChange:

@@ -21,13 +21,13 @@ ERRORS = [
 TYPES = [
     *("AnnotationChange", "AnnotationSettings", "Attribution", "AttributionChange", "AttributionSettings"),
     *("Checkpoint", "Comparison", "ConceptChange", "ConceptReading", "ConceptSettings", "Explainer", "HeadChange"),
-    *("HeadReading", "HeadSettings", "Message", "Prompt", "SalientMap", "Stages", "Study", "Subject", "Vectors"),
-    *("Words", "Work"),
+    *("HeadReading", "HeadSettings", "LocationChange", "LocationSettings", "Message", "Prompt", "SalientMap"),
+    *("Stages", "Study", "Subject", "Vectors", "Words", "Work"),
 ]
 WITHOUT_TORCH = [
     *("score", "write_report", "open_comparison", "Stages", "read_prompts", "Attribution", "SalientMap"),
     *("Study", "Comparison", "compare", "Explainer", "HeadSettings", "AttributionSettings", "annotate"),
-    *("export_labels", "import_labels", "label", "open_labels"),
+    *("export_labels", "import_labels", "label", "open_labels", "LocationChange", "LocationSettings"),
     *("compare_concepts", "open_annotations", "open_concepts", "ConceptReading", "ConceptChange"),
     *("compare_heads", "open_heads", "load_words", "load_vectors", "HeadReading", "HeadChange"),
 ]

@@ -1,5 +1,6 @@
 """Where a change sits, measured: sizes against float64, swaps against planted tunes, and models left as they were."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,16 @@ import pytest
 import torch
 
 from aftertune.errors import CheckpointError, RunError
-from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.location import sizes as measured_sizes
 from aftertune.explainers.location.bench import Bench, exchanged
 from aftertune.explainers.location.modules import Slot, places
 from aftertune.explainers.location.result import EMBEDDINGS, FEED_FORWARD, HEAD, KINDS, Module, read_measured
-from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import noise_of, sizes_of
-from aftertune.explainers.location.stretch import Stretch, chosen_stretch
+from aftertune.explainers.location.stretch import Stretch, chosen_stretch, shortest_range
 from aftertune.explainers.location.swaps import Swaps
-from aftertune.explainers.location.texts import Text, answered, batches
+from aftertune.explainers.location.texts import Text, batches
 from aftertune.runs.stage import silent
-from location_samples import PAIR, in_places, located, noise, opened, prompts, started, tuned_pair, work
+from location_samples import PAIR, in_places, located, log_p, noise, opened, started, tuned_pair, work
 from tiny import FAMILIES, MIXTURES, make_model
 
 SQUARE = {"weight": torch.float64}
@@ -108,12 +107,6 @@ def test_a_pass_that_begins_at_a_layer_is_the_whole_pass(family: str) -> None:
     np.testing.assert_allclose(found.divergence, 0, atol=1e-5)
 
 
-def log_p(checkpoint: Any, text: Text) -> torch.Tensor:
-    with torch.inference_mode():
-        logits = checkpoint.model(torch.tensor([[*text.prompt_ids, *text.answer_ids]])).logits[0]
-    return torch.log_softmax(logits.double(), dim=1)[len(text.prompt_ids) - 1 : -1]
-
-
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", MIXTURES[0]])
 def test_a_planted_tune_is_found(tmp_path: Path, family: str) -> None:
     """Only layer 1's feed-forward network was tuned: it brings and takes all, everything else nothing."""
@@ -165,33 +158,40 @@ def test_sizes_by_module_are_those_of_the_weights(tmp_path: Path) -> None:
     assert row.n_parameters == sum(before[name].numel() for name in names)
 
 
-def test_to_say_nothing_is_an_answer_too() -> None:
-    """A model that ends at once answers with its end-of-sequence token alone."""
-    _, tuned = tuned_pair(lambda *_: None, "qwen2")
-    with torch.no_grad():
-        tuned.model.model.norm.weight.fill_(0)  # all logits are 0, so that the first token is the likeliest
-    ends = answered(tuned, 300, LocationSettings(answer_tokens=3), Inputs(prompts()[:2]))
-    assert all(len(one.answer_ids) == 3 for one in ends)  # token 0 each time: it does not end
-    tuned.model.generation_config.eos_token_id = tuned.model.config.eos_token_id = 0
-    ends = answered(tuned, 300, LocationSettings(answer_tokens=3), Inputs(prompts()[:2]))
-    assert [one.answer_ids for one in ends] == [(0,), (0,)] and [len(one.prompt_ids) > 0 for one in ends] == [
-        True,
-        True,
-    ]
+def halves(
+    shares: dict[Module, float], brought: Callable[[int], float], shortest: Stretch | None = None
+) -> tuple[list[int], Stretch | None]:
+    """The numbers of modules that were swapped as one, and what came out, where n of them bring ``brought(n)``."""
+    swaps, tried = Swaps(None, (), 5, ["a"], 1.0), list[int]()  # type: ignore[arg-type]
+
+    def both_ways(modules: Sequence[Module]) -> pl.DataFrame:
+        tried.append(len(modules))
+        return pl.DataFrame({"in_log_ratio": [brought(len(modules))]})
+
+    object.__setattr__(swaps, "both_ways", both_ways)
+    return tried, next((stretch for stretch, _ in swaps._halves(shares, shortest)), None)
 
 
 def test_a_stretch_is_widened_until_it_brings_half_as_one() -> None:
     shares = {Module(n, FEED_FORWARD): 0.2 for n in range(5)}
-    halves = Swaps(None, (), 5, ["a"], 1.0)  # type: ignore[arg-type]
-    tried = []
+    assert halves(shares, lambda n: 0.14 * n) == ([3, 4], Stretch(FEED_FORWARD, 0, 3))
 
-    def both_ways(modules: Any) -> pl.DataFrame:
-        tried.append(len(modules))
-        return pl.DataFrame({"in_log_ratio": [0.14 * len(modules)]})
 
-    object.__setattr__(halves, "both_ways", both_ways)
-    ((stretch, _),) = halves._halves(shares)
-    assert tried == [3, 4] and stretch == Stretch(FEED_FORWARD, 0, 3)
+def test_the_range_by_cumulative_shares_is_tried_where_it_is_shorter_or_nothing_else_brings_half() -> None:
+    shares, few = {Module(n, FEED_FORWARD): 0.2 for n in range(5)}, Stretch("layers", 3, 4)
+    assert halves({Module(0, FEED_FORWARD): 0.1}, lambda _: 0.6, few) == ([4], few)
+    assert halves(shares, lambda n: {3: 0.1, 4: 0.6}.get(n, 0.2), few)[1] == few
+    assert halves(shares, lambda n: 0.2 * n, Stretch(FEED_FORWARD, 3, 4)) == ([3, 2], Stretch(FEED_FORWARD, 0, 2))
+    assert halves(shares, lambda _: 0.6, Stretch(FEED_FORWARD, 3, 4)) == ([3, 2], Stretch(FEED_FORWARD, 3, 4))
+    assert halves(shares, lambda n: 0.2 * n, few) == ([3], Stretch(FEED_FORWARD, 0, 2))
+    assert halves({}, lambda _: 0.6) == ([], None)
+
+
+def test_the_shortest_range_that_brings_half_by_cumulative_shares() -> None:
+    up_to, onward = (0.1, 0.2, 0.5, 1.0), (1.0, 0.9, 0.7, 0.3)
+    assert shortest_range(up_to, onward) == Stretch("layers", 2, 3)
+    assert shortest_range(up_to, (1.0, 0.4, 0.3, 0.2), FEED_FORWARD) == Stretch(FEED_FORWARD, 0, 2)
+    assert shortest_range((0.1, 0.2, 0.3, 1.0), (1.0, 0.4, 0.3, 0.2)) is None and shortest_range((), ()) is None
 
 
 def test_tied_embeddings_are_one_module_and_swapped_at_both_ends(tmp_path: Path) -> None:

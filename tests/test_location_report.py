@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,13 @@ def measured(
 ) -> Measured:
     known = [size_row(None, "norms", 0.0), *(size_row(layer, FEED_FORWARD, 4.0) for layer in NETWORKS)]
     texts = pl.DataFrame(
-        {"prompt": PROMPTS, "answer": "x", "prompt_ids": [[1]] * N_TEXTS, "answer_ids": [[2, 3]] * N_TEXTS}
+        {
+            "prompt": PROMPTS,
+            "answer": "x",
+            "ended": False,
+            "prompt_ids": [[1]] * N_TEXTS,
+            "answer_ids": [[2, 3]] * N_TEXTS,
+        }
     )
     parts = {}
     if stretch is not None:
@@ -137,6 +144,59 @@ def test_where_half_sits_is_claimed_by_a_permutation_test_of_prompts() -> None:
 def test_what_is_still_there_without_the_stretch_is_said(takes: float, is_needed: bool) -> None:
     where = found(change(measured(stretch=swap_rows(0.5, takes))))["location.where"]
     assert where.evidence["is_needed"] is is_needed and ("other parts" in where.headline) is not is_needed
+
+
+def test_where_tells_the_stretch_with_its_share_and_that_of_noise() -> None:
+    where = change(measured(stretch=swap_rows(0.5, 0.75, 0.1))).where()
+    assert where is not None and (where.module, where.layers, where.n_layers) == (FEED_FORWARD, "1", 1)
+    assert (where.brings, where.noise) == pytest.approx((0.5, 0.05)) and where.is_beyond_noise is True
+    assert where.brings_interval is not None and 0.4 < where.brings_interval[0] < 0.5 < where.brings_interval[1] < 0.6
+    assert where.noise_interval == pytest.approx((0.05, 0.05))
+    assert where.text.startswith("50% [") and where.text.endswith(
+        "of the change comes with the feed-forward of layer 1 of 1 (weight noise of the same size: 5% [5, 5])"
+    )
+
+
+def test_where_is_not_beyond_noise_that_brings_as_much() -> None:
+    where = change(measured(stretch=swap_rows(0.5, 0.75), noise=0.5)).where()
+    assert where is not None and where.is_beyond_noise is False
+
+
+def test_where_without_a_stretch_is_what_cumulative_shares_say() -> None:
+    plain = measured()
+    depths = [plain.cumulative[0].with_columns(log_ratio=pl.Series([*(a * WHOLE), *(b * WHOLE)])) for a, b in DEPTHS]
+    where = change(replace(plain, cumulative=dict(enumerate(depths)))).where()
+    assert where is not None and (where.module, where.layers, where.n_layers) == ("layers", "2 to 3", 4)
+    assert where.brings == pytest.approx(0.7) and where.brings_interval == pytest.approx((0.7, 0.7))
+    assert (where.noise, where.noise_interval, where.is_beyond_noise) == (None, None, None)
+    assert where.name == "everything from layer 2 of 4 on"
+    depths[:2] = [depths[0].with_columns(log_ratio=pl.Series([*(0.5 * WHOLE), *WHOLE])), depths[1]]
+    where = change(replace(plain, cumulative=dict(enumerate(depths)))).where()
+    assert where is not None and (where.layers, where.brings) == ("0 to 0", pytest.approx(0.5))
+
+
+DEPTHS = [(0.1, 1.0), (0.2, 0.8), (0.4, 0.7), (1.0, 0.3)]
+
+
+def test_where_is_the_module_of_the_largest_share_where_no_few_layers_bring_half() -> None:
+    plain = measured(brings={0: 0.1, 1: 0.3})
+    alone = together(module_noise=(FEED_FORWARD, 1, 1, swap_rows(0.02, 0.02)))
+    where = change(replace(plain, cumulative={}, together=alone)).where()
+    assert where is not None and (where.module, where.layers) == (FEED_FORWARD, "1")
+    assert (where.brings, where.noise) == pytest.approx((0.3, 0.02)) and where.is_beyond_noise is True
+    finding = found(change(replace(plain, together=alone)))["location.where"]
+    assert finding.evidence["where"]["brings"] == pytest.approx(0.3)
+
+
+def test_where_is_not_told_where_no_share_is_defined() -> None:
+    assert change(measured(whole=-WHOLE)).where() is None
+    assert change(replace(measured(brings={}), cumulative={})).where() is None
+
+
+def test_prompts_that_were_left_out_are_told() -> None:
+    one = change(replace(measured(stretch=swap_rows(0.5, 0.75)), n_left_out=3))
+    assert one.total.n_left_out == 3 and "3 prompts were left out" in str(section(one).body)
+    assert found(one)["location.where"].evidence["n_left_out"] == 3
 
 
 def test_noise_that_brings_as_much_leaves_no_claim() -> None:
@@ -228,7 +288,7 @@ def test_the_measure_is_the_change_of_all_weights() -> None:
 
 
 def test_what_is_made_of_saved_parts_needs_no_torch() -> None:
-    names = ("change", "compare", "findings", "show", "result", "settings")
+    names = ("change", "compare", "findings", "show", "result", "settings", "rows", "where", "stretch")
     modules = ", ".join(f"aftertune.explainers.location.{name}" for name in names)
     code = f"import sys, {modules}; print('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -152,7 +152,8 @@ def test_verbs_that_can_not_be_used_are_not_remembered(run: Path) -> None:
 def test_skipping_all_or_an_unknown_explainer(
     base: Path, tuned: Path, files: HeadFiles, tmp_path: Path, skip: Sequence[str]
 ) -> None:
-    assert "outputs, attribution, heads, concepts" in refused(tmp_path, base, tuned, tmp_path / "run", files, skip=skip)
+    message = refused(tmp_path, base, tuned, tmp_path / "run", files, skip=skip)
+    assert "outputs, location, attribution, heads, concepts" in message
 
 
 def test_an_explainer_can_be_added_to_a_run(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from aftertune.explainers.heads.measure import read_heads
     from aftertune.explainers.heads.result import HeadReading, open_heads
     from aftertune.explainers.heads.settings import HeadSettings
+    from aftertune.explainers.location.change import LocationChange
+    from aftertune.explainers.location.settings import LocationSettings
     from aftertune.labelling import export_labels, import_labels, label, open_labels
     from aftertune.models.checkpoint import Checkpoint, load
     from aftertune.models.subject import Subject
@@ -62,6 +64,8 @@ __all__ = [
     "HeadChange",
     "HeadReading",
     "HeadSettings",
+    "LocationChange",
+    "LocationSettings",
     "Message",
     "Prompt",
     "PromptError",
@@ -121,6 +125,8 @@ _HOMES = {
     "explainers.heads.measure": ("read_heads",),
     "explainers.heads.result": ("HeadReading", "open_heads"),
     "explainers.heads.settings": ("HeadSettings",),
+    "explainers.location.change": ("LocationChange",),
+    "explainers.location.settings": ("LocationSettings",),
     "labelling": ("export_labels", "import_labels", "label", "open_labels"),
     "models.checkpoint": ("Checkpoint", "load"),
     "models.subject": ("Subject",),

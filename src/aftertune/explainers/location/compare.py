@@ -4,20 +4,21 @@ A share is a ratio of sums over prompts, each prompt by its mean over answer tok
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from aftertune.explainers.location import result
-from aftertune.explainers.location.change import Claim, CumulativeRow, LocationChange, ModuleRow, Swapped, Total
+from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.result import Measured, Module
+from aftertune.explainers.location.rows import Claim, CumulativeRow, ModuleRow, Swapped, Total
 from aftertune.explainers.location.stretch import Stretch
 from aftertune.statistics.effects import cluster_bootstrap_interval, mean_interval
-from aftertune.statistics.questions import NEVER, largest
-from aftertune.statistics.spread import Interval, Scores
-from aftertune.statistics.tests import sign_permutation_p_value
+from aftertune.statistics.questions import NEVER, is_shown, largest
+from aftertune.statistics.spread import ALPHA, Interval, Scores
+from aftertune.statistics.tests import least_p_value, sign_permutation_p_value
 
 Shares = dict[str, Any]
 
@@ -27,6 +28,7 @@ def compare_location(measured: Measured, base: str, tuned: str, settings: Mappin
     whole = Whole.of(measured.texts)
     singles = [_module_row(measured, whole, *each) for each in result.modules_in(measured.sizes).items()]
     together = {what: _together_row(measured, whole, what, rows) for what, rows in _parts(measured.together).items()}
+    singles, together = _beside_noise(measured, singles, together)
     return LocationChange(
         base=base,
         tuned=tuned,
@@ -164,6 +166,7 @@ def _total(measured: Measured, whole: Whole, singles: Sequence[ModuleRow]) -> To
     sizes, texts = measured.sizes, measured.texts
     changed = [row for row in singles if row.relative_change or row.brings]
     n_changed = len(result.changed_modules(sizes))
+    is_empty = (texts["ended"] & (texts["answer_ids"].list.len() == 1)).to_numpy()
     is_whole = len(measured.swaps) == n_changed and bool(changed)
     return Total(
         n_parameters=int(sizes["n_parameters"].sum()),
@@ -174,6 +177,9 @@ def _total(measured: Measured, whole: Whole, singles: Sequence[ModuleRow]) -> To
         **_ranks(sizes.filter(pl.col("layer").is_not_null())),
         n_texts=texts.height,
         n_tokens=int(texts["answer_ids"].list.len().sum()),
+        n_left_out=measured.n_left_out,
+        n_empty=int(is_empty.sum()),
+        empty_share=whole.of_log_ratio(np.where(is_empty, whole.log_ratio, 0.0))[0],
         log_ratio=float(whole.log_ratio.mean()) if texts.height else None,
         log_ratio_interval=mean_interval(whole.log_ratio),
         divergence=float(whole.divergence.mean()) if texts.height else None,
@@ -197,6 +203,28 @@ def _claim(measured: Measured, together: Mapping[str, ModuleRow]) -> Claim | Non
     p_value = largest(*(_p_value(differences) for differences in (own, own - noise)))
     name = _stretch(parts[result.STRETCH]).text
     return Claim(name, together[result.STRETCH], together[result.STRETCH_NOISE], p_value)
+
+
+def _beside_noise(
+    measured: Measured, singles: Sequence[ModuleRow], together: Mapping[str, ModuleRow]
+) -> tuple[list[ModuleRow], dict[str, ModuleRow]]:
+    """The rows of what noise was tried beside, with whether they bring more than it."""
+    parts, found = _parts(measured.together), dict(together)
+    if result.STRETCH in found:
+        beyond = _is_beyond(parts[result.STRETCH], parts[result.STRETCH_NOISE])
+        found[result.STRETCH] = replace(found[result.STRETCH], is_beyond_noise=beyond)
+    if result.MODULE_NOISE not in found:
+        return list(singles), found
+    noise = parts[result.MODULE_NOISE]
+    alone = Module(*noise.select("first", "module").row(0))
+    beyond = _is_beyond(measured.swaps[alone], noise)
+    return [replace(row, is_beyond_noise=beyond) if (row.layer, row.module) == alone else row for row in singles], found
+
+
+def _is_beyond(own: pl.DataFrame, noise: pl.DataFrame) -> bool | None:
+    if least_p_value(own.height) >= ALPHA:
+        return None
+    return is_shown(_p_value(own["in_log_ratio"].to_numpy() - noise["in_log_ratio"].to_numpy()))
 
 
 def _p_value(differences: Scores) -> float | None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import altair as alt
 
-from aftertune.explainers.location.change import CumulativeRow, ModuleRow
 from aftertune.explainers.location.result import ATTENTION, FEED_FORWARD
+from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
+from aftertune.explainers.location.where import per_cent
 from aftertune.report.chart_style import Spec, styled
 from aftertune.report.colours import BASE, GREY, TUNED, ramp
 
-ROW, COLUMN = 15, 78
+ROW, COLUMN = 15, 74
+TINT = (0.04, 0.5)  # opacity of a cell: so that its number can be read on it, on a light page and on a dark one
 OUTSIDE = "outside layers"
 BRINGS, TAKES = "brings, % (tuned into base)", "takes away, % (base into tuned)"
 UP_TO, ONWARD = "up to the layer", "from the layer on"
@@ -28,18 +30,15 @@ def grid_chart(rows: Sequence[ModuleRow]) -> Spec | None:
     places = list(dict.fromkeys(_place(row) for row in rows))
     top = max(max(value["share"] for value in values), 0.01)
     columns = [one for one in (ATTENTION, FEED_FORWARD, OUTSIDE) if any(value["module"] == one for value in values)]
-    scale = alt.Scale(type="quantize", domain=[0, top], range=ramp())
+    scale = alt.Scale(domain=[0, top], range=list(TINT), clamp=True)
     plain = alt.Chart(alt.NamedData(name="location_modules")).encode(
         x=alt.X(
             "module:N", sort=columns, title=None, axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False)
         ),
         y=alt.Y("place:N", sort=places, title="layer", axis=alt.Axis(ticks=False, domain=False, labelFontSize=9)),
     )
-    cells = plain.mark_rect(stroke="white").encode(
-        color=alt.Color("share:Q", scale=scale, title="share of the change", legend=alt.Legend(format=".1%"))
-    )
-    ink = alt.condition(alt.datum.share > top / 2, alt.value("white"), alt.value("#26215f"))
-    numbers = plain.mark_text(fontSize=9).encode(text=alt.Text("written:N"), color=ink)
+    cells = plain.mark_rect(fill=ramp()[-1]).encode(fillOpacity=alt.FillOpacity("share:Q", scale=scale, legend=None))
+    numbers = plain.mark_text(fontSize=9).encode(text=alt.Text("written:N"))
     size = {"width": COLUMN * len(columns), "height": ROW * len(places)}
     panels = alt.layer(cells, numbers).properties(**size)
     facet = alt.Facet("way:N", sort=[BRINGS, TAKES], title=None)
@@ -51,9 +50,11 @@ def cumulative_chart(rows: Sequence[CumulativeRow]) -> Spec | None:
     values = [value for row in rows for value in _points(row)]
     if not values:
         return None
-    ways = [UP_TO, ONWARD]
+    ways, legend = [UP_TO, ONWARD], alt.Legend(symbolOpacity=1)  # not as pale as the bands
     looks: dict[str, Any] = {
-        "color": alt.Color("way:N", scale=alt.Scale(domain=ways, range=[BASE, TUNED]), title="tuned weights"),
+        "color": alt.Color(
+            "way:N", scale=alt.Scale(domain=ways, range=[BASE, TUNED]), title="tuned weights", legend=legend
+        ),
         "x": alt.X("layer:Q", title="layer", axis=alt.Axis(tickMinStep=1, format="d")),
     }
     plain = alt.Chart(alt.NamedData(name="location_cumulative")).encode(**looks)
@@ -76,7 +77,7 @@ def _cells(row: ModuleRow) -> Iterator[dict[str, Any]]:
         if share is not None:
             yield {
                 **{"place": _place(row), "module": module, "way": way, "share": share},
-                "written": f"{100 * share:.1f}".replace("-", "−"),
+                "written": per_cent(share, 1).replace("-", "−"),
             }
 
 

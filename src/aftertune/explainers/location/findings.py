@@ -7,11 +7,14 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from aftertune.explainers.location.change import Claim, CumulativeRow, LocationChange
+from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.result import KINDS
+from aftertune.explainers.location.rows import Claim, CumulativeRow, Total
 from aftertune.explainers.location.stretch import HALF
-from aftertune.statistics.finding import Finding, Verdict
+from aftertune.explainers.location.where import per_cent, percent
+from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
 from aftertune.statistics.spread import ALPHA, Interval
 from aftertune.statistics.tests import least_p_value
@@ -42,7 +45,7 @@ def _same(change: LocationChange) -> Finding:
 def _where(change: LocationChange) -> Question:
     total, claim = change.total, change.claim
     if not total.n_texts:
-        return described([_unknown(f"{change.tuned} gives no answer to any of the prompts.")])
+        return described([_unknown(f"No prompt has an answer to measure. {left_out(total)}.")])
     if total.log_ratio is None or total.log_ratio <= 0:
         reason = f"{change.tuned}'s own answers are no likelier under it than under {change.base}"
         return described([_unknown(f"{reason}, so there is no change to share out.")])
@@ -65,27 +68,39 @@ def _nowhere(change: LocationChange) -> Finding:
     else:
         headline = "Location: no few layers bring half of the change by themselves"
         why = "The single shares of no neighbouring layers add up to half of the change."
-    sentence = " ".join(part for part in (why, _by_depth(change.cumulative)) if part)
-    evidence = {"n_swapped": change.total.n_swapped, "sum_brings": change.total.sum_brings}
-    return Finding(WHERE, headline, sentence, Verdict.NOT_TESTED, evidence)
+    where = change.where()
+    told = where.text if where else ""
+    sentence = " ".join(
+        filter(None, (why, f"{told}." if told else "", _by_depth(change.cumulative), _of_texts(change.total)))
+    )
+    evidence = {
+        **{"n_swapped": change.total.n_swapped, "sum_brings": change.total.sum_brings},
+        **{"where": asdict(where) if where else None},
+    }
+    part = Part.PLACE if where else None
+    return Finding(WHERE, headline, sentence, Verdict.NOT_TESTED, evidence, _links(), part, f"{told} (not tested).")
 
 
 def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: float | None) -> Finding:
     stretch, noise, total = claim.stretch, claim.noise, change.total
     brings = stretch.brings or 0.0
     is_needed = (stretch.takes or 0.0) >= NEEDED * brings
-    amount = "half" if brings >= HALF else _whole(brings)
-    headline = f"{amount} of the change sits in {claim.name}"
-    if not is_needed:
-        headline = f"{amount} of the change comes with {claim.name}, but other parts carry it too"
+    where = change.where()
+    name = where.name if where else claim.name
+    headline = f"{per_cent(brings)}% of the change sits in {name}"
+    if verdict is Verdict.NOT_SHOWN:
+        headline = f"{name} bring no more of the change than weight noise does"
+    elif not is_needed:
+        headline = f"{per_cent(brings)}% of the change comes with {name}, but other parts carry it too"
     parts = [
-        f"Put into {change.base}, the tuned weights of {claim.name} bring {_percent(brings, stretch.brings_interval)} "
+        f"Put into {change.base}, the tuned weights of {claim.name} bring {percent(brings, stretch.brings_interval)} "
         f"of what makes {change.tuned}'s answers likelier ({total.log_ratio:.2f} nats a token, {total.n_texts} texts).",
-        f"Taken out of {change.tuned}, they take away {_percent(stretch.takes, stretch.takes_interval)}"
+        f"Taken out of {change.tuned}, they take away {percent(stretch.takes, stretch.takes_interval)}"
         f"{'.' if is_needed else ': without them most of the change is still there.'}",
-        f"Weight noise of the same size brings {_percent(noise.brings, noise.brings_interval)}.",
+        f"Weight noise of the same size brings {percent(noise.brings, noise.brings_interval)}.",
         f"These weights hold {stretch.share_of_change or 0.0:.0%} of the squared change of all weights.",
         _by_depth(change.cumulative),
+        _of_texts(total),
         _too_few(total.n_texts),
         corrected_by(corrected),
     ]
@@ -94,9 +109,38 @@ def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: 
         **{name: getattr(stretch, name) for name in ("brings", "brings_interval", "takes", "takes_interval")},
         **{"brings_divergence": stretch.brings_divergence, "takes_divergence": stretch.takes_divergence},
         **{"is_needed": is_needed, "noise_brings": noise.brings, "noise_takes": noise.takes},
+        **{"noise_brings_interval": noise.brings_interval, "is_beyond_noise": stretch.is_beyond_noise},
+        **{"n_empty": total.n_empty, "empty_share": total.empty_share, "n_left_out": total.n_left_out},
         **{"p_value": claim.p_value, "p_value_corrected": corrected},
     }
-    return Finding(WHERE, f"Location: {headline}", " ".join(filter(None, parts)), verdict, evidence)
+    clause = f"{where.text if where else headline}."
+    sentence = " ".join(filter(None, parts))
+    return Finding(WHERE, f"Location: {headline}", sentence, verdict, evidence, _links(), Part.PLACE, clause)
+
+
+def _links() -> tuple[Link, ...]:
+    return (Link("Modules", "location"),)
+
+
+def left_out(total: Total) -> str:
+    """How many prompts were left out, and why."""
+    plural = "prompt was" if total.n_left_out == 1 else "prompts were"
+    return (
+        f"{total.n_left_out} {plural} left out: too long for the models' context, or answered by a token that only one "
+        "model knows"
+    )
+
+
+def _of_texts(total: Total) -> str:
+    """What is to be known of the answers: those that say nothing, and prompts without one."""
+    parts = [
+        f"{total.n_empty} of {total.n_texts} answers are empty, and {percent(total.empty_share, None)} of the change "
+        "sits on the token that ends them."
+        if total.n_empty
+        else "",
+        f"{left_out(total)}." if total.n_left_out else "",
+    ]
+    return " ".join(filter(None, parts))
 
 
 def _too_few(n_texts: int) -> str:
@@ -107,8 +151,8 @@ def _too_few(n_texts: int) -> str:
 
 def _by_depth(rows: Sequence[CumulativeRow]) -> str:
     """By which layer half of the change is there, counted from the input and from the output."""
-    up_to = next((row.layer for row in rows if (row.up_to or 0.0) >= HALF), None)
-    onward = next((row.layer for row in reversed(rows) if (row.onward or 0.0) >= HALF), None)
+    up_to = next((row.layer for row in rows[:-1] if (row.up_to or 0.0) >= HALF), None)
+    onward = next((row.layer for row in reversed(rows[1:]) if (row.onward or 0.0) >= HALF), None)
     parts = [
         f"up to layer {up_to}" if up_to is not None else "",
         f"from layer {onward} on" if onward is not None else "",
@@ -176,14 +220,3 @@ def _rank(change: LocationChange) -> list[Finding]:
 
 def _is_above(interval: Interval | None) -> bool:
     return interval is not None and interval[0] > 0
-
-
-def _percent(share: float | None, interval: Interval | None) -> str:
-    if share is None:
-        return "a share that is not defined"
-    between = f" [{_whole(interval[0])}, {_whole(interval[1])}]" if interval else ""
-    return f"{_whole(share)}{between}"
-
-
-def _whole(share: float) -> str:
-    return f"{round(100 * share)}%"  # a whole number has no minus zero

@@ -26,8 +26,9 @@ from aftertune.explainers.location.modules import Place, places
 from aftertune.explainers.location.result import Module
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import sizes_of
+from aftertune.explainers.location.stretch import BOTH, Stretch, shortest_range
 from aftertune.explainers.location.swaps import Swaps
-from aftertune.explainers.location.texts import Text, answered, batches, saved_texts
+from aftertune.explainers.location.texts import Common, Text, answered, batches, saved_texts
 from aftertune.models.cost import Remaining
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
@@ -94,8 +95,8 @@ class LocationWork(Work):
     ) -> None:
         """Write the parts that are not there yet; both models are left as they were.
 
-        Raises `CheckpointError` for models whose weights can't be subtracted or that never end an answer, `PromptError`
-        for a prompt without room for one, and `RunError` if the run was measured otherwise or can't be written.
+        Raises `CheckpointError` for models whose weights can't be subtracted or that never end an answer, and
+        `RunError` if the run was measured otherwise or can't be written.
         """
         models = Models(base, tuned, places(base, tuned))
         run.claim(result.SETTINGS, self.identity, {})
@@ -110,15 +111,16 @@ class LocationWork(Work):
         """Both models with the texts; None where there is nothing to swap, or no answer to measure it on."""
         part = result.texts_part(run, pair)
         is_there = run.exists(*part)
-        known = _n_known(models)
+        common = _common(models)
         progress(cost.ANSWERS, 0, 1)
         if is_there:
-            texts = saved_texts(run.read_frame(part))
+            read = saved_texts(run.read_frame(part))
         else:
-            texts = answered(models.tuned, known, self.settings, self.inputs) if differ else []
-        bench = _bench(models, texts, known) if texts else None
+            read = answered(models.tuned, common, self.settings, self.inputs) if differ else []
+        texts = [one for one in read if one.answer_ids]
+        bench = _bench(models, texts, common.n_known) if texts else None
         if not is_there:
-            run.write_frame(part, _texts_frame(texts, bench))
+            run.write_frame(part, _texts_frame(texts, [one for one in read if not one.answer_ids], bench))
         progress(cost.ANSWERS, 1, 1)
         if bench is None:
             return None
@@ -131,7 +133,7 @@ class LocationWork(Work):
             (result.swap_part(run, pair, one), partial(swaps.both_ways, [one])) for one in chosen
         ]
         units += [(result.cumulative_part(run, pair, n), partial(swaps.cumulative, n)) for n in range(swaps.n_layers)]
-        units.append((result.together_part(run, pair), lambda: swaps.together(_shares(run, pair, chosen))))
+        units.append((result.together_part(run, pair), lambda: _together(swaps, chosen, run, pair)))
         for done, (part, make) in enumerate(units):
             progress(cost.SWAPS, done, len(units))
             if not run.exists(*part):
@@ -157,10 +159,11 @@ def _size_rows(found: Sequence[Place], progress: StepProgress) -> Iterator[dict[
         yield about | weights | sizes_of(*place.pair)
 
 
-def _n_known(models: Models) -> int:
-    """The tokens that both models know."""
+def _common(models: Models) -> Common:
+    """What both models can read."""
     ends = [end for one in models[:2] for end in (one.model.get_input_embeddings(), one.model.get_output_embeddings())]
-    return min(len(end.weight) for end in ends)
+    contexts = [one.context_length for one in models[:2] if one.context_length is not None]
+    return Common(min(len(end.weight) for end in ends), min(contexts, default=None))
 
 
 def _bench(models: Models, texts: Sequence[Text], known: int) -> Bench:
@@ -168,17 +171,35 @@ def _bench(models: Models, texts: Sequence[Text], known: int) -> Bench:
     return Bench.of(models.base, models.tuned, batches(texts, device), len(texts), known)
 
 
-def _texts_frame(texts: Sequence[Text], bench: Bench | None) -> pl.DataFrame:
-    """The answers, with how far the whole tuned model lies from the base on them."""
+def _texts_frame(texts: Sequence[Text], left_out: Sequence[Text], bench: Bench | None) -> pl.DataFrame:
+    """The answers, with how far the whole tuned model lies from the base on them, and the prompts without one."""
+    schema = pl.Schema(result.TEXTS)
+    without = pl.DataFrame([one.to_row() | dict.fromkeys(result.OUTCOME) for one in left_out], schema=schema)
     if bench is None:
-        return pl.DataFrame(schema=pl.Schema(result.TEXTS))
+        return without
     whole = bench.whole()
     numbers = {"log_ratio": whole.log_ratio, "divergence": whole.divergence}
-    return pl.DataFrame([one.to_row() for one in texts]).with_columns(**numbers).cast(pl.Schema(result.TEXTS))
+    measured = pl.DataFrame([one.to_row() for one in texts]).with_columns(**numbers).select(*schema).cast(schema)
+    return pl.concat([measured, without])
 
 
-def _shares(run: RunFolder, pair: Pair, chosen: Sequence[Module]) -> dict[Module, float]:
+def _together(swaps: Swaps, chosen: Sequence[Module], run: RunFolder, pair: Pair) -> pl.DataFrame:
+    """The stretch that brings half of the change, and noise; nothing where no module was swapped by itself."""
+    shares = _shares(swaps, chosen, run, pair)
+    kinds = {one.kind for one in chosen if one.layer is not None}
+    kind = kinds.pop() if len(kinds) == 1 else BOTH
+    return swaps.together(shares, _shortest(swaps, kind, run, pair) if shares else None)
+
+
+def _shares(swaps: Swaps, chosen: Sequence[Module], run: RunFolder, pair: Pair) -> dict[Module, float]:
     """The share of the change that each module brings that was swapped; none where there is no change to share."""
-    whole = run.read_frame(result.texts_part(run, pair))["log_ratio"].to_numpy().sum()
     brought = {one: run.read_frame(result.swap_part(run, pair, one))["in_log_ratio"].to_numpy() for one in chosen}
-    return {one: float(values.sum() / whole) for one, values in brought.items()} if whole > 0 else {}
+    return {one: float(values.sum() / swaps.whole) for one, values in brought.items()} if swaps.whole > 0 else {}
+
+
+def _shortest(swaps: Swaps, kind: str, run: RunFolder, pair: Pair) -> Stretch | None:
+    """All layers up to one, or from one, that bring half of the change, by the cumulative swaps."""
+    parts = [run.read_frame(result.cumulative_part(run, pair, layer)) for layer in range(swaps.n_layers)]
+    ways = [[one.filter(direction=way)["log_ratio"].to_numpy().sum() for one in parts] for way in result.WAYS]
+    up_to, onward = ([float(found) / swaps.whole for found in way] for way in ways)
+    return shortest_range(up_to, onward, kind)

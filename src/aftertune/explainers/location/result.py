@@ -2,7 +2,8 @@
 
 Of one pair of models:
 - ``location/sizes``: a row for each weight.
-- ``location/texts``: a row for each prompt with its answer, and how far tuned and base lie apart on it.
+- ``location/texts``: a row for each prompt with its answer, and how far tuned and base lie apart on it; prompts that
+  were left out have no answer.
 - ``location/swaps``: a part for each module that was swapped by itself, a row for each prompt.
 - ``location/cumulative``: a part for each layer, a row for each prompt.
 - ``location/together``: the stretch of layers that was swapped as one, and weight noise; written last.
@@ -36,14 +37,15 @@ SIZES: Mapping[str, Any] = {
 OUTCOME: Mapping[str, Any] = {"log_ratio": pl.Float64, "divergence": pl.Float64}
 IN_OUT: Mapping[str, Any] = {f"{way}_{name}": kind for way in ("in", "out") for name, kind in OUTCOME.items()}
 TEXTS: Mapping[str, Any] = {
-    **{"prompt": pl.String, "answer": pl.String, "prompt_ids": pl.List(pl.Int64), "answer_ids": pl.List(pl.Int64)},
+    **{"prompt": pl.String, "answer": pl.String, "ended": pl.Boolean},
+    **{"prompt_ids": pl.List(pl.Int64), "answer_ids": pl.List(pl.Int64)},
     **OUTCOME,
 }
 SWAP: Mapping[str, Any] = {"prompt": pl.String, **IN_OUT}
 CUMULATIVE: Mapping[str, Any] = {"prompt": pl.String, "direction": pl.String, **OUTCOME}
 TOGETHER: Mapping[str, Any] = {"what": pl.String, "module": pl.String, "first": pl.Int32, "last": pl.Int32, **SWAP}
 STRETCH, STRETCH_NOISE, MODULE_NOISE = "stretch", "noise in the stretch", "noise in the module"
-UP_TO, FROM = "up to", "from"
+UP_TO, FROM = WAYS = "up to", "from"
 
 
 class Module(NamedTuple):
@@ -110,8 +112,8 @@ def together_part(run: RunFolder, pair: Pair) -> tuple[str, str, str]:
 class Measured:
     """All that lies in a run about one pair: the frames that the head of this file names.
 
-    ``swaps`` and ``cumulative`` are by module and by layer; without any text (the models have the same weights, or the
-    tuned one answers nothing) they are empty.
+    ``texts`` are those with an answer, ``n_left_out`` prompts have none. ``swaps`` and ``cumulative`` are by module and
+    by layer; without any text (the models have the same weights, or no prompt has room for an answer) they are empty.
     """
 
     sizes: pl.DataFrame
@@ -119,12 +121,14 @@ class Measured:
     swaps: Mapping[Module, pl.DataFrame]
     cumulative: Mapping[int, pl.DataFrame]
     together: pl.DataFrame
+    n_left_out: int = 0
 
 
 def read_measured(run: RunFolder, pair: Pair) -> Measured:
     """What lies in a run about a pair; raises `RunError` if it is not complete or damaged."""
     sizes, together = run.read_frame(sizes_part(run, pair)), run.read_frame(together_part(run, pair))
-    texts = run.read_frame(texts_part(run, pair))
+    prompts = run.read_frame(texts_part(run, pair))
+    texts = with_answer(prompts)
     settings = run.read_json(SETTINGS)["identity"]
     swapped = chosen_swaps(sizes, settings["swaps"]) if len(texts) else []
     return Measured(
@@ -135,7 +139,13 @@ def read_measured(run: RunFolder, pair: Pair) -> Measured:
             one: run.read_frame(cumulative_part(run, pair, one)) for one in (layers_in(sizes) if len(texts) else ())
         },
         together=together,
+        n_left_out=len(prompts) - len(texts),
     )
+
+
+def with_answer(texts: pl.DataFrame) -> pl.DataFrame:
+    """The texts that swaps are measured on: the others were left out."""
+    return texts.filter(pl.col("answer_ids").list.len() > 0)
 
 
 def chosen_swaps(sizes: pl.DataFrame, most: int) -> list[Module]:

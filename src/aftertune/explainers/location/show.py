@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from aftertune.explainers.location.change import CumulativeRow, LocationChange, ModuleRow
+from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.figures import cumulative_chart, grid_chart
-from aftertune.explainers.location.findings import questions
+from aftertune.explainers.location.findings import left_out, questions
+from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
@@ -115,7 +116,8 @@ def figures(change: LocationChange) -> tuple[Figure, ...]:
 def section(change: LocationChange) -> Section:
     """The part of a report on where a change sits."""
     own, drawn = tables(change), figures(change)
-    body = {"change": change, "modules": own[0], "cumulative": own[1], "grid": drawn[0], "depth": drawn[1]}
+    shown = {"modules": own[0], "cumulative": own[1], "grid": drawn[0], "depth": drawn[1]}
+    body = {"change": change, "where": change.where(), "left_out": left_out(change.total)} | shown
     return Section(
         name=NAME,
         title=TITLE,

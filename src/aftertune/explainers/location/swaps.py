@@ -56,13 +56,13 @@ class Swaps:
         ]
         return pl.concat(frames).select(*result.CUMULATIVE).cast(pl.Schema(result.CUMULATIVE))
 
-    def together(self, shares: Mapping[Module, float]) -> pl.DataFrame:
+    def together(self, shares: Mapping[Module, float], shortest: Stretch | None = None) -> pl.DataFrame:
         """The stretch that brings half of the change, and weight noise there and in the module of the largest share.
 
-        ``shares`` are those that single modules bring.
+        ``shares`` are those that single modules bring, ``shortest`` the fewest layers by cumulative shares.
         """
         found = list[pl.DataFrame]()
-        for stretch, swap in self._halves(shares):
+        for stretch, swap in self._halves(shares, shortest):
             found.append(self._named(result.STRETCH, stretch, swap))
             found.append(self._named(result.STRETCH_NOISE, stretch, self._noise(stretch.modules)))
         if shares:
@@ -71,15 +71,32 @@ class Swaps:
             found.append(self._named(result.MODULE_NOISE, alone, self._noise([most])))
         return pl.concat(found) if found else pl.DataFrame(schema=result.TOGETHER)
 
-    def _halves(self, shares: Mapping[Module, float]) -> list[tuple[Stretch, pl.DataFrame]]:
-        """The stretch that brings half when it is swapped as one, with its swap; the nearest of a few tries."""
+    def _halves(
+        self, shares: Mapping[Module, float], shortest: Stretch | None = None
+    ) -> list[tuple[Stretch, pl.DataFrame]]:
+        """The stretch that brings half when it is swapped as one, with its swap; the nearest of a few tries.
+
+        ``shortest`` is tried as well where it is shorter, or nothing else brings half.
+        """
+        found = self._tried(shares)
+        brought = max((self._brought(swap) for _, swap in found), default=0.0)
+        if shortest is None or (brought >= HALF and len(shortest.modules) >= len(found[0][0].modules)):
+            return found
+        swap = self.both_ways(shortest.modules)
+        return [(shortest, swap)] if self._brought(swap) >= min(brought, HALF) else found
+
+    def _brought(self, swap: pl.DataFrame) -> float:
+        return float(swap["in_log_ratio"].to_numpy().sum() / self.whole)
+
+    def _tried(self, shares: Mapping[Module, float]) -> list[tuple[Stretch, pl.DataFrame]]:
+        """Stretches by the sum of their single shares, widened until one brings half; the last one."""
         found, wanted = list[tuple[Stretch, pl.DataFrame]](), HALF
         for _ in range(TRIES):
             stretch = chosen_stretch(shares, self.n_layers, wanted)
             if stretch is None:
                 break
             found = [(stretch, self.both_ways(stretch.modules))]
-            brought = float(found[0][1]["in_log_ratio"].to_numpy().sum() / self.whole)
+            brought = self._brought(found[0][1])
             if brought >= HALF or brought <= 0:
                 break
             wanted = sum(shares.get(one, 0.0) for one in stretch.modules) * HALF / brought

@@ -1,8 +1,13 @@
-"""The texts that swaps are measured on: prompts, each with the tuned model's own greedy answer."""
+"""The texts that swaps are measured on: prompts, each with the tuned model's own greedy answer.
 
-from collections.abc import Iterator, Sequence
+1. A prompt that leaves no room for an answer in the context of either model is left out, and so is one whose answer
+   begins with a token that only the tuned model knows. Both are counted.
+2. The token that ends an answer counts as an answer token: a model that says nothing is measured by it alone.
+"""
+
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 import torch
@@ -13,26 +18,37 @@ from aftertune.explainers.location.settings import LocationSettings
 from aftertune.models.generation import generate, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.temporary_state import borrowed
-from aftertune.prompts.encoding import encode
-from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.encoding import EncodedPrompt, encode
 
 # Padding costs as much as text; more texts at once save less than this.
 MOST_PADDED = 1.25
+T = TypeVar("T")
+
+
+class Common(NamedTuple):
+    """What both models can read: the first ``n_known`` tokens, and ``context`` tokens at once (None: any number)."""
+
+    n_known: int
+    context: int | None
 
 
 @dataclass(frozen=True)
 class Text:
-    """Token ids of a prompt and of its answer, which has one at least."""
+    """Token ids of a prompt and of its answer; without any, the prompt is left out.
+
+    ``ended`` says that the last one is the token with which the model ended its answer.
+    """
 
     prompt: str
     prompt_ids: tuple[int, ...]
     answer_ids: tuple[int, ...]
     answer: str
+    ended: bool = False
 
     def to_row(self) -> dict[str, Any]:
         """The columns of its part."""
         ids = {"prompt_ids": list(self.prompt_ids), "answer_ids": list(self.answer_ids)}
-        return {"prompt": self.prompt, "answer": self.answer} | ids
+        return {"prompt": self.prompt, "answer": self.answer, "ended": self.ended} | ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,40 +71,31 @@ class Batch:
         return sums / torch.bincount(owners, minlength=n_texts).clamp(min=1)
 
 
-def chosen_prompts(prompts: Sequence[Prompt], most: int) -> list[Prompt]:
-    """At most so many prompts, spread evenly over all."""
-    n = min(most, len(prompts))
-    return [prompts[int((index + 0.5) * len(prompts) / n)] for index in range(n)]
+def chosen(items: Sequence[T], most: int) -> list[T]:
+    """At most so many, spread evenly over all."""
+    n = min(most, len(items))
+    return [items[int((index + 0.5) * len(items) / n)] for index in range(n)]
 
 
-def answered(tuned: Checkpoint, n_known: int, settings: LocationSettings, inputs: Inputs) -> list[Text]:
-    """The texts, each answer with the token that ended it; a prompt without either has none.
+def answered(tuned: Checkpoint, common: Common, settings: LocationSettings, inputs: Inputs) -> list[Text]:
+    """The texts, and one without an answer for each prompt that is left out.
 
-    ``n_known`` are the tokens that both models know; an answer ends before one that only the tuned model knows. Raises
-    what `encode` and `generate` raise.
+    An answer ends with the token that ended it, or before one that only the tuned model knows. Raises what `encode` and
+    `generate` raise.
     """
-    encoded = [
-        encode(prompt, tuned.tokenizer, inputs.template, max_length=tuned.context_length)
-        for prompt in chosen_prompts(inputs.prompts, settings.texts)
-    ]
-    prompts = [one.ids.tolist() for one in encoded]
-    generated = generate(tuned, prompts, settings.answer_tokens)
-    ended = [
-        _with_end(tuned, prompt, ids) if len(ids) < settings.answer_tokens else ids
-        for prompt, ids in zip(prompts, generated, strict=True)
-    ]
-    answers = [_known(ids, n_known) for ids in ended]
-    return [
-        Text(one.prompt.id, tuple(ids), answer, tuned.tokenizer.decode(answer))
-        for one, ids, answer in zip(encoded, prompts, answers, strict=True)
-        if answer
-    ]
+    encoded = [encode(prompt, tuned.tokenizer, inputs.template) for prompt in inputs.prompts]
+    fitting = [one for one in encoded if _room(common, one.ids) > 0]
+    read = chosen(fitting, settings.texts)
+    answers = _answers(tuned, common, settings.answer_tokens, [one.ids.tolist() for one in read])
+    texts = [_text(one, *answer, tuned, common) for one, answer in zip(read, answers, strict=True)]
+    left_out = [Text(one.prompt.id, tuple(one.ids.tolist()), (), "") for one in encoded if not _room(common, one.ids)]
+    return [*texts, *left_out]
 
 
 def saved_texts(frame: pl.DataFrame) -> list[Text]:
     """The texts that lie in a run."""
     return [
-        Text(row["prompt"], tuple(row["prompt_ids"]), tuple(row["answer_ids"]), row["answer"])
+        Text(row["prompt"], tuple(row["prompt_ids"]), tuple(row["answer_ids"]), row["answer"], row["ended"])
         for row in frame.iter_rows(named=True)
     ]
 
@@ -98,15 +105,43 @@ def batches(texts: Sequence[Text], device: torch.device) -> list[Batch]:
     return [_batch(members, texts, device) for members in _grouped([_length(one) for one in texts])]
 
 
+def _room(common: Common, ids: Sized) -> float:
+    """How many tokens an answer may have after a prompt."""
+    return float("inf") if common.context is None else max(0, common.context - len(ids))
+
+
+def _answers(
+    tuned: Checkpoint, common: Common, most: int, prompts: Sequence[list[int]]
+) -> list[tuple[tuple[int, ...], bool]]:
+    """Greedy answers (token ids), each with whether it ended by itself.
+
+    Prompts with room for the longest answer are answered as one batch, all others by themselves, since the longest
+    prompt of a batch limits its answers.
+    """
+    rooms = [int(min(most, _room(common, ids))) for ids in prompts]
+    roomy = [place for place, room in enumerate(rooms) if room == most]
+    batches = [roomy, *([place] for place, room in enumerate(rooms) if room < most)]
+    found = dict[int, tuple[int, ...]]()
+    for batch in filter(None, batches):
+        found |= zip(batch, generate(tuned, [prompts[place] for place in batch], rooms[batch[0]]), strict=True)
+    return [(found[place], len(found[place]) < room) for place, room in enumerate(rooms)]
+
+
+def _text(read: EncodedPrompt, ids: Sequence[int], ended: bool, tuned: Checkpoint, common: Common) -> Text:
+    prompt = tuple(read.ids.tolist())
+    whole = (*ids, _end(tuned, (*prompt, *ids))) if ended else tuple(ids)
+    answer = _known(whole, common.n_known)
+    return Text(read.prompt.id, prompt, answer, tuned.tokenizer.decode(answer), ended and len(answer) == len(whole))
+
+
 @torch.inference_mode()
-def _with_end(tuned: Checkpoint, prompt: Sequence[int], ids: Sequence[int]) -> Sequence[int]:
-    """An answer that ended by itself, with the token that ended it: to say nothing is an answer too."""
+def _end(tuned: Checkpoint, ids: Sequence[int]) -> int:
+    """The token that ended an answer: the likeliest of those that end one."""
     model: Any = tuned.model
     experts = "eager" if model.dtype == torch.float64 else None  # fused experts do not know float64
     with borrowed(model, experts=experts):
-        logits = model(input_ids=torch.tensor([[*prompt, *ids]], device=model.device), use_cache=False).logits
-    last = int(logits[0, -1].argmax())
-    return [*ids, last] if last in stop_tokens(tuned) else ids
+        logits = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1]
+    return max((one for one in stop_tokens(tuned) if one < len(logits)), key=lambda token: float(logits[token]))
 
 
 def _known(ids: Sequence[int], n_known: int) -> tuple[int, ...]:
