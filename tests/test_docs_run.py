@@ -129,6 +129,9 @@ def as_documented(parts: tuple[str, ...]) -> str:
     if parts[0] in ("heads", "concepts"):
         own = "cosines" if parts[1] == "chance" else "layer-000"
         return "/".join(parts) if parts[1] == "words" else f"{parts[0]}/{parts[1]}/base/{own}.parquet"
+    if parts[0] == "location" and len(parts) > 2:
+        own = {"swaps": "BASE-TUNED/MODULE", "cumulative": "BASE-TUNED/layer-000"}.get(parts[1], "BASE/TUNED")
+        return f"location/{parts[1]}/{own}.parquet"
     if len(parts) == 3:
         return f"{parts[0]}/{parts[1]}/ID.parquet"
     return parts[0] if len(parts) == 1 else f"{parts[0]}/"
@@ -139,6 +142,8 @@ def as_documented(parts: tuple[str, ...]) -> str:
     [
         ("responses", "responses/base/bird.parquet"),
         ("attribution", "attribution/base/bird.parquet"),
+        ("location/sizes", "location/sizes/base/tuned.parquet"),
+        ("location/texts", "location/texts/base/tuned.parquet"),
         ("heads/words", "heads/words/words.parquet"),
         ("heads/pairs", "heads/pairs/tuned/layer-000.parquet"),
         ("heads/neurons", "heads/neurons/tuned/layer-000.parquet"),
