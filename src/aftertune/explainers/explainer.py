@@ -43,6 +43,7 @@ class Inputs:
     """What all explainers of a study are given: the prompts, how they are put, and how checkpoints are read.
 
     ``lengths`` (n_prompts,) are the prompts' numbers of tokens; it is filled when the prompts have been tokenized.
+    ``needs_room``: an explainer needs every prompt to leave room for a response in the models' context.
     """
 
     prompts: Sequence[Prompt] = ()
@@ -51,6 +52,7 @@ class Inputs:
     device: str = "auto"
     dtype: str = "float32"
     lengths: list[int] = field(default_factory=list)
+    needs_room: bool = True
 
 
 class Work(ABC):
@@ -105,7 +107,8 @@ class Explainer(ABC, Generic[S, C]):
     explainers whose changes it is handed. ``always_told`` are the kinds of findings that the summary tells even where
     nothing is claimed. ``command`` is the command that measures it, where that is not ``aftertune compare``.
     ``absent`` is what a report says where it was not measured. ``reads_prompts`` says that it needs prompts,
-    ``reads_weights`` that checkpoints must be alike layer by layer.
+    ``reads_weights`` that checkpoints must be alike layer by layer, ``needs_room`` that it can leave no prompt out that
+    is too long for the models' context.
     """
 
     name: ClassVar[str]
@@ -117,6 +120,7 @@ class Explainer(ABC, Generic[S, C]):
     absent: ClassVar[str] = ""
     reads_prompts: ClassVar[bool] = False
     reads_weights: ClassVar[bool] = False
+    needs_room: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self, settings: S, inputs: Inputs) -> Work:

@@ -78,12 +78,13 @@ def must_read_prompts_the_same(
 
 
 def read_prompts(inputs: Inputs, tokenizer: Any, context: int | None) -> Tokens:
-    """Every prompt's tokens; raises `PromptError` for one that can't be read, or leaves no room for its response."""
+    """Every prompt's tokens; raises `PromptError` for one that can't be read, or leaves no room that is needed."""
     from aftertune.models.generation import must_leave_room
     from aftertune.prompts.encoding import encode
 
-    read = [encode(one, tokenizer, inputs.template, one.response, context) for one in inputs.prompts]
-    for one in read:
+    known = context if inputs.needs_room else None
+    read = [encode(one, tokenizer, inputs.template, one.response, known) for one in inputs.prompts]
+    for one in read if inputs.needs_room else ():
         if one.response_ids is None:
             must_leave_room(context, len(one.ids), f"Prompt {one.prompt.id!r}")
     return {one.prompt.id: one.ids.tolist() for one in read}

@@ -57,7 +57,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     from aftertune import __version__
 
     chosen = study.explainers
-    inputs = read_inputs(study, any(one.reads_prompts for one in chosen.values()))
+    inputs = read_inputs(study)
     works = {name: _prepared(study, name, inputs) for name in chosen}
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
@@ -93,10 +93,12 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     return run
 
 
-def read_inputs(study: Study, reads_prompts: bool) -> Inputs:
+def read_inputs(study: Study) -> Inputs:
     """What all explainers are given; raises `PromptError` for prompts that can't be used."""
-    prompts = choose_prompts(study.prompts, study.limit) if reads_prompts else []
-    return Inputs(prompts, study.template, study.max_new_tokens, study.device, study.dtype)
+    chosen = study.explainers.values()
+    prompts = choose_prompts(study.prompts, study.limit) if any(one.reads_prompts for one in chosen) else []
+    needs_room = any(one.needs_room for one in chosen)
+    return Inputs(prompts, study.template, study.max_new_tokens, study.device, study.dtype, needs_room=needs_room)
 
 
 def choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:

@@ -27,6 +27,7 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
     always_told = ("attribution.faithfulness", "attribution.read_first")
     absent = "How responses depend on their prompts was not measured."
     reads_prompts = True
+    needs_room = True
 
     def prepare(self, settings: AttributionSettings, inputs: Inputs) -> Work:
         """Attribution of the responses to all prompts; raises `AttributionError` for an unknown template."""
