@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import output_samples as samples
 import tiny
@@ -242,6 +243,9 @@ def test_the_p_value_of_coherence_is_right_for_normal_draws() -> None:
     for level in (0.001, 0.05):
         assert (found <= level).mean() <= level + 3 * math.sqrt(level / n)
     assert coherence_p_value(9.0, []) is None and coherence_p_value(1.0, [1.0, 2.0]) == 1.0
+    own, other = [1.0, 2.0, 3.0], [7.0, 9.0]  # squares about their means: 2 and 2, with 2 + 1 degrees of freedom
+    expected = stats.t.sf((6.0 - 2.0) / math.sqrt(4 / 3 * (1 + 1 / 3)), 3)
+    assert coherence_p_value(6.0, own, [own, other]) == pytest.approx(expected)
 
 
 def test_texts_are_many_and_prompts_fit_their_place() -> None:

@@ -24,8 +24,8 @@ class WordRow:
 
     ``score`` is the smaller log-ratio of both halves of the texts, in the ``direction`` ("likelier", "less likely");
     ``p_base`` and ``p_tuned`` are mean probabilities. ``limit`` is the largest score of any token in any draw of noise,
-    and ``shown`` whether the token's exceeds it; both are None where no noise was drawn. ``is_together``: one of the
-    words of the largest scores whose coherence is told.
+    and ``shown`` whether the token's exceeds it; both are None where no noise was drawn. ``cosine`` is the
+    mean cosine with the other words of the largest scores, of those words whose coherence is told; else None.
     """
 
     context: str
@@ -37,7 +37,7 @@ class WordRow:
     p_tuned: float
     limit: float | None
     shown: bool | None
-    is_together: bool = False
+    cosine: float | None = None
 
     @property
     def times(self) -> float | None:

@@ -5,7 +5,8 @@
    frequent tokens from rare ones and prose from code. Weight noise raises such groups, and no subject has them.
 3. Coherence is the mean cosine between the 20 tokens of the largest scores.
 4. The null is the coherence of models with weight noise of like effect. Its p-value is that of a next value of the same
-   normal distribution, from the draws' mean and standard deviation (Student's t); by rank where a draw reaches it.
+   normal distribution (Student's t): the mean is that of the context's and direction's draws, the standard deviation
+   that within all of them, since it is much the same everywhere; by rank where a draw reaches the value.
 """
 
 from collections.abc import Sequence
@@ -45,17 +46,30 @@ def top_words(scores: Array, words: Flags) -> list[int]:
     return [int(token) for token in order if words[token] and scores[token] > 0]
 
 
+def belonging(scores: Array, words: Flags, directions: Array) -> dict[int, float]:
+    """The words of the largest scores, each with its mean cosine with the others, the largest cosine first."""
+    tokens = top_words(scores, words)
+    rows = directions[tokens]
+    cosines = (rows @ rows.sum(axis=0) - 1) / max(len(tokens) - 1, 1)
+    order = np.argsort(-cosines, kind="stable")
+    return {tokens[place]: float(cosines[place]) for place in order}
+
+
 def coherence(scores: Array, words: Flags, directions: Array) -> float:
     """The mean cosine between the words of the largest scores; 0 of fewer than two."""
-    rows = directions[top_words(scores, words)]
-    n = len(rows)
-    return float((np.square(rows.sum(axis=0)).sum() - n) / (n * (n - 1))) if n > 1 else 0.0
+    cosines = list(belonging(scores, words, directions).values())
+    return float(np.mean(cosines)) if len(cosines) > 1 else 0.0
 
 
-def coherence_p_value(value: float, draws: Sequence[float]) -> float | None:
-    """The p-value that noise brings about a coherence this large; None without draws."""
-    spread = float(np.std(draws, ddof=1)) if len(draws) >= LEAST_DRAWS else 0.0
-    if not spread or value <= max(draws):
+def coherence_p_value(value: float, draws: Sequence[float], groups: Sequence[Sequence[float]] = ()) -> float | None:
+    """The p-value that noise brings about a coherence this large; None without draws.
+
+    ``groups`` are the draws of all contexts and directions, these ``draws`` among them.
+    """
+    every = [np.asarray(one) for one in groups or [draws]]
+    n_free = sum(len(one) - 1 for one in every)
+    spread = float(np.sqrt(sum(np.square(one - one.mean()).sum() for one in every) / n_free)) if n_free > 0 else 0.0
+    if len(draws) < LEAST_DRAWS or not spread or value <= max(draws):
         return rank_p_value(value, draws)
     distance = (value - float(np.mean(draws))) / (spread * np.sqrt(1 + 1 / len(draws)))
-    return float(stats.t.sf(distance, len(draws) - 1))
+    return float(stats.t.sf(distance, n_free))

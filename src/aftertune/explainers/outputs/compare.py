@@ -1,7 +1,7 @@
 """The parts of a pair of models in a run -> what was found between their outputs.  No torch."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ from aftertune.explainers.outputs.change import (
     TokenRow,
     WordRow,
 )
-from aftertune.explainers.outputs.coherence import coherence_p_value, top_words
+from aftertune.explainers.outputs.coherence import coherence_p_value
 from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.response_words import compare_words
 from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, OutputParts
@@ -71,8 +71,13 @@ def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseR
     texts = parts.frame(result.VOCABULARY)["text"].to_list()
     words: list[WordRow] = []
     noise: list[NoiseRow] = []
-    every, is_word = parts.draws(n_draws), parts.flags("is_word")
-    coherent = {row["context"]: row for row in parts.frame(result.COHERENCE).to_dicts()} if every.height else {}
+    every = parts.draws(n_draws)
+    together = parts.frame(result.COHERENCE) if every.height else pl.DataFrame(schema=result.BELONGING)
+    groups = [
+        one[_column(COHERENCE, direction)].to_list()
+        for one in every.partition_by("context", maintain_order=True)
+        for direction in DIRECTIONS
+    ]
     for context in CONTEXTS:
         if not parts.has(f"{context}-base"):
             continue
@@ -80,19 +85,27 @@ def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseR
         draws = every.filter(pl.col("context") == context).to_dicts()
         for direction in DIRECTIONS:
             found = scores(base, tuned, direction)
-            own = coherent.get(context, {}).get(_column(COHERENCE, direction))
-            test = _noise_row(context, direction, found, total_variation(base, tuned), draws, own)
+            own = together.filter(pl.col("context") == context, pl.col("direction") == direction)
+            cosines: dict[int, float] = dict(own.select("token", "cosine").iter_rows())
+            test = _noise_row(context, direction, found, total_variation(base, tuned), draws, cosines, groups)
             noise.append(test)
-            words += _word_rows(test, found, base.mean(0), tuned.mean(0), texts, top_words(found, is_word))
+            words += _word_rows(test, found, base.mean(0), tuned.mean(0), texts, cosines)
     return words, noise
 
 
 def _noise_row(
-    context: str, direction: str, found: Array, moved: float, draws: Draws, coherent: float | None
+    context: str,
+    direction: str,
+    found: Array,
+    moved: float,
+    draws: Draws,
+    cosines: Mapping[int, float],
+    groups: Sequence[Sequence[float]],
 ) -> NoiseRow:
     own = [draw[_column("", direction)] for draw in draws]
     limit, largest = max(own, default=None), float(found.max())
     together = [draw[_column(COHERENCE, direction)] for draw in draws]
+    coherent = float(np.mean(list(cosines.values()))) if len(cosines) > 1 else 0.0 if draws else None
     return NoiseRow(
         context=context,
         direction=direction,
@@ -108,7 +121,7 @@ def _noise_row(
         coherence=coherent,
         noise_coherence=float(np.mean(together)) if together else None,
         coherence_limit=max(together, default=None),
-        p_value_coherence=None if coherent is None else coherence_p_value(coherent, together),
+        p_value_coherence=None if coherent is None else coherence_p_value(coherent, together, groups),
     )
 
 
@@ -118,16 +131,16 @@ def _column(prefix: str, direction: str) -> str:
 
 
 def _word_rows(
-    test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str], together: Sequence[int]
+    test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str], cosines: Mapping[int, float]
 ) -> Iterator[WordRow]:
     """The tokens of the largest scores, all that are shown, and the words whose coherence is told."""
     listed = max(MOST_LISTED, test.n_shown or 0)
     order = np.argsort(-found, kind="stable")[:listed].tolist()
-    for token in dict.fromkeys([*order, *together]):
+    for token in dict.fromkeys([*order, *cosines]):
         if found[token] > 0:
             numbers = float(found[token]), float(base[token]), float(tuned[token]), test.limit
             shown = None if test.limit is None else bool(found[token] > test.limit)
-            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown, token in together)
+            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown, cosines.get(token))
 
 
 class _Answers:

@@ -169,11 +169,13 @@ def _words(change: OutputChange, direction: str, tests: Sequence[NoiseRow], corr
 
 
 def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[WordRow]:
-    """Each word once: those beyond noise, and in contexts where the words belong together, these."""
+    """Each word once: those that belong together, the most typical first, then those beyond noise by their scores."""
     own = [row for row in change.words if row.direction == direction]
-    kept = [row for row in own if (row.context in far and row.shown) or (row.context in together and row.is_together)]
+    subject = [row for row in own if row.context in together and row.cosine is not None]
+    others = [row for row in own if row.context in far and row.shown]
+    ordered = [*sorted(subject, key=lambda row: -(row.cosine or 0.0)), *sorted(others, key=lambda row: -row.score)]
     found: dict[str, WordRow] = {}
-    for row in sorted(kept, key=lambda one: -one.score):
+    for row in ordered:
         found.setdefault(row.text.strip().lower() or row.text, row)
     return list(found.values())
 

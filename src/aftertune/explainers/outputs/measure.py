@@ -19,7 +19,7 @@ import polars as pl
 
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
-from aftertune.explainers.outputs.coherence import coherence, is_word, subject_directions
+from aftertune.explainers.outputs.coherence import belonging, coherence, is_word, subject_directions
 from aftertune.explainers.outputs.cost import remaining
 from aftertune.explainers.outputs.noise import Noise, change_norms, fast_products, scale_of_like_effect
 from aftertune.explainers.outputs.probabilities import common_vocabulary, compare_positions, mean_probabilities
@@ -176,12 +176,14 @@ class _PairWork:
         return pl.DataFrame({"text": texts} | flags)
 
     def _coherence(self, directions: Array) -> pl.DataFrame:
-        """The coherence of the words that tuning moved most, in each context."""
-        found = []
+        """How the words that tuning moved most belong together, in each context and direction."""
+        rows, words = [], self.parts.flags("is_word")
         for context in self._contexts_with_noise():
             base, tuned = (self.parts.probabilities(context, side) for side in ("base", "tuned"))
-            found.append((context, *self._coherences(base, tuned, directions)))
-        return pl.DataFrame(found, schema={"context": pl.String} | result.COHERENT, orient="row")
+            for direction in DIRECTIONS:
+                found = belonging(scores(base, tuned, direction), words, directions)
+                rows += [(context, direction, token, round(cosine, DECIMALS)) for token, cosine in found.items()]
+        return pl.DataFrame(rows, schema=result.BELONGING, orient="row")
 
     def _coherences(self, base: Array, other: Array, directions: Array) -> list[float]:
         words = self.parts.flags("is_word")

@@ -5,7 +5,7 @@ Of each pair of models, by the name of the part:
 - ``vocabulary``: the text of each token, whether it is special (no text), and whether it counts as a word.
 - ``CONTEXT-texts``: what both models read; ``CONTEXT-tuned-texts``: the tuned model's own answers to the same prompts.
 - ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities of each token on even and on odd texts.
-- ``coherence``: that of the words of the largest scores, in each context with noise.
+- ``coherence``: the words of the largest scores, and the mean cosine of each with the others.
 - ``scales``, ``draw-N``: noise of like effect in each context, its total variation, its largest scores and coherence.
 - ``CONTEXT-positions``: log probabilities of every answer token under both models.
 - ``samples``: what the tuned model writes freely, with log probabilities of both.
@@ -44,6 +44,12 @@ POSITIONS: dict[str, Any] = {
     "kl": pl.Float64,
 }
 SCALE: dict[str, Any] = {"context": pl.String, "scale": pl.Float64}
+BELONGING: dict[str, Any] = {
+    "context": pl.String,
+    "direction": pl.String,
+    "token": pl.Int64,
+    "cosine": pl.Float64,
+}
 COHERENT: dict[str, Any] = {"coherence_likelier": pl.Float64, "coherence_less_likely": pl.Float64}
 DRAW = SCALE | {"total_variation": pl.Float64, "likelier": pl.Float64, "less_likely": pl.Float64} | COHERENT
 SAMPLE: dict[str, Any] = {
