@@ -45,7 +45,7 @@ def test_a_planted_token_is_shown_and_no_other(planted: RunFolder) -> None:
 def test_noise_has_the_effect_of_the_tuning(planted: RunFolder) -> None:
     change = samples.change_of(planted)
     tested = [row for row in change.noise if row.context != "prompts"]
-    assert {row.n_draws for row in tested} == {19} and len(tested) == 4
+    assert {row.n_draws for row in tested} == {9} and len(tested) == 4
     for row in tested:
         assert row.noise_total_variation == pytest.approx(row.total_variation, rel=0.15)
     assert all(row.p_value is None and row.limit is None for row in change.noise if row.context == "prompts")

@@ -30,10 +30,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     settings = parser.parse_args()
     found = json.loads(settings.results.read_text("utf-8")) if settings.results.exists() else {}
-    for one in [*RECIPES, *NULLS]:
+    known = {one.name: one for one in [*RECIPES, *NULLS]}
+    for one in [known[name] for name in settings.names or known]:
         place = settings.out / one.name
-        wanted = not settings.names or one.name in settings.names
-        if wanted and one.name not in found and (place / "made.json").exists():
+        if one.name not in found and (place / "made.json").exists():
             found[one.name] = result(one, settings.out / "base", place, settings.results.parent / one.name)
             settings.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
             print(one.name, found[one.name]["status"], found[one.name]["sentences"][:2], flush=True)
