@@ -28,6 +28,7 @@ from transformers import (
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters import merge_adapter
 from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
+from aftertune.models.chat_templates import with_template_of
 from aftertune.models.description import Architecture, Description, read_description
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.loaded import Checkpoint as Checkpoint
@@ -78,7 +79,7 @@ def load(
     with quiet():
         config, described = _read_config(ref, source, shared, described)
         shared["config"] = config  # else each reader parses it again, which for a GGUF file takes seconds
-        tokenizer = tokenizer or _read_tokenizer(ref, source, shared)
+        tokenizer = tokenizer or with_template_of(_read_tokenizer(ref, source, shared), adapter)
         model = _read_weights(ref, source, {**shared, "dtype": kind, "device_map": _device_map(place)})
         if "gguf_file" in source.arguments:
             model = _without_quantisation_mark(model, config, kind)

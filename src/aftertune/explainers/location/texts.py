@@ -15,6 +15,7 @@ from aftertune.models.loaded import Checkpoint
 from aftertune.models.temporary_state import borrowed
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.templates import choose_template
 
 # Padding costs as much as text; more texts at once save less than this.
 MOST_PADDED = 1.25
@@ -67,8 +68,9 @@ def answered(tuned: Checkpoint, n_known: int, settings: LocationSettings, inputs
     ``n_known`` are the tokens that both models know; an answer ends before one that only the tuned model knows. Raises
     what `encode` and `generate` raise.
     """
+    template, tokenizer = choose_template(inputs.template, [tuned.tokenizer])
     encoded = [
-        encode(prompt, tuned.tokenizer, inputs.template, max_length=tuned.context_length)
+        encode(prompt, tokenizer, template, max_length=tuned.context_length)
         for prompt in chosen_prompts(inputs.prompts, settings.texts)
     ]
     prompts = [one.ids.tolist() for one in encoded]
