@@ -20,16 +20,19 @@ from aftertune.statistics.questions import answer
 TABLE2_CAPTION = (
     "One row for each data set: the mean score of the instruction ± its standard deviation over n prompts. A higher "
     "score means that more of the instruction's words matter for many of the response's words. The difference is tuned "
-    "minus base; its 95% interval is the range that would hold it 19 times out of 20 if other prompts of the same kind "
-    "were drawn. p (one-sided, as in the paper) is the chance of a difference this large or larger if there were none; "
-    "Holm's correction allows for several data sets and leaves out the row of all data sets together. g is the "
-    "difference in standard deviations: 0.2 is small, 0.5 medium, 0.8 large. The paired columns compare the two models "
-    "prompt by prompt, which is the sharper test, since both answered the same prompts."
+    "minus base within prompts, since both models answered the same ones; its 95% interval is the range that would "
+    "hold it 19 times out of 20 if other prompts of the same kind were drawn. Up and down count the prompts whose "
+    "score rose and fell. p is that of a two-sided permutation test of signs within prompts: the chance of a "
+    "difference this large or larger, either way, if there were none. It decides what is claimed. Holm's correction "
+    "allows for several data sets and leaves out the row of all data sets together. g is the difference in standard "
+    "deviations of the scores: 0.2 is small, 0.5 medium, 0.8 large. The paper's p is that of Welch's one-sided test, "
+    "which asks for an increase only and does not pair; it decides nothing."
 )
 TABLE1_CAPTION = (
     "People rated whether a response is helpful; followed means that it does what was asked. The table compares the "
     "score of such responses with that of the others. AUROC is the chance that a followed response scores higher than "
-    "an unfollowed one: 0.5 is a coin toss, 1 is perfect. Read the other columns as in table 2."
+    "an unfollowed one: 0.5 is a coin toss, 1 is perfect. Both p (Welch) and p (permutation), two-sided, must be small "
+    "for a claim; the paper's p is that of Welch's one-sided test. Read the other columns as in table 2."
 )
 FIGURE6_CAPTION = (
     "Each sentence of a prompt is cut into four equal runs of tokens. A point is the share of the prompt's density "
@@ -78,8 +81,10 @@ def table1_table(rows: Sequence[Table1Row]) -> Table:
         Column("unfollowed.n", "n", "count"),
         Column("difference", "Difference", "change"),
         Column("difference_interval", "95% interval", "interval"),
-        Column("p_value", "p", "p"),
-        Column("p_value_holm", "p (Holm)", "p"),
+        Column("p_value_two_sided", "p (Welch)", "p"),
+        Column("p_value_permutation", "p (permutation)", "p"),
+        Column("p_value", "Paper's p", "p"),
+        Column("p_value_holm", "Paper's p (Holm)", "p"),
         Column("effect_size_g", "g", "number"),
         Column("auroc", "AUROC", "number"),
         Column("auroc_interval", "95% interval", "interval"),
@@ -138,16 +143,16 @@ def _table2(change: AttributionChange) -> tuple[Table, Table]:
         Column("tuned.n", "n", "count"),
         Column("base", "Base", "spread"),
         Column("tuned", "Tuned", "spread"),
-        Column("difference", "Difference", "change"),
-        Column("difference_interval", "95% interval", "interval"),
-        Column("p_value", "p", "p"),
-        Column("p_value_holm", "p (Holm)", "p"),
-        Column("effect_size_g", "g", "number"),
         Column("paired.n_pairs", "Pairs", "count"),
-        Column("paired.difference", "Paired difference", "change"),
+        Column("paired.difference", "Difference", "change"),
         Column("paired.difference_interval", "95% interval", "interval"),
-        Column("paired.p_value", "Paired p", "p"),
-        Column("paired.p_value_holm", "Paired p (Holm)", "p"),
+        Column("paired.n_higher", "Up", "count"),
+        Column("paired.n_lower", "Down", "count"),
+        Column("paired.p_value", "p", "p"),
+        Column("paired.p_value_holm", "p (Holm)", "p"),
+        Column("effect_size_g", "g", "number"),
+        Column("p_value", "Paper's p", "p"),
+        Column("p_value_holm", "Paper's p (Holm)", "p"),
     ]
     title, empty = "Table 2. How densely each model uses the instruction", "No data set has responses of both models."
     answered = "Table 2 on the prompts that both models answered"
