@@ -13,7 +13,7 @@ SEEN = Finding("a.seen", "Mostly copied: 1 of 2 responses", "numbers", Verdict.N
 WEAK = Finding("a.check", "The maps hardly agree with removing tokens", "numbers", Verdict.NOT_TESTED)
 HEADS = Finding("b.distance", "Heads: 9.0% of word pairs changed", "numbers", Verdict.NOT_SHOWN)
 LINKS = tuple(Link(f"p{n}", f"prompt-{n}") for n in range(7))
-PROMPTS = Finding("a.ignored", "The tuned model ignores 7 prompts", "numbers", Verdict.NOT_TESTED, links=LINKS)
+PROMPTS = Finding("a.read_first", "Prompts to read first: 7 of 9", "numbers", Verdict.NOT_TESTED, links=LINKS)
 ALWAYS = (WEAK.kind, HEADS.kind, PROMPTS.kind)
 
 
@@ -43,7 +43,7 @@ def test_what_is_always_told_follows_and_says_where_to_look() -> None:
     assert told(WEAK, PROMPTS, HEADS)[1:] == [
         f"{WEAK.headline}.",
         f"{HEADS.headline}.",
-        "The tuned model ignores 7 prompts (see p0, p1, p2, p3, p4 and 2 more).",
+        "Prompts to read first: 7 of 9 (see p0, p1, p2, p3, p4 and 2 more).",
     ]
 
 

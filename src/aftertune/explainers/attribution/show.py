@@ -9,6 +9,7 @@ from aftertune.explainers.attribution.density_comparison import Table1Row, Table
 from aftertune.explainers.attribution.faithfulness import RaterRow
 from aftertune.explainers.attribution.findings import questions
 from aftertune.explainers.attribution.instance import render_instance
+from aftertune.explainers.attribution.read_first import LISTED, PromptToRead, rows_to_read
 from aftertune.explainers.attribution.result import Attribution, SalientMap
 from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.report import notebook
@@ -47,6 +48,10 @@ RATERS_CAPTION = (
     "Krippendorff's alpha is 1 where raters agree fully and 0 where they agree as by chance. Below 0.667 no conclusion "
     "should be drawn; from 0.8 on labels can be relied on."
 )
+READ_FIRST_CAPTION = (
+    "Prompts whose response under the tuned model gives a reason to look, those with a reason that the base's response "
+    "does not give before the others. A reason says where to look, not what is wrong."
+)
 NO_TABLE1 = (
     "There is no table 1: it needs people's ratings of the responses (helpfulness 1 to 4, in both groups), and these "
     "prompts carry none. People give them with aftertune label."
@@ -54,9 +59,9 @@ NO_TABLE1 = (
 
 
 def tables(change: AttributionChange) -> tuple[Table, ...]:
-    """Tables 1 and 2, the numbers of figure 6, every prompt, and how far raters agree where there are any."""
+    """Tables 1 and 2, the numbers of figure 6, all prompts, those to read first, and how far raters agree, if any."""
     found = [table1_table(change.table1), *_table2(change), figure6_table(change.figure6), _instances(change)]
-    return (*found, *([_raters(change)] if change.raters else ()))
+    return (*found, _read_first(change), *([_raters(change)] if change.raters else ()))
 
 
 def figures(change: AttributionChange) -> tuple[Figure, ...]:
@@ -175,6 +180,19 @@ def _instances(change: AttributionChange) -> Table:
         Column("repetitive_tuned", "Repetitive, tuned", "flag"),
     ]
     return Table("instances", "All prompts", "One row for each prompt.", columns, change.instances, InstanceRow)
+
+
+def _read_first(change: AttributionChange) -> Table:
+    columns = [
+        Column("id", "Prompt"),
+        Column("reasons_tuned", "Why"),
+        Column("response_tuned", "Response, tuned"),
+        Column("reasons_base", "The base likewise"),
+        Column("response_base", "Response, base"),
+    ]
+    rows, title = rows_to_read(change), "Prompts to read first"
+    empty = "No response of the tuned model gives a reason."
+    return Table("read_first", title, READ_FIRST_CAPTION, columns, rows, PromptToRead, rows[:LISTED], empty=empty)
 
 
 def _raters(change: AttributionChange) -> Table:
