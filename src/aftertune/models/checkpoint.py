@@ -58,8 +58,9 @@ def load(
 
     ``ref`` is a hub id, a local folder, a ``.gguf`` file, or a transformers model that is already in memory (which
     then needs its ``tokenizer``, is taken as it is and left as it was). ``adapter`` is a PEFT LoRA adapter (folder
-    or hub id), merged into the weights. ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or
-    "balanced" (spread over all GPUs by accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
+    or hub id), merged into the weights; a chat template that was saved with it takes the place of the model's.
+    ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or "balanced" (spread over all GPUs by
+    accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
 
     An architecture that Aftertune does not know by name is told by its structure, where its layers are built like
     Llama's. ``architecture`` describes one that is not: a mapping, or a JSON or YAML file of one, with the fields of
