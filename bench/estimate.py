@@ -47,7 +47,8 @@ def compare(settings, clock):
 
     base = settings.base or find_demo_base()
     tuned = aftertune.Subject(base, None if settings.base else ADAPTER, name="tuned")
-    given = {"max_new_tokens": settings.max_new_tokens, "limit": settings.limit, "device": "cpu"}
+    # raw, as when the figures in the documentation were taken
+    given = {"template": "raw", "max_new_tokens": settings.max_new_tokens, "limit": settings.limit, "device": "cpu"}
     with tempfile.TemporaryDirectory() as folder:
         study = aftertune.Study(base, tuned, run=f"{folder}/run", **given)
         aftertune.compare(study, progress=progress, announce=announce)

@@ -98,8 +98,8 @@ def instance_row(base: SalientMap, tuned: SalientMap) -> InstanceRow:
 
 
 def table2_row(dataset: str) -> Table2Row:
-    paired = Paired(200, 0.2, INTERVAL, 0.01, 0.02, 0.03)
-    return Table2Row(dataset, SPREAD, SPREAD, 0.2, INTERVAL, 0.01, 0.02, 0.03, 0.01, 0.4, paired)
+    paired = Paired(200, 120, 70, 0.2, INTERVAL, 0.5, 0.02, 0.03)
+    return Table2Row(dataset, SPREAD, SPREAD, 0.2, INTERVAL, 0.01, 0.03, 0.4, paired)
 
 
 def heads(generator: Generator, words: list[str], n_layers: int, n_heads: int) -> HeadChange:

@@ -75,11 +75,9 @@ def table2_row(dataset: str = "odd", **changes: Any) -> Table2Row:
         "difference": 0.19083,
         "difference_interval": (0.1012, 0.2804),
         "p_value": 1.93e-5,
-        "p_value_two_sided": 3.86e-5,
         "p_value_holm": 3.86e-5,
-        "p_value_permutation": 1e-4,
         "effect_size_g": 0.3721,
-        "paired": Paired(6, 0.19083, (0.1101, 0.2702), 0.0382, 0.0764, 0.0764),
+        "paired": Paired(6, 6, 0, 0.19083, (0.1101, 0.2702), 0.1, 0.0382, 0.0764),
     }
     return Table2Row(**(values | changes))
 

@@ -18,7 +18,7 @@ PROMPT, RESPONSE = "Rewrite the text. the cat sat", " on the mat."
 
 
 def load(family: str = "llama", dtype: torch.dtype = torch.float64) -> aftertune.Checkpoint:
-    return aftertune.load(make_model(family, dtype), tokenizer=make_tokenizer())
+    return aftertune.load(make_model(family, dtype), tokenizer=make_tokenizer(chat=False))
 
 
 def ids_of(checkpoint: aftertune.Checkpoint) -> tuple[list[int], list[int]]:
@@ -157,7 +157,7 @@ def test_the_model_is_left_as_it_was_found(family: str, experts: str) -> None:
     modes = [module.training for module in model.modules()]
     state, settings = torch.random.get_rng_state(), model.generation_config
     assert model.config._experts_implementation == experts
-    checkpoint = aftertune.load(model, tokenizer=make_tokenizer())
+    checkpoint = aftertune.load(model, tokenizer=make_tokenizer(chat=False))
     for route in ("forward", "reverse", "removal"):
         aftertune.attribute(checkpoint, PROMPT, RESPONSE, route=route)
     aftertune.attribute(checkpoint, PROMPT, max_new_tokens=3, response=None, check=True)

@@ -14,6 +14,8 @@ from aftertune.explainers.attribution.descriptive_findings import describe_agree
 from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement
 from aftertune.explainers.attribution.findings import measures, questions
 from aftertune.explainers.attribution.result import Agreement, SalientMap
+from aftertune.explainers.attribution.sample_size import say_what_can_show
+from aftertune.statistics.effects import detectable_paired_effect
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import answer
 from comparison_samples import make_map, score_of
@@ -82,24 +84,58 @@ def test_what_cannot_be_compared_is_refused(maps: list[SalientMap], base: str, t
         compare_maps(maps, base, tuned)
 
 
-def test_a_shown_difference_is_claimed_with_its_numbers() -> None:
-    maps = [*group("old", [1, 2, 3, 2, 1] * 5), *group("new", [8, 9, 12, 16, 7] * 5)]
-    change = compare_maps(maps, "old", "new")
+def shifted(n: int, up: bool, steps: int = 3) -> AttributionChange:
+    """``n`` prompts whose score all rises, or all falls, by a little within a wide spread of prompts."""
+    low, high = [k % 13 for k in range(n)], [k % 13 + steps for k in range(n)]
+    return compare_maps([*group("old", low if up else high), *group("new", high if up else low)], "old", "new")
+
+
+@pytest.mark.parametrize(("up", "word"), [(True, "more densely"), (False, "less densely")])
+def test_eighteen_up_and_eighteen_down_are_both_shown(up: bool, word: str) -> None:
+    change = shifted(18, up, steps=1)
     (found,) = found_in(change, "density")
-    assert found.verdict is Verdict.SHOWN
-    assert f"{found.evidence['difference']:+.3f}" in found.sentence and "25 pairs" in found.sentence
-    assert found.evidence["p_value_holm"] < 0.05 and found.evidence["paired"]["p_value"] < 0.05
+    (row,) = change.table2
+    assert found.verdict is Verdict.SHOWN and found.headline.endswith(word)
+    assert (row.paired.n_higher, row.paired.n_lower) == ((18, 0) if up else (0, 18))
+    assert row.paired.p_value is not None and row.paired.p_value < 0.001  # 2 / 2^18, from drawn permutations
+    assert row.p_value is not None and row.p_value > 0.05  # the paper's test finds neither
+    assert found.evidence["p_value_paper"] == row.p_value and found.evidence["p_value"] == row.paired.p_value
+    assert found.evidence["paired"]["n_pairs"] == 18
     (measure,) = measures(change)
-    assert (measure.name, measure.value) == ("density_change", change.table2[0].paired.difference)
+    assert (measure.name, measure.value) == ("density_change", row.paired.difference)
 
 
-def test_a_claim_needs_both_tests_and_the_correction() -> None:
-    maps = [*group("old", [1, 2, 3, 2, 1] * 5), *group("new", [8, 9, 12, 16, 7] * 5)]
-    found = compare_maps(maps, "old", "new")
-    for doubt in ({"p_value": 0.2}, {"p_value_permutation": 0.2}):
-        (first,) = found_in(replace(found, table2=(replace(found.table2[0], **doubt),)), "density")
-        assert first.verdict is Verdict.NOT_SHOWN and first.evidence["p_value_corrected"] == 0.2
-    weak = replace(found.table2[0], p_value=0.03, p_value_permutation=0.02)
+def test_five_pairs_cannot_show_anything_and_that_is_said() -> None:
+    (found,) = found_in(shifted(5, True), "density")
+    assert found.verdict is Verdict.NOT_SHOWN and found.evidence["p_value"] == pytest.approx(2 / 32)
+    assert found.evidence["detectable_effect"] is None
+    assert "with 5 prompts no two-sided test within prompts can give p below 0.062" in found.sentence
+    (six,) = found_in(shifted(6, True), "density")
+    assert six.verdict is Verdict.SHOWN and six.evidence["p_value"] == pytest.approx(2 / 64)
+
+
+def test_prompts_whose_score_stays_do_not_count_as_pairs_that_could_show_something() -> None:
+    maps = [*group("old", [1, 2, 3, 4, 5, 6, 7]), *group("new", [1, 2, 3, 5, 6, 7, 8])]
+    (found,) = found_in(compare_maps(maps, "old", "new"), "density")
+    assert found.verdict is Verdict.NOT_SHOWN and found.evidence["p_value"] == pytest.approx(2 / 16)
+    assert "with 4 prompts whose score differs (of 7)" in found.sentence and "below 0.12" in found.sentence
+    (same,) = found_in(compare_maps([*group("old", [1, 2, 3]), *group("new", [1, 2, 3])], "old", "new"), "density")
+    assert same.verdict is Verdict.NOT_SHOWN and same.evidence["p_value_corrected"] == 1
+
+
+def test_the_papers_test_decides_nothing() -> None:
+    found = shifted(18, True)
+    for p in (0.9, 1e-9, None):
+        assert verdict(replace(found, table2=(replace(found.table2[0], p_value=p),))) is Verdict.SHOWN
+    (row,) = found.table2
+    doubt = replace(row, paired=replace(row.paired, p_value=0.2))
+    assert verdict(replace(found, table2=(replace(doubt, p_value=1e-9),))) is Verdict.NOT_SHOWN
+
+
+def test_a_claim_needs_the_correction() -> None:
+    found = shifted(18, True)
+    (row,) = found.table2
+    weak = replace(row, paired=replace(row.paired, p_value=0.03))
     assert verdict(replace(found, table2=(weak,))) is Verdict.SHOWN
     twice = found_in(replace(found, table2=(weak, weak)), "density")
     assert [one.verdict for one in twice] == [Verdict.NOT_SHOWN] * 2
@@ -107,17 +143,17 @@ def test_a_claim_needs_both_tests_and_the_correction() -> None:
 
 
 def test_no_difference_is_never_claimed() -> None:
-    maps = [*group("old", [4, 8, 6, 5]), *group("new", [5, 7, 4, 6])]
+    maps = [*group("old", [4, 8, 6, 5, 3, 9]), *group("new", [5, 7, 4, 6, 4, 8])]
     (found,) = found_in(compare_maps(maps, "old", "new"), "density")
     assert found.verdict is Verdict.NOT_SHOWN
-    assert f"g = {found.evidence['detectable_effect_g']:.2f}" in found.sentence
+    effect, std = found.evidence["detectable_effect"], found.evidence["paired"]["std"]
+    assert effect == detectable_paired_effect(6)
+    assert f"{effect:.2f} standard deviations" in found.sentence and f"here {effect * std:.3f}" in found.sentence
 
 
-def test_a_difference_the_other_way_is_reported_but_not_claimed() -> None:
-    maps = [*group("old", [8, 9, 12, 16, 7] * 5), *group("new", [1, 2, 3, 2, 1] * 5)]
-    (found,) = found_in(compare_maps(maps, "old", "new"), "density")
-    assert found.verdict is Verdict.NOT_SHOWN and found.evidence["difference"] < 0
-    assert f"p = {found.evidence['p_value_two_sided']:.2g}" in found.sentence
+@pytest.mark.parametrize(("n", "said"), [(5, "below 0.062. Give 6"), (1, "1 prompt no"), (6, "about 1.79 standard")])
+def test_what_prompts_can_show_is_said_before_they_are_run(n: int, said: str) -> None:
+    assert said in say_what_can_show(n)
 
 
 def test_ratings_are_described() -> None:
@@ -125,6 +161,17 @@ def test_ratings_are_described() -> None:
     (found,) = found_in(compare_maps([*rated, make_map("x", "old", 2)], "old", "new"), "ratings")
     assert found.verdict is Verdict.SHOWN and found.evidence["auroc"] == 1
     assert (found.evidence["model"], found.evidence["n_followed"], found.evidence["n_unfollowed"]) == ("new", 4, 4)
+
+
+def test_ratings_need_both_two_sided_tests_and_the_papers_decides_nothing() -> None:
+    rated = [make_map(f"{h}{n}", "new", k + n, helpfulness=h) for h, k in ((1, 8), (4, 1)) for n in range(4)]
+    change = compare_maps([*rated, make_map("x", "old", 2)], "old", "new")
+    (found,) = found_in(change, "ratings")
+    assert found.verdict is Verdict.SHOWN and found.evidence["auroc"] == 0 and found.headline.endswith("less densely")
+    assert found.evidence["p_value"] > 0.95  # the paper's asks for an increase only
+    for doubt in ({"p_value_two_sided": 0.2}, {"p_value_permutation": 0.2}):
+        (first,) = found_in(replace(change, table1=(replace(change.table1[0], **doubt),)), "ratings")
+        assert first.verdict is Verdict.NOT_SHOWN and first.evidence["p_value_corrected"] == 0.2
 
 
 def test_copied_responses_are_named() -> None:

@@ -1,6 +1,7 @@
 """Tables 1 and 2: density of followed and unfollowed responses, of base and tuned, by hand."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ def test_table1_splits_by_rating() -> None:
     assert row.p_value == pytest.approx(
         stats.ttest_ind(followed, unfollowed, equal_var=False, alternative="greater").pvalue
     )
+    assert row.p_value_two_sided == pytest.approx(stats.ttest_ind(followed, unfollowed, equal_var=False).pvalue)
+    assert row.p_value_permutation == pytest.approx(2 / 10, abs=0.02)  # one of the 10 ways to choose 3 of 5, doubled
     assert row.p_value_holm == row.p_value
     assert row.auroc == 1.0
     assert (row.effect_size_g or 0) > 0 and (row.difference_interval or (0, 0))[0] > 0
@@ -71,10 +74,19 @@ def test_table2_counts_every_response_and_pairs_by_prompt() -> None:
     assert (row.tuned.n, row.tuned.mean, row.tuned.std) == pytest.approx((3, t.mean(), t.std()))
     assert row.difference == pytest.approx(t.mean() - b.mean())
     assert row.p_value == pytest.approx(stats.ttest_ind(t, b, equal_var=False, alternative="greater").pvalue)
-    assert row.p_value_two_sided == pytest.approx(stats.ttest_ind(t, b, equal_var=False).pvalue)
-    assert row.paired.n_pairs == 3
-    assert row.paired.difference == pytest.approx((t - b[:3]).mean())
-    assert row.paired.p_value == pytest.approx(stats.ttest_rel(t, b[:3], alternative="greater").pvalue)
+    differences = t - b[:3]
+    assert (row.paired.n_pairs, row.paired.n_higher, row.paired.n_lower) == (3, 2, 1)
+    assert row.paired.difference == pytest.approx(differences.mean())
+    assert row.paired.std == pytest.approx(differences.std(ddof=1))
+    sums = [abs(np.dot(signs, differences)) for signs in product((1, -1), repeat=3)]
+    assert row.paired.p_value == pytest.approx(np.mean([one >= abs(differences.sum()) - 1e-9 for one in sums]))
+
+
+def test_table2_of_equal_scores_and_of_too_few() -> None:
+    (same,) = table2([make_map(f"{n}", model, n) for model in ("old", "new") for n in range(1, 5)], "old", "new")
+    assert (same.paired.p_value, same.paired.n_higher, same.paired.n_lower) == (1.0, 0, 0)
+    (one,) = table2([make_map("a", "old", 1), make_map("a", "new", 2)], "old", "new")
+    assert (one.paired.p_value, one.paired.std, one.paired.n_higher) == (None, None, 1)
 
 
 def test_an_empty_response_scores_zero_in_table2() -> None:

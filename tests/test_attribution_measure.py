@@ -143,7 +143,8 @@ def test_what_can_not_be_is_refused_before_any_work(tmp_path: Path) -> None:
 
 
 def test_the_choice_is_told() -> None:
-    ((label, text),) = work(lengths=[5, 9, 3]).chosen()
+    (label, text), (second, shown) = work(lengths=[5, 9, 3]).chosen()
+    assert second == "can show" and "with 3 prompts no two-sided test within prompts can give p below 0.25" in shown
     assert label == "prompts" and text == (
         "3 (prompts) of 3 to 9 tokens, responses of at most 4, template raw, route auto"
     )

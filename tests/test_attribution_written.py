@@ -28,7 +28,7 @@ PROMPT, RESPONSE = "the cat sat on the mat", " answer the question"
 
 
 def load(family: str, dtype: torch.dtype = torch.float64) -> aftertune.Checkpoint:
-    return aftertune.load(make_model(family, dtype), tokenizer=make_tokenizer())
+    return aftertune.load(make_model(family, dtype), tokenizer=make_tokenizer(chat=False))
 
 
 def importance(
@@ -120,7 +120,7 @@ def test_a_stream_with_huge_entries_is_rounded_as_such(dtype: torch.dtype) -> No
     model = make_model("llama", dtype)
     with torch.no_grad():
         model.model.layers[0].mlp.down_proj.weight[0] *= 1e6
-    facts = facts_of(Backbone(aftertune.load(model, tokenizer=make_tokenizer())))
+    facts = facts_of(Backbone(aftertune.load(model, tokenizer=make_tokenizer(chat=False))))
     assert facts is not None and {layer.residual for layer in facts.layers} == {1.0}
 
 

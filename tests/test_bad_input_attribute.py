@@ -15,6 +15,7 @@ from tiny import make_tokenizer
 pytest_plugins = ("cli_fixtures",)
 
 SUFFIXES = ("json", "html", "svg", "png", "parquet")
+RAW = ("--template", "raw")
 
 
 def refusal(cli: CommandLine, base: Path, *more: str | Path, prompt: str = "the cat") -> str:
@@ -28,7 +29,7 @@ SETTINGS = {
         "The route 'sideways' is not known. Allowed: auto, forward, reverse, removal, forward-bfloat16.",
     ),
     "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: zeroed, deleted."),
-    "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: raw, chat."),
+    "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: auto, chat, raw."),
     "unit": (
         "--unit",
         "letter",
@@ -65,28 +66,28 @@ def test_empty_response(cli: CommandLine, base: Path) -> None:
 
 
 def test_prompt_that_is_not_unicode(cli: CommandLine, base: Path) -> None:
-    assert refusal(cli, base, prompt="a\udc80").startswith(
+    assert refusal(cli, base, *RAW, prompt="a\udc80").startswith(
         "The text holds half a surrogate pair ('\\udc80', character 1)"
     )
 
 
 def test_prompt_longer_than_the_context(cli: CommandLine, base: Path) -> None:
-    assert refusal(cli, base, prompt="x" * 129) == (
+    assert refusal(cli, base, *RAW, prompt="x" * 129) == (
         "Prompt 'prompt' has 129 tokens, the model's context 128. Shorten it, or leave it out."
     )
 
 
 def test_prompt_that_fills_the_context(cli: CommandLine, base: Path) -> None:
-    message = refusal(cli, base, prompt="x" * 128)
+    message = refusal(cli, base, *RAW, prompt="x" * 128)
     assert "has 128 tokens, which leaves no room for a response in the model's context of 128." in message
-    cli.succeeds("attribute", base, "--prompt", "x" * 127, *SHORT)
+    cli.succeeds("attribute", base, "--prompt", "x" * 127, *RAW, *SHORT)
 
 
 def test_response_that_does_not_fit_the_context(cli: CommandLine, base: Path) -> None:
-    assert refusal(cli, base, "--response", "y" * 125, prompt="xxxx") == (
+    assert refusal(cli, base, *RAW, "--response", "y" * 125, prompt="xxxx") == (
         "Prompt 'prompt' has 4 + 125 of its response tokens, the model's context 128. Shorten it, or leave it out."
     )
-    cli.succeeds("attribute", base, "--prompt", "xxxx", "--response", "y" * 124, *SHORT)
+    cli.succeeds("attribute", base, "--prompt", "xxxx", "--response", "y" * 124, *RAW, *SHORT)
 
 
 @pytest.mark.parametrize(("name", "given"), [("map.pdf", "ends in '.pdf'"), ("map", "has no suffix")])
@@ -150,7 +151,7 @@ def test_full_disk_leaves_the_old_file(
 
 def test_whole_files_are_written(cli: CommandLine, base: Path, tmp_path: Path) -> None:
     for suffix in ("json", "parquet"):
-        cli.succeeds("attribute", base, "--prompt", "the cat", "--out", f"new/map.{suffix}", *SHORT)
+        cli.succeeds("attribute", base, "--prompt", "the cat", "--out", f"new/map.{suffix}", *RAW, *SHORT)
     assert sorted(snapshot(tmp_path)) == ["new", "new/map.json", "new/map.parquet"]
     assert json.loads((tmp_path / "new/map.json").read_text())["prompt_tokens"] == ["the", " cat"]
 

@@ -111,16 +111,16 @@ def test_prompt_files(cli: CommandLine, base: Path, tuned: Path, tmp_path: Path,
 def test_prompts_that_do_not_fit_the_context(cli: CommandLine, base: Path, tuned: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
     save_prompts(path, ["the cat", "x" * 129])
-    assert refusal(cli, base, tuned, path) == (
+    assert refusal(cli, base, tuned, path, "--template", "raw") == (
         "Prompt 'p1' has 129 tokens, the model's context 128. Shorten it, or leave it out."
     )
     save_prompts(path, ["the cat", "x" * 128])
-    assert refusal(cli, base, tuned, path) == (
+    assert refusal(cli, base, tuned, path, "--template", "raw") == (
         "Prompt 'p1' has 128 tokens, which leaves no room for a response in the model's context of 128. Shorten it, or "
         "leave it out."
     )
     save_prompts(path, ["the cat", {"prompt": "x" * 100, "response": "y" * 50}])
-    assert refusal(cli, base, tuned, path) == (
+    assert refusal(cli, base, tuned, path, "--template", "raw") == (
         "Prompt 'p1' has 100 + 50 of its response tokens, the model's context 128. Shorten it, or leave it out."
     )
 

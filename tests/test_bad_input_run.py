@@ -60,8 +60,8 @@ def test_damaged_settings(cli: CommandLine, base: Path, tuned: Path, prompts: Pa
 OTHER_SETTINGS = {
     "tokens": (("--max-new-tokens", "5"), "attribution.max_new_tokens was 4, is now 5"),
     "two": (
-        ("--template", "chat", "--check", "2"),
-        'attribution.check was 1, is now 2; attribution.template was "raw", is now "chat"',
+        ("--template", "raw", "--check", "2"),
+        'attribution.check was 1, is now 2; attribution.template was "chat", is now "raw"',
     ),
     "dtype": (("--dtype", "float64"), 'settings.dtype was "float32", is now "float64"'),
     "route": (("--route", "reverse"), 'attribution.route was "auto", is now "reverse"'),

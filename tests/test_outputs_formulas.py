@@ -253,9 +253,11 @@ def test_texts_are_many_and_prompts_fit_their_place() -> None:
     own = samples.base()
     read = generic_texts(own.tokenizer)
     assert all(len(one.ids) == 24 and one.first == 0 for one in read)
-    prompts = asked("answers", [tiny.make_tokenizer(chat=False), own.tokenizer], Inputs())
+    prompts = asked("answers", [tiny.make_tokenizer(chat=False), own.tokenizer], Inputs(template="chat"))
     assert own.tokenizer.decode(prompts["chat-0"][1]).endswith("assistant\n")
     found = answered(own, prompts | {"long": ("", tuple([5] * 127))}, 5)
     assert [one.id for one in found] == list(prompts) and all(len(one.answer) <= 5 for one in found)
-    starts = beginnings([own.tokenizer, own.tokenizer])
+    starts = beginnings([tiny.make_tokenizer(chat=False), own.tokenizer], "chat")
     assert starts["nothing"] == (1,) and own.tokenizer.decode(starts["the user's turn"]) == "<s>user\n"
+    raw = asked("answers", [own.tokenizer, own.tokenizer], Inputs(template="raw"))
+    assert raw["chat-0"][0] == own_lines("chat")[0] and list(beginnings([own.tokenizer], "raw")) == ["nothing"]

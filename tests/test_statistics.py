@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 from aftertune.statistics.corrections import benjamini_hochberg, holm
 from aftertune.statistics.effects import (
@@ -17,6 +18,7 @@ from aftertune.statistics.effects import (
     auroc_interval,
     cluster_bootstrap_interval,
     detectable_effect,
+    detectable_paired_effect,
     hedges_g,
     mean_difference_interval,
     mean_interval,
@@ -24,7 +26,6 @@ from aftertune.statistics.effects import (
 )
 from aftertune.statistics.tests import (
     least_p_value,
-    paired_p_value,
     permutation_p_value,
     sign_permutation_p_value,
     welch_p_value,
@@ -75,15 +76,6 @@ def test_permutation_is_drawn_from_its_seed_and_agrees_with_welch_on_normal_scor
 def test_permutation_of_flat_groups_that_differ_in_size_has_no_warning() -> None:
     # Some permutations of these give two flat groups, where t is infinite.
     assert permutation_p_value(np.array([1.0, 0.0]), np.array([1.0, 0.0, 0.0])) == 1.0
-
-
-def test_paired_is_the_t_test_of_the_differences() -> None:
-    first, second = TUNED, BASE[:23]
-    assert paired_p_value(first, second) == pytest.approx(stats.ttest_rel(first, second, alternative="greater").pvalue)
-    assert paired_p_value(first, second, two_sided=True) == pytest.approx(stats.ttest_rel(first, second).pvalue)
-    # Differences 1, 2, 3: t = 2 / (1 / sqrt(3)) with 2 degrees of freedom.
-    by_hand = paired_p_value(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0]))
-    assert by_hand == pytest.approx(special.stdtr(2, -2 * 3**0.5))
 
 
 def test_hedges_g_by_hand() -> None:
@@ -137,7 +129,7 @@ def test_signs_of_many_pairs_are_drawn_and_agree_with_the_paired_test_on_normal_
     first, second = TUNED, BASE[:23] + 0.2
     found = sign_permutation_p_value(first - second)
     assert found == sign_permutation_p_value(first - second) != sign_permutation_p_value(first - second, seed=1)
-    assert found == pytest.approx(paired_p_value(first, second, two_sided=True), abs=0.02)
+    assert found == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.02)
 
 
 @pytest.mark.parametrize("n_pairs", [2, 3, 5, 6, 13, 14, 40])
@@ -159,14 +151,12 @@ def test_undefined_is_none_without_a_warning() -> None:
         assert welch_p_value(first, second) is None
         assert permutation_p_value(first, second) is None
         assert hedges_g(first, second) is None
-    for pair in (EMPTY, ONE, FLAT):
-        assert paired_p_value(pair + 1, pair) is None
     assert auroc(EMPTY, BASE) is None and auroc(BASE, EMPTY) is None
     assert mean_difference_interval(ONE, BASE) is None
     assert mean_interval(ONE) is None and mean_interval(EMPTY) is None
     assert auroc_interval(BASE, ONE) is None
     assert paired_difference_interval(ONE, ONE) is None
-    assert detectable_effect(1, 50) is None
+    assert detectable_effect(1, 50) is None and detectable_paired_effect(5) is None
 
 
 def test_intervals_match_the_normal_approximation() -> None:
@@ -218,12 +208,27 @@ def test_intervals_of_large_groups_are_drawn_in_batches(monkeypatch: pytest.Monk
 def test_detectable_effect_has_80_percent_power(first: int, second: int) -> None:
     effect, degrees = detectable_effect(first, second), first + second - 2
     assert effect is not None
-    shift, critical = effect * (first * second / (first + second)) ** 0.5, stats.t.ppf(0.95, degrees)
+    shift, critical = effect * (first * second / (first + second)) ** 0.5, stats.t.ppf(0.975, degrees)
 
     def rejected(quantile: float) -> float:
-        return float(stats.norm.sf(critical * (stats.chi2.ppf(quantile, degrees) / degrees) ** 0.5 - shift))
+        limit = critical * (stats.chi2.ppf(quantile, degrees) / degrees) ** 0.5
+        return float(stats.norm.sf(limit - shift) + stats.norm.cdf(-limit - shift))
 
     assert integrate.quad(rejected, 0, 1, limit=200)[0] == pytest.approx(0.8, abs=1e-4)
+
+
+@pytest.mark.parametrize("n_pairs", [7, 12, 50, 632])
+def test_detectable_paired_effect_is_that_of_the_paired_t_test(n_pairs: int) -> None:
+    expected = TTestPower().solve_power(nobs=n_pairs, alpha=0.05, power=0.8, alternative="two-sided")
+    assert detectable_paired_effect(n_pairs) == pytest.approx(expected, abs=1e-5)
+
+
+def test_six_pairs_show_a_difference_only_where_all_signs_are_the_same() -> None:
+    effect = detectable_paired_effect(6) or 0.0
+    assert stats.norm.cdf(effect) ** 6 == pytest.approx(0.8)
+    drawn = np.random.default_rng(0).normal(effect, 1, (400, 6))
+    power = np.mean([(sign_permutation_p_value(one) or 1.0) < 0.05 for one in drawn])
+    assert power == pytest.approx(0.8, abs=0.06)
 
 
 def test_importing_is_quick() -> None:

@@ -88,8 +88,8 @@ def test_a_finished_run_is_not_computed_again(pair: Path, compared) -> None:
 
 @pytest.mark.usefixtures("compared")
 def test_what_differs_from_an_earlier_run_is_named(pair: Path) -> None:
-    with pytest.raises(aftertune.RunError, match=r"attribution.template was \"raw\", is now \"chat\""):
-        run(pair, "run", template="chat")
+    with pytest.raises(aftertune.RunError, match=r"attribution.template was \"chat\", is now \"raw\""):
+        run(pair, "run", template="raw")
 
 
 @pytest.mark.usefixtures("compared")

@@ -101,7 +101,7 @@ def test_a_table_of_nothing_keeps_its_columns():
 
 def test_a_change_gives_its_tables_as_frames():
     frames = sample_change().tables()
-    assert list(frames) == ["table1", "table2", "table2_answered", "figure6", "instances"]
+    assert list(frames) == ["table1", "table2", "table2_answered", "figure6", "instances", "read_first"]
     assert frames["table2"]["paired_n_pairs"].to_list() == [6]
     assert frames["table2_answered"].is_empty() and frames["table2_answered"].columns == frames["table2"].columns
     assert frames["instances"].equals(sample_change().to_polars())
@@ -115,15 +115,15 @@ def test_quarters_become_four_columns():
 
 def test_table2_in_markdown_as_a_reader_sees_it():
     assert table_of(sample_change(), "table2").markdown().splitlines()[2] == (
-        "| odd | 6 | 0.9394±0.48 | 1.1302±0.54 | +0.191 | [0.101, 0.280] | 1.9e-5 | 3.9e-5 | 0.372 "
-        "| 6 | +0.191 | [0.110, 0.270] | 0.0382 | 0.0764 |"
+        "| odd | 6 | 0.9394±0.48 | 1.1302±0.54 | 6 | +0.191 | [0.110, 0.270] | 6 | 0 | 0.0382 | 0.0764 | 0.372 "
+        "| 1.9e-5 | 3.9e-5 |"
     )
 
 
 def test_table1_in_markdown_as_a_reader_sees_it():
     assert table_of(sample_change(), "table1").markdown().splitlines()[2] == (
-        "| odd | tuned-model | 1.2283±0.52 | 200 | 0.8917±0.48 | 40 | +0.337 | [0.170, 0.500] | 1.4e-4 | – | 0.657 "
-        "| 0.684 | [0.590, 0.770] |"
+        "| odd | tuned-model | 1.2283±0.52 | 200 | 0.8917±0.48 | 40 | +0.337 | [0.170, 0.500] | 2.8e-4 | 1.0e-4 "
+        "| 1.4e-4 | – | 0.657 | 0.684 | [0.590, 0.770] |"
     )
 
 

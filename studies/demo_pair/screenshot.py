@@ -1,6 +1,6 @@
 """Photograph the demo's report for the documentation: one prompt with a response token pointed at, one head.
 
-    make demo && python studies/demo_pair/screenshot.py runs/demo/report.html docs/images
+    aftertune demo --template raw && python studies/demo_pair/screenshot.py runs/demo/report.html docs/images
 
 Needs Chromium with its driver, and selenium.
 """

@@ -34,7 +34,7 @@ def attribute(
     check: Annotated[bool, typer.Option("--check", help="Also hold the first order against removal itself.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
     adapter: Adapter = None,
-    template: Template = "raw",
+    template: Template = "auto",
     max_new_tokens: MaxNew = 300,
     device: Device = "auto",
     dtype: Dtype = "float32",

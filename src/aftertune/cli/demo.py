@@ -1,12 +1,12 @@
 """The command on the pair that comes with Aftertune."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from aftertune.cli.app import command_app
-from aftertune.cli.options import Json
+from aftertune.cli.options import Json, Template
 from aftertune.cli.output import announce, show
 
 app = command_app()
@@ -15,6 +15,7 @@ app = command_app()
 @app.command()
 def demo(
     run: Annotated[str, typer.Option(help="Folder that keeps the run and its report.")] = "runs/demo",
+    template: Template = "auto",
     as_json: Json = False,
 ) -> None:
     """Compare SmolLM2-135M-Instruct with the LoRA adapter that comes with Aftertune, on twelve prompts."""
@@ -28,7 +29,8 @@ def demo(
         aftertune.Subject(base, name="SmolLM2-135M-Instruct"),
         aftertune.Subject(base, ADAPTER, name="plain-form tune"),
     )
-    study, annotation = aftertune.Study(*subjects, run=run, max_new_tokens=MAX_NEW_TOKENS), Stage(step="annotation")
+    chosen: dict[str, Any] = {"run": run, "template": template, "max_new_tokens": MAX_NEW_TOKENS}
+    study, annotation = aftertune.Study(*subjects, **chosen), Stage(step="annotation")
     with shown_progress() as progress:
         found: aftertune.Comparison | aftertune.Stages = aftertune.compare(
             study, progress=progress, announce=partial(announce, progress)

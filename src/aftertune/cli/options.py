@@ -23,4 +23,5 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a h
 RunOfOne = Annotated[str, typer.Option(help="Folder that keeps what is read, a layer at a time.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"{CHECKPOINT}.")]
 MaxNew = Annotated[int, typer.Option(min=1, help="Most tokens of a generated response.")]
-Template = Annotated[str, typer.Option(help="raw, or chat (the tokenizer's chat template).")]
+TEMPLATE = "auto (chat where there is a chat template, else raw), chat, or raw (the text as it stands, as in the paper)"
+Template = Annotated[str, typer.Option(help=f"How prompts are put: {TEMPLATE}.")]

@@ -28,6 +28,7 @@ from transformers import (
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters import merge_adapter
 from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
+from aftertune.models.chat_templates import with_template_of
 from aftertune.models.description import Architecture, Description, read_description
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.loaded import Checkpoint as Checkpoint
@@ -57,8 +58,9 @@ def load(
 
     ``ref`` is a hub id, a local folder, a ``.gguf`` file, or a transformers model that is already in memory (which
     then needs its ``tokenizer``, is taken as it is and left as it was). ``adapter`` is a PEFT LoRA adapter (folder
-    or hub id), merged into the weights. ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or
-    "balanced" (spread over all GPUs by accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
+    or hub id), merged into the weights; a chat template that was saved with it takes the place of the model's.
+    ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or "balanced" (spread over all GPUs by
+    accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
 
     An architecture that Aftertune does not know by name is told by its structure, where its layers are built like
     Llama's. ``architecture`` describes one that is not: a mapping, or a JSON or YAML file of one, with the fields of
@@ -78,7 +80,7 @@ def load(
     with quiet():
         config, described = _read_config(ref, source, shared, described)
         shared["config"] = config  # else each reader parses it again, which for a GGUF file takes seconds
-        tokenizer = tokenizer or _read_tokenizer(ref, source, shared)
+        tokenizer = tokenizer or with_template_of(_read_tokenizer(ref, source, shared), adapter)
         model = _read_weights(ref, source, {**shared, "dtype": kind, "device_map": _device_map(place)})
         if "gguf_file" in source.arguments:
             model = _without_quantisation_mark(model, config, kind)

@@ -4,12 +4,13 @@
 2. chat: the tokenizer renders its own template twice, once with a marker for each message and once with the messages.
    The marked text says what stands around each message, so a message is found even if its words occur in the
    template. Messages may come out with white space stripped; a template that changes more is refused.
+3. auto: chat where any of the tokenizers has a chat template, else raw.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import TemplateError
 
@@ -17,6 +18,7 @@ from aftertune.errors import PromptError
 from aftertune.prompts.prompt import Message, Prompt
 
 TEMPLATES = ("raw", "chat")
+TemplateChoice = Literal["auto", "chat", "raw"]
 # Private-use characters: no template strips or splits them.
 MARKER = "\ue000{}\ue001"
 MARKED = re.compile("\ue000(\\d+)\ue001")
@@ -35,6 +37,20 @@ class Placed:
         """The range in the rendered text of characters ``start``..``end`` of the message."""
         shift = self.start - self.stripped
         return min(max(start + shift, self.start), self.end), max(min(end + shift, self.end), self.start)
+
+
+def choose_template(asked: str, tokenizers: Sequence[Any]) -> tuple[str, Any]:
+    """How prompts are put, "raw" or "chat", and the tokenizer that does it: the first with a chat template, if any.
+
+    ``asked`` is "raw", "chat" or "auto": chat where any of the tokenizers has a chat template, else raw. Raises
+    `PromptError` for anything else.
+    """
+    if asked not in ("auto", *TEMPLATES):
+        raise PromptError(f"The template {asked!r} is not known. Allowed: auto, chat, raw.")
+    first = next((one for one in tokenizers if getattr(one, "chat_template", None)), None)
+    if asked == "raw" or (asked == "auto" and first is None):
+        return "raw", tokenizers[0]
+    return "chat", first or tokenizers[0]
 
 
 def render(prompt: Prompt, tokenizer: Any, template: str) -> tuple[str, list[Placed]]:

@@ -1,7 +1,6 @@
 """Is a difference between two groups of scores more than chance?
 
-1. Welch's t-test (two groups of different spread) and the paired t-test, one-sided ("the first is greater") as in the
-   paper, and two-sided.
+1. Welch's t-test (two groups of different spread), one-sided ("the first is greater") as in the paper, and two-sided.
 2. A permutation test of Welch's t, which asks nothing of how scores are distributed.
 3. A permutation test within data sets. Welch's test trusts that means are normally distributed; where scores are
    skewed, one group small and the other large, its p-values are far too small. And a data set that scores high and has
@@ -20,7 +19,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from aftertune.statistics.spread import ROUNDING, Scores, batch_size, have_spread
+from aftertune.statistics.spread import Scores, batch_size, have_spread
 
 Strata = Sequence[str]
 
@@ -40,16 +39,6 @@ def welch_p_value(greater: Scores, lesser: Scores, two_sided: bool = False) -> f
     return float(stats.ttest_ind_from_stats(*moments, equal_var=False, alternative=_alternative(two_sided)).pvalue)
 
 
-def paired_p_value(greater: Scores, lesser: Scores, two_sided: bool = False) -> float | None:
-    """P-value of the paired t-test that ``greater`` (n,) exceeds ``lesser`` (n,) on average, or differs from it.
-
-    None with fewer than two pairs, or where all differences are the same.
-    """
-    if len(greater) < 2 or np.ptp(greater - lesser) <= ROUNDING * max(np.abs(greater).max(), np.abs(lesser).max()):
-        return None
-    return float(stats.ttest_rel(greater, lesser, alternative=_alternative(two_sided)).pvalue)
-
-
 def permutation_p_value(
     first: Scores, second: Scores, seed: int = 0, n_permutations: int = N_PERMUTATIONS
 ) -> float | None:
@@ -63,29 +52,29 @@ def permutation_p_value(
 
 
 def stratified_permutation_p_value(
-    greater: Scores,
-    lesser: Scores,
+    first: Scores,
+    second: Scores,
     strata: tuple[Strata, Strata],
     seed: int = 0,
     n_permutations: int = N_PERMUTATIONS,
 ) -> float | None:
-    """One-sided p-value that ``greater`` (n,) has the greater mean than ``lesser`` (m,), permuted within strata.
+    """Two-sided p-value that ``first`` (n,) and ``second`` (m,) differ in their means, permuted within strata.
 
     ``strata`` has the stratum (a data set) of each score of either group; each keeps the sizes of its two groups.
     None where `welch_p_value` is.
     """
-    if not have_spread(greater, lesser):
+    if not have_spread(first, second):
         return None
-    scores, generator = _scaled(np.concatenate([greater, lesser])), np.random.default_rng(seed)
+    scores, generator = _scaled(np.concatenate([first, second])), np.random.default_rng(seed)
     found = stats.monte_carlo_test(
         scores,
         _within_strata(scores, [*strata[0], *strata[1]], generator),
         # Group sizes and the sum of all scores never change, so the first group's mean decides alone.
-        lambda values, axis: _mean(values[..., : len(greater)], axis),
+        lambda values, axis: _mean(values[..., : len(first)], axis),
         vectorized=True,
         n_resamples=n_permutations,
         batch=batch_size(len(scores)),
-        alternative="greater",
+        alternative="two-sided",
     )
     return float(found.pvalue)
 

@@ -57,6 +57,9 @@ def memory_warning(found: Estimate) -> str | None:
 def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
     for role, subject in intent.subjects.items():
         yield role, f"{subject.label}{'' if role in intent.sizes else ' (measured already)'}"
+    lent = intent.template.said({role: one.label for role, one in intent.subjects.items()}, intent.subjects)
+    if lent:
+        yield "template", lent
     for work in intent.works.values():
         yield from work.chosen()
     yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"

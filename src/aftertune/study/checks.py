@@ -8,7 +8,7 @@
 5. Once a checkpoint is loaded, the same is asked of it, and the run is bound to its weights.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aftertune.models.weights import AttentionShape
 
 Tokens = Mapping[str, Sequence[int]]
+Reader = Callable[[Subject], Any]
 
 
 def must_be_comparable(
@@ -30,18 +31,19 @@ def must_be_comparable(
     inputs: Inputs,
     run: RunFolder,
     *,
-    reads_prompts: bool,
+    read: Reader | None,
     reads_weights: bool,
     trust_remote_code: bool,
     architecture: Any = None,
 ) -> list[Any]:
     """The checkpoints' configurations (None for one that can't be read quickly), if nothing is wrong with any of them.
 
-    Fills ``inputs.lengths``. A mistake in the last checkpoint must not be told after hours of work on the first.
+    ``read`` gives a checkpoint's tokenizer, as it puts the prompts; None where no prompts are read. Fills
+    ``inputs.lengths``. A mistake in the last checkpoint must not be told after hours of work on the first.
     """
     configs = must_be_there(subjects, trust_remote_code, architecture)
-    if reads_prompts and subjects:
-        tokens = must_read_prompts_the_same(subjects, configs, inputs, trust_remote_code)
+    if read is not None and subjects:
+        tokens = must_read_prompts_the_same(subjects, configs, inputs, read)
         inputs.lengths[:] = [len(ids) for ids in tokens.values()]
     if reads_weights:
         must_have_the_same_shape(configs)
@@ -59,22 +61,19 @@ def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool, architec
 
 
 def must_read_prompts_the_same(
-    subjects: Sequence[Subject], configs: Sequence[Any], inputs: Inputs, trust_remote_code: bool
+    subjects: Sequence[Subject], configs: Sequence[Any], inputs: Inputs, read: Reader
 ) -> Tokens:
     """Every prompt's tokens, the same for all checkpoints.
 
     Raises `CheckpointError` if the tokenizers read a prompt differently, and what `read_prompts` raises.
     """
-    from aftertune.models import read_tokenizer
-
-    read: list[Tokens] = []
-    known = {(one.ref, one.revision): config for one, config in zip(subjects, configs, strict=True)}
-    for (ref, revision), config in known.items():
-        tokenizer = read_tokenizer(ref, revision, trust_remote_code=trust_remote_code)
-        read.append(read_prompts(inputs, tokenizer, getattr(config, "max_position_embeddings", None)))
-    for before, now in pairwise(read):
+    found: list[Tokens] = []
+    known = {(one.ref, one.revision, one.adapter): (one, config) for one, config in zip(subjects, configs, strict=True)}
+    for subject, config in known.values():
+        found.append(read_prompts(inputs, read(subject), getattr(config, "max_position_embeddings", None)))
+    for before, now in pairwise(found):
         must_be_same_tokens(before, now)
-    return read[-1]
+    return found[-1]
 
 
 def read_prompts(inputs: Inputs, tokenizer: Any, context: int | None) -> Tokens:
@@ -97,7 +96,7 @@ def must_be_same_tokens(before: Tokens, now: Tokens) -> None:
         raise CheckpointError(
             f"The checkpoints read {len(differing)} of {len(now)} prompts as different tokens (the first is "
             f"{differing[0]!r}): their tokenizers or chat templates differ, so their responses can't be compared token "
-            "by token. Give checkpoints with the same tokenizer, or use the template 'raw'."
+            "by token. Give checkpoints with the same tokenizer, or use the template raw."
         )
 
 

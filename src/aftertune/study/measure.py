@@ -7,8 +7,8 @@ only if something of it is missing. An interrupted run goes on where it stopped 
 One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
 from aftertune.study.study import Study
+from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
@@ -35,7 +36,7 @@ class Intent:
     """A study that has been checked and not begun.
 
     ``subjects`` are all checkpoints by their roles, ``sizes`` those of the roles that are not wholly measured yet;
-    ``works`` are the explainers made ready, by name.
+    ``works`` are the explainers made ready, by name; ``template`` says how the prompts are put.
     """
 
     study: Study
@@ -44,9 +45,11 @@ class Intent:
     sizes: Mapping[str, "ModelSize"]
     works: Mapping[str, Work]
     inputs: Inputs
+    template: Template = field(default_factory=Template)
 
 
 Announce = Callable[[Intent], None]
+Loaded = Callable[[str], "Checkpoint"]
 
 
 def measure(study: Study, progress: Progress, announce: Announce | None = None) -> RunFolder:
@@ -57,10 +60,16 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     from aftertune import __version__
 
     chosen = study.explainers
-    inputs = read_inputs(study)
-    works = {name: _prepared(study, name, inputs) for name in chosen}
+    reads_prompts = any(one.reads_prompts for one in chosen.values())
+    needs_room = any(one.needs_room for one in chosen.values())
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
+    prompts = choose_prompts(study.prompts, study.limit) if reads_prompts else []
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
+    read = tokenizer_reader(study.trust_remote_code)
+    template = template_of_study(study.template, subjects, run, read) if reads_prompts else Template()
+    asked = (template.name, study.max_new_tokens, study.device, study.dtype)
+    inputs = Inputs(prompts, *asked, needs_room=needs_room)
+    works = {name: _prepared(study, name, inputs) for name in chosen}
     pending = {role: one for role, one in subjects.items() if not _is_measured(run, role, works)}
     pairs = [pair for pair in pairs_of(list(subjects)) if not _is_pair_measured(run, pair, works)]
     configs = checks.must_be_comparable(
@@ -68,24 +77,17 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         works.values(),
         inputs,
         run,
-        reads_prompts=any(one.reads_prompts for one in chosen.values()),
+        read=(lambda subject: template.on(read(subject))) if reads_prompts else None,
         reads_weights=any(one.reads_weights for one in chosen.values()),
         trust_remote_code=study.trust_remote_code,
         architecture=study.architecture,
     )
     if announce is not None:
-        announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs))
-    for role, subject in subjects.items():
-        if not run.exists(f"{role}.json"):
-            _claim(study, subject, role, works, inputs, run, progress)
-    different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
-    needed = {role for pair in different for role in pair}
-    for role, subject in pending.items():
-        if role in needed:
-            _measure_one(study, subject, role, works, inputs, run, progress)
-    for pair in pairs:
-        if pair in different:
-            _measure_pair(study, subjects, pair, works, run, progress)
+        announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs, template))
+    if reads_prompts:
+        keep_template(template, run)
+    loaded = lambda role: template.put_on(load_subject(study, subjects[role]))  # noqa: E731
+    needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
         for role in needed:
@@ -93,12 +95,29 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     return run
 
 
-def read_inputs(study: Study) -> Inputs:
-    """What all explainers are given; raises `PromptError` for prompts that can't be used."""
-    chosen = study.explainers.values()
-    prompts = choose_prompts(study.prompts, study.limit) if any(one.reads_prompts for one in chosen) else []
-    needs_room = any(one.needs_room for one in chosen)
-    return Inputs(prompts, study.template, study.max_new_tokens, study.device, study.dtype, needs_room=needs_room)
+def _measure_all(
+    loaded: Loaded,
+    roles: Sequence[str],
+    pending: Iterable[str],
+    pairs: Sequence[Pair],
+    works: Mapping[str, Work],
+    inputs: Inputs,
+    run: RunFolder,
+    progress: Progress,
+) -> set[str]:
+    """Measure what is missing of models that differ from one that they are compared with; returns their roles."""
+    for role in roles:
+        if not run.exists(f"{role}.json"):
+            _claim(loaded, role, works, inputs, run, progress)
+    different = [pair for pair in pairs_of(roles) if not is_same(run, pair)]
+    needed = {role for pair in different for role in pair}
+    for role in pending:
+        if role in needed:
+            _measure_one(loaded, role, works, inputs, run, progress)
+    for pair in pairs:
+        if pair in different:
+            _measure_pair(loaded, pair, works, run, progress)
+    return needed
 
 
 def choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:
@@ -162,23 +181,21 @@ def _sizes(study: Study, pending: Mapping[str, Subject], configs: Sequence[Any])
 
 
 def _measure_one(
-    study: Study,
-    subject: Subject,
+    loaded: Loaded,
     role: str,
     works: Mapping[str, Work],
     inputs: Inputs,
     run: RunFolder,
     progress: Progress,
 ) -> None:
-    checkpoint = _claim(study, subject, role, works, inputs, run, progress)
+    checkpoint = _claim(loaded, role, works, inputs, run, progress)
     for name, work in works.items():
         if not work.is_measured(run, role):
             work.measure(checkpoint, role, run, within(progress, role, name))
 
 
 def _claim(
-    study: Study,
-    subject: Subject,
+    loaded: Loaded,
     role: str,
     works: Mapping[str, Work],
     inputs: Inputs,
@@ -188,7 +205,7 @@ def _claim(
     """Load a checkpoint, and bind the run to its weights."""
     loading = Stage(role, "", "loading")
     progress(loading, 0, 1)
-    checkpoint = load_subject(study, subject)
+    checkpoint = loaded(role)
     progress(loading, 1, 1)
     checks.must_fit_loaded(checkpoint, works.values(), inputs, run)
     checks.claim_weights(run, role, checkpoint)
@@ -196,15 +213,14 @@ def _claim(
 
 
 def _measure_pair(
-    study: Study,
-    subjects: Mapping[str, Subject],
+    loaded: Loaded,
     pair: Pair,
     works: Mapping[str, Work],
     run: RunFolder,
     progress: Progress,
 ) -> None:
     """What needs both checkpoints at once: both are in memory then."""
-    base, tuned = (load_subject(study, subjects[role]) for role in pair)
+    base, tuned = (loaded(role) for role in pair)
     for name, work in works.items():
         if not work.is_pair_measured(run, pair):
             work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))

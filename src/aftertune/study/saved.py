@@ -18,11 +18,12 @@ from aftertune.report.page import Report
 from aftertune.report.page import write_report as write_page
 from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
-from aftertune.runs.roles import Pair, is_same, pairs_of, roles_of
+from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.study.comparison import Comparison, always
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
+from aftertune.study.templates import saved_template
 
 ASKED = "asked.json"
 PAIRS = "pairs"
@@ -151,6 +152,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
     record = folder.read_json("run.json")
     checkpoints = {role: folder.read_json(f"{role}.json") for role in pair}
     sections = [known[name].section(change) for name, change in comparison.changes.items()]
+    template = saved_template(folder)
     return Report(
         title=f"What tuning changed: {comparison.base} and {comparison.tuned}",
         models=(comparison.base, comparison.tuned),
@@ -163,8 +165,10 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
             "aftertune": record["record"]["aftertune"],
             "checkpoints": {role: one["record"] for role, one in checkpoints.items()},
         }
+        | ({"template": template.facts()} if template else {})
         | {section.name: dict(section.settings) for section in sections if section.settings},
         not_run=[] if comparison.is_same else _not_run(comparison),
+        notes=_lent(folder, pair),
     )
 
 
@@ -185,3 +189,10 @@ def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, st
 
 def _not_run(comparison: Comparison) -> list[str]:
     return [one.absent for name, one in explainers().items() if name not in comparison.changes and one.absent]
+
+
+def _lent(folder: RunFolder, pair: Pair) -> list[str]:
+    """That one of these models was given the chat template of another."""
+    template = saved_template(folder)
+    said = template.said(display_names(folder), pair) if template else ""
+    return [f"{said}."] if said else []

@@ -17,6 +17,7 @@ from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings, flag_of, what_is_wrong
 from aftertune.models.subject import Subject, run_name
 from aftertune.prompts.prompt import Prompt
+from aftertune.prompts.templates import TemplateChoice
 
 Given = str | Path | Subject
 OF_SUBJECTS = ("adapter", "revision", "name")
@@ -29,10 +30,11 @@ class Study(BaseModel):
     ``base`` and ``tuned`` (one, or several in a list) are what `aftertune.load` takes, or an `aftertune.Subject` where
     an adapter, a revision or another name belongs to it. ``run`` is the folder that keeps all that is measured, any
     fsspec address, by default runs/BASE-TUNED. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by
-    default the twelve that come with Aftertune; ``limit`` takes the first of them. ``architecture`` is that of
-    `aftertune.load`, where a model is built unlike all that are known. ``only`` and ``skip`` choose
-    explainers; further keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is
-    not allowed.
+    default the twelve that come with Aftertune; ``limit`` takes the first of them. ``template`` says how they are put:
+    "raw", "chat", or "auto", which is chat where any of the tokenizers has a chat template; where only some have one,
+    the first of these is used for all. ``architecture`` is that of `aftertune.load`, where a model is built unlike all
+    that are known. ``only`` and ``skip`` choose explainers; further keywords are their settings, by section or by
+    themselves. Raises `AftertuneError` for what is not allowed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
@@ -43,7 +45,7 @@ class Study(BaseModel):
     prompts: str | Path | tuple[Prompt, ...] | None = None
     limit: int | None = Field(None, ge=1)
     max_new_tokens: int = Field(300, ge=1)
-    template: Literal["raw", "chat"] = "raw"
+    template: TemplateChoice = "auto"
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     device: str = "auto"

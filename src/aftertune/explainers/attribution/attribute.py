@@ -16,6 +16,7 @@ from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
+from aftertune.prompts.templates import choose_template
 
 
 def attribute(
@@ -25,7 +26,7 @@ def attribute(
     route: Route = "auto",
     unit: UnitChoice = "token",
     *,
-    template: str = "raw",
+    template: str = "auto",
     removal: Removal = "zeroed",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
@@ -36,7 +37,8 @@ def attribute(
     "reverse" (both first order, equal up to rounding), "removal" (Eq. 1, with ``removal`` "zeroed" or "deleted"),
     "forward-bfloat16" (products of tangents in bfloat16, for models of Llama's build in float32), or "auto", the
     cheaper of the first two. ``unit`` is "token", "word", "sentence", "line", or character ranges.
-    ``template`` is "raw" or "chat". With ``check`` the result says how well it ranks units against removal.
+    ``template`` is "raw", "chat", or "auto": chat where the tokenizer has a chat template. With ``check`` the result
+    says how well it ranks units against removal.
 
     Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
     not known or a check of removal by itself, `CheckpointError` where a response must be generated but never ends.
@@ -62,7 +64,7 @@ def attribute_all(
     route: Route = "auto",
     unit: UnitChoice = "token",
     *,
-    template: str = "raw",
+    template: str = "auto",
     removal: Removal = "zeroed",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
@@ -78,7 +80,8 @@ def attribute_all(
     texts = [prompt.response for prompt in given] if responses is None else list(responses)
     if len(texts) != len(given):
         raise PromptError(f"There are {len(texts)} responses to {len(given)} prompts. Give one response a prompt.")
-    encoded = [encode_for(checkpoint, one, template, text) for one, text in zip(given, texts, strict=True)]
+    how, _ = choose_template(template, [checkpoint.tokenizer])
+    encoded = [encode_for(checkpoint, one, how, text) for one, text in zip(given, texts, strict=True)]
     found: dict[int, Attribution] = {}
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
     for start in range(0, len(order), batch_size):

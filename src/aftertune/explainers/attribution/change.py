@@ -5,7 +5,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,14 +15,21 @@ from aftertune.errors import RunError
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row, table1, table2
 from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.explainers.attribution.score import copied, copied_share, is_repetitive, novel_score
+from aftertune.explainers.attribution.score import (
+    copied,
+    copied_share,
+    is_looping,
+    is_one_word,
+    is_repetitive,
+    novel_score,
+)
 from aftertune.explainers.attribution.sentence_position import Figure6Row, figure6
 from aftertune.runs.frames import frame_of
 from aftertune.runs.result import Result
 
 INSTANCE_NUMBERS = (
     *("score", "score_novel", "copied_share", "repetitive"),
-    *("helpfulness", "n_prompt", "n_response"),
+    *("looping", "one_word", "cut_off", "helpfulness", "n_prompt", "n_response"),
 )
 
 
@@ -31,7 +38,9 @@ class InstanceRow:
     """One prompt under both models; what a model has no map of is None.
 
     ``score`` is that behind tables 1 and 2, ``score_novel`` the same without copied response tokens; ``copied_share``
-    and ``repetitive`` say how much of the response stood before (`aftertune.explainers.attribution.score`).
+    and ``repetitive`` say how much of the response stood before (`aftertune.explainers.attribution.score`), as
+    ``looping`` and ``one_word`` are told there. ``cut_off`` says that it has the most tokens that were asked for, None
+    where that number is not known or the response was given.
     """
 
     id: str
@@ -45,6 +54,12 @@ class InstanceRow:
     copied_share_tuned: float | None
     repetitive_base: bool | None
     repetitive_tuned: bool | None
+    looping_base: bool | None
+    looping_tuned: bool | None
+    one_word_base: bool | None
+    one_word_tuned: bool | None
+    cut_off_base: bool | None
+    cut_off_tuned: bool | None
     helpfulness_base: int | None
     helpfulness_tuned: int | None
     n_prompt_base: int | None
@@ -122,11 +137,14 @@ def compare_maps(
     seed: int = 0,
     agreement: RemovalCheck | None = None,
     settings: Mapping[str, Any] | None = None,
+    given: Collection[str] = (),
 ) -> AttributionChange:
     """Compare the maps of the models named ``base`` and ``tuned``; maps of other models are left out.
 
-    ``agreement`` and ``settings`` are kept with the rest; ``seed`` is that of the bootstrap intervals. Raises
-    `RunError` if the names are the same, a model has no map, or a model has two maps of the same prompt.
+    ``agreement`` and ``settings`` are kept with the rest; ``seed`` is that of the bootstrap intervals. ``given`` are
+    the ids of prompts whose response was given, so that no model was stopped in it.
+
+    Raises `RunError` if the names are the same, a model has no map, or a model has two maps of the same prompt.
     """
     _must_be_comparable(maps, base, tuned)
     own = [m for m in maps if m.model in (base, tuned)]
@@ -137,7 +155,7 @@ def compare_maps(
         table2=table2(own, base, tuned, seed),
         table2_answered=_table2_answered(own, base, tuned, seed),
         figure6=figure6(own),
-        instances=_instances(own, base, tuned),
+        instances=_instances(own, base, tuned, (settings or {}).get("max_new_tokens"), given),
         agreement=agreement,
         maps=tuple(own),
         settings=dict(settings or {}),
@@ -170,8 +188,10 @@ def _list(names: dict[str, None]) -> str:
     return ", ".join(repr(name) for name in names) or "no model"
 
 
-def _instances(maps: Sequence[SalientMap], base: str, tuned: str) -> tuple[InstanceRow, ...]:
-    of = {(m.dataset, m.id, m.model): _numbers(m) for m in maps}
+def _instances(
+    maps: Sequence[SalientMap], base: str, tuned: str, most_tokens: int | None, given: Collection[str]
+) -> tuple[InstanceRow, ...]:
+    of = {(m.dataset, m.id, m.model): _numbers(m, None if m.id in given else most_tokens) for m in maps}
     keys = dict.fromkeys((m.dataset, m.id) for m in maps)
     unknown: dict[str, Any] = dict.fromkeys(INSTANCE_NUMBERS)
     return tuple(_instance(*key, of.get((*key, base), unknown), of.get((*key, tuned), unknown)) for key in keys)
@@ -188,12 +208,14 @@ def _instance(dataset: str, id: str, base: dict[str, Any], tuned: dict[str, Any]
     )
 
 
-def _numbers(salient: SalientMap) -> dict[str, Any]:
+def _numbers(salient: SalientMap, most_tokens: int | None) -> dict[str, Any]:
     """What an instance row says of one map, in the order of `INSTANCE_NUMBERS`."""
     marked = copied(salient.prompt_tokens, salient.response_tokens)
     novel = novel_score(salient.levels, marked, salient.is_instruction)
     values = (
         *(salient.score(), novel, copied_share(marked), is_repetitive(marked)),
+        *(is_looping(salient.response_tokens), is_one_word(salient.response_tokens)),
+        None if most_tokens is None else salient.n_response >= most_tokens,
         *(salient.helpfulness, salient.n_prompt, salient.n_response),
     )
     return dict(zip(INSTANCE_NUMBERS, values, strict=True))

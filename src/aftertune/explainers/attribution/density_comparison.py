@@ -4,14 +4,17 @@ Tables 1 and 2 (paper 4.2, 4.3, appendix B.1), from the score of each instance.
 1. Table 1, per data set and model with ratings: followed (helpfulness 2 to 4) against unfollowed (1). Instances
    without a rating, and responses of fewer than 5 tokens, are left out.
 2. Table 2, per data set: tuned against base on each model's own responses; every instance counts, an empty response
-   scores 0. The Welch test takes all instances, the paired test those whose prompt both models answered.
+   scores 0. The two models are given the same prompts, so what decides is a permutation test of the signs of the
+   differences within prompts.
 3. With two or more data sets, a pooled row takes all of them together.
-4. Two p-values: Welch's as in the paper, and that of a permutation test within data sets. A claim needs both.
+4. ``p_value`` is the paper's: Welch's t-test, one-sided ("followed" or "tuned" is greater). It decides nothing. All
+   other p-values are two-sided: a claim of table 1 needs Welch's two-sided and that of a permutation test within data
+   sets, a claim of table 2 that of the signs.
 5. Holm's correction is over the data sets: of one model in table 1, of the table in table 2. The pooled row answers the
    same question again, so it is left out of it.
 
-A number that is not defined for its data is None, never NaN. P-values are one-sided as in the paper ("followed" or
-"tuned" is greater) unless named two-sided; intervals are 95 % bootstrap intervals; ``effect_size_g`` is Hedges' g.
+A number that is not defined for its data is None, never NaN. Intervals are 95 % bootstrap intervals; ``effect_size_g``
+is Hedges' g.
 """
 
 from collections.abc import Sequence
@@ -30,7 +33,7 @@ from aftertune.statistics.effects import (
     paired_difference_interval,
 )
 from aftertune.statistics.spread import POOLED, Interval, Scores, Spread
-from aftertune.statistics.tests import paired_p_value, stratified_permutation_p_value, welch_p_value
+from aftertune.statistics.tests import sign_permutation_p_value, stratified_permutation_p_value, welch_p_value
 
 Maps = Sequence[SalientMap]
 
@@ -43,8 +46,9 @@ UNFOLLOWED = (1,)
 class Table1Row:
     """Followed against unfollowed responses of one model on one data set; ``difference`` is followed - unfollowed.
 
-    ``p_value`` is Welch's, ``p_value_permutation`` that of a permutation test within data sets; ``auroc``
-    is the probability that a followed response outscores an unfollowed one.
+    ``p_value`` is the paper's, Welch's one-sided, and ``p_value_holm`` is it after correction. ``p_value_two_sided`` is
+    Welch's, ``p_value_permutation`` that of a permutation test within data sets, two-sided. ``auroc`` is the
+    probability that a followed response outscores an unfollowed one.
     """
 
     dataset: str
@@ -65,13 +69,20 @@ class Table1Row:
 
 @dataclass(frozen=True)
 class Paired:
-    """Tuned minus base on the prompts that both models answered; p-values are of the paired t-test."""
+    """Tuned minus base on the prompts that both models have a score of.
+
+    ``n_higher`` and ``n_lower`` count the prompts whose score rose and fell; ``std`` is the standard deviation of the
+    differences (by n - 1). ``p_value`` is that of a two-sided permutation test of the signs of the differences, 1 where
+    no score differs.
+    """
 
     n_pairs: int
+    n_higher: int
+    n_lower: int
     difference: float | None
     difference_interval: Interval | None
+    std: float | None
     p_value: float | None
-    p_value_two_sided: float | None
     p_value_holm: float | None
 
 
@@ -79,7 +90,8 @@ class Paired:
 class Table2Row:
     """Base against tuned on one data set; ``difference`` is tuned - base.
 
-    P-values are Welch's, but ``p_value_permutation`` is that of a permutation test within data sets.
+    ``p_value`` is the paper's, Welch's one-sided, and ``p_value_holm`` is it after correction; they decide nothing. The
+    p-values that do are in ``paired``.
     """
 
     dataset: str
@@ -88,9 +100,7 @@ class Table2Row:
     difference: float | None
     difference_interval: Interval | None
     p_value: float | None
-    p_value_two_sided: float | None
     p_value_holm: float | None
-    p_value_permutation: float | None
     effect_size_g: float | None
     paired: Paired
     pooled: bool = False
@@ -131,6 +141,7 @@ def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -
         followed=Spread.of(followed),
         unfollowed=Spread.of(unfollowed),
         **_difference(followed, unfollowed, seed),
+        p_value_two_sided=welch_p_value(followed, unfollowed, two_sided=True),
         p_value_permutation=stratified_permutation_p_value(followed, unfollowed, _datasets_of(*groups), seed),
         auroc=auroc(followed, unfollowed),
         auroc_interval=auroc_interval(followed, unfollowed, seed),
@@ -148,9 +159,6 @@ def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, 
         base=Spread.of(base_scores),
         tuned=Spread.of(tuned_scores),
         **_difference(tuned_scores, base_scores, seed),
-        p_value_permutation=stratified_permutation_p_value(
-            tuned_scores, base_scores, _datasets_of(*reversed(groups)), seed
-        ),
         paired=_paired(pairs[:, 1], pairs[:, 0], seed),
         pooled=pooled,
     )
@@ -162,21 +170,30 @@ def _difference(greater: Scores, lesser: Scores, seed: int) -> dict[str, Any]:
         "difference": float(greater.mean() - lesser.mean()) if both else None,
         "difference_interval": mean_difference_interval(greater, lesser, seed),
         "p_value": welch_p_value(greater, lesser),
-        "p_value_two_sided": welch_p_value(greater, lesser, two_sided=True),
         "p_value_holm": None,
         "effect_size_g": hedges_g(greater, lesser),
     }
 
 
 def _paired(tuned: Scores, base: Scores, seed: int) -> Paired:
+    differences = tuned - base
     return Paired(
-        n_pairs=len(tuned),
-        difference=float((tuned - base).mean()) if len(tuned) else None,
+        n_pairs=len(differences),
+        n_higher=int((differences > 0).sum()),
+        n_lower=int((differences < 0).sum()),
+        difference=float(differences.mean()) if len(differences) else None,
         difference_interval=paired_difference_interval(tuned, base, seed),
-        p_value=paired_p_value(tuned, base),
-        p_value_two_sided=paired_p_value(tuned, base, two_sided=True),
+        std=float(differences.std(ddof=1)) if len(differences) > 1 else None,
+        p_value=_sign_p_value(differences, seed),
         p_value_holm=None,
     )
+
+
+def _sign_p_value(differences: Scores, seed: int) -> float | None:
+    """That of the permutation test; where nothing differs every choice of signs is as far from 0 as the real one."""
+    if len(differences) > 1 and not differences.any():
+        return 1.0
+    return sign_permutation_p_value(differences, seed)
 
 
 def _correct_table1(rows: Sequence[Table1Row]) -> list[Table1Row]:

@@ -31,6 +31,7 @@ from aftertune.explainers.attribution.importance.routes import (
 )
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS
 from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.sample_size import say_what_can_show
 from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.checkpoint import Checkpoint
@@ -72,14 +73,15 @@ class AttributionWork(Work):
             run.claim(SETTINGS, self.identity, {})
 
     def chosen(self) -> Sequence[tuple[str, str]]:
-        """The prompts, their lengths, and how they are put."""
+        """The prompts, their lengths, how they are put, and what so many of them can show."""
         prompts, lengths = self.inputs.prompts, self.inputs.lengths
         size = f" of {min(lengths)} to {max(lengths)} tokens" if lengths else ""
         given = sum(prompt.response is not None for prompt in prompts)
         most = f"responses of at most {self.inputs.max_new_tokens}" if given < len(prompts) else "responses given"
         datasets = ", ".join(dict.fromkeys(prompt.dataset for prompt in prompts))
         how = f"template {self.inputs.template}, route {self.settings.route}"
-        return [("prompts", f"{len(prompts)} ({datasets}){size}, {most}, {how}")]
+        told = ("prompts", f"{len(prompts)} ({datasets}){size}, {most}, {how}")
+        return [told, ("can show", say_what_can_show(len(prompts)))]
 
     def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:
         """The responses and attributions that are not in the run."""

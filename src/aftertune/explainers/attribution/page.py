@@ -91,7 +91,7 @@ def _body(
         "section.html",
         TEMPLATES,
         is_removal=change.settings.get("route") == "removal",
-        tables=[shown[name] for name in ("table2", "table1", "raters") if name in shown],
+        tables=[shown[name] for name in ("table2", "table1", "read_first", "raters") if name in shown],
         figures=own_figures,
         rows=rows,
         rated={role: n for role in ROLES if (n := sum(row.ratings[role] is not None for row in rows))},

@@ -53,7 +53,8 @@ def compare_readings(base: AttributionReading, tuned: AttributionReading) -> Att
     pair = base, tuned
     agreement = summarise_agreement({one.model: one.agreements for one in pair})
     maps = [*base.maps, *tuned.maps]
-    found = compare_maps(maps, base.model, tuned.model, agreement=agreement, settings=base.settings)
+    given = {prompt.id for prompt in base.prompts if prompt.response is not None}
+    found = compare_maps(maps, base.model, tuned.model, agreement=agreement, settings=base.settings, given=given)
     ratings = base.labels.judged_ratings([one.role for one in pair])
     raters = rater_rows(ratings, base.labels.judged_characters(base.prompts))
     return replace(found, raters=raters, labels=_label_counts(base, [one.role for one in pair]))

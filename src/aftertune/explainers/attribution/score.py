@@ -19,8 +19,9 @@ do depend on the prompt.
 1. A response token is copied if it lies in a run of at least n = 4 tokens that stands in the prompt, or that began
    earlier in the response. Tokens are compared without their space marks and without regard to case.
 2. A response is repetitive if at least half of its tokens are copied.
-3. The density that knows of this leaves the columns of copied tokens out before it is computed.
-4. The score from it is measured against the peak of the plain densities, so that copying lowers it. Against its own
+3. A response is looping if at least half of its tokens lie in runs of four that come three times or more.
+4. The density that knows of this leaves the columns of copied tokens out before it is computed.
+5. The score from it is measured against the peak of the plain densities, so that copying lowers it. Against its own
    peak a response that copies nearly all would score as if its last few words were the whole.
 
 What the definition cannot see: a paraphrase is not copied, and neither is a copy that changes every fourth token. A
@@ -28,15 +29,18 @@ response that must quote (correct this text, fill in this form) is copied in goo
 copies, not that it should not. And text takes up its own phrases, so short runs occur in honest long answers too;
 that is why a flag needs half of the tokens.
 
-On the released maps the score of step 4 tells followed from unfollowed responses better than the plain one on
+On the released maps the score of step 5 tells followed from unfollowed responses better than the plain one on
 Self-Instruct (AUROC 0.836 against 0.682) and as well on MT-Bench (0.774 against 0.773). Part of that is built in: the
 lowest rating stands for "random, or repeating itself".
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from aftertune.runs.readable import readable
 
 N_LEVELS = 10
 PICTURE_THRESHOLD = 0
@@ -77,6 +81,7 @@ def instruction_score(densities: npt.NDArray[np.float64], is_instruction: npt.ND
 
 RUN_LENGTH = 4
 REPETITIVE_SHARE = 0.5
+LOOP_TIMES = 3
 SPACE_MARKS = "▁Ġ \u00a0"
 
 
@@ -101,6 +106,22 @@ def copied_share(copied: npt.NDArray[np.bool_]) -> float:
 def is_repetitive(copied: npt.NDArray[np.bool_]) -> bool:
     """Whether at least half of the response's tokens are copied."""
     return copied_share(copied) >= REPETITIVE_SHARE
+
+
+def is_looping(response_tokens: Sequence[str], n: int = RUN_LENGTH) -> bool:
+    """Whether at least half of the response's tokens (n_response,) lie in runs of ``n`` that come three times."""
+    response = _plain(response_tokens)
+    runs = [tuple(response[start : start + n]) for start in range(len(response) - n + 1)]
+    times, inside = Counter(runs), np.zeros(len(response), dtype=np.bool_)
+    for start, run in enumerate(runs):
+        if times[run] >= LOOP_TIMES:
+            inside[start : start + n] = True
+    return bool(inside.size) and float(inside.mean()) >= REPETITIVE_SHARE
+
+
+def is_one_word(response_tokens: Sequence[str]) -> bool:
+    """Whether the response's tokens (n_response,) spell one word without white space in it."""
+    return len("".join(readable(response_tokens)).split()) == 1
 
 
 def novel_density(

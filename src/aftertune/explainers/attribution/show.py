@@ -9,6 +9,7 @@ from aftertune.explainers.attribution.density_comparison import Table1Row, Table
 from aftertune.explainers.attribution.faithfulness import RaterRow
 from aftertune.explainers.attribution.findings import questions
 from aftertune.explainers.attribution.instance import render_instance
+from aftertune.explainers.attribution.read_first import LISTED, PromptToRead, rows_to_read
 from aftertune.explainers.attribution.result import Attribution, SalientMap
 from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.report import notebook
@@ -20,16 +21,19 @@ from aftertune.statistics.questions import answer
 TABLE2_CAPTION = (
     "One row for each data set: the mean score of the instruction ± its standard deviation over n prompts. A higher "
     "score means that more of the instruction's words matter for many of the response's words. The difference is tuned "
-    "minus base; its 95% interval is the range that would hold it 19 times out of 20 if other prompts of the same kind "
-    "were drawn. p (one-sided, as in the paper) is the chance of a difference this large or larger if there were none; "
-    "Holm's correction allows for several data sets and leaves out the row of all data sets together. g is the "
-    "difference in standard deviations: 0.2 is small, 0.5 medium, 0.8 large. The paired columns compare the two models "
-    "prompt by prompt, which is the sharper test, since both answered the same prompts."
+    "minus base within prompts, since both models answered the same ones; its 95% interval is the range that would "
+    "hold it 19 times out of 20 if other prompts of the same kind were drawn. Up and down count the prompts whose "
+    "score rose and fell. p is that of a two-sided permutation test of signs within prompts: the chance of a "
+    "difference this large or larger, either way, if there were none. It decides what is claimed. Holm's correction "
+    "allows for several data sets and leaves out the row of all data sets together. g is the difference in standard "
+    "deviations of the scores: 0.2 is small, 0.5 medium, 0.8 large. The paper's p is that of Welch's one-sided test, "
+    "which asks for an increase only and does not pair; it decides nothing."
 )
 TABLE1_CAPTION = (
     "People rated whether a response is helpful; followed means that it does what was asked. The table compares the "
     "score of such responses with that of the others. AUROC is the chance that a followed response scores higher than "
-    "an unfollowed one: 0.5 is a coin toss, 1 is perfect. Read the other columns as in table 2."
+    "an unfollowed one: 0.5 is a coin toss, 1 is perfect. Both p (Welch) and p (permutation), two-sided, must be small "
+    "for a claim; the paper's p is that of Welch's one-sided test. Read the other columns as in table 2."
 )
 FIGURE6_CAPTION = (
     "Each sentence of a prompt is cut into four equal runs of tokens. A point is the share of the prompt's density "
@@ -44,6 +48,10 @@ RATERS_CAPTION = (
     "Krippendorff's alpha is 1 where raters agree fully and 0 where they agree as by chance. Below 0.667 no conclusion "
     "should be drawn; from 0.8 on labels can be relied on."
 )
+READ_FIRST_CAPTION = (
+    "Prompts whose response under the tuned model gives a reason to look, those with a reason that the base's response "
+    "does not give before the others. A reason says where to look, not what is wrong."
+)
 NO_TABLE1 = (
     "There is no table 1: it needs people's ratings of the responses (helpfulness 1 to 4, in both groups), and these "
     "prompts carry none. People give them with aftertune label."
@@ -51,9 +59,9 @@ NO_TABLE1 = (
 
 
 def tables(change: AttributionChange) -> tuple[Table, ...]:
-    """Tables 1 and 2, the numbers of figure 6, every prompt, and how far raters agree where there are any."""
+    """Tables 1 and 2, the numbers of figure 6, all prompts, those to read first, and how far raters agree, if any."""
     found = [table1_table(change.table1), *_table2(change), figure6_table(change.figure6), _instances(change)]
-    return (*found, *([_raters(change)] if change.raters else ()))
+    return (*found, _read_first(change), *([_raters(change)] if change.raters else ()))
 
 
 def figures(change: AttributionChange) -> tuple[Figure, ...]:
@@ -78,8 +86,10 @@ def table1_table(rows: Sequence[Table1Row]) -> Table:
         Column("unfollowed.n", "n", "count"),
         Column("difference", "Difference", "change"),
         Column("difference_interval", "95% interval", "interval"),
-        Column("p_value", "p", "p"),
-        Column("p_value_holm", "p (Holm)", "p"),
+        Column("p_value_two_sided", "p (Welch)", "p"),
+        Column("p_value_permutation", "p (permutation)", "p"),
+        Column("p_value", "Paper's p", "p"),
+        Column("p_value_holm", "Paper's p (Holm)", "p"),
         Column("effect_size_g", "g", "number"),
         Column("auroc", "AUROC", "number"),
         Column("auroc_interval", "95% interval", "interval"),
@@ -138,16 +148,16 @@ def _table2(change: AttributionChange) -> tuple[Table, Table]:
         Column("tuned.n", "n", "count"),
         Column("base", "Base", "spread"),
         Column("tuned", "Tuned", "spread"),
-        Column("difference", "Difference", "change"),
-        Column("difference_interval", "95% interval", "interval"),
-        Column("p_value", "p", "p"),
-        Column("p_value_holm", "p (Holm)", "p"),
-        Column("effect_size_g", "g", "number"),
         Column("paired.n_pairs", "Pairs", "count"),
-        Column("paired.difference", "Paired difference", "change"),
+        Column("paired.difference", "Difference", "change"),
         Column("paired.difference_interval", "95% interval", "interval"),
-        Column("paired.p_value", "Paired p", "p"),
-        Column("paired.p_value_holm", "Paired p (Holm)", "p"),
+        Column("paired.n_higher", "Up", "count"),
+        Column("paired.n_lower", "Down", "count"),
+        Column("paired.p_value", "p", "p"),
+        Column("paired.p_value_holm", "p (Holm)", "p"),
+        Column("effect_size_g", "g", "number"),
+        Column("p_value", "Paper's p", "p"),
+        Column("p_value_holm", "Paper's p (Holm)", "p"),
     ]
     title, empty = "Table 2. How densely each model uses the instruction", "No data set has responses of both models."
     answered = "Table 2 on the prompts that both models answered"
@@ -170,6 +180,19 @@ def _instances(change: AttributionChange) -> Table:
         Column("repetitive_tuned", "Repetitive, tuned", "flag"),
     ]
     return Table("instances", "All prompts", "One row for each prompt.", columns, change.instances, InstanceRow)
+
+
+def _read_first(change: AttributionChange) -> Table:
+    columns = [
+        Column("id", "Prompt"),
+        Column("reasons_tuned", "Why"),
+        Column("response_tuned", "Response, tuned"),
+        Column("reasons_base", "The base likewise"),
+        Column("response_base", "Response, base"),
+    ]
+    rows, title = rows_to_read(change), "Prompts to read first"
+    empty = "No response of the tuned model gives a reason."
+    return Table("read_first", title, READ_FIRST_CAPTION, columns, rows, PromptToRead, rows[:LISTED], empty=empty)
 
 
 def _raters(change: AttributionChange) -> Table:

@@ -32,9 +32,10 @@ LABEL = 130  # pixels that a model's name may take
 LOOKS: dict[str, Sequence[Any]] = {"colour": DATASETS, "dash": DASHES, "shape": SHAPES}
 CAPTION = (
     "One row for each data set: the mean score ± its standard deviation for each model in the order of training, then "
-    "for each pair (earlier → later) the difference, later minus earlier, its 95% interval and p. Every model is "
-    "compared with its predecessor and with the first. p is one-sided, as in the paper, and corrected by Holm's method "
-    "for all pairs and data sets; that of the row of all data sets together, for all pairs."
+    "for each pair (earlier → later) the difference within prompts, later minus earlier, its 95% interval and p. Every "
+    "model is compared with its predecessor and with the first. p is that of a two-sided permutation test of signs "
+    "within prompts, corrected by Holm's method for all pairs and data sets; that of the row of all data sets, for all "
+    "pairs."
 )
 STAGES_CAPTION = (
     "The mean score of the instruction, model by model in the order of training; the line through a mark is one "
@@ -120,9 +121,9 @@ def score_table(rows: Sequence[StageRow], changes: Changes, models: Sequence[str
     columns = [Column("dataset", "Data set"), *(Column(f"models.{n}", name, "spread") for n, name in enumerate(models))]
     for place, one in enumerate(changes):
         columns += [
-            Column(f"pairs.{place}.difference", f"{one.base} → {one.tuned}", "change"),
-            Column(f"pairs.{place}.difference_interval", "95% interval", "interval"),
-            Column(f"pairs.{place}.p_value_holm", "p (Holm)", "p"),
+            Column(f"pairs.{place}.paired.difference", f"{one.base} → {one.tuned}", "change"),
+            Column(f"pairs.{place}.paired.difference_interval", "95% interval", "interval"),
+            Column(f"pairs.{place}.paired.p_value_holm", "p (Holm)", "p"),
         ]
     title = "Table 2. How densely each model uses the instruction"
     return Table("table2", title, CAPTION, columns, _score_frame(rows, changes, models), shown=rows)

@@ -19,6 +19,7 @@ from aftertune.models.generation import generate, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.temporary_state import borrowed
 from aftertune.prompts.encoding import EncodedPrompt, encode
+from aftertune.prompts.templates import choose_template
 
 # Padding costs as much as text; more texts at once save less than this.
 MOST_PADDED = 1.25
@@ -83,7 +84,8 @@ def answered(tuned: Checkpoint, common: Common, settings: LocationSettings, inpu
     An answer ends with the token that ended it, or before one that only the tuned model knows. Raises what `encode` and
     `generate` raise.
     """
-    encoded = [encode(prompt, tuned.tokenizer, inputs.template) for prompt in inputs.prompts]
+    template, tokenizer = choose_template(inputs.template, [tuned.tokenizer])
+    encoded = [encode(prompt, tokenizer, template) for prompt in inputs.prompts]
     fitting = [one for one in encoded if _room(common, one.ids) > 0]
     read = chosen(fitting, settings.texts)
     answers = _answers(tuned, common, settings.answer_tokens, [one.ids.tolist() for one in read])

@@ -252,7 +252,8 @@ class _PairWork:
         """Free samples of the tuned model, and how likely either model finds them per token."""
         rows, settings = [], self.work.settings
         able = settings.n_samples if can_answer(self.tuned) else 0
-        for name, ids in beginnings([self.base.tokenizer, self.tuned.tokenizer]).items() if able else ():
+        starts = beginnings([self.base.tokenizer, self.tuned.tokenizer], self.work.inputs.template)
+        for name, ids in starts.items() if able else ():
             found = sample(self.tuned, [ids] * settings.n_samples, settings.answer_tokens, settings.seed)
             texts = [Text(str(n), "", ids, answer, ended=False) for n, answer in enumerate(found) if answer]
             before, after, _ = compare_positions(self.base, self.tuned, texts)

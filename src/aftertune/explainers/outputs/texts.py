@@ -1,9 +1,9 @@
 """Which texts do both models read, and how do they answer?
 
 1. "generic": 40 openings of our own (news, stories, letters, manuals, code, ...), the first 24 tokens of each.
-2. "answers": 16 everyday prompts of our own, in the chat template of either tokenizer where there is one, each with the
-   base's own greedy answer; positions of the answer only. With those of the template a test passes thousands of tokens
-   on noise.
+2. "answers": 16 everyday prompts of our own, put as the study puts prompts (by default in the chat template of either
+   tokenizer where there is one), each with the base's own greedy answer; positions of the answer only. With those of
+   the template a test passes thousands of tokens on noise.
 3. "prompts": the first 12 of the user's prompts, likewise.
 
 What leaves no room for an answer in the model's context is left out.
@@ -22,7 +22,7 @@ from aftertune.models.generation import generate, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.templates import render
+from aftertune.prompts.templates import choose_template, render
 from aftertune.prompts.tokenization import tokenize
 
 GENERIC_TOKENS = 24
@@ -79,15 +79,11 @@ def generic_texts(tokenizer: Any) -> list[Text]:
 def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> dict[str, tuple[str, Ids]]:
     """The prompts of a context by their ids: what is shown, and their tokens.
 
-    ``tokenizers`` are those of base and tuned: prompts of our own are put in the chat template of the first that has
-    one, the user's as the study says.
+    ``tokenizers`` are those of base and tuned; the prompts, ours and the user's, are put as the study says.
     """
-    chat = next((one for one in tokenizers if getattr(one, "chat_template", None)), None)
-    if context == PROMPTS:
-        prompts, tokenizer, template = inputs.prompts[:MOST_PROMPTS], tokenizers[0], inputs.template
-    else:
-        prompts = [own_prompt(line, number) for number, line in enumerate(own_lines("chat"))]
-        tokenizer, template = chat or tokenizers[0], "raw" if chat is None else "chat"
+    template, tokenizer = choose_template(inputs.template, tokenizers)
+    ours = (own_prompt(line, number) for number, line in enumerate(own_lines("chat")))
+    prompts = inputs.prompts[:MOST_PROMPTS] if context == PROMPTS else list(ours)
     read = [encode(prompt, tokenizer, template) for prompt in prompts]
     return {one.prompt.id: (one.prompt.text, tuple(one.ids.tolist())) for one in read}
 
@@ -97,12 +93,12 @@ def own_prompt(line: str, number: int = 0) -> Prompt:
     return Prompt(f"chat-{number}", (Message("user", line),))
 
 
-def beginnings(tokenizers: Sequence[Any]) -> dict[str, Ids]:
-    """What free samples begin with: nothing, and the chat template up to what the user says, where there is one."""
+def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]:
+    """What free samples begin with: nothing, and the chat template up to what the user says, where it is used."""
     start = next((getattr(tokenizers[0], name) for name in ("bos_token_id", "eos_token_id")), None)
     found = {} if start is None else {"nothing": (int(start),)}
-    chat = next((one for one in tokenizers if getattr(one, "chat_template", None)), None)
-    if chat is not None:
+    template, chat = choose_template(asked_template, tokenizers)
+    if template == "chat":
         text, (placed, *_) = render(own_prompt("Hello"), chat, "chat")
         found["the user's turn"] = tuple(tokenize(text[: placed.start], chat, chat=True).ids.tolist())
     return {name: ids for name, ids in found.items() if ids}
