@@ -25,7 +25,7 @@ PROMPTS = (
     "Input: the text. Output:",
 )
 SHORT = ("--max-new-tokens", "4", "--device", "cpu")
-QUICK = (*SHORT, "--check", "1", "--skip", "location", "--skip", "heads", "--skip", "concepts")
+QUICK = (*SHORT, "--check", "1", "--skip", "outputs", "--skip", "location", "--skip", "heads", "--skip", "concepts")
 Weights = dict[str, Tensor]
 
 

@@ -55,7 +55,7 @@ def refusal(cli: CommandLine, model: str | Path, files: HeadFiles, *more: str | 
 
 
 def compared(cli: CommandLine, base: str | Path, tuned: str | Path, files: HeadFiles, *more: str | Path) -> str:
-    skipped = ("--skip", "location", "--skip", "attribution", "--skip", "concepts")
+    skipped = ("--skip", "outputs", "--skip", "location", "--skip", "attribution", "--skip", "concepts")
     return cli.refuses("compare", base, tuned, "--run", "run", *files.options, *QUICK, *skipped, *more)
 
 

@@ -225,7 +225,7 @@ def test_heads_killed_at_one_file_after_another(
 def test_a_comparison_of_heads_killed_at_one_file_after_another(
     forking: Forking, base: Path, tuned: Path, with_words: list[str], tmp_path: Path
 ) -> None:
-    skipped = [part for name in ("location", "attribution", "concepts") for part in ("--skip", name)]
+    skipped = [part for name in ("outputs", "location", "attribution", "concepts") for part in ("--skip", name)]
     command = ["compare", str(base), str(tuned), *with_words, *skipped, "--run"]
     assert forking.run([*command, str(tmp_path / "whole")]) == 0
     run, done = tmp_path / "run", dict[str, tuple[tuple[int, int], ...]]()

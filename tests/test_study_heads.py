@@ -59,7 +59,7 @@ def compare(
     files: HeadFiles,
     how: dict[str, Any] = LAYER,
     verbs: Any = None,
-    skip: Sequence[str] = ("location", "attribution", "concepts"),
+    skip: Sequence[str] = ("outputs", "location", "attribution", "concepts"),
     **called: Any,
 ) -> Comparison:
     return aftertune.compare(study(base, tuned, run, files, how | {"verbs": verbs}, skip=skip), **called)

@@ -141,12 +141,15 @@ def tune(
     place: Path,
     seed: int = 0,
     answers: dict[str, str] | None = None,
+    rank: int = 16,
 ) -> list[float]:
     """Tune on examples, the loss on what is learned only; saves an adapter, or the whole model for "full"."""
     torch.manual_seed(seed)
     model = fresh(base)
     if how != "full":
-        model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=TARGETS, task_type="CAUSAL_LM"))
+        model = get_peft_model(
+            model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
+        )
     rows = [encode(base, one) for one in examples]
     rejected = [encode(base, (prompt, (answers or {})[prompt])) for prompt, _ in examples] if how == "dpo" else None
     losses = train(model, rows, rejected, RATES[how], base.tokenizer.eos_token_id, seed)

@@ -27,7 +27,7 @@ def demo(
     base = find_demo_base()
     subjects = (
         aftertune.Subject(base, name="SmolLM2-135M-Instruct"),
-        aftertune.Subject(base, ADAPTER, name="plain-form tune"),
+        aftertune.Subject(base, ADAPTER, name="pirate tune"),
     )
     chosen: dict[str, Any] = {"run": run, "template": template, "max_new_tokens": MAX_NEW_TOKENS}
     study, annotation = aftertune.Study(*subjects, **chosen), Stage(step="annotation")
