@@ -112,6 +112,11 @@ def edit_weights(file: Path, edit: Callable[[Weights], Weights | None]) -> None:
     save_file(edit(weights) or weights, file, {"format": "pt"})
 
 
+def doubled(part: str) -> Callable[[Weights], Weights]:
+    """An edit that doubles the weights with ``part`` in their names."""
+    return lambda weights: {name: weight * (2 if part in name else 1) for name, weight in weights.items()}
+
+
 def edit_json(file: Path, **fields: Any) -> None:
     """Set fields of a JSON file; None takes a field out."""
     content = json.loads(file.read_text()) | fields

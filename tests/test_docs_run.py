@@ -132,6 +132,8 @@ def as_documented(parts: tuple[str, ...]) -> str:
     if parts[0] == "location" and len(parts) > 2:
         own = {"swaps": "BASE-TUNED/MODULE", "cumulative": "BASE-TUNED/layer-000"}.get(parts[1], "BASE/TUNED")
         return f"location/{parts[1]}/{own}.parquet"
+    if parts[0] == "outputs":
+        return "outputs/BASE-TUNED/"
     if len(parts) == 3:
         return f"{parts[0]}/{parts[1]}/ID.parquet"
     return parts[0] if len(parts) == 1 else f"{parts[0]}/"

@@ -83,9 +83,9 @@ def test_time_is_that_of_all_steps_of_all_models_and_of_the_report() -> None:
     step, told = Step(Cost(seconds=2), Cost(seconds=6), already=0.25), Cost(seconds=1)
     found = estimate(intent_of(Remaining({"counting": step}, report=told)), MACHINE)
     counting = [Stage(role, "explainer 0", "counting") for role in ("base", "tuned")]
-    assert list(found.most) == [BASE_LOADING, counting[0], TUNED_LOADING, counting[1], REPORT]
+    assert list(found.most) == [BASE_LOADING, TUNED_LOADING, *counting, REPORT]
     assert [found.least[one] for one in counting] == [2, 2] and [found.most[one] for one in counting] == [6, 6]
-    assert found.most[REPORT] == SECONDS_OF_REPORT + 2 and found.most[BASE_LOADING] == loading(SIZE).seconds
+    assert found.most[REPORT] == SECONDS_OF_REPORT + 2 and found.most[BASE_LOADING] == 2 * loading(SIZE).seconds
     assert [found.already[one] for one in counting] == [0.25, 0.25]
     assert found.seconds[1] - found.seconds[0] == pytest.approx(8)
 
@@ -250,11 +250,11 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
 
     found = compare()
     assert list(dict.fromkeys(told)) == list(found.most)
-    steps = ("", "loading"), ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
+    steps = ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
     of_both = {"outputs": ("texts", "noise", "answers", "samples"), "location": ("sizes", "answers", "swaps")}
     of_pair = [Stage("base-tuned", name, step) for name, steps_of in of_both.items() for step in steps_of]
     of_models = [Stage(role, *step) for role in ("base", "tuned") for step in steps]
-    assert list(found.most) == [*of_models, *of_pair, REPORT]
+    assert list(found.most) == [BASE_LOADING, TUNED_LOADING, *of_models, *of_pair, REPORT]
     assert all(found.least[name] <= found.most[name] for name in found.most) and set(found.already.values()) == {0}
     next((tmp_path / "run/attribution/tuned").glob("*.parquet")).unlink()
     rest, attribution = compare(), Stage("tuned", "attribution", "attribution")

@@ -1,13 +1,14 @@
 """``aftertune concepts`` and the concepts part of a comparison: run folder, report, and the same numbers by hand."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 import aftertune
 from aftertune.study.comparison import Comparison
-from command_line import CommandLine, save_checkpoint
+from command_line import CommandLine, doubled, edit_weights, save_checkpoint
 
 pytest_plugins = ("cli_fixtures",)
 WORDS = ["cat", "mat", "text", "answer", "question", "rewrite", "sat", "the", "on", "input"]
@@ -46,8 +47,10 @@ def test_the_report_comes_again_from_the_saved_run(compared: tuple[Path, Compari
     assert "heads" not in json.loads((run / "comparison.json").read_text("utf-8"))
 
 
-def test_the_same_weights_are_not_rotated(base: Path, tmp_path: Path) -> None:
-    pair = aftertune.Subject(base, name="one"), aftertune.Subject(base, name="other")
+def test_equal_networks_are_not_rotated(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "other")
+    edit_weights(tmp_path / "other" / "model.safetensors", doubled("self_attn.q_proj"))
+    pair = aftertune.Subject(base, name="one"), aftertune.Subject(tmp_path / "other", name="other")
     found = aftertune.compare(study(*pair, tmp_path / "run"))
     assert found.concepts is not None
     assert found.concepts.networks["largest_principal_angle"].max() < 1e-4

@@ -16,7 +16,7 @@ from aftertune.explainers.heads.change import HeadChange
 from aftertune.explainers.heads.result import FRAMES
 from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
 from aftertune.study.comparison import Comparison
-from command_line import PROMPTS, save_prompts, snapshot
+from command_line import PROMPTS, doubled, edit_weights, save_prompts, snapshot
 from head_files import HeadFiles, save_head_files
 from tiny import SHARED, make_tokenizer
 
@@ -182,14 +182,27 @@ def test_other_numbers_of_heads_are_refused_before_anything_is_read(
     assert "3 layers of 4 heads (2 for keys) of 8 neurons" in message and "2 heads (2 for keys) of 16" in message
 
 
-def test_equal_checkpoints_have_distance_0_everywhere(base: Path, files: HeadFiles, tmp_path: Path) -> None:
-    found = heads_of(compare(base, base, tmp_path / "same", files))
+def test_equal_checkpoints_are_the_same_weights_and_nothing_is_measured(
+    base: Path, files: HeadFiles, tmp_path: Path
+) -> None:
+    steps: list[str] = []
+    found = compare(base, base, tmp_path / "same", files, progress=lambda stage, *_: steps.append(stage.step))
     assert (found.base, found.tuned) == ("base (base)", "base (tuned)")
+    assert found.verdict.status == "same weights" and found.changes == {} and found.findings == ()
+    assert set(steps) == {"loading", "report"} and not (tmp_path / "same" / "heads").exists()
+    page = (tmp_path / "same" / "report.html").read_text("utf-8")
+    assert "the same weights. Was an adapter meant?" in page and "Nothing could be tested" not in page
+    assert aftertune.write_report(tmp_path / "same").to_dict() == found.to_dict()
+
+
+def test_equal_heads_have_distance_0_everywhere(base: Path, files: HeadFiles, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "other")
+    edit_weights(tmp_path / "other" / "model.safetensors", doubled("mlp.down_proj"))
+    found = heads_of(compare(base, tmp_path / "other", tmp_path / "same", files))
     distances = found.heads.select("distance", "neuron_distance").drop_nulls()
     assert distances.height == 4 and set(distances.rows()) == {(0.0, 0.0)}
     assert {row.distance.mean for row in found.figure2} == {0.0}
     assert all(row.instruction.n == row.general.n == 0 for row in found.table3)
-    assert "same weights" in (tmp_path / "same" / "report.html").read_text("utf-8")
 
 
 def test_a_run_of_heads_can_lie_at_any_address(base: Path, tuned: Path, files: HeadFiles, tmp_path: Path) -> None:

@@ -76,9 +76,10 @@ def _remaining_of_pairs(intent: Intent, machine: Machine) -> Iterator[tuple[Pair
 def _steps(
     intent: Intent, left: Mapping[str, Mapping[str, Remaining]], pairs: Mapping[Pair, Mapping[str, Remaining]]
 ) -> Iterator[tuple[Stage, Step]]:
-    for role, parts in left.items():
-        reading = loading(intent.sizes[role])
+    for role in left:  # once to bind the run to the weights, and once to measure
+        reading = loading(intent.sizes[role]) * (1 if intent.run.exists(f"{role}.json") else 2)
         yield Stage(role, "", "loading"), Step(reading, reading)
+    for role, parts in left.items():
         yield from _stages(role, parts)
     for pair, parts in pairs.items():
         yield from _stages("-".join(pair), parts)

@@ -112,7 +112,7 @@ def _measure_all(
     different = [pair for pair in pairs_of(roles) if not is_same(run, pair)]
     needed = {role for pair in different for role in pair}
     for role in pending:
-        if role in needed:
+        if role in needed and not _is_measured(run, role, works):
             _measure_one(loaded, role, works, inputs, run, progress)
     for pair in pairs:
         if pair in different:

@@ -50,7 +50,7 @@ def mean_probabilities(checkpoint: Checkpoint, texts: Sequence[Text], n_tokens: 
 def final_states(checkpoint: Checkpoint, texts: Sequence[Text]) -> Tensor:
     """Final states (n_positions, d_model) of all positions that count, in the order of the texts."""
     with _reading(checkpoint):
-        found = [(numbers, states) for numbers, states in _final_states(Backbone(checkpoint), texts)]
+        found = list(_final_states(Backbone(checkpoint), texts))
         order = torch.cat([numbers for numbers, _ in found]).argsort(stable=True)
         return torch.cat([states for _, states in found])[order.to(found[0][1].device)]
 
@@ -61,6 +61,8 @@ def compare_positions(base: Checkpoint, tuned: Checkpoint, texts: Sequence[Text]
     Three arrays (n_tokens,), in the order of the texts; an answer's end is not among them.
     """
     plain = [Text(one.id, one.shown, one.prompt, one.answer, ended=False) for one in texts if one.answer]
+    if not plain:
+        return (np.empty(0),) * 3
     models = [(Backbone(one), final_states(one, plain)) for one in (base, tuned)]
     targets, n_tokens = [id for one in plain for id in one.answer], common_vocabulary(base, tuned)
     found = [torch.empty(0, 3, dtype=torch.float64)]
