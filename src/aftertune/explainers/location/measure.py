@@ -28,8 +28,8 @@ from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import sizes_of
 from aftertune.explainers.location.swaps import Swaps
 from aftertune.explainers.location.texts import Text, answered, batches, saved_texts
-from aftertune.models.loaded import Checkpoint
 from aftertune.models.cost import Remaining
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.weights import attention_shape
