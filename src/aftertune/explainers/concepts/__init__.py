@@ -57,7 +57,7 @@ class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
         Raises `RunError` if those of either are not there, not complete, or damaged.
         """
         from aftertune.explainers.concepts.change import compare_concepts
-        from aftertune.explainers.concepts.result import saved_change, saved_noise
+        from aftertune.explainers.concepts.pair_parts import saved_change, saved_noise
 
         if not self.is_in(held.run):
             return None

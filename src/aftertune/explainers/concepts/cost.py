@@ -9,14 +9,8 @@
 """
 
 from aftertune.explainers.concepts.layer import COPIES_OF_COVARIANCE, COPIES_OF_ROWS, N_DIRECTIONS
-from aftertune.explainers.concepts.result import (
-    CONCEPTS,
-    NOISE_PARTS,
-    has_chance,
-    is_change_of,
-    noise_role,
-    without_noise,
-)
+from aftertune.explainers.concepts.pair_parts import NOISE_PARTS, is_change_of, noise_role, without_noise
+from aftertune.explainers.concepts.result import CONCEPTS, has_chance
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step, top_words
 from aftertune.models.size import ModelSize

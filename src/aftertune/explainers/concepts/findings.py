@@ -41,7 +41,7 @@ def questions(change: ConceptChange) -> list[Question]:
     if change.is_unchanged:
         return [described([_unchanged(change), *_chance(change)])]
     found = [_rotation(change), _components(change), _words(change), *_chance(change), *_depth(change)]
-    return [*written_questions(change), described(found)]
+    return [*written_questions(change.written, change.written_test, change.read), described(found)]
 
 
 def measures(change: ConceptChange) -> tuple[Measure, ...]:

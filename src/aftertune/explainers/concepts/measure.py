@@ -13,19 +13,15 @@ import polars as pl
 
 from aftertune.explainers.concepts.cost import NOISE_STEP, remaining, remaining_pair
 from aftertune.explainers.concepts.layer import nearest_by_chance, read_layer
-from aftertune.explainers.concepts.result import (
-    CONCEPTS,
+from aftertune.explainers.concepts.pair_parts import (
     NOISE_PARTS,
     NOISE_SHOWN,
-    ConceptReading,
-    has_chance,
     is_change_of,
     noise_role,
-    reading_of,
     without_noise,
-    write_chance,
     write_change,
 )
+from aftertune.explainers.concepts.result import CONCEPTS, ConceptReading, has_chance, reading_of, write_chance
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.explainers.concepts.weight_change import ChangedWeights
 from aftertune.explainers.explainer import Work

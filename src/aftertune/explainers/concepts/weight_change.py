@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from aftertune.explainers.concepts.cost import CHANGE_STEP, N_DRAWS, N_RANDOM, N_TOP
-from aftertune.explainers.concepts.result import CHANCE_OF_CHANGE, READ_WORDS, WRITTEN
+from aftertune.explainers.concepts.pair_parts import CHANCE_OF_CHANGE, READ_WORDS, WRITTEN
 from aftertune.explainers.concepts.token_readout import TokenReadout, readable_tokens, word_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.vocabulary import embedding_matrix

@@ -9,8 +9,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aftertune.explainers.concepts.change import ConceptChange
-from aftertune.explainers.concepts.written import WrittenRow, WrittenTest
+from aftertune.explainers.concepts.written import ReadRow, WrittenRow, WrittenTest
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
@@ -19,12 +18,13 @@ WRITTEN, READ = "concepts.written", "concepts.read"
 N_NAMED, N_ROWS, N_READ, LEAST_LETTERS = 5, 5, 8, 3
 
 
-def written_questions(change: ConceptChange) -> list[Question]:
+def written_questions(
+    written: Sequence[WrittenRow], test: WrittenTest | None, read: Sequence[ReadRow]
+) -> list[Question]:
     """What a report asks of the change of weights itself; nothing where that was not read."""
-    test = change.written_test
     if test is None:
         return []
-    return [Question([test.p_value], lambda p: [_written(change, test, p[0])]), described(list(_read(change)))]
+    return [Question([test.p_value], lambda p: [_written(written, test, p[0])]), described(list(_read(read)))]
 
 
 def spelled(words: Sequence[str]) -> str:
@@ -32,9 +32,9 @@ def spelled(words: Sequence[str]) -> str:
     return ", ".join(word if word.isalpha() else f"“{visible(word).replace(chr(10), '⏎')}”" for word in words)
 
 
-def _written(change: ConceptChange, test: WrittenTest, corrected: float | None) -> Finding:
+def _written(written: Sequence[WrittenRow], test: WrittenTest, corrected: float | None) -> Finding:
     shown = is_shown(corrected)
-    rows = [row for row in change.written if (row.is_beyond_noise if shown else row.is_beyond_limit)]
+    rows = [row for row in written if (row.is_beyond_noise if shown else row.is_beyond_limit)]
     words = _named(rows)
     headline = {
         None: "Whether words stand out in the change of weights can't be told without noise of the same size",
@@ -81,9 +81,9 @@ def _place(row: WrittenRow) -> str:
     return f"layer {row.layer}, {row.module}{brings}"
 
 
-def _read(change: ConceptChange) -> Iterator[Finding]:
+def _read(read: Sequence[ReadRow]) -> Iterator[Finding]:
     """The words of which the changed networks read most differently."""
-    rows = change.read[:N_READ]
+    rows = read[:N_READ]
     if not rows:
         return
     words, first = [row.word for row in rows], rows[0]
