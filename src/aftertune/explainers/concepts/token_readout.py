@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from aftertune.models.loaded import Checkpoint
-from aftertune.models.vocabulary import EMBEDDING_BYTES, embedding_matrix
+from aftertune.models.vocabulary import embedding_matrix
 from aftertune.prompts.encoding import show_tokens
 
-DIRECTIONS_AT_ONCE = 256
+DIRECTIONS_AT_ONCE, TOKENS_AT_ONCE = 256, 2048  # their products stay in the caches
 N_CANDIDATES = 32  # tokens of a side, of which words that differ in case or space are then listed once
 TINY = 1e-30
 Numbers = npt.NDArray[np.float64]
@@ -42,7 +42,6 @@ class TokenReadout:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._matrix, self._tokenizer = embedding_matrix(checkpoint, "output"), checkpoint.tokenizer
         self._ids = torch.tensor(readable_tokens(self._tokenizer, len(self._matrix)), device=self._matrix.device)
-        self._size = max(1, EMBEDDING_BYTES // (4 * self._matrix.shape[1]))
         self._mean = torch.stack([rows.double().sum(0) for _, rows in self._rows()]).sum(0) / len(self._ids)
 
     def __call__(self, directions: Tensor, n_named: int, n_words: int) -> Readout:
@@ -84,8 +83,8 @@ class TokenReadout:
         return [text for text, _ in first], [value for _, value in first]
 
     def _rows(self) -> Iterator[tuple[int, Tensor]]:
-        for start in range(0, len(self._ids), self._size):
-            yield start, self._matrix[self._ids[start : start + self._size]]
+        for start in range(0, len(self._ids), TOKENS_AT_ONCE):
+            yield start, self._matrix[self._ids[start : start + TOKENS_AT_ONCE]]
 
     def _centred(self) -> Iterator[tuple[int, Tensor]]:
         mean = self._mean.float()
