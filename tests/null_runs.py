@@ -22,7 +22,7 @@ from head_samples import Pair, make_reading
 Generator = np.random.Generator
 Graph = npt.NDArray[np.bool_]
 
-N_LAYERS, N_HEADS, N_NEURONS, N_TOP, N_PAIRS = 6, 4, 8, 10, 20
+N_LAYERS, N_HEADS, N_NEURONS, N_TOP, N_PAIRS = 8, 4, 8, 10, 20
 N_WORDS, N_ASKED, BAND = 120, 12, 20
 WORDS = tuple(f"w{number}" for number in range(N_WORDS))
 ASKED, GENERAL = WORDS[3 : 3 + 2 * N_ASKED : 2], WORDS[60:]
@@ -78,10 +78,13 @@ def _map(id: str, dataset: str, model: str, levels: npt.NDArray[np.uint8], ratin
     )
 
 
-def null_heads(generator: Generator, noise: float = 0.3, parted: float = 0.0) -> tuple[HeadReading, HeadReading]:
+def null_heads(
+    generator: Generator, noise: float = 0.3, parted: float = 0.0
+) -> tuple[HeadReading, HeadReading, HeadReading]:
     """Heads whose neurons take up words alike but for noise; which words have like vectors is a matter of chance.
 
-    With ``parted`` that share of pairs is no longer made by the heads of "tuned", whichever words they take up.
+    "noise" differs from "base" as "tuned" does. With ``parted`` that share of pairs is no longer made by the heads of
+    "tuned", whichever words they take up.
     """
     liking = generator.normal(0, 1, N_WORDS)  # some words are taken up by many neurons
     shape = (N_LAYERS, N_HEADS, 2, N_NEURONS, N_WORDS)
@@ -89,9 +92,11 @@ def null_heads(generator: Generator, noise: float = 0.3, parted: float = 0.0) ->
     graph = _alike(generator)
     order = {"permuted": generator.permutation(N_WORDS), "frequency-matched": _within_bands(generator)}
     graphs = {name: graph[np.ix_(permuted, permuted)] for name, permuted in order.items()}
-    made = {"base": graph, "tuned": graph & (generator.random(graph.shape) >= parted)}
-    base, tuned = (_reading(name, common + generator.normal(0, noise, shape), made[name], graphs) for name in made)
-    return base, tuned
+    made = {"base": graph, "tuned": graph & (generator.random(graph.shape) >= parted), "noise": graph}
+    base, tuned, noisy = (
+        _reading(name, common + generator.normal(0, noise, shape), made[name], graphs) for name in made
+    )
+    return base, tuned, noisy
 
 
 def _alike(generator: Generator) -> Graph:

@@ -385,7 +385,8 @@ def test_findings_describe_how_far_spaces_and_components_rotated() -> None:
     assert (components["component_angle"], components["kept_in_order"]) == pytest.approx((10, 1 / 3))
     assert (components["n_separated"], components["n_components"]) == (1, 3)
     assert components["separated_angle"] == pytest.approx(0, abs=1e-9)
-    assert words == {"words_kept": pytest.approx(2 / 3), "words_kept_interval": None, "n_new": 0, "n_tuned": 3}
+    expected = {"words_kept": pytest.approx(2 / 3), "words_kept_noise": None, "words_kept_interval": None}
+    assert words == expected | {"n_new": 0, "n_tuned": 3}
     for one in found.values():
         assert "  " not in one.sentence and "By layers" not in one.sentence
         assert all(value is None or isinstance(value, int | float) for value in one.evidence.values())
@@ -430,22 +431,33 @@ def test_without_well_separated_components_nothing_is_said_of_them() -> None:
     assert measures(change)[1].value is None
 
 
-def trend_finding(**known: Any) -> Finding:
+def test_a_trend_with_depth_is_described_beside_noise_and_not_claimed() -> None:
     change = by_layer([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-    return by_kind(replace(change, trend=replace(change.trend, **known)))["concepts.depth"]
-
-
-def test_a_trend_with_depth_is_claimed_where_spaces_show_it_too() -> None:
-    found = trend_finding()
-    assert found.verdict == Verdict.SHOWN and "more" in found.headline
-    assert found.evidence["correlation"] == pytest.approx(1) and found.evidence["p_value"] == pytest.approx(2 / 720)
-    assert found.evidence["p_value_corrected"] == pytest.approx(2 / 720)
-    less = trend_finding(correlation=-0.9, subspace_correlation=-0.9)
-    assert less.verdict == Verdict.SHOWN and "less" in less.headline
-    for doubt in ({"subspace_correlation": -0.9}, {"subspace_p_value": 0.05}, {"subspace_correlation": None}):
-        assert trend_finding(**doubt).verdict == Verdict.NOT_SHOWN
-    assert trend_finding(p_value=0.05).verdict == Verdict.NOT_SHOWN
+    found = by_kind(replace(change, trend_noise=replace(change.trend, correlation=0.8)))["concepts.depth"]
+    assert found.verdict is Verdict.NOT_TESTED and "p_value_corrected" not in found.evidence
+    assert found.evidence["correlation"] == pytest.approx(1) and found.evidence["correlation_noise"] == 0.8
+    assert found.headline.endswith("rotation +1.00, with noise of the same size +0.80")
     assert "concepts.depth" not in by_kind(by_layer([1.0, 2.0]))
+
+
+def test_noise_of_the_same_size_stands_beside_every_number_of_rotation() -> None:
+    base = {(layer, 0): UNIT[:3] for layer in range(2)}
+    tuned, noise = (
+        make_concepts(name, {place: rotated(rows, 0, UNIT[4], angle) for place, rows in base.items()})
+        for name, angle in (("new", 6.0), ("noise", 12.0))
+    )
+    change = compare_concepts(make_concepts("old", base), tuned, noise=[noise, noise], n_groups=1)
+    assert change.n_noise == 2 and change.rotation_of_all.component_angle.mean == pytest.approx(2)
+    assert change.rotation_of_noise is not None and change.rotation_of_noise.is_noise
+    assert change.rotation_of_noise.component_angle.mean == pytest.approx(4)
+    found = by_kind(change)
+    assert found["concepts.rotation"].evidence["subspace_angle_noise"] == pytest.approx(4)
+    assert found["concepts.components"].evidence["component_angle_noise"] == pytest.approx(4)
+    assert found["concepts.words"].evidence["words_kept_noise"] == 1.0
+    assert [one.control for one in measures(change)] == pytest.approx([4, 4, 1])
+    rotation = change.tables()["rotation"]
+    assert rotation["is_noise"].to_list() == [False, False, True, True]
+    assert change.to_dict()["rotation_noise"][0]["component_angle"]["mean"] == pytest.approx(4)
 
 
 def test_measures_are_those_of_all_layers() -> None:
@@ -469,7 +481,8 @@ def test_all_components_of_both_models_come_with_the_change() -> None:
 def test_the_data_frames_are_those_of_the_tables() -> None:
     frames = by_layer([3.0, 9.0, 30.0, 6.0]).tables()
     assert list(frames) == [
-        *("components", "tuned_components", "rotation", "chance", "unmatched", "figure8", "networks"),
+        *("components", "tuned_components", "concept_written", "concept_read"),
+        *("rotation", "chance", "unmatched", "figure8", "networks"),
     ]
     assert frames["rotation"]["component_angle_mean"].to_list() == pytest.approx([2, 6, 4])
     assert (frames["chance"].height, frames["unmatched"].height, frames["networks"].height) == (0, 0, 4)

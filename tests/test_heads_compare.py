@@ -366,10 +366,6 @@ def test_the_heads_that_gained_pairs_with_chosen_words_are_exactly_those() -> No
     gaining = change.gaining_heads().select("layer", "head", "verbs_gained").rows()
     assert gaining == [(4, 0, 3), (7, 7, 2), (1, 2, 1)]
     assert change.gaining_heads(2).height == 2 and change.gaining_heads(4).height == 0
-    (finding,) = told(change, "heads.gaining")
-    assert finding.evidence == {"n_gaining": 3, "n_heads": 64} and finding.verdict is Verdict.NOT_TESTED
-    assert [link.address for link in finding.links] == ["head-4-0", "head-7-7", "head-1-2"]
-    assert "layer 4, head 0: 3 gained (verb = w0, verb = w1, verb = w2), 0 lost" in finding.sentence
 
 
 def test_the_change_is_plain_json() -> None:

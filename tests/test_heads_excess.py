@@ -48,7 +48,7 @@ def test_an_excess_is_held_against_its_spread_over_parts() -> None:
 
 
 def test_intervals_of_heads_are_over_words_and_those_of_neuron_pairs_over_heads() -> None:
-    change = compare_heads(*null_heads(np.random.default_rng(0)), ASKED, GENERAL, n_groups=2)
+    change = compare_heads(*null_heads(np.random.default_rng(0))[:2], ASKED, GENERAL, n_groups=2)
     controls = [row for row in change.figure2 if row.is_control]
     heads = [row for row in controls if row.level == "head"]
     assert len(heads) == 6 and all(0 < (control.excess_p_value or 0) < 1 for control in heads)

@@ -14,6 +14,7 @@ from aftertune.explainers.heads.table3 import ComparedWords, matched_sets, table
 from aftertune.explainers.heads.verb_findings import word_question
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.layers import layer_groups
+from aftertune.statistics.noise import NOISE
 from aftertune.statistics.questions import answer
 from aftertune.statistics.spread import Spread
 from head_samples import drawn_reading, make_reading
@@ -128,21 +129,35 @@ def test_too_few_words_are_not_compared() -> None:
     assert found.evidence["layers"] == {name: {"words": 1, "general_words": 1900} for name in ("0-7", "16-23")}
 
 
-def changed_lists(*controls: tuple[float, tuple[float, float] | None, float | None]) -> Finding:
-    change = small_change()
-    own = tuple(Figure2Row("head", "all", True, f"control {n}", EMPTY, None, *one) for n, one in enumerate(controls))
+def changed_lists(*controls: tuple[float, tuple[float, float] | None, float | None], noise: Any = None) -> Finding:
+    """``noise`` is the excess over noise with its p-value; none was read where it is None."""
+    change, names = small_change(), [f"control {n}" for n in range(len(controls))]
+    if noise is not None:
+        controls, names = (*controls, (noise[0], None, noise[1])), [*names, NOISE]
+    own = tuple(
+        Figure2Row("head", "all", True, name, EMPTY, None, *one) for name, one in zip(names, controls, strict=True)
+    )
     (found,) = told(replace(change, figure2=(*change.figure2, *own)), "heads.distance")
     return found
 
 
 def test_a_change_is_more_than_one_of_words_only_beyond_every_control() -> None:
-    beyond = changed_lists((0.2, (0.1, 0.3), 0.001), (0.1, (0.05, 0.2), 0.04))
+    beyond = changed_lists((0.2, (0.1, 0.3), 0.001), (0.1, (0.05, 0.2), 0.04), noise=(0.1, 0.01))
     assert (beyond.verdict, beyond.evidence["p_value_corrected"]) == (Verdict.SHOWN, 0.04)
     assert "100.0%" in beyond.headline and beyond.evidence["head"]["distance"] == 1.0
     assert beyond.evidence["head"]["controls"]["control 1"]["excess_interval"] == (0.05, 0.2)
-    words_only = changed_lists((0.2, (0.1, 0.3), 0.001), (0.1, (-0.1, 0.2), 0.05))
+    words_only = changed_lists((0.2, (0.1, 0.3), 0.001), (0.1, (-0.1, 0.2), 0.05), noise=(0.1, 0.01))
     assert words_only.verdict is Verdict.NOT_SHOWN and words_only.headline != beyond.headline
     assert "-20.0 points [-30.0, -10.0]" in changed_lists((-0.2, (-0.3, -0.1), 1.0)).sentence
+
+
+def test_a_change_is_claimed_only_beyond_noise_of_the_same_size() -> None:
+    control = (0.2, (0.1, 0.3), 0.001)
+    assert changed_lists(control, noise=(0.1, 0.06)).verdict is Verdict.NOT_SHOWN
+    less = changed_lists(control, noise=(-0.1, 0.001))  # noise changes more pairs: its test is two-sided
+    assert (less.verdict, less.evidence["p_value_corrected"]) == (Verdict.NOT_SHOWN, 1.0)
+    assert changed_lists(control).verdict is Verdict.CANNOT_TELL
+    assert changed_lists(control, noise=(0.1, None)).verdict is Verdict.CANNOT_TELL
 
 
 def test_without_a_control_nothing_is_said_beyond_the_number() -> None:
@@ -150,24 +165,12 @@ def test_without_a_control_nothing_is_said_beyond_the_number() -> None:
         assert found.verdict is Verdict.CANNOT_TELL and found.headline == "Heads: 100.0% of word pairs changed"
 
 
-def depth_of(correlation: float, p_value: float, *excess: tuple[float, float]) -> Finding:
-    controls = tuple(DepthControl("permuted", 0.3, 0.2, *one) for one in excess)
-    (found,) = told(small_change(depth=DepthTrend(8, 64, correlation, p_value, controls)), "heads.depth")
-    return found
-
-
-def test_a_trend_with_depth_is_claimed_beyond_its_controls() -> None:
-    found = depth_of(0.5, 0.001, (0.4, 0.01))
-    assert found.verdict is Verdict.SHOWN and found.headline == "Heads: deeper heads change more"
-    assert found.evidence["controls"] == {"permuted": {"excess_correlation": 0.4, "p_value": 0.01}}
-    assert "+0.50 (p = 0.001" in found.sentence and "+0.40" in found.sentence
-    assert depth_of(-0.5, 0.001, (-0.4, 0.01)).headline == "Heads: deeper heads change less"
-    for excess in ((0.4, 0.06), (-0.4, 0.01)):
-        doubted = depth_of(0.5, 0.001, excess)
-        assert (doubted.verdict, doubted.evidence["as_controls"]) == (Verdict.NOT_SHOWN, True)
-    assert depth_of(0.5, 0.001).verdict is Verdict.NOT_SHOWN
-    nothing = depth_of(0.5, 0.06, (0.4, 0.01))
-    assert (nothing.verdict, nothing.evidence["as_controls"]) == (Verdict.NOT_SHOWN, False)
+def test_a_trend_with_depth_is_described_beside_noise_and_not_claimed() -> None:
+    controls = (DepthControl("permuted", 0.3, 0.2, 0.4, 0.001), DepthControl(NOISE, 0.45, 0.001, 0.1, 0.2))
+    (found,) = told(small_change(depth=DepthTrend(8, 64, 0.5, 0.001, controls)), "heads.depth")
+    assert found.verdict is Verdict.NOT_TESTED and "p_value_corrected" not in found.evidence
+    assert found.headline == "Heads: rank correlation of depth and change +0.50, with noise of the same size +0.45"
+    assert found.evidence["controls"][NOISE] == {"correlation": 0.45, "excess_correlation": 0.1}
 
 
 def test_identical_readings_changed_nothing() -> None:

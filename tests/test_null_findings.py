@@ -68,10 +68,15 @@ def null_run(seed: int, **maps: Any) -> Run:
     annotations = null_annotations(generator, CARELESSNESS[seed % 2])
     return {
         "attribution": compare_maps(null_maps(generator, **maps), "base", "tuned"),
-        "heads": compare_heads(*null_heads(generator), ASKED, GENERAL, n_groups=2),
+        "heads": heads_of(generator),
         "concepts": compare_concepts(*null_concepts(generator), n_groups=2),
         "annotation": compare_annotations(annotations, "base", "tuned", (0,), n_groups=1),
     }
+
+
+def heads_of(generator: np.random.Generator, **known: float) -> Any:
+    base, tuned, noise = null_heads(generator, **known)
+    return compare_heads(base, tuned, ASKED, GENERAL, noise=([noise], []), n_groups=2)
 
 
 def told(run: Run) -> dict[str, list[Finding]]:
@@ -112,10 +117,14 @@ def test_a_planted_effect_is_claimed_among_all_that_a_report_asks(seed: int) -> 
 @pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("seed", range(3))
 def test_planted_changes_of_weights_are_claimed(seed: int) -> None:
-    parted = compare_heads(*null_heads(np.random.default_rng(seed), parted=0.8), ASKED, GENERAL, n_groups=2)
+    parted = heads_of(np.random.default_rng(seed), parted=0.8)
     assert shown(findings_of({"heads": parted}))[0] == "heads.distance"
-    deeper = compare_concepts(*null_concepts(np.random.default_rng(seed), noise=0.02, growth=0.06), n_groups=2)
-    assert shown(findings_of({"concepts": deeper})) == ["concepts.depth"]
+
+
+def test_no_trend_with_depth_is_claimed() -> None:
+    deeper = compare_concepts(*null_concepts(np.random.default_rng(0), noise=0.02, growth=0.06), n_groups=2)
+    assert deeper.trend.p_value is not None and deeper.trend.p_value < 0.001
+    assert shown(findings_of({"concepts": deeper})) == []
 
 
 def test_each_claim_is_corrected_for_all_of_the_report() -> None:

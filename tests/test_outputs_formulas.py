@@ -12,7 +12,7 @@ import tiny
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs.behaviour import Answer, compare_behaviour, is_copied, is_looping, language_of
 from aftertune.explainers.outputs.coherence import coherence, coherence_p_value, is_word, subject_directions, top_words
-from aftertune.explainers.outputs.noise import Noise, change_norms, scale_of_like_effect
+from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.probabilities import compare_positions, mean_probabilities
 from aftertune.explainers.outputs.response_words import compare_words, log_odds
@@ -20,12 +20,12 @@ from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings
 from aftertune.explainers.outputs.words import (
     LIKELIER,
     largest_scores,
-    noise_p_value,
     of_text,
-    rank_p_value,
     scores,
     total_variation,
 )
+from aftertune.models.weight_noise import change_norms
+from aftertune.statistics.noise import noise_p_value, rank_p_value
 
 TEXTS = [
     Text("a", "", (5, 9, 11), (40, 41), ended=True),

@@ -111,9 +111,8 @@ def test_a_saved_run_is_opened_and_reported_again(aftertune_in):
 
 def test_it_can_be_left_out(aftertune_in, base: Path, tuned: Path):
     told = aftertune_in(
-        "compare", base, tuned, "--run", "other", "--skip", "outputs", "--skip", "location", "--skip", "attribution", "--skip", "heads",
-        "--skip", "weight_norms",
-        "--components", "2", "--layers", "0",
+        "compare", base, tuned, "--run", "other", "--skip", "outputs", "--skip", "location",
+        "--skip", "attribution", "--skip", "heads", "--skip", "weight_norms", "--components", "2", "--layers", "0",
     )  # fmt: skip
     assert "weight_norms" not in (aftertune_in.folder / "other" / "comparison.json").read_text("utf-8")
     assert told

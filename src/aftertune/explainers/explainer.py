@@ -104,7 +104,8 @@ class Explainer(ABC, Generic[S, C]):
     """One question about two checkpoints.
 
     ``name`` is its name everywhere: flag, part, key, address; ``title`` the heading of its page. ``needs`` are the
-    explainers whose changes it is handed. ``always_told`` are the kinds of findings that the summary tells even where
+    explainers whose changes it is handed; without them there is no change. ``uses`` are those whose changes it is
+    handed where they are there. ``always_told`` are the kinds of findings that the summary tells even where
     nothing is claimed. ``command`` is the command that measures it, where that is not ``aftertune compare``.
     ``absent`` is what a report says where it was not measured. ``reads_prompts`` says that it needs prompts,
     ``reads_weights`` that checkpoints must be alike layer by layer, ``needs_room`` that it can leave no prompt out that
@@ -115,6 +116,7 @@ class Explainer(ABC, Generic[S, C]):
     title: ClassVar[str]
     settings: type[S]
     needs: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[tuple[str, ...]] = ()
     always_told: ClassVar[tuple[str, ...]] = ()
     command: ClassVar[str] = ""
     absent: ClassVar[str] = ""
@@ -134,7 +136,8 @@ class Explainer(ABC, Generic[S, C]):
     def change(self, held: Held, pair: Pair, settings: S, needs: Mapping[str, Any]) -> C | None:
         """What the run holds of two models, compared; None where it holds nothing.
 
-        ``settings`` count as far as their scope is "change". ``needs`` has the changes that `needs` names.
+        ``settings`` count as far as their scope is "change". ``needs`` has the changes that `needs` names, and
+        those of `uses` that are there.
         Raises `RunError` for what is not complete or damaged.
         """
 

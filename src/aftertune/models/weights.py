@@ -41,11 +41,11 @@ def attending(checkpoint: Checkpoint, layers: Iterable[int]) -> tuple[int, ...]:
     Raises `CheckpointError` if none has.
     """
     place = checkpoint.description.attention
-    found = tuple(layer for layer in layers if found_at(_layer(checkpoint, layer), place) is not None)
+    found = tuple(layer for layer in layers if found_at(block_of(checkpoint, layer), place) is not None)
     if found:
         return found
     able = [
-        n for n in range(attention_shape(checkpoint).n_layers) if found_at(_layer(checkpoint, n), place) is not None
+        n for n in range(attention_shape(checkpoint).n_layers) if found_at(block_of(checkpoint, n), place) is not None
     ]
     named = f"those of {', '.join(map(str, able))}" if able else f"another description, which does not say {place!r}"
     raise CheckpointError(
@@ -63,7 +63,7 @@ def query_key_weights(checkpoint: Checkpoint, layer: int) -> tuple[Tensor, Tenso
     """
     described, shape = checkpoint.description, attention_shape(checkpoint)
     attending(checkpoint, (layer,))
-    block = _layer(checkpoint, layer)
+    block = block_of(checkpoint, layer)
     attention = at(block, described.attention)
     found = _split(attention, described, shape)
     if described.norm:
@@ -84,15 +84,16 @@ def down_weights(checkpoint: Checkpoint, layer: int) -> Iterator[Tensor]:
     In float32, or float64 for a model in float64, one at a time: a layer may have more than a hundred. A layer without
     experts has one network; one with experts has them in their order, the shared expert, if there is one, as the last.
     """
-    described, block = checkpoint.description, _layer(checkpoint, layer)
-    for weight in _down_projections(block, described):
+    described, block = checkpoint.description, block_of(checkpoint, layer)
+    for weight in down_projections(block, described):
         rows = precise(weight if described.transposed else weight.T)
         yield (
-            _scaled(rows, norm_of(at(block, described.written_norm), rows.shape[1])) if described.written_norm else rows
+            scaled(rows, norm_of(at(block, described.written_norm), rows.shape[1])) if described.written_norm else rows
         )
 
 
-def _down_projections(block: Any, described: Description) -> Iterator[Tensor]:
+def down_projections(block: Any, described: Description) -> Iterator[Tensor]:
+    """The weights of the down projections of a layer's networks as the model has them."""
     experts = found_at(block, described.experts)
     if experts is None:
         yield at(block, described.down).weight
@@ -103,7 +104,8 @@ def _down_projections(block: Any, described: Description) -> Iterator[Tensor]:
         yield shared.down_proj.weight
 
 
-def _layer(checkpoint: Checkpoint, layer: int) -> Any:
+def block_of(checkpoint: Checkpoint, layer: int) -> Any:
+    """A layer of the model."""
     described = checkpoint.description
     return at(at(checkpoint.model, described.backbone), described.layers)[layer]
 
@@ -156,6 +158,6 @@ def _fold_after(weight: Tensor, norm: Norm) -> Tensor:
     return weight * norm.gain.reshape(-1, weight.shape[1], 1)
 
 
-def _scaled(rows: Tensor, norm: Norm) -> Tensor:
+def scaled(rows: Tensor, norm: Norm) -> Tensor:
     """Rows of what is written with the norm that comes after them."""
     return (rows - rows.mean(dim=-1, keepdim=True) if norm.kind.centred else rows) * norm.gain

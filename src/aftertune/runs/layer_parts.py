@@ -98,6 +98,11 @@ class LayerParts:
             return False
         return all(self.is_written(run, role, layer) for layer in self._chosen(run, role, plan, about["n_layers"]))
 
+    def layers_of(self, run: RunFolder, role: str, plan: LayerPlan) -> tuple[int, ...]:
+        """The layers of the plan that can be read of a model; none where nothing was read of it yet."""
+        about = self.recall(run, role)
+        return () if about is None else self._chosen(run, role, plan, about["n_layers"])
+
     def show(self, run: RunFolder, role: str, plan: LayerPlan) -> None:
         """Let the run show the layers of the plan from now on; raises `RunError` if it has none of ``role``."""
         about = self.recall(run, role)
@@ -141,9 +146,11 @@ class LayerParts:
         about = self.recall(run, role)
         if about is None or not all(self.is_written(run, role, layer) for layer in about["layers"]):
             raise self._lacking(run, role)
-        return about, [
-            {name: run.read_frame(self._part(name, role, layer)) for name in self.frames} for layer in about["layers"]
-        ]
+        return about, self.frames_of(run, role, about["layers"])
+
+    def frames_of(self, run: RunFolder, role: str, layers: Sequence[int]) -> list[dict[str, pl.DataFrame]]:
+        """The frames of each of these layers; raises `RunError` if one is not there or damaged."""
+        return [{name: run.read_frame(self._part(name, role, layer)) for name in self.frames} for layer in layers]
 
     def _lacking(self, run: RunFolder, role: str) -> RunError:
         return RunError(

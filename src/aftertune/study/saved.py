@@ -111,7 +111,7 @@ def _compare(
     changes: dict[str, Any] = {}
     for name, explainer in present.items():
         if set(explainer.needs) <= set(changes):
-            needs = {one: changes[one] for one in explainer.needs}
+            needs = {one: changes[one] for one in (*explainer.needs, *explainer.uses) if one in changes}
             own = settings.get(name) or explainer.settings()
             change = explainer.change(held, pair, own, needs)
             changes |= {} if change is None else {name: change}

@@ -25,7 +25,8 @@ class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
     name = "concepts"
     title = "Concepts"
     settings = ConceptSettings
-    always_told = ("concepts.rotation",)
+    uses = ("location",)
+    always_told = ("concepts.written", "concepts.rotation")
     absent = "Feed-forward layers were not read: there are no figure 8 and no components to look at."
     reads_weights = True
 
@@ -47,17 +48,24 @@ class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
         held: Held,
         pair: Pair,
         settings: ConceptSettings,  # noqa: ARG002
-        needs: Mapping[str, Any],  # noqa: ARG002
+        needs: Mapping[str, Any],
     ) -> ConceptChange | None:
-        """The readings of two models, compared; None where the run has no concepts.
+        """The readings of two models and the change of their weights; None where the run has no concepts.
+
+        Beside a module stands what it brings by itself, where ``needs`` has "location".
 
         Raises `RunError` if those of either are not there, not complete, or damaged.
         """
         from aftertune.explainers.concepts.change import compare_concepts
+        from aftertune.explainers.concepts.pair_parts import saved_change, saved_noise
 
         if not self.is_in(held.run):
             return None
-        return compare_concepts(_reading(held, pair.base), _reading(held, pair.tuned))
+        base, tuned = (_reading(held, role) for role in pair)
+        located = getattr(needs.get("location"), "singles", ())
+        brings = {(row.layer, row.module): row.brings for row in located if row.layer is not None}
+        weights = saved_change(held.run, pair, base.layers)
+        return compare_concepts(base, tuned, noise=saved_noise(held.run, pair, base), weights=weights, brings=brings)
 
     def questions(self, change: ConceptChange) -> Sequence[Question]:
         """What a report asks of feed-forward layers."""

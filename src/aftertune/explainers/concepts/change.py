@@ -5,10 +5,13 @@
    span rotated, and whether deeper networks rotated more (`networks`).
 3. Figure 8: the accumulated share of variance (`figure8`).
 4. Whose words lie nearer than chance would give (`chance`).
+5. The base with noise of the size of the change, beside 2.
+6. What the change of weights itself writes and reads (`written`).
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -19,17 +22,20 @@ from aftertune.explainers.concepts.matches import PLACE, TUNED, matched, varianc
 from aftertune.explainers.concepts.network_rotation import (
     RotationRow,
     RotationTrend,
+    mean_frame,
     network_frame,
     rotation_row,
     rotation_trend,
 )
 from aftertune.explainers.concepts.result import ConceptReading
+from aftertune.explainers.concepts.written import Brings, ReadRow, WrittenRow, WrittenTest, read_rows, written_rows
 from aftertune.runs.layer_parts import must_be_alike
 from aftertune.runs.result import Result
-from aftertune.statistics.layers import layer_groups
+from aftertune.statistics.layers import Groups, layer_groups
 
 ALIKE = ("layers", "d_model")
-PLAIN = ("base", "tuned", "layers", "n_networks", "n_components", "d_model", "n_words", "settings")
+PLAIN = ("base", "tuned", "layers", "n_networks", "n_components", "d_model", "n_words", "n_noise", "settings")
+ROWS = ("written", "read", "rotation", "rotation_noise", "figure8", "chance")
 SAME_DEGREES, SAME_SHARE = 1e-4, 1e-6
 
 
@@ -56,6 +62,11 @@ class ConceptChange(Result):
     ``components_base`` and ``components_tuned`` are all components of either model as they were read: ``layer, expert,
     rank, variance_share, words, cosines, p_chance, beyond_chance``.
 
+    ``networks_noise``, ``rotation_noise`` and ``trend_noise`` are the same of the base with noise of the size of the
+    change in its weights, means over ``n_noise`` draws; None, and no rows, where none were read. ``written`` are the
+    directions that the change of weights writes along, ``written_test`` their test, None where nothing changed or this
+    was not measured; ``read`` the words whose reading changed most.
+
     At most ``n_components`` were read of a network, in ``d_model`` dimensions, with a vocabulary of ``n_words``;
     ``settings`` are those of both readings.
     """
@@ -77,6 +88,18 @@ class ConceptChange(Result):
     figure8: tuple[Figure8Row, ...]
     chance: tuple[ChanceRow, ...]
     trend: RotationTrend
+    networks_noise: pl.DataFrame | None = None
+    rotation_noise: tuple[RotationRow, ...] = ()
+    trend_noise: RotationTrend | None = None
+    n_noise: int = 0
+    written: tuple[WrittenRow, ...] = ()
+    written_test: WrittenTest | None = None
+    read: tuple[ReadRow, ...] = ()
+
+    @property
+    def rotation_of_noise(self) -> RotationRow | None:
+        """The row of `rotation_noise` that has all layers; None where no noise was read."""
+        return next((row for row in self.rotation_noise if row.pooled), None)
 
     @property
     def rotation_of_all(self) -> RotationRow:
@@ -112,9 +135,10 @@ class ConceptChange(Result):
         return self.components
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables by name: ``components, tuned_components, networks, rotation, chance, unmatched, figure8``.
+        """All tables by name.
 
-        The last four have the columns of their rows, a mean or an interval in columns of their own:
+        These are ``components, tuned_components, networks, concept_written, concept_read, rotation, chance, unmatched,
+        figure8``. The last six have the columns of their rows, a mean or an interval in columns of their own:
         ``subspace_angle_mean, component_angle_interval_low``.
         """
         frames = {"components": self.components, "tuned_components": self.tuned_components}
@@ -123,8 +147,9 @@ class ConceptChange(Result):
     def to_dict(self) -> dict[str, Any]:
         """Rotation, figure 8, chance, the trend and the rows of ``networks`` as plain JSON data, without components."""
         data = {name: getattr(self, name) for name in PLAIN}
-        rows = {name: [asdict(row) for row in getattr(self, name)] for name in ("rotation", "figure8", "chance")}
-        data |= rows | {"trend": asdict(self.trend), "networks": self.networks.to_dicts()}
+        rows = {name: [asdict(row) for row in getattr(self, name)] for name in ROWS}
+        data |= rows | {"trend": asdict(self.trend), "trend_noise": _plain(self.trend_noise)}
+        data |= {"written_test": _plain(self.written_test), "networks": self.networks.to_dicts()}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
         return found
 
@@ -133,10 +158,21 @@ class ConceptChange(Result):
         return {"base": self.base, "tuned": self.tuned} | sizes
 
 
-def compare_concepts(base: ConceptReading, tuned: ConceptReading, *, n_groups: int = 4, seed: int = 0) -> ConceptChange:
+def compare_concepts(
+    base: ConceptReading,
+    tuned: ConceptReading,
+    *,
+    noise: Sequence[ConceptReading] = (),
+    weights: Mapping[str, pl.DataFrame] | None = None,
+    brings: Brings | None = None,
+    n_groups: int = 4,
+    seed: int = 0,
+) -> ConceptChange:
     """Compare the principal components of two models' feed-forward layers, and the words that lie along them.
 
-    ``n_groups`` is the number of groups of neighbouring layers, ``seed`` that of intervals and permutations. Raises
+    ``noise`` are readings of the base with noise of the size of the change, ``weights`` what `saved_change` gives,
+    ``brings`` what a module brings by itself, by layer and module. ``n_groups`` is the number of groups of neighbouring
+    layers, ``seed`` that of intervals and permutations. Raises
     `RunError` if the readings are of the same model or were not made alike, or ``n_groups`` is below 1.
     """
     groups = layer_groups(base.layers, n_groups)
@@ -145,7 +181,21 @@ def compare_concepts(base: ConceptReading, tuned: ConceptReading, *, n_groups: i
     networks = network_frame(base, tuned, components)
     n_components = max(len(rows) for rows in base.directions.values())
     with_chance = {side.model: with_beyond_chance(side) for side in (base, tuned)}
+    networks_noise = mean_frame([network_frame(base, one, matched(base, one)) for one in noise])
+    weights = weights or {}
+    written, test = (
+        written_rows(weights["written"], weights["chance"], base.layers, brings or {}, bool(noise))
+        if weights
+        else ((), None)
+    )
     return ConceptChange(
+        networks_noise=networks_noise,
+        rotation_noise=_of_noise(networks_noise, groups, seed),
+        trend_noise=None if networks_noise is None else rotation_trend(networks_noise, seed),
+        n_noise=len(noise),
+        written=written,
+        written_test=test,
+        read=read_rows(weights["read"]) if weights else (),
         base=base.model,
         tuned=tuned.model,
         layers=base.layers,
@@ -166,6 +216,17 @@ def compare_concepts(base: ConceptReading, tuned: ConceptReading, *, n_groups: i
         ),
         trend=rotation_trend(networks, seed),
     )
+
+
+def _plain(row: RotationTrend | WrittenTest | None) -> dict[str, Any] | None:
+    return None if row is None else asdict(row)
+
+
+def _of_noise(networks: pl.DataFrame | None, groups: Groups, seed: int) -> tuple[RotationRow, ...]:
+    if networks is None:
+        return ()
+    rows = (rotation_row(name, networks, layers, seed) for name, layers in groups.items())
+    return tuple(replace(row, is_noise=True) for row in rows)
 
 
 def _network_differences(base: ConceptReading, tuned: ConceptReading) -> list[str]:

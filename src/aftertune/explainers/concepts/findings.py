@@ -1,29 +1,30 @@
 """What does the comparison of feed-forward layers show, in sentences?
 
-1. "concepts.rotation": how far the spaces of the components rotated, and how much of the tuned components' variance
-   they keep. Described, not tested: no chance decides how far a space rotates. Beside it stands what spaces without
-   any relation would keep.
-2. "concepts.components": how far components rotated, and how far those that are well separated: the others may mix
+1. "concepts.written" and "concepts.read": the words of the change of weights itself (`written_findings`).
+2. "concepts.rotation": how far the spaces of the components rotated, and how much of the tuned components' variance
+   they keep, beside the same of noise of the same size and of spaces without any relation. Described, not tested: any
+   change of weights rotates spaces.
+3. "concepts.components": how far components rotated, and how far those that are well separated: the others may mix
    whatever tuning did.
-3. "concepts.words": the words that a component shares with its best match, and the components that are no best match.
-4. "concepts.chance": of how many components the words are nearer than chance would give (`chance`). It says how far to
+4. "concepts.words": the words that a component shares with its best match, and the components that are no best match.
+5. "concepts.chance": of how many components the words are nearer than chance would give (`chance`). It says how far to
    trust the words of either model, and claims no difference between the two.
-5. "concepts.depth": did deeper layers rotate more?  Claimed only where permuted layers show it for components and the
-   angles of their spaces go the same way, corrected for all that the report asks (`questions`).
+6. "concepts.depth": did deeper layers rotate more?  Described beside noise: layers next to one another are alike, so
+   that permuted layers would find a trend in almost any change of weights.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import polars as pl
 
 from aftertune.explainers.concepts.chance import ChanceRow
 from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.matches import LEAST_GAP
-from aftertune.explainers.concepts.network_rotation import RotationRow, RotationTrend
+from aftertune.explainers.concepts.network_rotation import RotationRow
+from aftertune.explainers.concepts.written_findings import written_questions
 from aftertune.statistics.finding import Finding, Link, Measure, Verdict
-from aftertune.statistics.questions import NEVER, Question, answer, corrected_by, described, is_shown
+from aftertune.statistics.questions import Question, answer, described
 from aftertune.statistics.spread import ALPHA, Interval
 
 ROTATION = "concepts.rotation"
@@ -39,20 +40,33 @@ def questions(change: ConceptChange) -> list[Question]:
     """What a report asks of feed-forward layers."""
     if change.is_unchanged:
         return [described([_unchanged(change), *_chance(change)])]
-    found = [_rotation(change), _components(change), _words(change), *_chance(change)]
-    trend = change.trend
-    return [described(found), Question([_trend_p_value(trend)], lambda p: list(_depth(trend, p[0])))]
+    found = [_rotation(change), _components(change), _words(change), *_chance(change), *_depth(change)]
+    return [*written_questions(change.written, change.written_test, change.read), described(found)]
 
 
 def measures(change: ConceptChange) -> tuple[Measure, ...]:
     """The numbers that are set beside those of other pairs of models, over all layers."""
     row, phrase = change.rotation_of_all, "well separated components rotated by {value:.2f}°"
     of, words = "the components of feed-forward layers", "the words of feed-forward components"
+    spaces, angle, kept = (_of_noise(change, name) for name in ("subspace_angle", "separated_angle", "words_kept"))
     return (
-        Measure("subspace_angle", "Angle of spaces, °", "number", row.subspace_angle.mean, of, ""),
-        Measure("separated_angle", "Well separated, °", "number", row.separated_angle.mean, of, phrase),
-        Measure("words_kept", "Words kept, %", "percent", row.words_kept.mean, words, "", row.words_kept_interval),
+        Measure("subspace_angle", "Angle of spaces, °", "number", row.subspace_angle.mean, of, "", control=spaces),
+        Measure("separated_angle", "Well separated, °", "number", row.separated_angle.mean, of, phrase, control=angle),
+        Measure(
+            "words_kept", "Words kept, %", "percent", row.words_kept.mean, words, "", row.words_kept_interval, kept
+        ),
     )
+
+
+def _of_noise(change: ConceptChange, name: str) -> float | None:
+    """The mean of a number of `RotationRow` under noise of the same size, over all layers; None without noise."""
+    row = change.rotation_of_noise
+    found: float | None = None if row is None else getattr(row, name).mean
+    return found
+
+
+def _beside_noise(value: float | None, say: Callable[[float | None], str]) -> str:
+    return "" if value is None else f"Noise of the same size: {say(value)}. "
 
 
 def _unchanged(change: ConceptChange) -> Finding:
@@ -81,6 +95,7 @@ def _rotation(change: ConceptChange) -> Finding:
             f"feed-forward network span rotated by {angle}: the mean of the principal angles over "
             f"{_networks(change.n_networks)}, of which the largest is {_degrees(row.largest_angle.mean)} on average. "
             f"{_by_layers(change, lambda row: _degrees(row.subspace_angle.mean))}"
+            f"{_beside_noise(_of_noise(change, 'subspace_angle'), _degrees)}"
             f"The spaces of {change.base} hold {kept} of the variance of {change.tuned}'s components. "
             f"{_yardstick(change)}"
         ),
@@ -89,6 +104,7 @@ def _rotation(change: ConceptChange) -> Finding:
             "is_unchanged": False,
             "n_networks": change.n_networks,
             "subspace_angle": row.subspace_angle.mean,
+            "subspace_angle_noise": _of_noise(change, "subspace_angle"),
             "largest_angle": row.largest_angle.mean,
             "variance_kept": row.variance_kept.mean,
             "variance_kept_by_chance": _kept_by_chance(change),
@@ -132,13 +148,16 @@ def _components(change: ConceptChange) -> Finding:
             f"A component of {change.base} lies {_degrees(row.component_angle.mean)}"
             f"{_between(row.component_angle_interval, _degrees)} from its best match in {change.tuned}, on average "
             f"over {_networks(change.n_networks)}; {_percent(row.kept_in_order.mean)} have a best match of the same "
-            f"rank. {_by_layers(change, lambda row: _degrees(row.component_angle.mean))}{_separated(change, row)}"
+            f"rank. {_by_layers(change, lambda row: _degrees(row.component_angle.mean))}"
+            f"{_beside_noise(_of_noise(change, 'component_angle'), _degrees)}{_separated(change, row)}"
         ),
         verdict=Verdict.NOT_TESTED,
         evidence={
             "component_angle": row.component_angle.mean,
             "component_angle_interval": row.component_angle_interval,
+            "component_angle_noise": _of_noise(change, "component_angle"),
             "separated_angle": row.separated_angle.mean,
+            "separated_angle_noise": _of_noise(change, "separated_angle"),
             "n_separated": row.n_separated,
             "n_components": change.components.height,
             "kept_in_order": row.kept_in_order.mean,
@@ -154,7 +173,7 @@ def _separated(change: ConceptChange, row: RotationRow) -> str:
     return (
         f"{mix} Rely on those that are well separated, by {limit} of their variance or more: these "
         f"{row.n_separated:,} of {n_components:,} rotated by {_degrees(row.separated_angle.mean)}, on average over "
-        f"{_networks(row.separated_angle.n)}."
+        f"{_networks(row.separated_angle.n)}. {_beside_noise(_of_noise(change, 'separated_angle'), _degrees)}"
     )
 
 
@@ -169,11 +188,13 @@ def _words(change: ConceptChange) -> Finding:
             f"{kept}{_between(row.words_kept_interval, _percent)} of the words of a component of {change.base} are "
             f"also words of its best match in {change.tuned}, on average over {_networks(row.words_kept.n)}. "
             f"{_by_layers(change, lambda row: _percent(row.words_kept.mean))}"
+            f"{_beside_noise(_of_noise(change, 'words_kept'), _percent)}"
             f"{n_new:,} of the {n_tuned:,} components of {change.tuned} are the best match of none of {change.base}."
         ),
         verdict=Verdict.NOT_TESTED,
         evidence={
             "words_kept": row.words_kept.mean,
+            "words_kept_noise": _of_noise(change, "words_kept"),
             "words_kept_interval": row.words_kept_interval,
             "n_new": n_new,
             "n_tuned": n_tuned,
@@ -213,35 +234,30 @@ def _model(rows: Sequence[ChanceRow]) -> str:
     )
 
 
-def _trend_p_value(trend: RotationTrend) -> float | None:
-    """That of a trend of components which the spaces show too."""
-    if trend.correlation is None or trend.p_value is None:
-        return None
-    agrees = (trend.subspace_correlation or 0.0) * trend.correlation > 0 and trend.subspace_p_value is not None
-    return max(trend.p_value, trend.subspace_p_value or 0.0) if agrees else NEVER
-
-
-def _depth(trend: RotationTrend, corrected: float | None) -> Iterator[Finding]:
-    """Did components of deeper networks rotate more, and their spaces too?"""
-    shown = is_shown(corrected)
-    if shown is None:
+def _depth(change: ConceptChange) -> Iterator[Finding]:
+    """Did components of deeper networks rotate more, and their spaces?"""
+    trend, noise = change.trend, change.trend_noise
+    if trend.correlation is None:
         return
-    more = "more" if (trend.correlation or 0.0) > 0 else "less"
-    claim = f"deeper layers rotated {more}" if shown else "no trend with depth was found"
-    evidence: dict[str, Any] = {"n_networks": trend.n_networks, "n_layers": trend.n_layers}
-    evidence |= {"correlation": trend.correlation, "p_value": trend.p_value}
-    evidence |= {"subspace_correlation": trend.subspace_correlation, "subspace_p_value": trend.subspace_p_value}
+    own, beside = (
+        (one.correlation, one.subspace_correlation) if one is not None else (None, None) for one in (trend, noise)
+    )
+    with_noise = "" if noise is None else f", with noise of the same size {_correlation(beside[0])}"
     yield Finding(
         kind="concepts.depth",
-        headline=f"Feed-forward layers: {claim}",
+        headline=f"Feed-forward layers: rank correlation of depth and rotation {_correlation(own[0])}{with_noise}",
         sentence=(
             f"Over {_networks(trend.n_networks)} in {trend.n_layers} layers, the rank correlation of depth with the "
-            f"angle from a component to its best match is {_correlation(trend.correlation, trend.p_value)}, with the "
-            f"angle of the spaces {_correlation(trend.subspace_correlation, trend.subspace_p_value)}, by permutations "
-            f"of layers. A trend is claimed where both show it. {corrected_by(corrected)}"
+            f"angle from a component to its best match is {_correlation(own[0])}, with the angle of the spaces "
+            f"{_correlation(own[1])}{'' if noise is None else f'; with noise {_correlation(beside[0])} and '}"
+            f"{'' if noise is None else _correlation(beside[1])}. Neighbouring layers are alike, so this is no test."
         ),
-        verdict=Verdict.of(shown),
-        evidence=evidence | {"p_value_corrected": corrected},
+        verdict=Verdict.NOT_TESTED,
+        evidence={
+            **{"n_networks": trend.n_networks, "n_layers": trend.n_layers},
+            **{"correlation": own[0], "subspace_correlation": own[1]},
+            **{"correlation_noise": beside[0], "subspace_correlation_noise": beside[1]},
+        },
     )
 
 
@@ -255,8 +271,8 @@ def _networks(n: int) -> str:
     return f"{n:,} network{'' if n == 1 else 's'}"
 
 
-def _correlation(value: float | None, p_value: float | None) -> str:
-    return "not defined" if value is None else f"{value:+.2f} (p = {p_value:.2g})"
+def _correlation(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:+.2f}"
 
 
 def _degrees(angle: float | None) -> str:

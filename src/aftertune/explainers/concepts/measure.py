@@ -6,21 +6,33 @@ where it was interrupted.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
 
-from aftertune.explainers.concepts.cost import remaining
+from aftertune.explainers.concepts.cost import NOISE_STEP, remaining, remaining_pair
 from aftertune.explainers.concepts.layer import nearest_by_chance, read_layer
+from aftertune.explainers.concepts.pair_parts import (
+    NOISE_PARTS,
+    NOISE_SHOWN,
+    is_change_of,
+    noise_role,
+    without_noise,
+    write_change,
+)
 from aftertune.explainers.concepts.result import CONCEPTS, ConceptReading, has_chance, reading_of, write_chance
 from aftertune.explainers.concepts.settings import ConceptSettings
+from aftertune.explainers.concepts.weight_change import ChangedWeights
 from aftertune.explainers.explainer import Work
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
+from aftertune.models.weight_noise import WeightNoise, change_norms
 from aftertune.models.weights import attention_shape, shape_of
+from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
 from aftertune.words import Words, WordSource, load_words
@@ -103,9 +115,64 @@ class ConceptWork(Work):
             write_chance(run, role, nearest_by_chance(checkpoint, embeddings))
         CONCEPTS.fill(run, role, layers, _reader(checkpoint, self.words, self.settings, embeddings), progress)
 
+    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
+        """The change of weights and the noise of its size, as far as they are not read yet."""
+        del machine
+        return remaining_pair(self.settings, len(self.words), run, pair, size)
+
+    def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
+        """Whether what the change writes and reads, and all draws of noise that can be drawn, lie in the run."""
+        layers = CONCEPTS.layers_of(run, pair.base, self.settings)
+        return bool(layers) and is_change_of(run, pair, layers) and not self._missing(run, pair, layers)
+
+    def measure_pair(
+        self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
+    ) -> None:
+        """Read what the change of weights writes and reads, and the base with noise of its size; what is not there yet.
+
+        Both models are left as they were. Raises `RunError` if a part can't be written.
+        """
+        layers = CONCEPTS.layers_of(run, pair.base, self.settings)
+        if not is_change_of(run, pair, layers):
+            write_change(run, pair, layers, ChangedWeights(base, tuned, layers).frames(progress))
+        missing = self._missing(run, pair, layers)
+        norms = change_norms(base, tuned) if missing else None
+        if missing and (norms is None or not any(norms.values())):
+            run.remember(without_noise(pair), {"has_same_tensors": norms is not None})
+            return
+        for draw in missing:
+            assert norms is not None
+            self._read_noise(WeightNoise(base, norms, draw), base, noise_role(pair, draw), run, layers, progress)
+
+    def _read_noise(
+        self,
+        noise: WeightNoise,
+        base: Checkpoint,
+        role: str,
+        run: RunFolder,
+        layers: Sequence[int],
+        progress: StepProgress,
+    ) -> None:
+        with noise.outside_layers():
+            read = _reader(base, self.words, self.settings, _embeddings(base, self.words))
+
+            def noisy(layer: int) -> dict[str, pl.DataFrame]:
+                with noise.in_layer(layer):
+                    return read(layer)
+
+            NOISE_PARTS.fill(run, role, layers, noisy, lambda _, done, total: progress(NOISE_STEP, done, total))
+
+    def _missing(self, run: RunFolder, pair: Pair, layers: Sequence[int]) -> list[int]:
+        if run.exists(without_noise(pair)):
+            return []
+        draws, is_there = range(self.settings.noise_models), partial(NOISE_PARTS.is_written, run)
+        return [n for n in draws if not all(is_there(noise_role(pair, n), layer) for layer in layers)]
+
     def finish(self, run: RunFolder, role: str) -> None:
-        """Let the run show the layers that were asked for this time."""
+        """Let the run show the layers and draws of noise that were asked for this time."""
         CONCEPTS.show(run, role, self.settings)
+        if role != MODEL:
+            run.remember(NOISE_SHOWN, {"noise_models": self.settings.noise_models})
 
 
 def what_parts_depend_on(words: Words, settings: ConceptSettings) -> dict[str, Any]:

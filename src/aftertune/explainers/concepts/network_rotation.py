@@ -46,7 +46,7 @@ class RotationRow:
 
     ``separated_angle`` is ``component_angle`` of the ``n_separated`` base components that are well separated: whose
     variance differs from any other's by at least 1 % of itself. Others may mix whatever tuning did. Networks without
-    one are left out.
+    one are left out. A row that ``is_noise`` is of the base with noise of the size of the change in its weights.
     """
 
     layers: str
@@ -61,6 +61,7 @@ class RotationRow:
     words_kept: Spread
     words_kept_interval: Interval | None
     pooled: bool = False
+    is_noise: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,14 @@ def network_frame(base: ConceptReading, tuned: ConceptReading, components: pl.Da
     )
     found = pl.DataFrame(rows, schema_overrides=NETWORK).join(means, on=PLACE, how="left", maintain_order="left")
     return found.select(pl.col(name).cast(kind) for name, kind in NETWORKS.items())
+
+
+def mean_frame(frames: Sequence[pl.DataFrame]) -> pl.DataFrame | None:
+    """The mean over several frames of `network_frame`, network by network; None of none."""
+    if not frames:
+        return None
+    means = pl.concat(frames).group_by(PLACE).agg(pl.exclude(PLACE).mean()).sort(PLACE)
+    return means.select(pl.col(name).cast(kind) for name, kind in NETWORKS.items())
 
 
 def rotation_row(name: str, networks: pl.DataFrame, layers: Sequence[int], seed: int) -> RotationRow:

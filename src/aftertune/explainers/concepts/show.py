@@ -21,6 +21,7 @@ from aftertune.explainers.concepts.findings import describe_concepts
 from aftertune.explainers.concepts.network_rotation import RotationRow
 from aftertune.explainers.concepts.page_data import blocks_of, strip_of
 from aftertune.explainers.concepts.result import ConceptReading
+from aftertune.explainers.concepts.written_tables import read_table, written_table
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.section import Section, joined_tables
@@ -37,7 +38,9 @@ N_RANKS, N_WORDS = 3, 5
 def tables(change: ConceptChange) -> tuple[Table, ...]:
     """All tables on two models; the last two become a CSV alone."""
     return (
-        rotation_table(change.rotation),
+        written_table(change.written),
+        read_table(change.read),
+        rotation_table([*change.rotation, *change.rotation_noise]),
         chance_table(change.chance),
         unmatched_table(change),
         figure8_table(change.figure8),
@@ -72,7 +75,8 @@ def section_of_stages(changes: Sequence[ConceptChange], models: Sequence[str]) -
         name=NAME,
         title=TITLE,
         tables=(
-            joined_tables({pair: rotation_table(one.rotation) for pair, one in pairs.items()}),
+            joined_tables({pair: written_table(one.written) for pair, one in pairs.items()}),
+            joined_tables({pair: rotation_table([*one.rotation, *one.rotation_noise]) for pair, one in pairs.items()}),
             chance_table(_of_each(models, changes, "chance")),
             joined_tables({pair: unmatched_table(one) for pair, one in pairs.items()}),
             figure8_table(spectra),
@@ -104,7 +108,8 @@ def rotation_table(rows: Sequence[RotationRow]) -> Table:
             "share of the tuned components' variance that lies in the space of the base components. Words kept: the "
             "share of a component's words that its best match has too. A 95% interval is the range that would hold "
             "the mean 19 times out of 20 if other networks of the same kind were drawn. None of this is a test: any "
-            "change of weights rotates components."
+            "change of weights rotates components; pale rows are those of noise of the same size: the base with every "
+            "weight changed at random as much as tuning changed it."
         ),
         columns=(
             Column("layers", "Layers"),
@@ -122,6 +127,7 @@ def rotation_table(rows: Sequence[RotationRow]) -> Table:
         ),
         rows=rows,
         row=RotationRow,
+        pale="is_noise",
         empty="There is no table of rotation: no network has components in both models.",
     )
 
@@ -259,7 +265,11 @@ def _change(change: ConceptChange) -> str:
     )
     title = f"What tuning changed in feed-forward layers: {change.base} → {change.tuned}"
     return notebook.to_html(
-        title, facts, describe_concepts(change), [rotation_table(change.rotation)], [angles_figure(change)]
+        title,
+        facts,
+        describe_concepts(change),
+        [written_table(change.written), rotation_table(change.rotation)],
+        [angles_figure(change)],
     )
 
 

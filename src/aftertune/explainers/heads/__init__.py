@@ -25,6 +25,7 @@ class HeadExplainer(Explainer[HeadSettings, "HeadChange"]):
     name = "heads"
     title = "Heads"
     settings = HeadSettings
+    uses = ("location",)
     always_told = ("heads.distance",)
     absent = "Attention heads were not read: there are no figure 2 and no table 3."
     reads_weights = True
@@ -39,15 +40,22 @@ class HeadExplainer(Explainer[HeadSettings, "HeadChange"]):
         """Whether the run holds heads."""
         return run.exists("heads.json")
 
-    def change(self, held: Held, pair: Pair, settings: HeadSettings, needs: Mapping[str, Any]) -> HeadChange | None:  # noqa: ARG002
-        """The heads of two models compared, with the words asked about that ``settings`` name."""
+    def change(self, held: Held, pair: Pair, settings: HeadSettings, needs: Mapping[str, Any]) -> HeadChange | None:
+        """The heads of two models compared, with the words asked about that ``settings`` name.
+
+        Beside a layer stands what its attention brings by itself, where ``needs`` has "location".
+        """
         if not self.is_in(held.run):
             return None
         from aftertune.explainers.heads.compare import compare_heads
+        from aftertune.explainers.heads.result import saved_noise
 
         base, tuned = (_reading(held, role) for role in pair)
         verbs, name = settings.chosen_verbs
-        return compare_heads(base, tuned, verbs, verbs_name=name)
+        located = getattr(needs.get("location"), "singles", ())
+        brings = {row.layer: row.brings for row in located if row.module == "attention"}
+        noise = saved_noise(held.run, pair, base)
+        return compare_heads(base, tuned, verbs, verbs_name=name, noise=noise, brings=brings)
 
     def questions(self, change: HeadChange) -> Sequence[Question]:
         """How far the lists lie apart, whether deeper ones do, and table 3."""

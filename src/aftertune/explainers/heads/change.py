@@ -2,7 +2,8 @@
 
 A number that is not defined for its data is None, never NaN. ``layers`` is a group of neighbouring layers, counted from
 0, written "0-7"; the pooled row, of all layers, is left out by Holm's correction. ``lists`` says which lists a row is
-from: those "as read", or those of a control, in which word vectors were given to other words: "permuted" to any,
+from: those "as read", or those of a control. In "noise of the same size" each weight of the base was changed at random
+as much as tuning changed it; in the others word vectors were given to other words: "permuted" to any,
 "frequency-matched" to words about as frequent. Intervals are 95 % bootstrap intervals.
 """
 
@@ -25,7 +26,7 @@ HEAD_LEVEL, NEURON_LEVEL = "head", "neuron pair"
 LEAST_WORDS = 5
 PLAIN = (
     *("base", "tuned", "verbs_name", "layers", "n_heads", "d_head", "n_words", "n_with_vector"),
-    *("verbs_present", "verbs_missing", "n_general_missing", "settings"),
+    *("verbs_present", "verbs_missing", "n_general_missing", "n_noise", "settings"),
 )
 
 
@@ -39,7 +40,8 @@ class Figure2Row:
 
     Of a control, ``excess`` is the distance as read minus the control's, head by head. At the level of heads its
     interval and the one-sided p-value (that the excess is above 0) are over words, the latter None where too few words
-    stand in pairs. Of neuron pairs there is an interval only, over heads.
+    stand in pairs. Of neuron pairs there is an interval only, over heads. Of noise the interval is over heads and the
+    p-value two-sided, by the signs of whole layers, at both levels.
     """
 
     level: str
@@ -73,7 +75,8 @@ class DepthControl:
 class DepthTrend:
     """Do the lists of deeper heads change more?  Spearman's rank correlation of layer and distance, over heads.
 
-    The two-sided p-values are of permutations of whole layers, so that heads of one layer may be alike.
+    The two-sided p-values are of permutations of whole layers. They describe: layers next to one another are alike, so
+    no trend is claimed by them.
     """
 
     n_layers: int
@@ -115,6 +118,30 @@ class Table3Row:
         return self.lists != AS_READ
 
 
+@dataclass(frozen=True)
+class StrengthRow:
+    """A word pair that a head's list gained or lost, by how much tuning changed the head's response to it.
+
+    ``base`` and ``tuned`` are x' W_q W_k' y of the unit input embeddings x of ``query_word`` and y of ``key_word``,
+    with the layer's norms folded in: of both orders the one that changed more. ``times_noise`` is their difference
+    over ``scale``, the root mean square of what noise of the same size changes in the head's pairs; ``noise`` is what
+    it changed in this pair (of the first draw). ``brings`` is the share of the change of outputs that the layer's
+    attention brings by itself (the explainer "location"), None where that was not measured.
+    """
+
+    layer: int
+    head: int
+    query_word: str
+    key_word: str
+    change: str
+    base: float
+    tuned: float
+    noise: float
+    scale: float
+    times_noise: float | None
+    brings: float | None = None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadChange(Result):
     """How the word pairs of heads differ between the models named ``base`` and ``tuned``.
@@ -128,7 +155,8 @@ class HeadChange(Result):
     ``verbs_name`` is what texts call the words asked about. These are ``verbs_present`` and, without any pair,
     ``verbs_missing``: those not in the vocabulary of ``n_words``, or not among its ``n_with_vector`` words that have a
     vector. ``n_general_missing`` counts such general words. ``neurons_base`` and ``neurons_tuned`` are the readings'
-    own, and ``settings`` say how both were read.
+    own, and ``settings`` say how both were read. ``strengths`` are the pairs gained and lost, those that changed most
+    over noise first; ``n_noise`` is the number of models with noise that were read, 0 for none: then both are empty.
     """
 
     base: str
@@ -152,6 +180,8 @@ class HeadChange(Result):
     table3: tuple[Table3Row, ...]
     neurons_base: pl.DataFrame
     neurons_tuned: pl.DataFrame
+    strengths: tuple[StrengthRow, ...] = ()
+    n_noise: int = 0
 
     def distances(self, level: str = HEAD_LEVEL) -> tuple[Figure2Row, ...]:
         """The rows of figure 2 of a level, as read."""
@@ -187,9 +217,9 @@ class HeadChange(Result):
         return self.heads
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables by name: ``heads, pairs, neurons, verbs, figure2, table3``.
+        """All tables by name: ``heads, pairs, neurons, verbs, head_strengths, figure2, table3``.
 
-        The last two have the columns of their rows (`Figure2Row`, `Table3Row`), a mean or an interval in columns of
+        The last three have the columns of their rows (`Figure2Row`, `Table3Row`), a mean or an interval in columns of
         their own: ``distance_mean, interval_low``.
         """
         frames = {name: getattr(self, name) for name in ("heads", "pairs", "neurons", "verbs")}
@@ -198,7 +228,7 @@ class HeadChange(Result):
     def to_dict(self) -> dict[str, Any]:
         """Figure 2, table 3, the depth trend and the rows of ``heads`` as plain JSON data, without ``pairs``."""
         data = {name: getattr(self, name) for name in PLAIN}
-        rows = {name: [asdict(row) for row in getattr(self, name)] for name in ("figure2", "table3")}
+        rows = {name: [asdict(row) for row in getattr(self, name)] for name in ("figure2", "table3", "strengths")}
         data |= rows | {"depth": asdict(self.depth), "heads": self.heads.to_dicts()}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))
         return found

@@ -11,7 +11,10 @@ Figure 2 (paper 5.1), from the distances of `list_changes`.
    stand in pairs are split at random into 20 parts; for each part every head's distance is taken once more, from the
    pairs that hold no word of that part. The spread of the 20 mean excesses gives the error of the mean excess (a
    jackknife over parts), its interval, and a t-test.
-4. Depth: the rank correlation of layer and distance, tested by permuting whole layers.
+4. The same from the base with noise of the size of the change in every weight: noise takes up other words too, often
+   more than tuning does. Whether the excess over it is more than chance is asked by the signs of whole layers.
+5. Depth: the rank correlation of layer and distance, and of layer and what exceeds each control. Described: layers next
+   to one another are alike, so that permuted layers would find a trend in almost any change of weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +29,7 @@ from aftertune.explainers.heads.list_changes import HEAD, UNORDERED, Names
 from aftertune.explainers.heads.result import HeadReading
 from aftertune.statistics.effects import CONFIDENCE, mean_interval
 from aftertune.statistics.layers import Groups, layer_trend
+from aftertune.statistics.noise import NOISE, layers_p_value
 from aftertune.statistics.spread import POOLED, ROUNDING, Interval, Spread
 
 LEVELS = {HEAD_LEVEL: "distance", NEURON_LEVEL: "neuron_distance"}
@@ -61,11 +65,26 @@ def over_words(
     """
     parts = word_parts([base.pairs, tuned.pairs, base.controls, tuned.controls], seed)
     observed = distances_without(base.pairs, tuned.pairs, HEAD, parts)
-    names = dict.fromkeys(row.lists for row in rows if row.is_control)
+    names = dict.fromkeys(row.lists for row in rows if row.is_control and row.lists != NOISE)
     controls = {name: _control_without(name, base, tuned, parts) for name in names}
     return tuple(
         _over_words(row, observed, controls[row.lists], groups[row.layers])
-        if row.is_control and row.level == HEAD_LEVEL
+        if row.lists in controls and row.level == HEAD_LEVEL
+        else row
+        for row in rows
+    )
+
+
+def against_noise(
+    rows: Sequence[Figure2Row], heads: pl.DataFrame, noise: pl.DataFrame | None, groups: Groups, seed: int = 0
+) -> tuple[Figure2Row, ...]:
+    """The rows of figure 2, those of noise with the two-sided p-value of their excess, by the signs of layers."""
+    if noise is None:
+        return tuple(rows)
+    beside = {level: _beside(_of_level(heads, name), _of_level(noise, name)) for level, name in LEVELS.items()}
+    return tuple(
+        replace(row, excess_p_value=_noise_p_value(beside[row.level], groups[row.layers], seed))
+        if row.lists == NOISE
         else row
         for row in rows
     )
@@ -170,6 +189,10 @@ def _over_words(row: Figure2Row, observed: pl.DataFrame, control: pl.DataFrame, 
     inside = pl.col("layer").is_in(list(layers))
     interval, p_value = excess_test(row.excess, observed, control.filter(inside))
     return row if p_value is None else replace(row, excess_interval=interval, excess_p_value=p_value)
+
+
+def _noise_p_value(beside: pl.DataFrame, layers: Sequence[int], seed: int) -> float | None:
+    return layers_p_value(beside.filter(pl.col("layer").is_in(list(layers))), seed)
 
 
 def _pairs(base: pl.DataFrame, tuned: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

@@ -1,27 +1,34 @@
 """What does the comparison of heads show, in sentences?
 
-1. Figure 2, and the trend with depth: a change is claimed only where it exceeds that of lists with arbitrary word
-   vectors (every control), tested and corrected for all that the report asks (`questions`). Where it does not, the
-   neurons respond to other words; whether other words belong together is then not shown.
-2. Table 3 (`word_findings`).
-3. The heads that gained most pairs with the words asked about: described, not tested.
+1. Figure 2: a change is claimed only where it exceeds that of noise of the same size and that of lists with arbitrary
+   word vectors (every control), tested and corrected for all that the report asks (`questions`). Where it does not, it
+   may be what any change of weights does, or the neurons respond to other words; whether other words belong together
+   is then not shown. Without noise nothing is claimed.
+2. The trend with depth: described, beside that of noise.
+3. Table 3 (`word_findings`).
+4. The word pairs gained that changed most over noise: described, not tested.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import polars as pl
-
-from aftertune.explainers.heads.change import NEURON_LEVEL, DepthControl, DepthTrend, Figure2Row, HeadChange
-from aftertune.explainers.heads.list_changes import holds
+from aftertune.explainers.heads.change import (
+    NEURON_LEVEL,
+    DepthControl,
+    DepthTrend,
+    Figure2Row,
+    HeadChange,
+    StrengthRow,
+)
 from aftertune.explainers.heads.verb_findings import word_question
 from aftertune.statistics.finding import Finding, Link, Verdict
+from aftertune.statistics.noise import NOISE
 from aftertune.statistics.questions import NEVER, Question, corrected_by, described, is_shown, largest
-from aftertune.statistics.spread import ALPHA, Interval
+from aftertune.statistics.spread import Interval
 
-DISTANCE, DEPTH, GAINING = "heads.distance", "heads.depth", "heads.gaining"
+DISTANCE, DEPTH, STRENGTHS = "heads.distance", "heads.depth", "heads.strengths"
 UNCHANGED, NO_PAIRS = "heads.unchanged", "heads.no_pairs"
-LISTED_HEADS, LISTED_PAIRS = 5, 3
+LISTED_PAIRS = 5
 COMPARED = {
     Verdict.SHOWN: ", more than in every control",
     Verdict.NOT_SHOWN: ", no more than in the controls",
@@ -30,10 +37,13 @@ COMPARED = {
 MEANING = {
     Verdict.SHOWN: "Tuning changed which words belong together, not only which words the neurons respond to.",
     Verdict.NOT_SHOWN: (
-        "No change in which words belong together was found: lists made with arbitrary word vectors did not change "
-        "significantly less."
+        "No change in which words belong together was found: noise of the same size, or lists made with arbitrary word "
+        "vectors, did not change significantly less."
     ),
-    Verdict.CANNOT_TELL: "There are too few control lists to tell whether arbitrary word vectors would change less.",
+    Verdict.CANNOT_TELL: (
+        "There is no noise of the same size, or there are too few control lists, to tell whether these would change "
+        "less."
+    ),
 }
 
 
@@ -44,13 +54,19 @@ def questions(change: HeadChange) -> list[Question]:
         return [described([_without_pairs(change)])]
     if not head.distance.mean and not neuron.distance.mean:
         return [described([_unchanged(change)])]
-    beyond = largest(*(control.excess_p_value for control in controls))
+    has_noise = any(control.lists == NOISE for control in controls)
+    beyond = largest(*map(_exceeds, controls)) if has_noise else None
     return [
         Question([beyond], lambda p: [_distance(change, p[0])]),
-        Question([_trend_p_value(change.depth)], lambda p: list(_depth(change.depth, p[0]))),
         word_question(change),
-        described([_gaining(change)]),
+        described([*_depth(change.depth), *_strengths(change)]),
     ]
+
+
+def _exceeds(control: Figure2Row) -> float | None:
+    """The p-value that the lists changed more than those of a control; that of noise is two-sided."""
+    is_less = control.lists == NOISE and (control.excess or 0.0) <= 0 and control.excess_p_value is not None
+    return NEVER if is_less else control.excess_p_value
 
 
 def _without_pairs(change: HeadChange) -> Finding:
@@ -117,77 +133,71 @@ def _evidence(row: Figure2Row, controls: Sequence[Figure2Row]) -> dict[str, Any]
 def _against(control: Figure2Row) -> str:
     points = _points(control.excess, control.excess_interval)
     excess = f" (difference head by head: {points})" if points else ""
-    return f"With {control.lists} word vectors it is {_percent(control.distance.mean)}{excess}."
+    return f"With {_named(control.lists)} it is {_percent(control.distance.mean)}{excess}."
 
 
-def _trend_p_value(trend: DepthTrend) -> float | None:
-    """That of a trend which the excess over every control shows too."""
-    if trend.p_value is None or trend.correlation is None:
-        return None
-    goes_along = [_goes_along(control, trend.correlation) for control in trend.controls]
-    return largest(trend.p_value, *goes_along) if goes_along else NEVER
+def _named(lists: str) -> str:
+    """A control in a sentence."""
+    return lists if lists == NOISE else f"{lists} word vectors"
 
 
-def _goes_along(control: DepthControl, correlation: float) -> float:
-    """The p-value of the excess over the control if it goes with depth as the distance itself does."""
-    excess, p_value = control.excess_correlation, control.excess_p_value
-    return p_value if excess is not None and p_value is not None and excess * correlation > 0 else NEVER
-
-
-def _depth(trend: DepthTrend, corrected: float | None) -> Iterator[Finding]:
-    """Do deeper heads change more, and more than their controls?  Nothing where that can't be tested."""
-    shown = is_shown(corrected)
-    if shown is None or trend.correlation is None or trend.p_value is None:
+def _depth(trend: DepthTrend) -> Iterator[Finding]:
+    """Do deeper heads change more?  Beside noise, and not tested: neighbouring layers are alike."""
+    if trend.correlation is None:
         return
-    as_controls = trend.p_value < ALPHA and (_trend_p_value(trend) or 0.0) >= ALPHA
-    doubt = f"no trend with depth found{' beyond that of the controls' if as_controls else ''}"
-    claim = f"deeper heads change {'more' if trend.correlation > 0 else 'less'}"
+    noise = next((one for one in trend.controls if one.control == NOISE), None)
+    beside = f", with noise of the same size {_signed(noise.correlation)}" if noise else ""
     parts = [
         f"Over {trend.n_heads:,} heads in {trend.n_layers} layers, layer and distance have a rank correlation of "
-        f"{trend.correlation:+.2f} (p = {trend.p_value:.2g}, layers permuted).",
+        f"{trend.correlation:+.2f}.",
         *map(_control_trend, trend.controls),
-        corrected_by(corrected),
+        "Neighbouring layers are alike, so this is no test.",
     ]
-    evidence = {
-        **{"n_heads": trend.n_heads, "correlation": trend.correlation, "p_value": trend.p_value},
-        **{"as_controls": as_controls, "controls": {one.control: _excess_trend(one) for one in trend.controls}},
-        "p_value_corrected": corrected,
-    }
-    sentence = " ".join(part for part in parts if part)
-    yield Finding(DEPTH, f"Heads: {claim if shown else doubt}", sentence, Verdict.of(shown), evidence)
+    controls = {one.control: _excess_trend(one) for one in trend.controls}
+    evidence = {"n_heads": trend.n_heads, "correlation": trend.correlation, "controls": controls}
+    headline = f"Heads: rank correlation of depth and change {trend.correlation:+.2f}{beside}"
+    yield Finding(DEPTH, headline, " ".join(part for part in parts if part), Verdict.NOT_TESTED, evidence)
 
 
 def _excess_trend(control: DepthControl) -> dict[str, Any]:
-    return {"excess_correlation": control.excess_correlation, "p_value": control.excess_p_value}
+    return {"correlation": control.correlation, "excess_correlation": control.excess_correlation}
 
 
 def _control_trend(control: DepthControl) -> str:
-    if control.correlation is None or control.excess_correlation is None:
+    if control.correlation is None:
         return ""
     return (
-        f"With {control.control} word vectors it is {control.correlation:+.2f} (p = {control.p_value:.2g}), for "
-        f"the excess over them {control.excess_correlation:+.2f} (p = {control.excess_p_value:.2g})."
+        f"With {_named(control.control)} it is {control.correlation:+.2f}, for what is in excess of it "
+        f"{_signed(control.excess_correlation)}."
     )
 
 
-def _gaining(change: HeadChange) -> Finding:
-    """The heads that gained most pairs with the words asked about."""
-    gaining = change.gaining_heads()
-    held = holds(change.verbs_present) & (pl.col("change") == "gained")
-    pairs, listed = change.pairs.filter(held), gaining.head(LISTED_HEADS).to_dicts()
-    headline = f"{gaining.height} of {change.heads.height} heads gained pairs with {change.verbs_name}"
-    most = f", most of all {'; '.join(_head(row, pairs) for row in listed)}" if listed else ""
-    links = tuple(
-        Link(f"Layer {row['layer']}, head {row['head']}", f"head-{row['layer']}-{row['head']}") for row in listed
+def _signed(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:+.2f}"
+
+
+def _strengths(change: HeadChange) -> Iterator[Finding]:
+    """The word pairs gained to which heads respond most differently, over noise."""
+    gained = [row for row in change.strengths if row.change == "gained" and row.times_noise is not None]
+    if not gained:
+        return
+    first = gained[:LISTED_PAIRS]
+    told = "; ".join(f"{_pair(row)} (layer {row.layer}, head {row.head}: {row.times_noise:+.1f})" for row in first)
+    places = dict.fromkeys((row.layer, row.head) for row in first)
+    links = tuple(Link(f"Layer {layer}, head {head}", f"head-{layer}-{head}") for layer, head in places)
+    evidence = {"n_gained": len(gained), "pairs": [[row.query_word, row.key_word] for row in first]}
+    yield Finding(
+        STRENGTHS,
+        f"Heads: the word pairs gained that changed most over noise are {', '.join(map(_pair, first))}",
+        f"In units of what noise of the same size changes in the head's pairs: {told}. Not tested.",
+        Verdict.NOT_TESTED,
+        evidence | {"times_noise": [row.times_noise for row in first]},
+        links,
     )
-    evidence = {"n_gaining": gaining.height, "n_heads": change.heads.height}
-    return Finding(GAINING, headline, f"{headline}{most}.", Verdict.NOT_TESTED, evidence, links)
 
 
-def _head(row: dict[str, int], pairs: pl.DataFrame) -> str:
-    own = pairs.filter((pl.col("layer") == row["layer"]) & (pl.col("head") == row["head"])).head(LISTED_PAIRS)
-    some = ", ".join(f"{a} = {b}" for a, b in own.select("word_a", "word_b").iter_rows())
-    return f"layer {row['layer']}, head {row['head']}: {row['verbs_gained']} gained ({some}), {row['verbs_lost']} lost"
+def _pair(row: StrengthRow) -> str:
+    return f"{row.query_word} → {row.key_word}"
 
 
 def _percent(share: float | None) -> str:

@@ -23,8 +23,10 @@ Frames = dict[str, pl.DataFrame]
 
 
 @torch.inference_mode()
-def read_layer(checkpoint: Checkpoint, layer: int, lexicon: Lexicon, embeddings: WordEmbeddings) -> Frames:
-    """The four frames of `HeadReading` for one layer."""
+def read_layer(
+    checkpoint: Checkpoint, layer: int, lexicon: Lexicon, embeddings: WordEmbeddings, *, with_controls: bool = True
+) -> Frames:
+    """The four frames of `HeadReading` for one layer; those of controls are empty where they are left out."""
     shape = attention_shape(checkpoint)
     query, key = _top_words(checkpoint, layer, lexicon.settings.n_top, embeddings)
     device, n = query.words.device, lexicon.settings.n_pairs
@@ -35,7 +37,7 @@ def read_layer(checkpoint: Checkpoint, layer: int, lexicon: Lexicon, embeddings:
         "pairs": _pairs(layer, _lists(found, lexicon, shape), lexicon.lowered),
     }
     controls, neurons = [_no_pairs("controls")], [_no_pairs("control_neurons")]
-    for kind, draw, words in lexicon.controls:
+    for kind, draw, words in lexicon.controls if with_controls else ():
         found = word_pairs(query, key, words.on(device))
         marks: dict[str, str | int] = {"control": kind, "draw": draw}
         controls.append(_marked(_pairs(layer, _lists(found, lexicon, shape), lexicon.lowered), marks, "controls"))

@@ -66,6 +66,15 @@ def control_distances(base: HeadReading, tuned: HeadReading) -> dict[str, pl.Dat
     return {name: _control(name, base, tuned) for name in names}
 
 
+def noise_distances(base: HeadReading, noise: Sequence[HeadReading]) -> pl.DataFrame | None:
+    """``layer, head, distance, neuron_distance`` of the base from itself with noise, averaged over draws."""
+    if not noise:
+        return None
+    every = pl.concat([head_distances(base, one, neuron_distances(base, one)) for one in noise])
+    means = every.group_by(HEAD).agg(pl.col("distance", "neuron_distance").mean())
+    return means.sort(HEAD)
+
+
 def pair_changes(base: pl.DataFrame, tuned: pl.DataFrame) -> pl.DataFrame:
     """Every word pair of a head's list in either model, those of the tuned model first, by rank.
 

@@ -6,6 +6,7 @@ was interrupted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -13,9 +14,18 @@ import polars as pl
 from aftertune.errors import WordError
 from aftertune.explainers.explainer import Work
 from aftertune.explainers.heads.cooccurrence import Lexicon
-from aftertune.explainers.heads.cost import remaining
+from aftertune.explainers.heads.cost import remaining, remaining_noise
 from aftertune.explainers.heads.layer import read_layer
-from aftertune.explainers.heads.result import HEADS, HeadReading, join_layers
+from aftertune.explainers.heads.noise import NoisyHeads
+from aftertune.explainers.heads.result import (
+    HEADS,
+    NOISE_PARTS,
+    NOISE_SHOWN,
+    HeadReading,
+    join_layers,
+    noise_role,
+    without_noise,
+)
 from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.explainers.heads.verbs import must_form_pairs
 from aftertune.models.checkpoint import Checkpoint
@@ -23,7 +33,9 @@ from aftertune.models.cost import Remaining
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
+from aftertune.models.weight_noise import change_norms
 from aftertune.models.weights import attending, attention_shape, shape_of
+from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
 from aftertune.words import WordSource, load_vectors, load_words
@@ -134,9 +146,41 @@ class HeadWork(Work):
         embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
         HEADS.fill(run, role, layers, lambda layer: read_layer(checkpoint, layer, lexicon, embeddings), progress)
 
+    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
+        """The noise of the size of the change that is not read yet."""
+        return remaining_noise(self.lexicon, run, pair, size, machine)
+
+    def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
+        """Whether all draws of noise lie in the run, or none can be drawn."""
+        if not self.lexicon.settings.noise_models or run.exists(without_noise(pair)):
+            return True
+        layers = HEADS.layers_of(run, pair.base, self.lexicon.settings)
+        return bool(layers) and not self._missing(run, pair, layers)
+
+    def measure_pair(
+        self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
+    ) -> None:
+        """Read the base with noise of the size of the change, the layers that are not there yet.
+
+        Nothing is read where no weight changed, or the models have not the same tensors.
+        """
+        norms, layers = change_norms(base, tuned), HEADS.layers_of(run, pair.base, self.lexicon.settings)
+        if norms is None or not any(norms.values()):
+            run.remember(without_noise(pair), {"has_same_tensors": norms is not None})
+            return
+        noisy = NoisyHeads(base, tuned, pair, self.lexicon, norms, run, layers)
+        for draw in self._missing(run, pair, layers):
+            noisy.fill(draw, progress)
+
+    def _missing(self, run: RunFolder, pair: Pair, layers: Sequence[int]) -> list[int]:
+        draws, is_there = range(self.lexicon.settings.noise_models), partial(NOISE_PARTS.is_written, run)
+        return [n for n in draws if not all(is_there(noise_role(pair, n), layer) for layer in layers)]
+
     def finish(self, run: RunFolder, role: str) -> None:
-        """Let the run show the layers that were asked for this time."""
+        """Let the run show the layers and draws of noise that were asked for this time."""
         HEADS.show(run, role, self.lexicon.settings)
+        if role != MODEL:
+            run.remember(NOISE_SHOWN, {"noise_models": self.lexicon.settings.noise_models})
 
 
 def settings_of_parts(lexicon: Lexicon) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """What reading a model's attention heads found: word pairs of every neuron pair and of every head (paper 5.1).
 
-In a run folder it is four Parquet parts for each layer, and the vocabulary once.
+In a run folder it is four Parquet parts for each layer, and the vocabulary once. Beside each pair of models are, for
+each draw of noise of the size of the change, the noisy base's lists and the strengths of word pairs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import polars as pl
 
 from aftertune.runs.layer_parts import Frames, LayerParts
 from aftertune.runs.result import Result
+from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
 PAIR = {"rank": pl.Int32, "word_a": pl.String, "word_b": pl.String, "n_neurons": pl.Int32}
@@ -38,7 +40,14 @@ FRAMES: Mapping[str, Mapping[str, Any]] = {
     "controls": CONTROLS,
     "control_neurons": CONTROL_NEURONS,
 }
+STRENGTHS = {
+    **HEAD,
+    **{"word_a": pl.String, "word_b": pl.String, "is_turned": pl.Boolean},
+    **dict.fromkeys(("base", "tuned", "noise", "scale"), pl.Float64),
+}
 HEADS = LayerParts("heads", tuple(FRAMES), frozenset({"model", "layers", "n_layers", "n_heads", "d_head"}))
+NOISE_PARTS = LayerParts("noise-heads", ("neurons", "pairs", "strengths"), frozenset())
+NOISE_SHOWN = "noise-heads.json"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,6 +141,31 @@ def saved_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReadi
         **about | ({"model": name} if name else {}),
         **join_layers(found),
     )
+
+
+def noise_role(pair: Pair, draw: int) -> str:
+    """The role under which a draw of noise of a pair lies in a run."""
+    return f"{'-'.join(pair)}-{draw:03d}"
+
+
+def without_noise(pair: Pair) -> str:
+    """The file that says that no noise can be drawn of a pair: nothing changed, or other tensors."""
+    return f"noise-heads-{'-'.join(pair)}.json"
+
+
+def saved_noise(run: RunFolder, pair: Pair, like: HeadReading) -> tuple[list[HeadReading], list[pl.DataFrame]]:
+    """The draws of noise of a pair that the run shows, read ``like`` its base, and their strengths; often none.
+
+    Raises `RunError` if one is damaged. What was not measured yet is left out.
+    """
+    shown = run.read_json(NOISE_SHOWN)["record"]["noise_models"] if run.exists(NOISE_SHOWN) else 0
+    roles = [noise_role(pair, draw) for draw in range(shown)]
+    there = [role for role in roles if all(NOISE_PARTS.is_written(run, role, layer) for layer in like.layers)]
+    found = [NOISE_PARTS.frames_of(run, role, like.layers) for role in there]
+    joined = [{name: pl.concat([one[name] for one in layers]) for name in NOISE_PARTS.frames} for layers in found]
+    plain = replace(like, controls=like.controls.clear(), control_neurons=like.control_neurons.clear())
+    noise = [replace(plain, neurons=one["neurons"], pairs=one["pairs"]) for one in joined]
+    return noise, [one["strengths"] for one in joined]
 
 
 def join_layers(layers: Sequence[Frames]) -> dict[str, Any]:

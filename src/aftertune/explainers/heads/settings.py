@@ -19,7 +19,9 @@ class HeadSettings(Settings):
 
     ``n_top`` words are taken for each neuron (the paper's K), ``n_pairs`` word pairs kept for each neuron pair and
     head, and ``n_frequent`` frequent words give a word's threshold. ``n_draws`` is the number of draws of each control,
-    0 for none, from ``seed``. ``layers`` is "0-7" or "0,4,8-11", by default all. ``min_coverage`` is the share of words
+    0 for none, from ``seed``. ``noise_models`` is the number of models that are read beside each
+    pair: the base with noise of the size of the change in every weight; 0 for none, and then no change is claimed.
+    ``layers`` is "0-7" or "0,4,8-11", by default all. ``min_coverage`` is the share of words
     that must have a vector for anything to be read. Raises `AttributionError` for what is not allowed.
     """
 
@@ -38,6 +40,9 @@ class HeadSettings(Settings):
     n_frequent: int = setting(3000, "Frequent words that give a word's threshold.", flag="", ge=2)
     n_draws: int = setting(1, "Draws of each control; 0 for none.", flag="", ge=0)
     seed: int = setting(0, "Seed of the draws.", flag="", ge=0)
+    noise_models: int = setting(
+        1, "Models with noise of the size of the change, read beside the tuned one; 0 for none.", scope="units", ge=0
+    )
     layers: str | None = setting(None, "Layers that are read, as 0-7 or 0,4,8-11; by default all.", scope="units")
     min_coverage: float = setting(0.5, "Least share of the words that must have a vector.", scope="units", ge=0, le=1)
 

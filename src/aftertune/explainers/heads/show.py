@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from aftertune.explainers.heads.change import DepthControl, DepthTrend, Figure2Row, HeadChange, Table3Row
+from aftertune.explainers.heads.change import DepthControl, DepthTrend, Figure2Row, HeadChange, StrengthRow, Table3Row
 from aftertune.explainers.heads.charts import heads_chart, layers_chart, pairs_chart
 from aftertune.explainers.heads.findings import questions
 from aftertune.explainers.heads.page_data import blocks_of, grid_of
@@ -15,15 +15,17 @@ from aftertune.explainers.heads.result import HeadReading
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
-from aftertune.report.formats import number, p_value
+from aftertune.report.formats import number
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
 from aftertune.runs.result import Result
+from aftertune.statistics.noise import NOISE
 from aftertune.statistics.questions import answer
 
 NAME, TITLE = "heads", "Heads"
 TEMPLATES = Path(__file__).parent / "templates"
 N_PAIRS = 5
+N_STRENGTHS = 12
 
 FIGURE2_TITLE = "Figure 2. How far the heads' word pairs lie apart, by depth"
 FIGURE2_CAPTION = (
@@ -31,8 +33,30 @@ FIGURE2_CAPTION = (
     "share of pairs that only one model has). A mark is the mean over the heads of neighbouring layers, counted from "
     "0; the line through it is its 95% interval. Left: a head's list of its top pairs. Right: the mean over the head's "
     "neuron pairs. Pale, hollow marks are controls: the same distance after word vectors were given to other words "
-    "(permuted: to any; frequency-matched: to words about as frequent), so that the pairs mean nothing. A change that "
-    "a control shows as well does not come from words that belong together."
+    "(permuted: to any; frequency-matched: to words about as frequent), so that the pairs mean nothing; and noise of "
+    "the same size, where every weight of the base was changed at random as much as tuning changed it. A change that a "
+    "control shows as well does not come from words that belong together."
+)
+STRENGTHS_TITLE = "Word pairs that changed most, over noise of the same size"
+STRENGTHS_CAPTION = (
+    "Pairs that a head's list gained or lost, ranked by how much tuning changed the head's response to them: the "
+    "product of the query that its weights make of the first word and the key that they make of the second, without "
+    "position. Times noise is that change in units of what noise of the same size changes in the head's pairs (root "
+    "mean square); beyond 3 or so noise rarely goes. Brings is the share of the change of the outputs that the layer's "
+    "attention brings when it alone is put into the base (location). Shown are the first; the CSV has all. Described, "
+    "not tested."
+)
+STRENGTHS_EMPTY = "No noise of the same size was read, so pairs that changed can't be ranked."
+STRENGTHS_COLUMNS = (
+    Column("layer", "Layer", "count"),
+    Column("head", "Head", "count"),
+    Column("query_word", "Query word"),
+    Column("key_word", "Key word"),
+    Column("change", "List"),
+    Column("base", "Base", "number"),
+    Column("tuned", "Tuned", "number"),
+    Column("times_noise", "Times noise", "change"),
+    Column("brings", "Attention brings, %", "percent_change"),
 )
 FIGURE2_EMPTY = "There is no figure 2: no head has a word pair in either model."
 STAGES_CAPTION = (
@@ -68,9 +92,24 @@ HEADS_CAPTION = "How far each head's list lies apart: layers down, heads across;
 
 
 def tables(change: HeadChange) -> tuple[Table, ...]:
-    """The tables of a report: figure 2, table 3 and, as CSV alone, every head."""
+    """The tables of a report: pairs over noise, figure 2, table 3 and, as CSV alone, every head."""
     heads = Table("heads", HEADS_TITLE, "", (), change.heads)
-    return figure2_table(change), table3_table(change), heads
+    return strengths_table(change), figure2_table(change), table3_table(change), heads
+
+
+def strengths_table(change: HeadChange) -> Table:
+    """The word pairs that changed most over noise."""
+    rows = change.strengths
+    return Table(
+        name="head_strengths",
+        title=STRENGTHS_TITLE,
+        caption=STRENGTHS_CAPTION,
+        columns=STRENGTHS_COLUMNS,
+        rows=rows,
+        row=StrengthRow,
+        shown=rows[:N_STRENGTHS],
+        empty=STRENGTHS_EMPTY,
+    )
 
 
 def figure2_table(change: HeadChange) -> Table:
@@ -117,7 +156,13 @@ def figure2_figure(change: HeadChange) -> Figure:
 def section(change: HeadChange) -> Section:
     """The part of a report on the heads of two models."""
     own, drawn = tables(change), figures(change)
-    body = {"figure2": drawn[0], "table3": own[1], "heads_title": HEADS_TITLE, "depth": depth_sentence(change.depth)}
+    body = {
+        "strengths": own[0],
+        "figure2": drawn[0],
+        "table3": own[2],
+        "heads_title": HEADS_TITLE,
+        "depth": depth_sentence(change.depth),
+    }
     return Section(
         name=NAME,
         title=TITLE,
@@ -139,11 +184,12 @@ def stages(changes: Sequence[HeadChange]) -> Section:
     chart = pairs_chart({pair: one.figure2 for pair, one in pairs.items()})
     numbers = joined_tables({pair: replace(figure2_table(one), columns=()) for pair, one in pairs.items()})
     together = joined_tables({pair: table3_table(one) for pair, one in pairs.items()})
+    strengths = joined_tables({pair: strengths_table(one) for pair, one in pairs.items()})
     drawn = Figure("figure2", FIGURE2_TITLE, STAGES_CAPTION, chart, "figure2", FIGURE2_EMPTY)
     return Section(
         NAME,
         TITLE,
-        tables=(numbers, together),
+        tables=(strengths, numbers, together),
         figures=(drawn,),
         methods=render("methods.html", TEMPLATES, change=changes[0]),
         settings=changes[0].settings,
@@ -154,18 +200,20 @@ def depth_sentence(depth: DepthTrend) -> str:
     """Whether the lists of deeper heads lie further apart, and whether those of the controls do."""
     if depth.correlation is None:
         return "Whether deeper heads change more can't be told: there are too few layers, or all lists changed equally."
-    controls = "".join(f", with {one.control} word vectors {_correlation(one)}" for one in depth.controls)
+    controls = "".join(f", with {_of_control(one)} {_correlation(one)}" for one in depth.controls)
     return (
         f"Do deeper heads change more? Over {depth.n_heads} heads, layer and distance have a rank correlation of "
-        f"{_correlation(depth)}{controls} (1: deeper lists always lie further apart, 0: no trend; p two-sided, by "
-        "permuting layers)."
+        f"{_correlation(depth)}{controls} (1: deeper lists always lie further apart, 0: no trend). Neighbouring layers "
+        "are alike, so this is no test."
     )
 
 
+def _of_control(trend: DepthControl) -> str:
+    return trend.control if trend.control == NOISE else f"{trend.control} word vectors"
+
+
 def _correlation(trend: DepthTrend | DepthControl) -> str:
-    if trend.correlation is None:
-        return "not defined"
-    return f"{number(trend.correlation, 2, signed=True)}, p {p_value(trend.p_value)}"
+    return "not defined" if trend.correlation is None else number(trend.correlation, 2, signed=True)
 
 
 @singledispatch
@@ -200,5 +248,5 @@ def _change(change: HeadChange) -> str:
     """The findings, table 3 and figure 2."""
     facts = f"{len(change.layers)} layers, {change.n_heads} heads in each; words asked about: {change.verbs_name}"
     title = f"What tuning changed in attention heads: {change.base} → {change.tuned}"
-    found, shown = answer(questions(change)), [table3_table(change)]
+    found, shown = answer(questions(change)), [strengths_table(change), table3_table(change)]
     return notebook.to_html(title, facts, found, shown, [figure2_figure(change)])

@@ -4,7 +4,8 @@ Claimed only where all of this holds, and otherwise the finding says what speaks
 1. Welch's test and the permutation test both give a small p-value, and random sets of words as frequent rarely lie as
    far from the general words: the largest of the three is below 0.05 after correction for all that the report asks
    (`questions`).
-2. No control shows a difference in the same direction at p < 0.05; at least one control was made.
+2. No control shows a difference in the same direction at p < 0.05, neither arbitrary word vectors nor noise of the same
+   size; at least one control was made.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from aftertune.explainers.heads.change import LEAST_WORDS, HeadChange, Table3Row
 from aftertune.statistics.finding import Finding, Verdict
+from aftertune.statistics.noise import NOISE
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown, largest
 from aftertune.statistics.spread import ALPHA
 
@@ -155,7 +157,7 @@ def _matched(row: Table3Row) -> str:
 
 
 def _control(control: Table3Row) -> str:
-    vectors = f"With {control.lists} word vectors"
+    vectors = f"With {control.lists if control.lists == NOISE else f'{control.lists} word vectors'}"
     if control.p_value is None:
         return f"{vectors} too few heads changed for a test."
     return (

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from aftertune.explainers.outputs.words import Array, Flags, rank_p_value
+from aftertune.explainers.outputs.words import Array, Flags
+from aftertune.statistics.noise import rank_p_value
 
 N_TOKENS = 20
 MOST_COMPONENTS, WIDTH_OF_A_COMPONENT = 30, 8

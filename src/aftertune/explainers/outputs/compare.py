@@ -24,13 +24,12 @@ from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, Out
 from aftertune.explainers.outputs.words import (
     DIRECTIONS,
     Array,
-    noise_p_value,
-    rank_p_value,
     scores,
     total_variation,
 )
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
+from aftertune.statistics.noise import noise_p_value, rank_p_value
 
 MOST_LISTED = 100
 COHERENCE = "coherence_"

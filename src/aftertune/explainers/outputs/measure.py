@@ -21,7 +21,7 @@ from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.coherence import belonging, coherence, is_word, subject_directions
 from aftertune.explainers.outputs.cost import remaining
-from aftertune.explainers.outputs.noise import Noise, change_norms, fast_products, scale_of_like_effect
+from aftertune.explainers.outputs.noise import Noise, fast_products, scale_of_like_effect
 from aftertune.explainers.outputs.probabilities import common_vocabulary, compare_positions, mean_probabilities
 from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, WITH_NOISE, OutputParts, draw_name
 from aftertune.explainers.outputs.settings import OutputSettings
@@ -40,6 +40,7 @@ from aftertune.models.generation import sample
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
+from aftertune.models.weight_noise import change_norms
 from aftertune.prompts.encoding import show_tokens
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder

@@ -9,36 +9,17 @@ The base's weights are kept beside while noise is drawn, and are put back bit fo
 bfloat16, where the processor has them: of the base too, for what noise is compared with.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.weight_noise import EXACT, Norms
 
 CLOSE = 0.03  # of the tuned model's total variation
 MOST_STEPS = 8
-EXACT = (torch.float32, torch.float64)
-Norms = Mapping[str, float]
-
-
-def change_norms(base: Checkpoint, tuned: Checkpoint) -> dict[str, float] | None:
-    """||dW|| of every weight tensor by name; None where the models have not the same tensors.
-
-    Of an embedding with more rows in one of the models, the rows that both have.
-    """
-    before, after = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
-    if before.keys() != after.keys() or any(before[name].shape[1:] != after[name].shape[1:] for name in before):
-        return None
-    return {name: _norm_of_change(weight, after[name]) for name, weight in before.items()}
-
-
-@torch.no_grad()
-def _norm_of_change(before: Tensor, after: Tensor) -> float:
-    rows = min(len(before), len(after)) if before.ndim else None
-    change = after[:rows].to(before.device) - before[:rows] if rows is not None else after.to(before.device) - before
-    return float(torch.linalg.vector_norm(change.float(), dtype=torch.float64))
 
 
 class Noise:

@@ -6,16 +6,8 @@
    token's score: what holds on one half of the texts only is left out. For less likely tokens the same with -S.
 3. The null: models whose weights were changed at random, with the same total variation of p. The largest score over
    all tokens of each draw is what chance brings about somewhere in the vocabulary.
-4. The p-value: that of the rank among the draws where one of them reaches the largest score of the tuned model. Where
-   none does, ranks can't tell how far beyond them it lies (with 19 draws never less than 0.05, which no correction
-   for several tests leaves). A draw's score is a maximum over many tokens, so it is taken as Gumbel distributed, and
-   the p-value is that of (score - mean) / standard deviation of the draws, a pivot whose distribution does not depend
-   on the unknown place and scale, so that few draws give a larger p-value of themselves. Tail approximations of
-   permutation tests: Knijnenburg et al. (2009), Bioinformatics 25; Winkler et al. (2016), NeuroImage 141.
+4. The p-value (`statistics.noise`).
 """
-
-from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +18,6 @@ Flags = npt.NDArray[np.bool_]
 EPSILON = 1e-5
 LIKELIER, LESS_LIKELY = "likelier", "less likely"
 DIRECTIONS = (LIKELIER, LESS_LIKELY)
-N_PIVOTS = 99_999
-LEAST_DRAWS = 2
 
 
 def of_text(probabilities: Array, is_special: Flags) -> Array:
@@ -58,25 +48,3 @@ def largest_scores(base: Array, tuned: Array) -> Array:
 def total_variation(base: Array, tuned: Array) -> float:
     """1/2 sum |p_tuned - p_base| of the mean of both halves: the share of the next token's probability that moved."""
     return float(0.5 * np.abs(tuned.mean(axis=0) - base.mean(axis=0)).sum())
-
-
-def rank_p_value(largest: float, draws: Sequence[float]) -> float | None:
-    """(1 + number of draws that reach it) / (1 + draws); None without draws."""
-    return (1 + sum(draw >= largest for draw in draws)) / (1 + len(draws)) if len(draws) else None
-
-
-def noise_p_value(largest: float, draws: Sequence[float]) -> float | None:
-    """The p-value that noise brings about a score this large; None without draws. Never below 1e-5."""
-    rank, spread = rank_p_value(largest, draws), float(np.std(draws, ddof=1)) if len(draws) >= LEAST_DRAWS else 0.0
-    if not spread or largest <= max(draws):
-        return rank
-    reached = (_pivots(len(draws)) >= (largest - float(np.mean(draws))) / spread).sum()
-    return float(1 + reached) / (1 + N_PIVOTS)
-
-
-@cache
-def _pivots(n_draws: int) -> Array:
-    """(next - mean) / standard deviation of so many Gumbel variables, ``N_PIVOTS`` times, by a fixed seed."""
-    known, following = np.split(np.random.default_rng(0).gumbel(size=(N_PIVOTS, n_draws + 1)), [n_draws], axis=1)
-    found: Array = (following[:, 0] - known.mean(axis=1)) / known.std(axis=1, ddof=1)
-    return found

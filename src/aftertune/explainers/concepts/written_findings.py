@@ -1,0 +1,97 @@
+"""Which words does the change of weights write and read, in sentences?
+
+1. "concepts.written": claimed only where a word stands out further than along any direction of noise of the same size,
+   tested once over all directions and corrected for all that the report asks. Else the words beyond the limit of a
+   single random direction are described.
+2. "concepts.read": described. Any training changes what is read of some words more than noise would.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aftertune.explainers.concepts.written import ReadRow, WrittenRow, WrittenTest
+from aftertune.runs.readable import visible
+from aftertune.statistics.finding import Finding, Link, Verdict
+from aftertune.statistics.questions import Question, corrected_by, described, is_shown
+
+WRITTEN, READ = "concepts.written", "concepts.read"
+N_NAMED, N_ROWS, N_READ, LEAST_LETTERS = 5, 5, 8, 3
+
+
+def written_questions(
+    written: Sequence[WrittenRow], test: WrittenTest | None, read: Sequence[ReadRow]
+) -> list[Question]:
+    """What a report asks of the change of weights itself; nothing where that was not read."""
+    if test is None:
+        return []
+    return [Question([test.p_value], lambda p: [_written(written, test, p[0])]), described(list(_read(read)))]
+
+
+def spelled(words: Sequence[str]) -> str:
+    """Words in a sentence; what is no word in quotes, its line ends shown."""
+    return ", ".join(word if word.isalpha() else f"“{visible(word).replace(chr(10), '⏎')}”" for word in words)
+
+
+def _written(written: Sequence[WrittenRow], test: WrittenTest, corrected: float | None) -> Finding:
+    shown = is_shown(corrected)
+    rows = [row for row in written if (row.is_beyond_noise if shown else row.is_beyond_limit)]
+    words = _named(rows)
+    headline = {
+        None: "Whether words stand out in the change of weights can't be told without noise of the same size",
+        False: "No word stands out in what the change of weights writes, beyond noise of the same size",
+        True: f"The change of weights writes {spelled(words)}",
+    }[shown]
+    evidence: dict[str, Any] = {name: getattr(test, name) for name in ("largest", "limit", "noise_mean", "noise_limit")}
+    evidence |= {"n_directions": test.n_directions, "n_draws": test.n_draws, "p_value": test.p_value}
+    evidence |= {"n_listed": len(rows), "words": words, "p_value_corrected": corrected}
+    parts = [_beside(test), _listed(rows, test, bool(shown)), corrected_by(corrected)]
+    sentence, link = " ".join(part for part in parts if part), Link("Words of the change", "concept_written")
+    return Finding(WRITTEN, headline, sentence, Verdict.of(shown), evidence, (link,))
+
+
+def _named(rows: Sequence[WrittenRow]) -> list[str]:
+    """The first word of each row, each once, whole words first."""
+    found = {row.words[0].lower(): row.words[0] for row in reversed(rows)}
+    order = list(dict.fromkeys(row.words[0].lower() for row in rows))
+    whole = [word for word in order if word.isalpha() and len(word) >= LEAST_LETTERS]
+    return [found[word] for word in (*whole, *(one for one in order if one not in whole))][:N_NAMED]
+
+
+def _beside(test: WrittenTest) -> str:
+    of = f"Along the {test.n_directions:,} directions that the change writes along most, a word stands out by at most "
+    if test.noise_limit is None:
+        return f"{of}{test.largest:.1f} standard deviations. No noise of the same size was read."
+    return (
+        f"{of}{test.largest:.1f} standard deviations over the vocabulary; along those of noise of the same size, by "
+        f"{test.noise_mean:.1f} on average over {test.n_draws} draws and by {test.noise_limit:.1f} at most."
+    )
+
+
+def _listed(rows: Sequence[WrittenRow], test: WrittenTest, shown: bool) -> str:
+    if not rows:
+        return ""
+    told = "; ".join(f"{_place(row)}: {spelled(row.words[:N_NAMED])}" for row in rows[:N_ROWS])
+    beyond = "noise" if shown else f"99 of 100 single random directions ({test.limit:.1f})"
+    n = len(rows)
+    return f"Beyond {beyond} {'lies' if n == 1 else 'lie'} {n:,}, the last layers first: {told}."
+
+
+def _place(row: WrittenRow) -> str:
+    brings = "" if row.brings is None else f", which brings {row.brings:.0%} of the change by itself"
+    return f"layer {row.layer}, {row.module}{brings}"
+
+
+def _read(read: Sequence[ReadRow]) -> Iterator[Finding]:
+    """The words of which the changed networks read most differently."""
+    rows = read[:N_READ]
+    if not rows:
+        return
+    words, first = [row.word for row in rows], rows[0]
+    sentence = (
+        f"The change of what feed-forward networks read is largest, against what the base reads, of {spelled(words)}. "
+        f"The first gets {first.times_noise:.2f} times what noise of the same size gives a word (at most "
+        f"{first.noise_limit:.2f}). Any training exceeds noise here, so this is no test."
+    )
+    headline = f"The change of weights reads most of {spelled(words[:N_NAMED])}"
+    evidence = {"words": words, "times_noise": [row.times_noise for row in rows], "noise_limit": first.noise_limit}
+    yield Finding(READ, headline, sentence, Verdict.NOT_TESTED, evidence, (Link("Words read", "concept_read"),))

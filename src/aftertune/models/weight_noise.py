@@ -1,0 +1,81 @@
+"""What would a random change of the weights, of the same size, look like to a reading of weights?
+
+1. Every tensor of the base becomes W + ||dW|| e / ||e||, where dW is what tuning changed in it and e is normal noise.
+2. Noise is put in for as long as a context lasts: outside the layers (embeddings, last norm), then layer by layer, so
+   that no second model is kept in memory. The weights are put back bit for bit.
+3. The noise of a tensor depends on the seed, the draw and the tensor's name alone: whichever layers are read, in
+   whichever order, they are those of one noisy model.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from aftertune.models.loaded import Checkpoint
+
+EXACT = (torch.float32, torch.float64)
+Norms = Mapping[str, float]
+
+
+def change_norms(base: Checkpoint, tuned: Checkpoint) -> dict[str, float] | None:
+    """||dW|| of every weight tensor by name; None where the models have not the same tensors.
+
+    Of an embedding with more rows in one of the models, the rows that both have.
+    """
+    before, after = dict(base.model.named_parameters()), dict(tuned.model.named_parameters())
+    if before.keys() != after.keys() or any(before[name].shape[1:] != after[name].shape[1:] for name in before):
+        return None
+    return {name: _norm_of_change(weight, after[name]) for name, weight in before.items()}
+
+
+@torch.no_grad()
+def _norm_of_change(before: Tensor, after: Tensor) -> float:
+    rows = min(len(before), len(after)) if before.ndim else None
+    change = after[:rows].to(before.device) - before[:rows] if rows is not None else after.to(before.device) - before
+    return float(torch.linalg.vector_norm(change.float(), dtype=torch.float64))
+
+
+class WeightNoise:
+    """Noise of the size of a change, one draw of it, for the weights of the base."""
+
+    def __init__(self, base: Checkpoint, norms: Norms, draw: int = 0, seed: int = 0) -> None:
+        described = base.description
+        self._layers = f"{described.backbone}.{described.layers}."
+        self._weights = {name: one for name, one in base.model.named_parameters() if norms[name] > 0}
+        self._norms, self._start = norms, f"{seed}/{draw}/"
+
+    @contextmanager
+    def outside_layers(self) -> Iterator[None]:
+        """All weights but those of layers have noise, for as long as the context lasts."""
+        with self._in([name for name in self._weights if not name.startswith(self._layers)]):
+            yield
+
+    @contextmanager
+    def in_layer(self, layer: int) -> Iterator[None]:
+        """The weights of a layer have noise, for as long as the context lasts."""
+        with self._in([name for name in self._weights if name.startswith(f"{self._layers}{layer}.")]):
+            yield
+
+    @contextmanager
+    def _in(self, names: list[str]) -> Iterator[None]:
+        kept = {name: self._weights[name].detach().clone() for name in names}
+        try:
+            for name in names:
+                self._add(name)
+            yield
+        finally:
+            for name, weight in kept.items():
+                with torch.no_grad():
+                    self._weights[name].copy_(weight)
+
+    @torch.no_grad()
+    def _add(self, name: str) -> None:
+        weight = self._weights[name]
+        generator = torch.Generator(weight.device).manual_seed(zlib.crc32(f"{self._start}{name}".encode()))
+        kind = weight.dtype if weight.dtype in EXACT else torch.float32
+        noise = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=kind)
+        noise *= self._norms[name] / float(torch.linalg.vector_norm(noise, dtype=torch.float64))
+        weight.copy_(noise.add_(weight))
