@@ -251,8 +251,9 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     found = compare()
     assert list(dict.fromkeys(told)) == list(found.most)
     steps = ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
-    of_both = {"outputs": ("texts", "noise", "answers", "samples"), "location": ("sizes", "answers", "swaps")}
-    of_pair = [Stage("base-tuned", name, step) for name, steps_of in of_both.items() for step in steps_of]
+    of_pair = [Stage("base-tuned", "outputs", step) for step in ("texts", "noise", "answers", "samples")]
+    of_pair += [Stage("base-tuned", "location", step) for step in ("sizes", "answers", "swaps")]
+    of_pair += [Stage("base-tuned", "concepts", step) for step in ("change", "noise")]
     of_models = [Stage(role, *step) for role in ("base", "tuned") for step in steps]
     assert list(found.most) == [BASE_LOADING, TUNED_LOADING, *of_models, *of_pair, REPORT]
     assert all(found.least[name] <= found.most[name] for name in found.most) and set(found.already.values()) == {0}

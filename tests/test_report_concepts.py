@@ -175,7 +175,7 @@ def test_the_csv_files_have_every_number_in_full(page: Page, written: Path) -> N
     assert list(figure8[1].values()) == ["base-model", "64", "2", "0.5", "0.03125"] and len(figure8) == 6
     texts = json.loads(page.blocks["texts"])
     assert set(texts["networks"]) == set(texts["figure8"]) == {"csv"}
-    assert set(texts) == {"rotation", "figure8", "chance", "networks", "unmatched"}
+    assert set(texts) == {"concept_written", "concept_read", "rotation", "figure8", "chance", "networks", "unmatched"}
     assert set(texts["rotation"]) == {"csv", "tex", "md"}
 
 
@@ -263,8 +263,9 @@ def three_models() -> list[ConceptChange]:
 def test_several_models_stand_side_by_side(tmp_path: Path) -> None:
     models = ("base", "sft", "dpo")
     section = ConceptExplainer().stages(three_models(), models)
-    assert [table.name for table in section.tables] == ["rotation", "chance", "unmatched", "figure8", "networks"]
-    rotation, chance, _, figure8, networks = (table.frame for table in section.tables)
+    names = ["concept_written", "rotation", "chance", "unmatched", "figure8", "networks"]
+    assert [table.name for table in section.tables] == names
+    _, rotation, chance, _, figure8, networks = (table.frame for table in section.tables)
     pairs = ["base → sft", "sft → dpo", "base → dpo"]
     assert rotation["pair"].unique(maintain_order=True).to_list() == pairs
     pooled = rotation.filter(pl.col("pooled"))["separated_angle_mean"].to_list()

@@ -131,14 +131,14 @@ def test_files_are_all_there(written: Path) -> None:
     tables = {path.name for path in (written.parent / "tables").iterdir()}
     assert tables == {
         "heads.csv",
-        *(f"{name}.{suffix}" for name in ("table3", "figure2") for suffix in ("csv", "tex", "md")),
+        *(f"{name}.{suffix}" for name in ("head_strengths", "table3", "figure2") for suffix in ("csv", "tex", "md")),
     }
 
 
 def test_data_frames_have_what_the_files_have() -> None:
     change = sample_heads()
     frames = change.tables()
-    assert list(frames) == ["heads", "pairs", "neurons", "verbs", "figure2", "table3"]
+    assert list(frames) == ["heads", "pairs", "neurons", "verbs", "head_strengths", "figure2", "table3"]
     assert frames["heads"].equals(change.heads) and frames["pairs"].equals(change.pairs)
     assert frames["figure2"]["excess_interval_low"].to_list()[:2] == [None, 0.125 - 0.02]
     empty = replace(change, table3=()).tables()["table3"]
@@ -214,7 +214,8 @@ def test_several_models_have_a_line_for_each_pair_and_tables_that_name_it() -> N
     assert [(point["pair"], point["layers"], point["distance"], point["low"]) for point in points] == [
         (pair, layers, 0.5, 0.46) for pair in pairs for layers in ("0", "3")
     ]
-    numbers, table3 = found.tables
+    strengths, numbers, table3 = found.tables
+    assert strengths.name == "head_strengths"
     assert (numbers.name, numbers.columns, table3.name) == ("figure2", (), "table3")
     assert table3.columns[0].title == "Models" and numbers.frame["pair"].unique(maintain_order=True).to_list() == pairs
     assert table3.frame.height == 2 * len(first.table3) and len(table3.markdown().splitlines()) == 2 + 2 * 9
@@ -233,10 +234,10 @@ def test_shares_are_written_in_per_cent() -> None:
 
 def test_the_trend_over_depth_in_words() -> None:
     depth = replace(sample_heads().depth, n_heads=64, correlation=0.451)
-    assert "64 heads" in depth_sentence(depth) and "+0.45, p 0.0312" in depth_sentence(depth)
+    assert "64 heads" in depth_sentence(depth) and "correlation of +0.45" in depth_sentence(depth)
     controls = DepthControl("permuted", None, None, None, None), DepthControl("matched", -0.1, 0.5, None, None)
     sentence = depth_sentence(replace(depth, controls=controls))
-    assert "permuted word vectors not defined" in sentence and "matched word vectors -0.10, p 0.5000" in sentence
+    assert "permuted word vectors not defined" in sentence and "matched word vectors -0.10" in sentence
 
 
 def test_a_notebook_shows_findings_a_table_and_a_figure() -> None:
