@@ -88,6 +88,6 @@ def test_a_gguf_file_loads_as_a_plain_model(tmp_path: Path) -> None:
     checkpoint.tokenizer.save_pretrained(tmp_path / "copy")
     again = aftertune.load(tmp_path / "copy")
     assert again.provenance.fingerprint == checkpoint.provenance.fingerprint
-    result = aftertune.attribute(again, "The capital of France is", max_new_tokens=3)
+    result = aftertune.attribute(again, "The capital of France is", template="raw", max_new_tokens=3)
     assert "Paris" in result.response and np.isfinite(result.importance).all()
     assert found.half().dtype == torch.float16

@@ -132,6 +132,12 @@ def as_documented(parts: tuple[str, ...]) -> str:
     if parts[0] == "location" and len(parts) > 2:
         own = {"swaps": "BASE-TUNED/MODULE", "cumulative": "BASE-TUNED/layer-000"}.get(parts[1], "BASE/TUNED")
         return f"location/{parts[1]}/{own}.parquet"
+    if parts[0].startswith(("noise-", "change-")) and len(parts) > 1:
+        own = {
+            "noise-heads": f"{parts[1]}/base-tuned-000/layer-000.parquet",
+            "change-concepts": "base-tuned/written.parquet",
+        }
+        return f"{parts[0]}/{own.get(parts[0], 'components/base-tuned-000/...')}"
     if parts[0] == "outputs":
         return "outputs/BASE-TUNED/"
     if len(parts) == 3:

@@ -23,7 +23,7 @@ from tiny import SHARED, make_tokenizer
 pytest_plugins = ("cli_fixtures",)
 
 LAYER = {"layers": "0", "n_draws": 0}
-SEED = {"seed": 3}
+SEED = {"seed": 3, "noise_models": 0}
 OF_VERBS = {"verbs_name", "verbs_present", "verbs_missing", "table3", "heads"}
 
 

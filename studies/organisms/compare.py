@@ -45,7 +45,9 @@ def result(one: Recipe | Null, base: Path, place: Path, run: Path) -> dict:
     is_adapter = (place / "adapter_config.json").exists()
     tuned = aftertune.Subject(base if is_adapter else place, adapter=place if is_adapter else None, name="tuned")
     started = time.perf_counter()
-    study = aftertune.Study(aftertune.Subject(base, name="base"), tuned, run=run, only=["outputs"], device="cpu")
+    study = aftertune.Study(
+        aftertune.Subject(base, name="base"), tuned, run=run, only=["outputs", "concepts"], device="cpu"
+    )
     comparison = aftertune.compare(study)
     data = comparison.to_dict()
     naming = [row for row in data["findings"] if row["part"] == "says what was tuned" and row["verdict"] == "shown"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from aftertune.explainers.concepts.written import ReadRow, WrittenRow, WrittenTest
 from aftertune.runs.readable import visible
-from aftertune.statistics.finding import Finding, Link, Verdict
+from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
 
 WRITTEN, READ = "concepts.written", "concepts.read"
@@ -46,7 +46,8 @@ def _written(written: Sequence[WrittenRow], test: WrittenTest, corrected: float 
     evidence |= {"n_listed": len(rows), "words": words, "p_value_corrected": corrected}
     parts = [_beside(test), _listed(rows, test, bool(shown)), corrected_by(corrected)]
     sentence, link = " ".join(part for part in parts if part), Link("Words of the change", "concept_written")
-    return Finding(WRITTEN, headline, sentence, Verdict.of(shown), evidence, (link,))
+    clause = f"What the change of weights itself writes: {spelled(words)}."
+    return Finding(WRITTEN, headline, sentence, Verdict.of(shown), evidence, (link,), Part.NAME, clause)
 
 
 def _named(rows: Sequence[WrittenRow]) -> list[str]:

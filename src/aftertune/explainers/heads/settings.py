@@ -7,8 +7,8 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from aftertune.explainers.heads.verbs import chosen_verbs
+from aftertune.explainers.layers import chosen_layers, must_be_layers
 from aftertune.explainers.settings import Settings, setting
-from aftertune.models.layers import chosen_layers, must_be_layers
 
 
 class HeadSettings(Settings):

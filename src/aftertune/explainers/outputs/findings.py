@@ -24,7 +24,8 @@ from aftertune.statistics.questions import PValues, Question, corrected_by, desc
 
 MOVED, EXAMPLE = "outputs.moved", "outputs.example"
 WORDS = {LIKELIER: "outputs.words_likelier", DIRECTIONS[1]: "outputs.words_less_likely"}
-OPENINGS, RESPONSE_WORDS, BEHAVIOUR = "outputs.openings", "outputs.response_words", "outputs.behaviour"
+OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
+BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday prompts", "prompts": "in your prompts"}
 N_NAMED, N_LISTED, LONGEST_QUOTE = 6, 20, 90
 LEAST_LETTERS, LEAST_TIMES = 3, 1.5
@@ -34,11 +35,13 @@ STOPS = (".", "!", "?", ",", ":", '."')
 
 def questions(change: OutputChange) -> list[Question]:
     """What a report asks of outputs, corrected together: answers first, then words."""
-    behaviour = [row for row in change.behaviour if row.p_value is not None]
+    behaviour = [row for row in change.behaviour if row.p_value is not None and row.is_share]
+    lengths = [row for row in change.behaviour if row.p_value is not None and not row.is_share]
     found = [
         Question([row.p_value for row in behaviour], partial(_behaviour, change, behaviour)),
         Question([change.openings_p_value], lambda p: [_openings(change, p[0])] if change.openings else []),
         Question([change.response_words_p_value], lambda p: [_response_words(change, p[0])] if change.answers else []),
+        Question([row.p_value for row in lengths], partial(_lengths, lengths)),
     ]
     for direction in DIRECTIONS:
         tests = [row for row in change.noise if row.direction == direction and row.context != "prompts"]
@@ -83,20 +86,23 @@ def _behaviour(change: OutputChange, rows: Sequence[BehaviourRow], corrected: PV
     headline = f"No difference was found in how the answers behave ({n} prompts)"
     if not pairs:
         headline = "How the answers behave can't be compared: too few of them differ"
-    sentence = (
-        f"Length, endings, loops, copies, formats, scripts and languages of {n} answers of each model were compared."
-    )
+    sentence = f"Endings, loops, copies, formats, scripts and languages of {n} answers of each model were compared."
     evidence = {row.behaviour: [row.base, row.tuned] for row in change.behaviour} | {"p_value_corrected": least}
     links = (Link("Behaviour", "output_behaviour"),)
     return [Finding(BEHAVIOUR, headline, sentence, Verdict.of(False if pairs else None), evidence, links)]
 
 
+def _lengths(rows: Sequence[BehaviourRow], corrected: PValues) -> list[Finding]:
+    """Whether the answers became longer or shorter, where that is shown; it says least of what was tuned."""
+    return [_behaves(row, p, LENGTHS) for row, p in zip(rows, corrected, strict=True) if is_shown(p)]
+
+
 def _rank(row: BehaviourRow) -> tuple[bool, float, float]:
-    """What says most of the tuning first: languages, scripts and formats that came; what became less, then length."""
-    return (row.difference < 0 or not row.is_share, row.p_value or 0.0, -abs(row.difference))
+    """What says most of the tuning first: languages, scripts and formats that came, then what became less."""
+    return (row.difference < 0, row.p_value or 0.0, -abs(row.difference))
 
 
-def _behaves(row: BehaviourRow, corrected: float | None) -> Finding:
+def _behaves(row: BehaviourRow, corrected: float | None, kind: str = BEHAVIOUR) -> Finding:
     more = "more" if row.difference > 0 else "fewer"
     tuned, base = round(row.tuned * row.n), round(row.base * row.n)
     headline = {
@@ -110,7 +116,7 @@ def _behaves(row: BehaviourRow, corrected: float | None) -> Finding:
     evidence = {"base": row.base, "tuned": row.tuned, "n": row.n, "p_value": row.p_value}
     links = (Link("Behaviour", "output_behaviour"),)
     full = evidence | {"p_value_corrected": corrected}
-    return Finding(BEHAVIOUR, headline, sentence, Verdict.SHOWN, full, links, Part.NAME, f"{headline}.")
+    return Finding(kind, headline, sentence, Verdict.SHOWN, full, links, Part.NAME, f"{headline}.")
 
 
 def _response_words(change: OutputChange, corrected: float | None) -> Finding:
