@@ -83,7 +83,7 @@ def test_time_is_that_of_all_steps_of_all_models_and_of_the_report() -> None:
     step, told = Step(Cost(seconds=2), Cost(seconds=6), already=0.25), Cost(seconds=1)
     found = estimate(intent_of(Remaining({"counting": step}, report=told)), MACHINE)
     counting = [Stage(role, "explainer 0", "counting") for role in ("base", "tuned")]
-    assert list(found.most) == [BASE_LOADING, TUNED_LOADING, *counting, REPORT]
+    assert list(found.most) == [TUNED_LOADING, BASE_LOADING, *counting, REPORT]
     assert [found.least[one] for one in counting] == [2, 2] and [found.most[one] for one in counting] == [6, 6]
     assert found.most[REPORT] == SECONDS_OF_REPORT + 2 and found.most[BASE_LOADING] == 2 * loading(SIZE).seconds
     assert [found.already[one] for one in counting] == [0.25, 0.25]
@@ -255,7 +255,7 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     of_pair += [Stage("base-tuned", "location", step) for step in ("sizes", "answers", "swaps")]
     of_pair += [Stage("base-tuned", "concepts", step) for step in ("change", "noise")]
     of_models = [Stage(role, *step) for role in ("base", "tuned") for step in steps]
-    assert list(found.most) == [BASE_LOADING, TUNED_LOADING, *of_models, *of_pair, REPORT]
+    assert list(found.most) == [TUNED_LOADING, BASE_LOADING, *of_models, *of_pair, REPORT]
     assert all(found.least[name] <= found.most[name] for name in found.most) and set(found.already.values()) == {0}
     next((tmp_path / "run/attribution/tuned").glob("*.parquet")).unlink()
     rest, attribution = compare(), Stage("tuned", "attribution", "attribution")

@@ -76,7 +76,7 @@ def _remaining_of_pairs(intent: Intent, machine: Machine) -> Iterator[tuple[Pair
 def _steps(
     intent: Intent, left: Mapping[str, Mapping[str, Remaining]], pairs: Mapping[Pair, Mapping[str, Remaining]]
 ) -> Iterator[tuple[Stage, Step]]:
-    for role in left:  # once to bind the run to the weights, and once to measure
+    for role in reversed(list(left)):  # once to bind the run to the weights, and once to measure
         reading = loading(intent.sizes[role]) * (1 if intent.run.exists(f"{role}.json") else 2)
         yield Stage(role, "", "loading"), Step(reading, reading)
     for role, parts in left.items():

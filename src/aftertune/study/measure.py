@@ -52,6 +52,21 @@ Announce = Callable[[Intent], None]
 Loaded = Callable[[str], "Checkpoint"]
 
 
+class _Loader:
+    """Loads the checkpoint of a role; the last one stays until another is asked for, so that one at most is held."""
+
+    def __init__(self, load: Loaded) -> None:
+        self._load = load
+        self._role = ""
+        self._held: Checkpoint | None = None
+
+    def __call__(self, role: str) -> "Checkpoint":
+        if self._held is None or role != self._role:
+            self._held = None
+            self._role, self._held = role, self._load(role)
+        return self._held
+
+
 def measure(study: Study, progress: Progress, announce: Announce | None = None) -> RunFolder:
     """Measure what is missing of a study; returns its run folder.
 
@@ -86,7 +101,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs, template))
     if reads_prompts:
         keep_template(template, run)
-    loaded = lambda role: template.put_on(load_subject(study, subjects[role]))  # noqa: E731
+    loaded = _Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
     needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
@@ -106,7 +121,7 @@ def _measure_all(
     progress: Progress,
 ) -> set[str]:
     """Measure what is missing of models that differ from one that they are compared with; returns their roles."""
-    for role in roles:
+    for role in reversed(roles):  # the base last: it stays for what is measured first
         if not run.exists(f"{role}.json"):
             _claim(loaded, role, works, inputs, run, progress)
     different = [pair for pair in pairs_of(roles) if not is_same(run, pair)]
@@ -220,7 +235,7 @@ def _measure_pair(
     progress: Progress,
 ) -> None:
     """What needs both checkpoints at once: both are in memory then."""
-    base, tuned = (loaded(role) for role in pair)
+    tuned, base = (loaded(role) for role in reversed(pair))
     for name, work in works.items():
         if not work.is_pair_measured(run, pair):
             work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))
