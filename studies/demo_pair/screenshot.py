@@ -1,6 +1,6 @@
-"""Photograph the demo's report for the documentation: one prompt with a response token pointed at, one head.
+"""Photograph the demo's report for the documentation: the verdict, one prompt with a response token pointed at, a head.
 
-    aftertune demo --template raw && python studies/demo_pair/screenshot.py runs/demo/report.html docs/images
+    aftertune demo && python studies/demo_pair/screenshot.py runs/demo/report.html docs/images
 
 Needs Chromium with its driver, and selenium.
 """
@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
 
-HEAD = "head-24-4"
+HEAD, PROMPT = "head-24-4", 4
 
 
 def main() -> None:
@@ -30,11 +30,14 @@ def main() -> None:
     driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
     try:
         driver.set_window_size(1280, 1010)
-        driver.get(report.as_uri() + "#prompt-10")
-        WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#detail-10[data-drawn]"))
-        row = driver.find_element(By.CSS_SELECTOR, "#detail-10")
+        driver.get(report.as_uri())
+        WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, "#verdict"))
+        driver.save_screenshot(str(folder / "verdict.png"))
+        driver.get(report.as_uri() + f"#prompt-{PROMPT}")
+        WebDriverWait(driver, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, f"#detail-{PROMPT}[data-drawn]"))
+        row = driver.find_element(By.CSS_SELECTOR, f"#detail-{PROMPT}")
         driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", row)
-        token = driver.find_elements(By.CSS_SELECTOR, "#detail-10 .side.tuned .response .t")[1]
+        token = driver.find_elements(By.CSS_SELECTOR, f"#detail-{PROMPT} .side.tuned .response .t")[1]
         ActionChains(driver).move_to_element(token).perform()
         driver.save_screenshot(str(folder / "report.png"))
         driver.get(f"{report.as_uri()}#{HEAD}")
