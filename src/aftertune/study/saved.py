@@ -20,7 +20,7 @@ from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
 from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
-from aftertune.study.comparison import Comparison, always
+from aftertune.study.comparison import Comparison
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
 from aftertune.study.templates import saved_template
@@ -157,7 +157,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
         title=f"What tuning changed: {comparison.base} and {comparison.tuned}",
         models=(comparison.base, comparison.tuned),
         verdict=comparison.verdict,
-        summary=always(comparison.findings, {one.kind for one in comparison.verdict.sentences}),
+        summary=comparison.summary[len(comparison.verdict.texts) :],
         findings=comparison.findings,
         sections=sections,
         settings={

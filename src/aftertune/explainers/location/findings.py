@@ -89,7 +89,7 @@ def _located(change: LocationChange, claim: Claim, verdict: Verdict, corrected: 
     name = where.name if where else claim.name
     headline = f"{per_cent(brings)}% of the change sits in {name}"
     if verdict is Verdict.NOT_SHOWN:
-        headline = f"{name} bring no more of the change than weight noise does"
+        headline = f"{per_cent(brings)}% of the change comes with {name}; that noise brings less is not shown"
     elif not is_needed:
         headline = f"{per_cent(brings)}% of the change comes with {name}, but other parts carry it too"
     parts = [

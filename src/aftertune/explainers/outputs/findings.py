@@ -17,6 +17,7 @@ from typing import Any
 from aftertune.explainers.outputs.behaviour import BehaviourRow
 from aftertune.explainers.outputs.change import NoiseRow, OutputChange, WordRow
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
+from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.words import DIRECTIONS, LIKELIER
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
@@ -124,7 +125,7 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
     more = [row for row in change.response_words if row.z > 0]
     less = [row for row in change.response_words if row.z < 0]
     sure = [row for row in more if row.shown] if shown else more
-    lists = {"more": [row.word for row in sure[:N_NAMED]], "less": [row.word for row in less[:N_NAMED]]}
+    lists = {"more": _words_first(sure), "less": _words_first(less)}
     headline = {
         None: "Whether the answers use other words can't be told: too few of them differ",
         False: "No difference was found in the words of the answers",
@@ -141,6 +142,12 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
     part = Part.NAME if shown and lists["more"] else None
     clause = f"Its answers use {', '.join(lists['more'])} more often."
     return Finding(RESPONSE_WORDS, headline, sentence, Verdict.of(shown), full, links, part, clause)
+
+
+def _words_first(rows: Sequence[ResponseWordRow]) -> list[str]:
+    """The words of so many rows, before the signs among them."""
+    found = [row.word for row in rows[:N_NAMED]]
+    return sorted(found, key=lambda word: not word[0].isalpha())
 
 
 def _said(how: str, words: Sequence[str]) -> str:
@@ -278,7 +285,8 @@ def _example(change: OutputChange) -> list[Finding]:
     )
     evidence = {"id": one.id, "context": one.context, "log_ratio": one.log_ratio}
     links = (Link("Answers", "output-answers"),)
-    return [Finding(EXAMPLE, headline, sentence, Verdict.NOT_TESTED, evidence, links, Part.EXAMPLE, f"{headline}.")]
+    clause = headline if headline.endswith((".”", "!”", "?”")) else f"{headline}."
+    return [Finding(EXAMPLE, headline, sentence, Verdict.NOT_TESTED, evidence, links, Part.EXAMPLE, clause)]
 
 
 def _quoted(text: str) -> str:

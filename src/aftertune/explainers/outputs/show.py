@@ -29,7 +29,7 @@ from aftertune.statistics.questions import answer
 
 NAME, TITLE = "outputs", "Outputs"
 TEMPLATES = Path(__file__).parent / "templates"
-N_WORDS, N_RESPONSE_WORDS, N_FIRST, N_SAMPLES = 15, 20, 8, 5
+N_WORDS, N_RESPONSE_WORDS, N_FIRST, N_SAMPLES = 6, 12, 8, 5
 
 WORDS_CAPTION = (
     "Tokens whose probability moved most, in texts that both models read: openings of our own (generic), everyday "
@@ -82,16 +82,16 @@ class PositionRow:
 
 
 def tables(change: OutputChange) -> tuple[Table, ...]:
-    """All tables; that of every token of the answers becomes a CSV alone."""
+    """All tables, what says most first; that of every token of the answers becomes a CSV alone."""
     positions = [row for one in change.answers for row in _positions(one)]
     return (
+        behaviour_table(change),
+        openings_table(change),
+        response_words_table(change),
         words_table(change),
         noise_table(change),
-        response_words_table(change),
-        openings_table(change),
-        first_tokens_table(change),
-        behaviour_table(change),
         samples_table(change),
+        first_tokens_table(change),
         Table("output_positions", POSITIONS_TITLE, "", (), positions, PositionRow),
     )
 
