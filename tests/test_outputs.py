@@ -16,6 +16,7 @@ from aftertune.explainers.outputs.texts import own_lines
 from aftertune.explainers.outputs.words import LIKELIER
 from aftertune.models.machine import Machine
 from aftertune.models.size import size_by_config
+from aftertune.prompts.prompt import Message, Prompt
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.finding import Verdict
@@ -73,6 +74,17 @@ def test_noise_alone_is_rarely_claimed(tmp_path: Path, monkeypatch: pytest.Monke
         found = answer(OutputExplainer().questions(samples.change_of(run)))
         claims += any(one.verdict is Verdict.SHOWN for one in found if one.kind in WORDS.values())
     assert claims <= MOST_FALSE
+
+
+def test_prompts_without_room_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = Prompt("long", (Message("user", "the cat sat on the mat " * 60),))
+    monkeypatch.setattr(samples, "PROMPTS", (*samples.PROMPTS, long))
+    run = samples.run_in(tmp_path / "run")
+    samples.measure(run, samples.planted(TOKEN), noise_draws=0)
+    change = samples.change_of(run)
+    assert change.n_left_out == 1 and "long" not in {one.id for one in change.answers}
+    moved = next(one for one in answer(OutputExplainer().questions(change)) if one.kind == "outputs.moved")
+    assert "1 of your prompts left no room" in moved.sentence
 
 
 def test_without_noise_no_word_is_claimed(tmp_path: Path) -> None:

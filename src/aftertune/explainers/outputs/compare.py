@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,7 @@ from aftertune.explainers.outputs.change import (
 from aftertune.explainers.outputs.coherence import coherence_p_value
 from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.response_words import compare_words
-from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, OutputParts
+from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, MOST_PROMPTS, PROMPTS, OutputParts
 from aftertune.explainers.outputs.words import (
     DIRECTIONS,
     Array,
@@ -61,9 +62,16 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
         first_tokens=tuple(_first_tokens(answers.rows)),
         behaviour=tuple(compare_behaviour(*answers.judged)),
         answers=tuple(answers.rows),
+        n_left_out=_n_left_out(parts, settings),
         samples=tuple(_samples(parts.frame(result.SAMPLES))),
         settings=settings,
     )
+
+
+def _n_left_out(parts: OutputParts, settings: Mapping[str, Any]) -> int:
+    """How many of the user's prompts that were to be read leave no room for an answer."""
+    read = parts.frame(f"{PROMPTS}-texts").height
+    return min(int(settings["prompts"]["n"]), MOST_PROMPTS) - read if read else 0
 
 
 def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseRow]]:

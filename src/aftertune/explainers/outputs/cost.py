@@ -2,8 +2,9 @@
 
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs.probabilities import LOGIT_BYTES
+from aftertune.explainers.outputs.result import MOST_PROMPTS
 from aftertune.explainers.outputs.settings import OutputSettings
-from aftertune.explainers.outputs.texts import GENERIC_TOKENS, MOST_PROMPTS, own_lines
+from aftertune.explainers.outputs.texts import GENERIC_TOKENS, own_lines
 from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step
 from aftertune.models.size import ModelSize
 

@@ -267,6 +267,8 @@ def _moved(change: OutputChange) -> Finding:
     headline = f"{moved:.1%} of the probability of the next token moved{answers}"
     has_changed = moved >= LEAST_MOVED or (n > 0 and differ >= HALF * n)
     sentence = "By the total variation of the mean prediction in texts that both read. Any change of weights moves it."
+    if change.n_left_out:
+        sentence += f" {change.n_left_out} of your prompts left no room for an answer and were left out."
     evidence = {"total_variation": change.moved, "n_differing_answers": differ, "n_prompts": n}
     part = Part.CHANGE if has_changed else None
     return Finding(MOVED, headline, sentence, Verdict.NOT_TESTED, evidence, (Link("Texts", "output_noise"),), part)

@@ -23,6 +23,7 @@ from aftertune.runs.run import RunFolder
 GENERIC, ANSWERS, PROMPTS = CONTEXTS = ("generic", "answers", "prompts")
 ANSWERED = (ANSWERS, PROMPTS)
 WITH_NOISE = (GENERIC, ANSWERS)
+MOST_PROMPTS = 12
 KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"
 ABOUT, VOCABULARY, COHERENCE, SAMPLES, SCALES = "about", "vocabulary", "coherence", "samples", "scales"
 HALVES = ("even", "odd")

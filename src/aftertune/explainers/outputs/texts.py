@@ -17,7 +17,7 @@ from typing import Any
 
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs
-from aftertune.explainers.outputs.result import PROMPTS
+from aftertune.explainers.outputs.result import MOST_PROMPTS, PROMPTS
 from aftertune.models.generation import generate, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
@@ -26,7 +26,6 @@ from aftertune.prompts.templates import choose_template, render
 from aftertune.prompts.tokenization import tokenize
 
 GENERIC_TOKENS = 24
-MOST_PROMPTS = 12
 AT_ONCE = 16
 FOLDER = Path(__file__).parent
 Ids = tuple[int, ...]
