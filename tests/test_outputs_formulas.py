@@ -10,8 +10,17 @@ from scipy import stats
 import output_samples as samples
 import tiny
 from aftertune.explainers.explainer import Inputs
-from aftertune.explainers.outputs.behaviour import Answer, compare_behaviour, is_copied, is_looping, language_of
+from aftertune.explainers.outputs.behaviour import (
+    Answer,
+    BehaviourRow,
+    compare_behaviour,
+    is_copied,
+    is_looping,
+    language_of,
+)
+from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.coherence import coherence, coherence_p_value, is_word, subject_directions, top_words
+from aftertune.explainers.outputs.findings import questions
 from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.probabilities import compare_positions, mean_probabilities
@@ -25,7 +34,9 @@ from aftertune.explainers.outputs.words import (
     total_variation,
 )
 from aftertune.models.weight_noise import change_norms
+from aftertune.statistics.finding import Part
 from aftertune.statistics.noise import noise_p_value, rank_p_value
+from aftertune.statistics.questions import answer
 
 TEXTS = [
     Text("a", "", (5, 9, 11), (40, 41), ended=True),
@@ -261,3 +272,18 @@ def test_texts_are_many_and_prompts_fit_their_place() -> None:
     assert starts["nothing"] == (1,) and own.tokenizer.decode(starts["the user's turn"]) == "<s>user\n"
     raw = asked("answers", [own.tokenizer, own.tokenizer], Inputs(template="raw"))
     assert raw["chat-0"][0] == own_lines("chat")[0] and list(beginnings([own.tokenizer], "raw")) == ["nothing"]
+
+
+def test_only_what_came_with_many_answers_names_a_tuning() -> None:
+    rows = {
+        "in French": BehaviourRow("in French", "answers", 20, 0.0, 1.0, 1.0, 1e-4),
+        "in English": BehaviourRow("in English", "answers", 20, 1.0, 0.0, -1.0, 1e-4),
+        "few": BehaviourRow("capital letters", "letters", 20, 0.04, 0.08, 0.04, 1e-4),
+        "cut off": BehaviourRow("cut off", "answers", 20, 0.0, 0.9, 0.9, 1e-4),
+        "length": BehaviourRow("length", "tokens", 20, 40.0, 8.0, -32.0, 1e-4),
+    }
+    change = OutputChange("base", "tuned", behaviour=tuple(rows.values()))
+    found = {one.headline: one.part for one in answer(questions(change)) if one.verdict == "shown"}
+    naming = [headline for headline, part in found.items() if part is Part.NAME]
+    assert naming == ["20 of 20 answers of the tuned model are in French, of the base 0", *naming[1:]]
+    assert len(naming) == 2 and "shorter: 8 tokens" in naming[1] and len(found) == 5

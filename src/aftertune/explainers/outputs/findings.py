@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from aftertune.explainers.outputs.behaviour import BehaviourRow
+from aftertune.explainers.outputs.behaviour import ALWAYS, BehaviourRow
 from aftertune.explainers.outputs.change import NoiseRow, OutputChange, WordRow
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
@@ -31,6 +31,7 @@ PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday pro
 N_NAMED, N_LISTED, LONGEST_QUOTE = 6, 20, 90
 LEAST_LETTERS, LEAST_TIMES = 3, 1.5
 LEAST_MOVED, HALF = 0.01, 0.5
+LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
 
@@ -117,7 +118,9 @@ def _behaves(row: BehaviourRow, corrected: float | None, kind: str = BEHAVIOUR) 
     evidence = {"base": row.base, "tuned": row.tuned, "n": row.n, "p_value": row.p_value}
     links = (Link("Behaviour", "output_behaviour"),)
     full = evidence | {"p_value_corrected": corrected}
-    return Finding(kind, headline, sentence, Verdict.SHOWN, full, links, Part.NAME, f"{headline}.")
+    names = not row.is_share or (row.difference >= LEAST_SHARE and row.behaviour not in ALWAYS)
+    part = Part.NAME if names else None  # what became less, and failures, say little of what was tuned
+    return Finding(kind, headline, sentence, Verdict.SHOWN, full, links, part, f"{headline}.")
 
 
 def _response_words(change: OutputChange, corrected: float | None) -> Finding:
