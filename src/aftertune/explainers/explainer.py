@@ -13,9 +13,11 @@ another package, an entry point "aftertune.explainers" (docs/add-an-explainer.md
 
 from __future__ import annotations  # the types below are imported for type checkers only
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from aftertune.explainers.settings import Settings
@@ -53,6 +55,13 @@ class Inputs:
     dtype: str = "float32"
     lengths: list[int] = field(default_factory=list)
     needs_room: bool = True
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The prompts to the letter and how they are put: what must be the same for a run to go on."""
+        plain = json.dumps([asdict(prompt) for prompt in self.prompts], sort_keys=True, ensure_ascii=False)
+        about = {"n": len(self.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
+        return {"template": self.template, "prompts": about}
 
 
 class Work(ABC):

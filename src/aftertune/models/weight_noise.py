@@ -38,6 +38,11 @@ def _norm_of_change(before: Tensor, after: Tensor) -> float:
     return float(torch.linalg.vector_norm(change.float(), dtype=torch.float64))
 
 
+def noise_dtype(weight: Tensor) -> torch.dtype:
+    """That of the noise: the weight's own, or float32 for half precision."""
+    return weight.dtype if weight.dtype in EXACT else torch.float32
+
+
 class WeightNoise:
     """Noise of the size of a change, one draw of it, for the weights of the base."""
 
@@ -75,7 +80,6 @@ class WeightNoise:
     def _add(self, name: str) -> None:
         weight = self._weights[name]
         generator = torch.Generator(weight.device).manual_seed(zlib.crc32(f"{self._start}{name}".encode()))
-        kind = weight.dtype if weight.dtype in EXACT else torch.float32
-        noise = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=kind)
+        noise = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=noise_dtype(weight))
         noise *= self._norms[name] / float(torch.linalg.vector_norm(noise, dtype=torch.float64))
         weight.copy_(noise.add_(weight))

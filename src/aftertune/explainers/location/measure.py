@@ -9,10 +9,8 @@
 What has its part already is not computed again.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -59,9 +57,7 @@ class LocationWork(Work):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on: the settings, and the prompts to the letter."""
-        plain = json.dumps([asdict(prompt) for prompt in self.inputs.prompts], sort_keys=True, ensure_ascii=False)
-        about = {"n": len(self.inputs.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
-        return self.settings.of("parts") | {"template": self.inputs.template, "prompts": about}
+        return self.settings.of("parts") | self.inputs.identity
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
         """Refuse models whose weights can't be subtracted, and a run that was measured otherwise."""

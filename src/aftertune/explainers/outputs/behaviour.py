@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aftertune.explainers.outputs.response_words import words_of
+from aftertune.statistics.effects import LEAST_PAIRS
 from aftertune.statistics.tests import sign_permutation_p_value
 
 N_GRAM, TIMES = 4, 3
@@ -19,7 +20,6 @@ COPIED_SHARE = HALF = 0.5
 LEAST_HITS = 3
 ITEM = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s")
 JSON = re.compile(r'\s*[\[{]\s*(?:"|[\[{])')
-LEAST_PAIRS = 6
 SCRIPTS = {
     "Latin": ("LATIN",),
     "Cyrillic": ("CYRILLIC",),

@@ -8,10 +8,8 @@
 What has its part already is not computed again.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -61,10 +59,7 @@ class OutputWork(Work):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
-        plain = json.dumps([asdict(prompt) for prompt in self.inputs.prompts], sort_keys=True, ensure_ascii=False)
-        about = {"n": len(self.inputs.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
-        more = {"template": self.inputs.template, "prompts": about, "texts": {"sha256": digest()}}
-        return self.settings.of("parts") | more
+        return self.settings.of("parts") | self.inputs.identity | {"texts": {"sha256": digest()}}
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:  # noqa: ARG002
         """Raise `RunError` for a run whose outputs were compared otherwise."""

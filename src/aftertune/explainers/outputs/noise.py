@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from aftertune.models.loaded import Checkpoint
-from aftertune.models.weight_noise import EXACT, Norms
+from aftertune.models.weight_noise import EXACT, Norms, noise_dtype
 
 CLOSE = 0.03  # of the tuned model's total variation
 MOST_STEPS = 8
@@ -46,7 +46,7 @@ class Noise:
             place = weight.device
             if place not in generators:
                 generators[place] = torch.Generator(place).manual_seed(self._seed)
-            noise = torch.randn(weight.shape, generator=generators[place], device=place, dtype=_dtype(weight))
+            noise = torch.randn(weight.shape, generator=generators[place], device=place, dtype=noise_dtype(weight))
             noise *= scale * self._norms[name] / float(torch.linalg.vector_norm(noise))
             weight.copy_(noise.add_(self._kept[name]))
         self._scale = scale
@@ -60,11 +60,6 @@ class Noise:
         for name, weight in self._weights.items():
             weight.copy_(self._kept[name])
         self._kept = {}
-
-
-def _dtype(weight: Tensor) -> torch.dtype:
-    """That of the noise: the weight's own, or float32 for half precision."""
-    return weight.dtype if weight.dtype in EXACT else torch.float32
 
 
 @contextmanager

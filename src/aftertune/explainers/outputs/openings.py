@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aftertune.explainers.outputs.response_words import PIECE
+from aftertune.explainers.outputs.response_words import N_SWAPS, PIECE
+from aftertune.statistics.effects import LEAST_PAIRS
 
 MOST_PIECES, SHARE = 8, 0.75
-N_SWAPS, LEAST_PAIRS = 4_999, 6
 BEGIN, END = WHERE = ("begin", "end")
 
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from aftertune.explainers.outputs.words import Array
+from aftertune.statistics.effects import LEAST_PAIRS
 from aftertune.statistics.spread import ALPHA
 
 WORD = r"[^\W\d_]+(?:['’][^\W\d_]+)*"
 PIECE = re.compile(rf"{WORD}|\d+|[^\w\s]+|_+")
 N_SWAPS = 4_999
 SWAPS_AT_ONCE = 500
-LEAST_PAIRS = 6  # that differ: with fewer, no swap can give a p-value below 0.05
 Texts = Sequence[str]
 
 

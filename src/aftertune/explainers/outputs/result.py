@@ -12,6 +12,7 @@ Of each pair of models, by the name of the part:
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -93,8 +94,12 @@ class OutputParts:
 
     def flags(self, name: str) -> Flags:
         """``is_special`` or ``is_word`` of each token (n_vocabulary,)."""
-        found: Flags = self.frame(VOCABULARY)[name].to_numpy()
+        found: Flags = self._vocabulary[name].to_numpy()
         return found
+
+    @cached_property
+    def _vocabulary(self) -> pl.DataFrame:
+        return self.frame(VOCABULARY)
 
     def draws(self, n_draws: int) -> pl.DataFrame:
         """The draws of noise, a row for each context of each; none where noise could not be drawn."""
