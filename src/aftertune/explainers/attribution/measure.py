@@ -8,10 +8,8 @@
 What has its part already is not computed again.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -59,10 +57,7 @@ class AttributionWork(Work):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on: the settings, and the prompts to the letter."""
-        plain = json.dumps([asdict(prompt) for prompt in self.inputs.prompts], sort_keys=True, ensure_ascii=False)
-        about = {"n": len(self.inputs.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
-        more = {"template": self.inputs.template, "max_new_tokens": self.inputs.max_new_tokens, "prompts": about}
-        return self.settings.of("parts") | more
+        return self.settings.of("parts") | self.inputs.identity | {"max_new_tokens": self.inputs.max_new_tokens}
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
         """Refuse a route that is not for an architecture, and a run that was measured otherwise."""
