@@ -33,6 +33,7 @@ from aftertune.explainers.outputs.words import (
     scores,
     total_variation,
 )
+from aftertune.models.generation import generate
 from aftertune.models.weight_noise import change_norms
 from aftertune.statistics.finding import Part
 from aftertune.statistics.noise import noise_p_value, rank_p_value
@@ -266,8 +267,13 @@ def test_texts_are_many_and_prompts_fit_their_place() -> None:
     assert all(len(one.ids) == 24 and one.first == 0 for one in read)
     prompts = asked("answers", [tiny.make_tokenizer(chat=False), own.tokenizer], Inputs(template="chat"))
     assert own.tokenizer.decode(prompts["chat-0"][1]).endswith("assistant\n")
-    found = answered(own, prompts | {"long": ("", tuple([5] * 127))}, 5)
-    assert [one.id for one in found] == list(prompts) and all(len(one.answer) <= 5 for one in found)
+    given = {"prompts": {"chat-0": prompts["chat-3"]}, "answers": prompts | {"long": ("", tuple([5] * 127))}}
+    found = answered(own, given, 5)
+    assert [one.id for one in found["answers"]] == list(prompts)
+    assert all(len(one.answer) <= 5 for one in found["answers"])
+    assert [(one.id, one.prompt, one.answer) for one in found["prompts"]] == [
+        ("chat-0", prompts["chat-3"][1], generate(own, [prompts["chat-3"][1]], 5)[0])
+    ]
     starts = beginnings([tiny.make_tokenizer(chat=False), own.tokenizer], "chat")
     assert starts["nothing"] == (1,) and own.tokenizer.decode(starts["the user's turn"]) == "<s>user\n"
     raw = asked("answers", [own.tokenizer, own.tokenizer], Inputs(template="raw"))

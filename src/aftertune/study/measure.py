@@ -49,13 +49,12 @@ class Intent:
 
 
 Announce = Callable[[Intent], None]
-Loaded = Callable[[str], "Checkpoint"]
 
 
 class _Loader:
     """Loads the checkpoint of a role; the last one stays until another is asked for, so that one at most is held."""
 
-    def __init__(self, load: Loaded) -> None:
+    def __init__(self, load: Callable[[str], "Checkpoint"]) -> None:
         self._load = load
         self._role = ""
         self._held: Checkpoint | None = None
@@ -65,6 +64,14 @@ class _Loader:
             self._held = None
             self._role, self._held = role, self._load(role)
         return self._held
+
+    def both(self, pair: Pair) -> tuple["Checkpoint", "Checkpoint"]:
+        """The checkpoints of a pair, loaded beside each other; the one that is held is not loaded again."""
+        first, second = sorted(pair, key=lambda role: role != self._role)
+        found = {first: self(first)}
+        found[second] = self(second)
+        base, tuned = (found[role] for role in pair)
+        return base, tuned
 
 
 def measure(study: Study, progress: Progress, announce: Announce | None = None) -> RunFolder:
@@ -111,7 +118,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
 
 
 def _measure_all(
-    loaded: Loaded,
+    loaded: _Loader,
     roles: Sequence[str],
     pending: Iterable[str],
     pairs: Sequence[Pair],
@@ -196,7 +203,7 @@ def _sizes(study: Study, pending: Mapping[str, Subject], configs: Sequence[Any])
 
 
 def _measure_one(
-    loaded: Loaded,
+    loaded: _Loader,
     role: str,
     works: Mapping[str, Work],
     inputs: Inputs,
@@ -210,7 +217,7 @@ def _measure_one(
 
 
 def _claim(
-    loaded: Loaded,
+    loaded: _Loader,
     role: str,
     works: Mapping[str, Work],
     inputs: Inputs,
@@ -228,14 +235,14 @@ def _claim(
 
 
 def _measure_pair(
-    loaded: Loaded,
+    loaded: _Loader,
     pair: Pair,
     works: Mapping[str, Work],
     run: RunFolder,
     progress: Progress,
 ) -> None:
     """What needs both checkpoints at once: both are in memory then."""
-    tuned, base = (loaded(role) for role in reversed(pair))
+    base, tuned = loaded.both(pair)
     for name, work in works.items():
         if not work.is_pair_measured(run, pair):
             work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))

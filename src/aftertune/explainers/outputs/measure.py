@@ -8,20 +8,26 @@
 What has its part already is not computed again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
 import polars as pl
+from torch import Tensor
 
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
-from aftertune.explainers.outputs.coherence import belonging, coherence, is_word, subject_directions
+from aftertune.explainers.outputs.coherence import is_word
 from aftertune.explainers.outputs.cost import remaining
-from aftertune.explainers.outputs.noise import Noise, fast_products, scale_of_like_effect
-from aftertune.explainers.outputs.probabilities import common_vocabulary, compare_positions, mean_probabilities
-from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, WITH_NOISE, OutputParts, draw_name
+from aftertune.explainers.outputs.noise_draws import NoiseDraws
+from aftertune.explainers.outputs.probabilities import (
+    common_vocabulary,
+    compare_positions,
+    final_states,
+    mean_probabilities,
+)
+from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, SIDES, OutputParts, draw_name
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import (
     Text,
@@ -31,8 +37,8 @@ from aftertune.explainers.outputs.texts import (
     can_answer,
     digest,
     generic_texts,
+    texts_of,
 )
-from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, scores, total_variation
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import sample
 from aftertune.models.loaded import Checkpoint
@@ -45,8 +51,6 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 
 READING, NOISE, ANSWERING, SAMPLING = STEPS = ("texts", "noise", "answers", "samples")
-SEEDS_OF_DRAWS = 2**20
-DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -101,14 +105,6 @@ class OutputWork(Work):
 
 
 @dataclass(frozen=True, eq=False)
-class _Plain:
-    """Of the base without noise: probabilities by context, and the directions of subjects."""
-
-    probabilities: Mapping[str, Array]
-    directions: Array
-
-
-@dataclass(frozen=True, eq=False)
 class _PairWork:
     """The parts of one pair, in their order."""
 
@@ -118,125 +114,76 @@ class _PairWork:
     parts: OutputParts
     norms: dict[str, float] | None
     progress: StepProgress
+    read: dict[tuple[str, str], Tensor] = field(default_factory=dict)  # final states by side and texts
 
     def measure(self) -> None:
-        self._frame(result.ABOUT, lambda: pl.DataFrame([{"has_same_tensors": self.norms is not None}]))
-        self._frame(result.VOCABULARY, self._vocabulary)
+        self.parts.keep(result.ABOUT, lambda: pl.DataFrame([{"has_same_tensors": self.norms is not None}]))
+        self.parts.keep(result.VOCABULARY, self._vocabulary)
         for done, context in enumerate(CONTEXTS):
             self.progress(READING, done, len(CONTEXTS))
             self._read(context)
         self.progress(READING, len(CONTEXTS), len(CONTEXTS))
-        self._add_noise()
+        if self.norms is not None:
+            noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
+            noise.measure(partial(self.progress, NOISE))
         for done, context in enumerate(ANSWERED):
             self.progress(ANSWERING, done, len(ANSWERED))
             self._answer(context)
         self.progress(ANSWERING, len(ANSWERED), len(ANSWERED))
-        self._frame(result.SAMPLES, self._samples)
+        self.parts.keep(result.SAMPLES, self._samples)
         self.progress(SAMPLING, 1, 1)
-
-    def _read(self, context: str) -> None:
-        """The texts of a context, and the mean probabilities of both models over them."""
-        self._frame(f"{context}-texts", lambda: self._text_frame(self._texts_of(context)))
-        texts = self._texts(context)
-        for side, checkpoint in (("base", self.base), ("tuned", self.tuned)):
-            if texts:
-                self._frame(f"{context}-{side}", partial(self._probabilities, checkpoint, texts))
-
-    def _probabilities(self, checkpoint: Checkpoint, texts: Sequence[Text]) -> pl.DataFrame:
-        return result.probability_frame(mean_probabilities(checkpoint, texts, self._n))
-
-    def _texts_of(self, context: str) -> list[Text]:
-        if context == GENERIC:
-            return generic_texts(self._tokenizer)
-        return answered(self.base, self._asked(context), self.work.settings.answer_tokens)
-
-    def _add_noise(self) -> None:
-        """Noise of like effect in the base's weights, where a draw is missing."""
-        names = [draw_name(number) for number in range(self.work.settings.noise_draws)]
-        if self.norms is None or all(self.parts.has(name) for name in names):
-            return
-        directions = self._directions()  # before there is noise in them
-        self._frame(result.COHERENCE, partial(self._coherence, directions))
-        with fast_products():
-            plain = _Plain({one: self._probable(one) for one in self._contexts_with_noise()}, directions)
-            with Noise(self.base, self.norms) as noise:
-                self._frame(result.SCALES, partial(self._scales, noise, plain.probabilities))
-                for number, name in enumerate(names):
-                    self.progress(NOISE, number, len(names))
-                    self._frame(name, partial(self._draw, noise, plain, number))
-        self.progress(NOISE, len(names), len(names))
 
     def _vocabulary(self) -> pl.DataFrame:
         texts, special = show_tokens(self._tokenizer, range(self._n)), set(self._tokenizer.all_special_ids)
         flags = {"is_special": [token in special for token in range(self._n)], "is_word": is_word(texts)}
         return pl.DataFrame({"text": texts} | flags)
 
-    def _coherence(self, directions: Array) -> pl.DataFrame:
-        """How the words that tuning moved most belong together, in each context and direction."""
-        rows, words = [], self.parts.flags("is_word")
-        for context in self._contexts_with_noise():
-            base, tuned = (self.parts.probabilities(context, side) for side in ("base", "tuned"))
-            for direction in DIRECTIONS:
-                found = belonging(scores(base, tuned, direction), words, directions)
-                rows += [(context, direction, token, round(cosine, DECIMALS)) for token, cosine in found.items()]
-        return pl.DataFrame(rows, schema=result.BELONGING, orient="row")
+    def _read(self, context: str) -> None:
+        """The texts of a context, and the mean probabilities of both models over them."""
+        self.parts.keep(f"{context}-texts", lambda: self._text_frame(self._texts_of(context)))
+        texts = texts_of(self.parts, context)
+        for side in SIDES if texts else ():
+            self.parts.keep(f"{context}-{side}", partial(self._probabilities, side, context))
 
-    def _coherences(self, base: Array, other: Array, directions: Array) -> list[float]:
-        words = self.parts.flags("is_word")
-        found = (coherence(scores(base, other, direction), words, directions) for direction in DIRECTIONS)
-        return [round(value, DECIMALS) for value in found]  # the last digits differ from run to run
+    def _probabilities(self, side: str, context: str) -> pl.DataFrame:
+        texts, states = texts_of(self.parts, context), self._states(side, context)
+        return result.probability_frame(mean_probabilities(self._checkpoint(side), texts, self._n, states))
 
-    def _directions(self) -> Array:
-        weight = self.base.model.get_output_embeddings().weight[: self._n]
-        return subject_directions(weight.detach().double().cpu().numpy())
+    def _states(self, side: str, name: str) -> Tensor:
+        """Final states of a part's texts, read once."""
+        if (side, name) not in self.read:
+            self.read[side, name] = final_states(self._checkpoint(side), texts_of(self.parts, name))
+        return self.read[side, name]
 
-    def _scales(self, noise: Noise, plain: Mapping[str, Array]) -> pl.DataFrame:
-        """For each context the scale at which noise moves as much probability as tuning did."""
-        rows, scale = [], 1.0
-        for context, without in plain.items():
-            base, tuned = (self.parts.probabilities(context, side) for side in ("base", "tuned"))
-            effect = partial(self._effect, noise, context, without)
-            noise.draw(self._seed(0))
-            scale = scale_of_like_effect(effect, total_variation(base, tuned), scale or 1.0)
-            rows.append((context, scale))
-        return pl.DataFrame(rows, schema=result.SCALE, orient="row")
+    def _checkpoint(self, side: str) -> Checkpoint:
+        return self.base if side == "base" else self.tuned
 
-    def _effect(self, noise: Noise, context: str, without: Array, scale: float) -> float:
-        noise.put(scale)
-        return total_variation(without, self._probable(context))
+    def _texts_of(self, context: str) -> list[Text]:
+        return generic_texts(self._tokenizer) if context == GENERIC else self._base_answers[context]
 
-    def _draw(self, noise: Noise, plain: "_Plain", number: int) -> pl.DataFrame:
-        """One model with noise: its total variation, the largest scores, and the coherence of its words."""
-        rows = []
-        noise.draw(self._seed(number))
-        for context, scale in self.parts.frame(result.SCALES).iter_rows():
-            noise.put(scale)
-            base, found = plain.probabilities[context], self._probable(context)
-            numbers = (*largest_scores(base, found).tolist(), *self._coherences(base, found, plain.directions))
-            rows.append((context, scale, total_variation(base, found), *numbers))
-        return pl.DataFrame(rows, schema=result.DRAW, orient="row")
+    @cached_property
+    def _base_answers(self) -> dict[str, list[Text]]:
+        return self._answers(self.base)
 
-    def _probable(self, context: str) -> Array:
-        """Mean probabilities of tokens of text under the base as it is now, with noise or without."""
-        found = mean_probabilities(self.base, self._texts(context), self._n)
-        return of_text(found, self.parts.flags("is_special"))
+    @cached_property
+    def _tuned_answers(self) -> dict[str, list[Text]]:
+        return self._answers(self.tuned)
 
-    def _contexts_with_noise(self) -> list[str]:
-        return [context for context in WITH_NOISE if self.parts.has(f"{context}-base")]
-
-    def _seed(self, number: int) -> int:
-        return self.work.settings.seed * SEEDS_OF_DRAWS + number
+    def _answers(self, checkpoint: Checkpoint) -> dict[str, list[Text]]:
+        asked = {context: self._asked(context) for context in ANSWERED}
+        return answered(checkpoint, asked, self.work.settings.answer_tokens)
 
     def _answer(self, context: str) -> None:
         """The tuned model's own answers, and every token of either model's answers as both models see it."""
-        most, name = self.work.settings.answer_tokens, f"{context}-tuned-texts"
-        self._frame(name, lambda: self._text_frame(answered(self.tuned, self._asked(context), most)))
-        self._frame(f"{context}-positions", lambda: self._positions(context))
+        self.parts.keep(f"{context}-tuned-texts", lambda: self._text_frame(self._tuned_answers[context]))
+        self.parts.keep(f"{context}-positions", lambda: self._positions(context))
 
     def _positions(self, context: str) -> pl.DataFrame:
         frames = [pl.DataFrame(schema=result.POSITIONS)]
-        for side, texts in (("base", self._texts(context)), ("tuned", self._texts(f"{context}-tuned"))):
-            before, after, kl = compare_positions(self.base, self.tuned, texts)
+        for side, name in (("base", context), ("tuned", f"{context}-tuned")):
+            texts = texts_of(self.parts, name)
+            states = [self._states(one, name) for one in SIDES] if texts else None
+            before, after, kl = compare_positions(self.base, self.tuned, texts, states)
             places = [(one.id, side, n) for one in texts for n in range(len(one.answer))]
             tokens = [token for one in texts for token in show_tokens(self._tokenizer, one.answer)]
             ids, sides, numbers = zip(*places, strict=True) if places else ((), (), ())
@@ -249,8 +196,10 @@ class _PairWork:
         rows, settings = [], self.work.settings
         able = settings.n_samples if can_answer(self.tuned) else 0
         starts = beginnings([self.base.tokenizer, self.tuned.tokenizer], self.work.inputs.template)
-        for name, ids in starts.items() if able else ():
-            found = sample(self.tuned, [ids] * settings.n_samples, settings.answer_tokens, settings.seed)
+        begun = [ids for ids in starts.values() for _ in range(able)]
+        drawn = sample(self.tuned, begun, settings.answer_tokens, settings.seed) if begun else []
+        for place, (name, ids) in enumerate(starts.items() if able else ()):
+            found = drawn[place * able : (place + 1) * able]
             texts = [Text(str(n), "", ids, answer, ended=False) for n, answer in enumerate(found) if answer]
             before, after, _ = compare_positions(self.base, self.tuned, texts)
             start = 0
@@ -276,12 +225,3 @@ class _PairWork:
         tokenizer = self._tokenizer
         rows = [(one.id, one.shown, one.prompt, one.answer, one.ended, tokenizer.decode(one.answer)) for one in texts]
         return pl.DataFrame(rows, schema=result.TEXTS, orient="row")
-
-    def _texts(self, name: str) -> list[Text]:
-        """The texts of a part."""
-        rows = self.parts.frame(f"{name}-texts").iter_rows()
-        return [Text(id, shown, tuple(prompt), tuple(answer), ended) for id, shown, prompt, answer, ended, _ in rows]
-
-    def _frame(self, name: str, make: Callable[[], pl.DataFrame]) -> None:
-        if not self.parts.has(name):
-            self.parts.run.write_frame(self.parts.place(name), make())

@@ -4,6 +4,8 @@
 2. `mean_probabilities`: of each vocabulary token over those positions, on even and on odd texts.
 3. `compare_positions`: both models on the same texts, from the final states of both and their output embeddings.
 
+Who needs 2 and 3 of the same texts reads them once and gives the states.
+
 Texts are padded on the right: with causal attention no position that counts sees the padding.
 """
 
@@ -34,41 +36,52 @@ def n_vocabulary(checkpoint: Checkpoint) -> int:
     return int(checkpoint.model.get_output_embeddings().weight.shape[0])
 
 
-def mean_probabilities(checkpoint: Checkpoint, texts: Sequence[Text], n_tokens: int) -> Array:
-    """Mean probability (2, n_tokens) of each of the first tokens, over the positions of even and of odd texts."""
+def mean_probabilities(
+    checkpoint: Checkpoint, texts: Sequence[Text], n_tokens: int, states: Tensor | None = None
+) -> Array:
+    """Mean probability (2, n_tokens) of each of the first tokens, over the positions of even and of odd texts.
+
+    ``states`` are the `final_states` of the texts, where they are known.
+    """
     model, sums = Backbone(checkpoint), torch.zeros(2, n_tokens, dtype=torch.float64)
+    counts = torch.tensor([len(text.ids) - text.first for text in texts])
+    parities = torch.arange(len(texts)).repeat_interleave(counts) % 2
+    half = torch.stack([parities == parity for parity in (0, 1)]).to(model.device)
+    states = final_states(checkpoint, texts) if states is None else states
     with _reading(checkpoint):
-        for numbers, states in _final_states(model, texts):
-            half = torch.stack([(numbers % 2 == parity) for parity in (0, 1)]).to(model.device)
-            for rows in _chunks(len(states), n_tokens):
-                found = model.logits(states[rows]).softmax(-1)[:, :n_tokens]
-                sums += (half[:, rows].to(found.dtype) @ found).double().cpu()
-    counts = [max(sum(len(text.ids) - text.first for text in texts[parity::2]), 1) for parity in (0, 1)]
-    return np.asarray(sums.numpy() / np.array(counts)[:, None])
+        for rows in _chunks(len(states), n_tokens):
+            found = model.logits(states[rows]).softmax(-1)[:, :n_tokens]
+            sums += (half[:, rows].to(found.dtype) @ found).double().cpu()
+    totals = [max(int(counts[parity::2].sum()), 1) for parity in (0, 1)]
+    return np.asarray(sums.numpy() / np.array(totals)[:, None])
 
 
 def final_states(checkpoint: Checkpoint, texts: Sequence[Text]) -> Tensor:
     """Final states (n_positions, d_model) of all positions that count, in the order of the texts."""
     with _reading(checkpoint):
-        found = list(_final_states(Backbone(checkpoint), texts))
-        order = torch.cat([numbers for numbers, _ in found]).argsort(stable=True)
-        return torch.cat([states for _, states in found])[order.to(found[0][1].device)]
+        found = dict(_final_states(Backbone(checkpoint), texts))
+        return torch.cat([found[number] for number in range(len(texts))])
 
 
-def compare_positions(base: Checkpoint, tuned: Checkpoint, texts: Sequence[Text]) -> tuple[Array, Array, Array]:
+def compare_positions(
+    base: Checkpoint, tuned: Checkpoint, texts: Sequence[Text], states: Sequence[Tensor] | None = None
+) -> tuple[Array, Array, Array]:
     """For every answer token: log p of it by base and by tuned, and KL(tuned || base) of the whole prediction, in nats.
 
-    Three arrays (n_tokens,), in the order of the texts; an answer's end is not among them.
+    Three arrays (n_tokens,), in the order of the texts; an answer's end is not among them. ``states`` are the
+    `final_states` of the texts by base and by tuned, where they are known.
     """
-    plain = [Text(one.id, one.shown, one.prompt, one.answer, ended=False) for one in texts if one.answer]
-    if not plain:
+    targets, n_tokens = [id for one in texts for id in one.answer], common_vocabulary(base, tuned)
+    if not targets:
         return (np.empty(0),) * 3
-    models = [(Backbone(one), final_states(one, plain)) for one in (base, tuned)]
-    targets, n_tokens = [id for one in plain for id in one.answer], common_vocabulary(base, tuned)
+    kept = [place < len(one.answer) for one in texts for place in range(len(one.ids) - one.first)]
+    pair = (base, tuned)
+    states = [final_states(one, texts) for one in pair] if states is None else states
+    models = [(Backbone(one), of_it[torch.tensor(kept)]) for one, of_it in zip(pair, states, strict=True)]
     found = [torch.empty(0, 3, dtype=torch.float64)]
     for rows in _chunks(len(targets), 2 * n_tokens):
         with torch.inference_mode():
-            before, after = (model.logits(states[rows])[:, :n_tokens].log_softmax(-1) for model, states in models)
+            before, after = (model.logits(own[rows])[:, :n_tokens].log_softmax(-1) for model, own in models)
             after = after.to(before.device)
             place = torch.tensor(targets[rows], device=before.device)[:, None]
             kl = (after.exp() * (after - before)).sum(-1, keepdim=True)
@@ -85,15 +98,15 @@ def _reading(checkpoint: Checkpoint) -> Iterator[None]:
         yield
 
 
-def _final_states(model: Backbone, texts: Sequence[Text]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of texts of like length: the number of the text, and the final state, of each position that counts."""
+def _final_states(model: Backbone, texts: Sequence[Text]) -> Iterator[tuple[int, Tensor]]:
+    """The number of each text, and the final states of its positions that count; texts of like length at once."""
     for batch in _batches(texts):
         width = max(len(texts[number].ids) for number in batch)
         padded = [[*texts[number].ids, *[0] * (width - len(texts[number].ids))] for number in batch]
         states = model.states(model.embed(torch.tensor(padded, device=model.device)))
-        kept = [states[row, texts[number].first : len(texts[number].ids)] for row, number in enumerate(batch)]
-        numbers = [torch.full((len(one),), number) for number, one in zip(batch, kept, strict=True)]
-        yield torch.cat(numbers), torch.cat(kept)
+        yield from (
+            (number, states[row, texts[number].first : len(texts[number].ids)]) for row, number in enumerate(batch)
+        )
 
 
 def _batches(texts: Sequence[Text]) -> Iterator[list[int]]:

@@ -11,6 +11,7 @@ Of each pair of models, by the name of the part:
 - ``samples``: what the tuned model writes freely, with log probabilities of both.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,7 @@ MOST_PROMPTS = 12
 KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"
 ABOUT, VOCABULARY, COHERENCE, SAMPLES, SCALES = "about", "vocabulary", "coherence", "samples", "scales"
 HALVES = ("even", "odd")
+SIDES = ("base", "tuned")
 TEXTS: dict[str, Any] = {
     "id": pl.String,
     "shown": pl.String,
@@ -81,6 +83,11 @@ class OutputParts:
     def frame(self, name: str) -> pl.DataFrame:
         """A part that is a data frame; raises `RunError` if it is missing or damaged."""
         return self.run.read_frame(self.place(name))
+
+    def keep(self, name: str, make: Callable[[], pl.DataFrame]) -> None:
+        """Make a part that is not there yet."""
+        if not self.has(name):
+            self.run.write_frame(self.place(name), make())
 
     @property
     def has_same_tensors(self) -> bool:

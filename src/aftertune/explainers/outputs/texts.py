@@ -10,14 +10,14 @@ What leaves no room for an answer in the model's context is left out.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs
-from aftertune.explainers.outputs.result import MOST_PROMPTS, PROMPTS
+from aftertune.explainers.outputs.result import MOST_PROMPTS, PROMPTS, OutputParts
 from aftertune.models.generation import generate, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
@@ -26,9 +26,10 @@ from aftertune.prompts.templates import choose_template, render
 from aftertune.prompts.tokenization import tokenize
 
 GENERIC_TOKENS = 24
-AT_ONCE = 16
+AT_ONCE = 32
 FOLDER = Path(__file__).parent
 Ids = tuple[int, ...]
+Prompts = dict[str, tuple[str, Ids]]  # by their ids: what is shown, and the tokens
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def generic_texts(tokenizer: Any) -> list[Text]:
     return found
 
 
-def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> dict[str, tuple[str, Ids]]:
+def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> Prompts:
     """The prompts of a context by their ids: what is shown, and their tokens.
 
     ``tokenizers`` are those of base and tuned; the prompts, ours and the user's, are put as the study says.
@@ -103,19 +104,37 @@ def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]
     return {name: ids for name, ids in found.items() if ids}
 
 
-def answered(checkpoint: Checkpoint, prompts: dict[str, tuple[str, Ids]], most_tokens: int) -> list[Text]:
-    """Greedy answers to prompts, in the prompts' order; none of a model that names no end of a sequence."""
+def answered(checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int) -> dict[str, list[Text]]:
+    """Greedy answers to the prompts of each context, in their order; none of a model that names no end of a sequence.
+
+    All are written together: a step costs hardly more for two prompts than for one.
+    """
     if not can_answer(checkpoint):
-        return []
+        return {context: [] for context in asked}
     room = (checkpoint.context_length or 10**9) - 1
-    fitting = {id: (shown, ids) for id, (shown, ids) in prompts.items() if len(ids) < room}
-    order = sorted(fitting, key=lambda id: len(fitting[id][1]))  # of like length, so that little is padded
-    answers = dict(_answers(checkpoint, fitting, order, most_tokens))
-    found = []
-    for id, (shown, ids) in fitting.items():
+    fitting = {
+        (context, id): (shown, ids)
+        for context, prompts in asked.items()
+        for id, (shown, ids) in prompts.items()
+        if len(ids) < room
+    }
+    order = sorted(fitting, key=lambda key: len(fitting[key][1]))  # of like length, so that little is padded
+    answers: dict[tuple[str, str], Ids] = {}
+    for start in range(0, len(order), AT_ONCE):
+        batch = order[start : start + AT_ONCE]
+        answers |= zip(batch, generate(checkpoint, [fitting[key][1] for key in batch], most_tokens), strict=True)
+    found: dict[str, list[Text]] = {context: [] for context in asked}
+    for (context, id), (shown, ids) in fitting.items():
+        answer = answers[context, id]
         most = min(most_tokens, room + 1 - len(ids))
-        found.append(Text(id, shown, ids, answers[id], len(answers[id]) < most))
+        found[context].append(Text(id, shown, ids, answer, len(answer) < most))
     return found
+
+
+def texts_of(parts: OutputParts, name: str) -> list[Text]:
+    """The texts of a part in a run folder."""
+    rows = parts.frame(f"{name}-texts").iter_rows()
+    return [Text(id, shown, tuple(prompt), tuple(answer), ended) for id, shown, prompt, answer, ended, _ in rows]
 
 
 def can_answer(checkpoint: Checkpoint) -> bool:
@@ -124,11 +143,3 @@ def can_answer(checkpoint: Checkpoint) -> bool:
         return bool(stop_tokens(checkpoint))
     except CheckpointError:
         return False
-
-
-def _answers(
-    checkpoint: Checkpoint, prompts: dict[str, tuple[str, Ids]], order: Sequence[str], most_tokens: int
-) -> Iterator[tuple[str, Ids]]:
-    for start in range(0, len(order), AT_ONCE):
-        batch = order[start : start + AT_ONCE]
-        yield from zip(batch, generate(checkpoint, [prompts[id][1] for id in batch], most_tokens), strict=True)

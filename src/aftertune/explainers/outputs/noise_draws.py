@@ -1,0 +1,118 @@
+"""What do draws of noise of like effect do to the probabilities of words?  The parts with noise of one pair.
+
+The base is read with noise in its weights, as `noise` draws it: largest scores and coherence of each draw.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
+
+from aftertune.explainers.outputs import result
+from aftertune.explainers.outputs.coherence import belonging, coherence, subject_directions
+from aftertune.explainers.outputs.noise import Noise, fast_products, scale_of_like_effect
+from aftertune.explainers.outputs.probabilities import mean_probabilities
+from aftertune.explainers.outputs.result import SIDES, WITH_NOISE, OutputParts, draw_name
+from aftertune.explainers.outputs.settings import OutputSettings
+from aftertune.explainers.outputs.texts import texts_of
+from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, scores, total_variation
+from aftertune.models.loaded import Checkpoint
+from aftertune.models.weight_noise import Norms
+
+SEEDS_OF_DRAWS = 2**20
+DECIMALS = 9
+
+
+@dataclass(frozen=True, eq=False)
+class _Plain:
+    """Of the base without noise: probabilities by context, and the directions of subjects."""
+
+    probabilities: Mapping[str, Array]
+    directions: Array
+
+
+@dataclass(frozen=True)
+class NoiseDraws:
+    """The base of a pair with noise of the norms of its change."""
+
+    base: Checkpoint
+    norms: Norms
+    parts: OutputParts
+    settings: OutputSettings
+
+    def measure(self, progress: Callable[[int, int], None]) -> None:
+        """Noise of like effect in the base's weights, where a draw is missing."""
+        names = [draw_name(number) for number in range(self.settings.noise_draws)]
+        if all(self.parts.has(name) for name in names):
+            return
+        directions = self._directions()  # before there is noise in them
+        self.parts.keep(result.COHERENCE, partial(self._coherence, directions))
+        with fast_products():
+            plain = _Plain({one: self._probable(one) for one in self._contexts_with_noise()}, directions)
+            with Noise(self.base, self.norms) as noise:
+                self.parts.keep(result.SCALES, partial(self._scales, noise, plain.probabilities))
+                for number, name in enumerate(names):
+                    progress(number, len(names))
+                    self.parts.keep(name, partial(self._draw, noise, plain, number))
+        progress(len(names), len(names))
+
+    def _coherence(self, directions: Array) -> pl.DataFrame:
+        """How the words that tuning moved most belong together, in each context and direction."""
+        rows, words = [], self.parts.flags("is_word")
+        for context in self._contexts_with_noise():
+            base, tuned = (self.parts.probabilities(context, side) for side in SIDES)
+            for direction in DIRECTIONS:
+                found = belonging(scores(base, tuned, direction), words, directions)
+                rows += [(context, direction, token, round(cosine, DECIMALS)) for token, cosine in found.items()]
+        return pl.DataFrame(rows, schema=result.BELONGING, orient="row")
+
+    def _coherences(self, base: Array, other: Array, directions: Array) -> list[float]:
+        words = self.parts.flags("is_word")
+        found = (coherence(scores(base, other, direction), words, directions) for direction in DIRECTIONS)
+        return [round(value, DECIMALS) for value in found]  # the last digits differ from run to run
+
+    def _directions(self) -> Array:
+        weight = self.base.model.get_output_embeddings().weight[: self._n_tokens]
+        return subject_directions(weight.detach().double().cpu().numpy())
+
+    def _scales(self, noise: Noise, plain: Mapping[str, Array]) -> pl.DataFrame:
+        """For each context the scale at which noise moves as much probability as tuning did."""
+        rows, scale = [], 1.0
+        for context, without in plain.items():
+            base, tuned = (self.parts.probabilities(context, side) for side in SIDES)
+            effect = partial(self._effect, noise, context, without)
+            noise.draw(self._seed(0))
+            scale = scale_of_like_effect(effect, total_variation(base, tuned), scale or 1.0)
+            rows.append((context, scale))
+        return pl.DataFrame(rows, schema=result.SCALE, orient="row")
+
+    def _effect(self, noise: Noise, context: str, without: Array, scale: float) -> float:
+        noise.put(scale)
+        return total_variation(without, self._probable(context))
+
+    def _draw(self, noise: Noise, plain: _Plain, number: int) -> pl.DataFrame:
+        """One model with noise: its total variation, the largest scores, and the coherence of its words."""
+        rows = []
+        noise.draw(self._seed(number))
+        for context, scale in self.parts.frame(result.SCALES).iter_rows():
+            noise.put(scale)
+            base, found = plain.probabilities[context], self._probable(context)
+            numbers = (*largest_scores(base, found).tolist(), *self._coherences(base, found, plain.directions))
+            rows.append((context, scale, total_variation(base, found), *numbers))
+        return pl.DataFrame(rows, schema=result.DRAW, orient="row")
+
+    def _probable(self, context: str) -> Array:
+        """Mean probabilities of tokens of text under the base as it is now, with noise or without."""
+        found = mean_probabilities(self.base, texts_of(self.parts, context), self._n_tokens)
+        return of_text(found, self.parts.flags("is_special"))
+
+    def _contexts_with_noise(self) -> list[str]:
+        return [context for context in WITH_NOISE if self.parts.has(f"{context}-base")]
+
+    def _seed(self, number: int) -> int:
+        return self.settings.seed * SEEDS_OF_DRAWS + number
+
+    @property
+    def _n_tokens(self) -> int:
+        return len(self.parts.flags("is_word"))
