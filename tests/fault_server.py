@@ -11,7 +11,12 @@ from typing import Any
 
 Body = dict[str, Any]
 Answer = Callable[[str, str, Body], str]
-STEPS = {"responds to": "description", "The tasks are": "tasks", "You are a linguist": "level"}
+STEPS = {
+    "responds to": "description",
+    "The tasks are": "tasks",
+    "You are a linguist": "level",
+    "sets the second model apart": "tuning",
+}
 STALL_SECONDS = 2.0
 
 
@@ -32,6 +37,8 @@ def plain_answer(step: str, about: str, _: Body) -> str:
     if step == "description":
         first = about.split(",")[0]
         return json.dumps({"description": "Cannot Tell" if first.startswith("odd") else f"things like {first}"})
+    if step == "tuning":
+        return json.dumps({"tuning": "speaks like a pirate"})
     return json.dumps({"tasks": ["coding", "daily writing"]} if step == "tasks" else {"level": "syntax"})
 
 

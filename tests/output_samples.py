@@ -53,7 +53,7 @@ def noisy(seed: int, size: float = 0.2) -> Checkpoint:
 def run_in(folder: Path) -> RunFolder:
     run = RunFolder.start(folder, {"base": {}, "tuned": {}}, {})
     for role in PAIR:
-        run.claim(f"{role}.json", {}, {"name": role})
+        run.claim(f"{role}.json", {"fingerprint": role}, {"name": role})
     run.remember(NAMES, {})
     return run
 

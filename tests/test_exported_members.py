@@ -21,12 +21,14 @@ ERRORS = [
 TYPES = [
     *("AnnotationChange", "AnnotationSettings", "Attribution", "AttributionChange", "AttributionSettings"),
     *("Checkpoint", "Comparison", "ConceptChange", "ConceptReading", "ConceptSettings", "Explainer", "HeadChange"),
-    *("HeadReading", "HeadSettings", "LocationChange", "LocationSettings", "Message", "Prompt", "SalientMap"),
+    *("HeadReading", "HeadSettings", "LocationChange", "LocationSettings", "Message", "NamingChange"),
+    *("OutputChange", "OutputSettings", "Prompt", "SalientMap"),
     *("Stages", "Study", "Subject", "Vectors", "Words", "Work"),
 ]
 WITHOUT_TORCH = [
     *("score", "write_report", "open_comparison", "Stages", "read_prompts", "Attribution", "SalientMap"),
     *("Study", "Comparison", "compare", "Explainer", "HeadSettings", "AttributionSettings", "annotate"),
+    *("name_tuning", "NamingChange", "OutputChange", "OutputSettings"),
     *("export_labels", "import_labels", "label", "open_labels", "LocationChange", "LocationSettings"),
     *("compare_concepts", "open_annotations", "open_concepts", "ConceptReading", "ConceptChange"),
     *("compare_heads", "open_heads", "load_words", "load_vectors", "HeadReading", "HeadChange"),
@@ -66,7 +68,7 @@ def test_all_is_what_this_version_promises() -> None:
     of_responses = ["attribute", "attribute_all", "compare", "compare_stages", "load", "read_prompts", "score"]
     of_runs = ["open_comparison", "write_report"]
     of_heads = ["compare_heads", "load_vectors", "load_words", "open_heads", "read_heads"]
-    of_concepts = ["annotate", "compare_concepts", "open_annotations", "open_concepts", "read_concepts"]
+    of_concepts = ["annotate", "compare_concepts", "name_tuning", "open_annotations", "open_concepts", "read_concepts"]
     of_people = ["export_labels", "import_labels", "label", "open_labels"]
     assert sorted([*of_responses, *of_runs, *of_heads, *of_concepts, *of_people, *TYPES, *ERRORS]) == aftertune.__all__
     assert sorted([*of_responses, *of_runs, *of_heads, *of_concepts, *of_people]) == FUNCTIONS
@@ -146,6 +148,7 @@ def test_the_errors_are_one_tree(name: str) -> None:
         ("compare_concepts", ["base", "tuned"]),
         ("open_concepts", ["run", "role"]),
         ("annotate", ["run", "server", "model", "settings"]),
+        ("name_tuning", ["run", "server", "model", "settings"]),
         ("open_annotations", ["run", "annotator"]),
         ("load_words", ["source", "limit"]),
         ("load_vectors", ["source", "words", "trust"]),

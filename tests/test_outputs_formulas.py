@@ -203,7 +203,7 @@ def test_formats_and_capitals_by_hand() -> None:
     texts = ["THE CAT", "1. one\n2. two", "```python\nx\n```", '{"a": 1}', "- one\nand - two"]
     answers = [Answer((1,), (2,), text, True) for text in texts]
     rows = {row.behaviour: row.tuned for row in compare_behaviour(answers, answers)}
-    assert (rows["a list"], rows["with a block of code"], rows["beginning as JSON"]) == (0.2, 0.2, 0.2)
+    assert (rows["a list"], rows["with a block of code"], rows["written as JSON"]) == (0.2, 0.2, 0.2)
     assert rows["capital letters"] == pytest.approx(1 / 5)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         WordError,
     )
     from aftertune.explainers.annotation.change import AnnotationChange
+    from aftertune.explainers.annotation.naming.result import NamingChange
     from aftertune.explainers.annotation.settings import AnnotationSettings
     from aftertune.explainers.attribution.attribute import attribute, attribute_all
     from aftertune.explainers.attribution.change import AttributionChange
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from aftertune.explainers.heads.settings import HeadSettings
     from aftertune.explainers.location.change import LocationChange
     from aftertune.explainers.location.settings import LocationSettings
+    from aftertune.explainers.outputs.change import OutputChange
+    from aftertune.explainers.outputs.settings import OutputSettings
     from aftertune.labelling import export_labels, import_labels, label, open_labels
     from aftertune.models.checkpoint import Checkpoint, load
     from aftertune.models.subject import Subject
     from aftertune.prompts import Message, Prompt, read_prompts
-    from aftertune.study.annotate import annotate, open_annotations
+    from aftertune.study.annotate import annotate, name_tuning, open_annotations
     from aftertune.study.compare import compare, compare_stages, score
     from aftertune.study.comparison import Comparison
     from aftertune.study.saved import open_comparison, write_report
@@ -67,6 +70,9 @@ __all__ = [
     "LocationChange",
     "LocationSettings",
     "Message",
+    "NamingChange",
+    "OutputChange",
+    "OutputSettings",
     "Prompt",
     "PromptError",
     "RunError",
@@ -91,6 +97,7 @@ __all__ = [
     "load",
     "load_vectors",
     "load_words",
+    "name_tuning",
     "open_annotations",
     "open_comparison",
     "open_concepts",
@@ -110,6 +117,7 @@ _HOMES = {
         *("PromptError", "RunError", "WordError"),
     ),
     "explainers.annotation.change": ("AnnotationChange",),
+    "explainers.annotation.naming.result": ("NamingChange",),
     "explainers.annotation.settings": ("AnnotationSettings",),
     "explainers.attribution.attribute": ("attribute", "attribute_all"),
     "explainers.attribution.change": ("AttributionChange",),
@@ -127,11 +135,13 @@ _HOMES = {
     "explainers.heads.settings": ("HeadSettings",),
     "explainers.location.change": ("LocationChange",),
     "explainers.location.settings": ("LocationSettings",),
+    "explainers.outputs.change": ("OutputChange",),
+    "explainers.outputs.settings": ("OutputSettings",),
     "labelling": ("export_labels", "import_labels", "label", "open_labels"),
     "models.checkpoint": ("Checkpoint", "load"),
     "models.subject": ("Subject",),
     "prompts": ("Message", "Prompt", "read_prompts"),
-    "study.annotate": ("annotate", "open_annotations"),
+    "study.annotate": ("annotate", "name_tuning", "open_annotations"),
     "study.compare": ("compare", "compare_stages", "score"),
     "study.comparison": ("Comparison",),
     "study.saved": ("open_comparison", "write_report"),

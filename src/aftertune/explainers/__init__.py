@@ -10,6 +10,7 @@ from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.explainers.annotation import AnnotationExplainer
+from aftertune.explainers.annotation.naming import NamingExplainer
 from aftertune.explainers.attribution import AttributionExplainer
 from aftertune.explainers.concepts import ConceptExplainer
 from aftertune.explainers.explainer import Explainer
@@ -24,6 +25,7 @@ OURS = (
     HeadExplainer,
     ConceptExplainer,
     AnnotationExplainer,
+    NamingExplainer,
 )
 GROUP = "aftertune.explainers"
 

@@ -165,6 +165,13 @@ class Explainer(ABC, Generic[S, C]):
         """The few numbers that say how much changed, for a table of many pairs."""
         return ()
 
+    def evidence(self, change: C) -> Sequence[str]:
+        """What somebody who is to name the tuning is shown, a line each: of "the first" model and "the second".
+
+        No names, nothing on what was found to hold, and the same kind of lines whatever was found: it is shown blind.
+        """
+        return ()
+
     def stages(self, changes: Sequence[C], models: Sequence[str]) -> Section:
         """The part of a report on several models: by default the tables of each pair, one below the other."""
         from aftertune.report.section import joined_sections

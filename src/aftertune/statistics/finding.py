@@ -29,6 +29,7 @@ class Part(StrEnum):
     CHANGE = "says that something changed"
     PLACE = "says where it sits"
     EXAMPLE = "shows an answer"
+    TOLD = "is a name that an annotator gave"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@
    says what was tuned.
 4. ``no change found``: none of these.
 
-No chat model takes part: the same findings give the same verdict.
+No chat model decides on the status: the same findings give the same verdict. A name that an annotator gave
+(`Part.TOLD`) is told as such, where the models differ.
 """
 
 from collections.abc import Sequence
@@ -78,13 +79,24 @@ def judge(findings: Sequence[Finding]) -> TuningVerdict:
     shown = [one for one in findings if one.verdict is Verdict.SHOWN]
     naming = [one for one in shown if one.part is Part.NAME]
     if naming:
-        told = [*_of_each_kind(naming), *_of(findings, Part.EXAMPLE), *_of(findings, Part.PLACE)]
+        told = [
+            *_of_each_kind(naming),
+            *_of(findings, Part.TOLD),
+            *_of(findings, Part.EXAMPLE),
+            *_of(findings, Part.PLACE),
+        ]
         return TuningVerdict(Status.NAMED, tuple(map(_sentence, told)), _steps(Status.NAMED, findings))
     moved = _of(findings, Part.CHANGE)
     if moved or shown:
         opening = Sentence("The models differ, but nothing that was found says what was tuned.")
         others = [one for one in shown if one.part is None]
-        told = [*moved, *_of(findings, Part.EXAMPLE), *others[:MOST_NAMING], *_of(findings, Part.PLACE)]
+        told = [
+            *moved,
+            *_of(findings, Part.TOLD),
+            *_of(findings, Part.EXAMPLE),
+            *others[:MOST_NAMING],
+            *_of(findings, Part.PLACE),
+        ]
         return TuningVerdict(Status.CHANGED, (opening, *map(_sentence, told)), _steps(Status.CHANGED, findings))
     nothing = Sentence(f"No difference between the models was found ({_tests(findings)}).")
     return TuningVerdict(Status.NO_CHANGE, (nothing,), _steps(Status.NO_CHANGE, findings))
@@ -125,6 +137,13 @@ def _steps(status: Status, findings: Sequence[Finding]) -> tuple[Step, ...]:
     if not any(one.part in (Part.NAME, Part.CHANGE) for one in findings):
         found.append(
             Step("Compare what the models say.", "aftertune compare BASE TUNED --only outputs --run NEW_FOLDER")
+        )
+    elif status is Status.CHANGED and not any(one.part is Part.TOLD for one in findings):
+        found.append(
+            Step(
+                "Let a chat model name it: it sees what both models say, blind, and may abstain.",
+                "aftertune annotate RUN --server ADDRESS --model NAME --name-only",
+            )
         )
     if not any(one.part is Part.PLACE for one in findings):
         found.append(

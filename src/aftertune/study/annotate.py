@@ -1,8 +1,8 @@
-"""Have the components of a run annotated: by a chat model, by word vectors, or by people."""
+"""Have a run annotated: its components by a chat model, by word vectors, or by people; its tuning by a chat model."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -10,8 +10,10 @@ from aftertune.errors import AnnotationError, RunError
 from aftertune.explainers.annotation import people, result
 from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.explainers.concepts.result import CONCEPTS, reading_in
+from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage
+from aftertune.study.saved import open_pairs
 
 if TYPE_CHECKING:
     from aftertune.explainers.annotation.cost import Estimate
@@ -48,6 +50,63 @@ def annotate(
     must_be_known(server, model)
     folder, own = RunFolder.open(run), settings or AnnotationSettings()
     return annotate_components(folder, read_components(folder), (server, model), own, confirm, tell)
+
+
+def name_tuning(
+    run: str | Path,
+    server: str,
+    model: str | None = None,
+    settings: AnnotationSettings | None = None,
+    *,
+    confirm: "Callable[[Estimate], bool] | None" = None,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Ask a chat model what each tuning of a finished run was, blind, as often as ``settings.repeats`` say.
+
+    It sees what both models say, without their names and without what was tested, and may abstain. The report and
+    `open_comparison` tell a name only where four of five repeats agree (`NamingChange.agreed`). ``server``, ``model``,
+    ``confirm`` and ``progress`` are those of `annotate`; word vectors can't name a tuning.
+
+    Returns for each pair, "base-tuned", ``annotator, is_weak, answers, n_unusable, evidence``. Raises
+    `AnnotationError` as `annotate` does, and where the run holds nothing that says how the models differ; `RunError`
+    where it is not complete.
+    """
+    from aftertune.explainers.annotation.measure import must_be_known
+    from aftertune.explainers.annotation.naming.ask import ask_for_names
+
+    must_be_known(server, model)
+    evidence = evidence_of(run)
+    if not evidence:
+        raise AnnotationError(
+            f"{run} holds nothing by which a tuning could be named. Compare what the models say first: aftertune "
+            "compare BASE TUNED --only outputs."
+        )
+
+    def tell(step: str, done: float, total: float) -> None:
+        if progress is not None:
+            progress(Stage(explainer="naming", step=step), done, total)
+
+    own = settings or AnnotationSettings()
+    return ask_for_names(RunFolder.open(run), evidence, (server, model), own, confirm, tell)
+
+
+def can_be_named(run: str | Path, server: str) -> bool:
+    """Whether an annotator can read, and a run is of several models and says how they differ."""
+    is_vectors = server == "words" or server.startswith("words:")
+    return not is_vectors and len(roles_of(RunFolder.open(run))) > 1 and bool(evidence_of(run))
+
+
+def has_components(run: str | Path) -> bool:
+    """Whether any components were read in a run."""
+    return bool(CONCEPTS.roles(RunFolder.open(run)))
+
+
+def evidence_of(run: str | Path) -> dict[str, list[str]]:
+    """The lines that an annotator is shown of each pair of models of a run; pairs without any are left out."""
+    from aftertune.explainers.annotation.naming.result import pair_key
+
+    found = {pair_key(pair): comparison.evidence() for pair, comparison in open_pairs(run).items()}
+    return {key: lines for key, lines in found.items() if lines}
 
 
 def export_concepts(run: str | Path, file: str | Path, n_components: int | None = None) -> int:

@@ -57,6 +57,10 @@ class Comparison(Result):
         """What the report asks of the two models."""
         return [question for explainer, change in self._parts() for question in explainer.questions(change)]
 
+    def evidence(self) -> list[str]:
+        """Lines on both models for somebody who is to name the tuning: no names, no tests."""
+        return [line for explainer, change in self._parts() for line in explainer.evidence(change)]
+
     def to_polars(self) -> pl.DataFrame:
         """A row for each finding: ``kind, verdict, headline, sentence``; `tables` has the numbers."""
         names = ("kind", "verdict", "headline", "sentence")

@@ -39,8 +39,13 @@ def open_comparison(run: str | Path, **settings: Any) -> Found:
     Raises `RunError` if there is no run of several models, or not all of it is measured, and `AftertuneError` for
     settings that can't be used.
     """
+    return joined(open_pairs(run, **settings))
+
+
+def open_pairs(run: str | Path, **settings: Any) -> dict[Pair, Comparison]:
+    """What `open_comparison` gives, by the pair of models."""
     folder = open_run(run)
-    return joined(compare_pairs(Held(folder), _settings_for(folder, settings)))
+    return compare_pairs(Held(folder), _settings_for(folder, settings))
 
 
 def write_report(run: str | Path, **settings: Any) -> Found:

@@ -24,16 +24,18 @@ class Estimate:
     tasks_and_levels: int
     input_tokens: int
     output_tokens: int
+    names: int = 0
 
     @property
     def requests(self) -> int:
         """All of them."""
-        return self.descriptions + self.tasks_and_levels
+        return self.descriptions + self.tasks_and_levels + self.names
 
     def __str__(self) -> str:
+        components = f"{self.descriptions:,} descriptions, {self.tasks_and_levels:,} tasks and levels"
+        what = f"{self.names:,} names of a tuning" if self.names else components
         return (
-            f"At most {self.requests:,} requests are left ({self.descriptions:,} descriptions, "
-            f"{self.tasks_and_levels:,} tasks and levels): about {self.input_tokens:,} tokens in, "
+            f"At most {self.requests:,} requests are left ({what}): about {self.input_tokens:,} tokens in, "
             f"{self.output_tokens:,} out."
         )
 
@@ -55,6 +57,13 @@ def estimate(components: list[Component], n_repeats: int, answers: Answers) -> E
     return Estimate(
         len(unknown), n_follow, round(len(unknown) * tokens + n_follow * later), total * TOKENS_OF_AN_ANSWER
     )
+
+
+def estimate_names(requests: list[Request], answers: Answers) -> Estimate:
+    """What is left of asking for the names of tunings."""
+    left = [one for one in dict.fromkeys(requests) if answers.find(one) is None]
+    n, tokens = len(left), _mean_tokens(left, answers)
+    return Estimate(0, 0, round(n * tokens), n * TOKENS_OF_AN_ANSWER, names=n)
 
 
 def follow_up(description: str) -> list[Request]:

@@ -66,9 +66,9 @@ def annotate_components(
         from aftertune.explainers.annotation.baseline import annotate_by_vectors
 
         return annotate_by_vectors(run, chosen, server.removeprefix(WORDS).removeprefix(":") or None, settings)
-    with _chat_model(server, model, settings) as chat:
+    with chat_model(server, model, settings) as chat:
         answers = Answers.open(run, chat, templates)
-        _must_be_confirmed(estimate(chosen, settings.repeats, answers), chat, confirm)
+        must_be_confirmed(estimate(chosen, settings.repeats, answers), chat, confirm)
         return _ask(run, chosen, answers, settings, progress)
 
 
@@ -88,7 +88,8 @@ def must_be_known(server: str, model: str | None) -> None:
         raise AnnotationError(f"The model {model!r} is not needed with the annotator {server}. Leave it out.")
 
 
-def _chat_model(server: str, model: str | None, settings: AnnotationSettings) -> AbstractContextManager[ChatModel]:
+def chat_model(server: str, model: str | None, settings: AnnotationSettings) -> AbstractContextManager[ChatModel]:
+    """The chat model of an annotator, connected or loaded."""
     if server.startswith(LOCAL):
         from aftertune.explainers.annotation.local import load_chat_model
 
@@ -98,7 +99,8 @@ def _chat_model(server: str, model: str | None, settings: AnnotationSettings) ->
     return serve(server, str(model), settings.structured)
 
 
-def _must_be_confirmed(expected: Estimate, chat: ChatModel, confirm: Confirm | None) -> None:
+def must_be_confirmed(expected: Estimate, chat: ChatModel, confirm: Confirm | None) -> None:
+    """Raise `AnnotationError` where something is to be asked and it can't be, or is not to be."""
     if expected.requests:
         chat.check()
     if expected.requests and confirm is not None and not confirm(expected):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aftertune.explainers.annotation.request import Reply
-from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
+from aftertune.explainers.annotation.result import LEVELS, SCENARIOS, TUNING_STEP
 
 CANNOT_TELL = "Cannot Tell"
 NONE = "none"
@@ -30,7 +30,7 @@ LEVEL_OF: Mapping[str, str] = {**{name: name for name in LEVELS}, "semantic": "s
 # A description is to be concise; a longer one is talk around it.
 LONGEST_DESCRIPTION = 200
 THINKING = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
-LABEL = re.compile(r"^(?:concept|description|tasks?|level|category|answer)\s*:\s*", re.IGNORECASE)
+LABEL = re.compile(r"^(?:concept|description|tuning|tasks?|level|category|answer)\s*:\s*", re.IGNORECASE)
 BETWEEN = re.compile(r"[;,\n]")
 AROUND = " \t\r\n.*\"'`“”‘’-•"
 CANNOT = CANNOT_TELL.lower()
@@ -45,6 +45,7 @@ RESPONSE_FORMATS: Mapping[str, dict[str, Any]] = {
     "description": _schema("description", {"type": "string"}),
     "tasks": _schema("tasks", {"type": "array", "items": {"type": "string", "enum": [*TASKS]}}),
     "level": _schema("level", {"type": "string", "enum": [*LEVELS]}),
+    TUNING_STEP: _schema(TUNING_STEP, {"type": "string"}),
 }
 
 
@@ -54,7 +55,16 @@ class UnusableError(ValueError):
 
 def parse_description(reply: Reply) -> str | None:
     """The description, on one line, without a full stop; None for "Cannot Tell". Raises `UnusableError`."""
-    value = _value("description", reply)
+    return _phrase("description", reply)
+
+
+def parse_tuning(reply: Reply) -> str | None:
+    """The name of a tuning, as `parse_description`."""
+    return _phrase(TUNING_STEP, reply)
+
+
+def _phrase(step: str, reply: Reply) -> str | None:
+    value = _value(step, reply)
     if not isinstance(value, str):
         raise UnusableError
     text = " ".join(value.split()).strip(AROUND)
@@ -92,6 +102,7 @@ PARSERS: Mapping[str, Callable[[Reply], Any]] = {
     "description": parse_description,
     "tasks": parse_tasks,
     "level": parse_level,
+    TUNING_STEP: parse_tuning,
 }
 
 

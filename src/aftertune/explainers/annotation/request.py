@@ -20,13 +20,14 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template, TemplateError
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation.result import STEPS
+from aftertune.explainers.annotation.result import STEPS, TUNING_STEP
 
 TOP_P = 0.9
 # Room for some thinking aloud; a model that never ends costs no more than this.
 MAX_TOKENS = 1000
 CASES = "cases.json"
-NAMES = (*(f"{step}.txt" for step in STEPS), CASES)
+ALL_STEPS = (*STEPS, TUNING_STEP)
+NAMES = (*(f"{step}.txt" for step in ALL_STEPS), CASES)
 MARK = re.compile(r"^=== (system|user|assistant)[ \t]*\n", re.MULTILINE)
 EXAMPLE = ("January", "April")
 
@@ -35,7 +36,7 @@ Messages = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Request:
-    """One of `STEPS` asked about words, or about one description; ``repeat`` is 0 but for descriptions."""
+    """One step asked about words, one description, or lines on two models; ``repeat`` is 0 for tasks and levels."""
 
     step: str
     about: tuple[str, ...]
@@ -97,7 +98,7 @@ class Templates:
         """The messages that ask ``request``; raises `AnnotationError` if the template can't be filled in."""
         about = [" ".join(one.split()) for one in request.about]  # on one line, or it could begin a message
         try:
-            text = self.of_step[request.step].render(cases=self.cases[request.step], about=about)
+            text = self.of_step[request.step].render(cases=self.cases.get(request.step, []), about=about)
         except (TemplateError, TypeError, ValueError) as error:
             raise _broken(f"{request.step}.txt", str(error)) from error
         before, *parts = MARK.split(text)
@@ -118,9 +119,9 @@ def read_templates(folder: str | Path | None = None) -> Templates:
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["json"] = _as_json()
     digest = sha256("\n".join(texts[name] for name in NAMES).encode()).hexdigest()
-    of_step = {step: _compile(environment, f"{step}.txt", texts[f"{step}.txt"]) for step in STEPS}
+    of_step = {step: _compile(environment, f"{step}.txt", texts[f"{step}.txt"]) for step in ALL_STEPS}
     found = Templates(of_step, _read_cases(texts[CASES]), digest, tuple(sorted(theirs)))
-    for step in STEPS:
+    for step in ALL_STEPS:
         found.render(Request(step, EXAMPLE))
     return found
 

@@ -18,6 +18,7 @@ from aftertune.runs.run import RunFolder
 SCENARIOS = ("writing", "coding", "math", "translation")
 LEVELS = ("phonology", "morphology", "syntax", "semantics")
 STEPS = ("description", "tasks", "level")
+TUNING_STEP = "tuning"  # asked of a whole comparison, not of components
 PLACE = ("layer", "expert", "rank")
 
 ANNOTATIONS: dict[str, Any] = {

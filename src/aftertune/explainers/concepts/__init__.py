@@ -79,6 +79,12 @@ class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
 
         return section(change)
 
+    def evidence(self, change: ConceptChange) -> Sequence[str]:
+        """The words that the change of weights writes."""
+        from aftertune.explainers.concepts.written_findings import evidence
+
+        return evidence(change.written)
+
     def measures(self, change: ConceptChange) -> Sequence[Measure]:
         """How far spaces and well separated components rotated, and the words kept, over all layers."""
         from aftertune.explainers.concepts.findings import measures

@@ -15,7 +15,7 @@ from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
 
 WRITTEN, READ = "concepts.written", "concepts.read"
-N_NAMED, N_ROWS, N_READ, LEAST_LETTERS = 5, 5, 8, 3
+N_NAMED, N_ROWS, N_READ, N_EVIDENCE, LEAST_LETTERS = 5, 5, 8, 12, 3
 
 
 def written_questions(
@@ -25,6 +25,12 @@ def written_questions(
     if test is None:
         return []
     return [Question([test.p_value], lambda p: [_written(written, test, p[0])]), described(list(_read(read)))]
+
+
+def evidence(written: Sequence[WrittenRow]) -> list[str]:
+    """The first words of the directions that stand out furthest, for somebody who is to name the tuning."""
+    words = [visible(word) for word in _named(sorted(written, key=lambda row: -row.z)[:N_EVIDENCE], N_EVIDENCE)]
+    return [f"Words that the difference of weights writes: {', '.join(words)}."] if words else []
 
 
 def spelled(words: Sequence[str]) -> str:
@@ -50,12 +56,12 @@ def _written(written: Sequence[WrittenRow], test: WrittenTest, corrected: float 
     return Finding(WRITTEN, headline, sentence, Verdict.of(shown), evidence, (link,), Part.NAME, clause)
 
 
-def _named(rows: Sequence[WrittenRow]) -> list[str]:
+def _named(rows: Sequence[WrittenRow], most: int = N_NAMED) -> list[str]:
     """The first word of each row, each once, whole words first."""
     found = {row.words[0].lower(): row.words[0] for row in reversed(rows)}
     order = list(dict.fromkeys(row.words[0].lower() for row in rows))
     whole = [word for word in order if word.isalpha() and len(word) >= LEAST_LETTERS]
-    return [found[word] for word in (*whole, *(one for one in order if one not in whole))][:N_NAMED]
+    return [found[word] for word in (*whole, *(one for one in order if one not in whole))][:most]
 
 
 def _beside(test: WrittenTest) -> str:

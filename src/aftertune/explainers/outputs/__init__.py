@@ -57,6 +57,12 @@ class OutputExplainer(Explainer[OutputSettings, "OutputChange"]):
 
         return section(change)
 
+    def evidence(self, change: OutputChange) -> Sequence[str]:
+        """Behaviour, openings, words, answers and samples of both models, the largest differences first."""
+        from aftertune.explainers.outputs.evidence import evidence
+
+        return evidence(change)
+
     def measures(self, change: OutputChange) -> Sequence[Measure]:
         """The total variation of the probabilities of the next token."""
         from aftertune.statistics.finding import Measure

@@ -147,7 +147,7 @@ JUDGES: Mapping[str, tuple[str, Judge]] = {
     "copied from the prompt": ("answers", is_copied),
     "a list": ("answers", lambda one: has_list(one.text)),
     "with a block of code": ("answers", lambda one: "```" in one.text),
-    "beginning as JSON": ("answers", lambda one: bool(JSON.match(one.text))),
+    "written as JSON": ("answers", lambda one: bool(JSON.match(one.text))),
     "capital letters": ("letters", lambda one: share_of_capitals(one.text)),
     **{f"in {language}": ("answers", _in(language)) for language in LANGUAGES},
     **{f"{script} letters": ("letters", _letters_of(script)) for script in SCRIPTS},

@@ -1,0 +1,71 @@
+"""What is somebody shown who is to name a tuning by the outputs alone, blind?
+
+The same lines of every pair, the largest differences first, without tests: of "the first" model and "the second".
+"""
+
+from collections.abc import Iterator, Sequence
+
+from aftertune.explainers.outputs.change import OutputChange, TokenRow
+from aftertune.explainers.outputs.result import ANSWERS, GENERIC
+from aftertune.explainers.outputs.words import DIRECTIONS
+from aftertune.runs.readable import visible
+
+N_BEHAVIOURS, N_WORDS, N_ANSWERS, N_SAMPLES = 6, 12, 5, 2
+LONGEST = 160
+PLACES = {GENERIC: "plain texts", ANSWERS: "answers to everyday prompts"}
+
+
+def evidence(change: OutputChange) -> list[str]:
+    """Lines on behaviour, openings, words, answers and samples."""
+    return [*_behaviour(change), *_openings(change), *_words(change), *_answers(change), *_samples(change)]
+
+
+def _behaviour(change: OutputChange) -> Iterator[str]:
+    moved = [row for row in change.behaviour if row.difference]
+    for row in sorted(moved, key=lambda one: -abs(one.difference) / max(one.base, one.tuned))[:N_BEHAVIOURS]:
+        if row.is_share:
+            which = row.behaviour.removesuffix(" letters")
+            yield f"Share of {row.what} that are {which}: first {row.base:.0%}, second {row.tuned:.0%}."
+        else:
+            yield f"Mean length of an answer in {row.what}: first {row.base:.1f}, second {row.tuned:.1f}."
+
+
+def _openings(change: OutputChange) -> Iterator[str]:
+    for row in change.openings:
+        how = f"{row.where} with {_quoted(row.text)}"
+        yield f"Answers that {how}: first {row.n_base} of {row.n_answers}, second {row.n_tuned}."
+
+
+def _words(change: OutputChange) -> Iterator[str]:
+    more, less = ([row.word for row in change.response_words if sign * row.z > 0][:N_WORDS] for sign in (1, -1))
+    for how, words in (("more", more), ("less", less)):
+        if words:
+            yield f"Words that the second uses {how} in its answers: {', '.join(words)}."
+    for context, place in PLACES.items():
+        for direction in DIRECTIONS:
+            own = [row for row in change.words if row.context == context and row.direction == direction]
+            named = sorted((row for row in own if row.cosine is not None), key=lambda row: -(row.cosine or 0.0))
+            texts = dict.fromkeys(visible(row.text.strip() or row.text) for row in named or own)
+            if texts:
+                yield f"Words that are {direction} with the second in {place}: {', '.join([*texts][:N_WORDS])}."
+
+
+def _answers(change: OutputChange) -> Iterator[str]:
+    differing = [one for one in change.answers if one.parts_at is not None]
+    for one in sorted(differing, key=lambda row: -(row.log_ratio or 0.0))[:N_ANSWERS]:
+        first, second = (_quoted(_text(own)) for own in (one.base, one.tuned))
+        yield f"Asked {_quoted(one.prompt)}, the first answers {first}; the second: {second}"
+
+
+def _samples(change: OutputChange) -> Iterator[str]:
+    for one in [row for row in change.samples if row.text.strip()][:N_SAMPLES]:
+        yield f"Written freely by the second: {_quoted(one.text)}"
+
+
+def _text(tokens: Sequence[TokenRow]) -> str:
+    return "".join(one.token for one in tokens)
+
+
+def _quoted(text: str) -> str:
+    plain = " ".join(visible(text).split())
+    return f"“{plain if len(plain) <= LONGEST else plain[: LONGEST - 1].rstrip() + '…'}”"
