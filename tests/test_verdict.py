@@ -37,7 +37,9 @@ def test_a_change_without_a_name() -> None:
     found = judge([DOUBTED, MOVED, OTHER, PLACE])
     assert found.status is Status.CHANGED
     assert found.texts[1:] == ["12% moved.", "Heads changed.", "Layers 0 to 7."]
-    assert [bool(step.command) for step in found.steps] == [True]
+    assert ["--prompts" in found.steps[0].command, "annotate" in found.steps[1].command] == [True, True]
+    named = Finding("n.name", "It says: pirates", "n", UNTESTED, part=Part.TOLD)
+    assert len(judge([DOUBTED, MOVED, OTHER, PLACE, named]).steps) == 1 and len(found.steps) == 2
     assert judge([OTHER]).status is Status.CHANGED and len(judge([OTHER]).steps) == 3
 
 
