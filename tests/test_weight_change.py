@@ -1,5 +1,6 @@
 """The change of weights read as words: what is planted is first and claimed, noise claims nothing, formulas hold."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +17,12 @@ from aftertune.explainers.concepts.pair_parts import CHANCE_OF_CHANGE, READ_WORD
 from aftertune.explainers.concepts.token_readout import TokenReadout, readable_tokens
 from aftertune.explainers.concepts.weight_change import ChangedWeights, noise_top_share
 from aftertune.explainers.concepts.written import read_rows, written_rows
-from aftertune.explainers.concepts.written_findings import written_questions
+from aftertune.explainers.concepts.written_findings import LEAST_Z, written_questions
 from aftertune.models.weight_changes import ATTENTION, FEED_FORWARD, read_change, written_change
 from aftertune.prompts.tokenization import show_tokens
 from aftertune.runs.held import Held
 from aftertune.runs.stage import silent
-from aftertune.statistics.finding import Verdict
+from aftertune.statistics.finding import Part, Verdict
 from aftertune.statistics.questions import answer
 
 TOKEN, LAYER, N_NULLS, MOST_FALSE = 281, 7, 20, 3
@@ -88,6 +89,14 @@ def test_noise_alone_claims_nothing() -> None:
         claimed += told(frames).verdict is Verdict.SHOWN
         beyond += any(row.is_beyond_noise for row in read_rows(frames["read"]))
     assert claimed <= MOST_FALSE and beyond <= MOST_FALSE
+
+
+def test_only_words_far_beyond_noise_name_the_tuning() -> None:
+    frames = frames_of(samples.checkpoint(samples.tuned(planted), "tuned"))
+    rows, test = written_rows(frames["written"], frames["chance"], LAYERS, {}, True)
+    for largest, part in ((LEAST_Z - 0.01, None), (LEAST_Z, Part.NAME)):
+        (found, *_) = answer(written_questions(rows, replace(test, largest=largest), ()))
+        assert (found.verdict, found.part) == (Verdict.SHOWN, part)
 
 
 def test_without_noise_nothing_is_claimed() -> None:
