@@ -158,6 +158,8 @@ def test_words_that_only_one_model_uses_are_found() -> None:
     cheese = next(row for row in rows if row.word == "cheese")
     assert cheese.z > 0 and cheese.shown and (cheese.n_base, cheese.n_tuned) == (0, 24)
     assert not next(row for row in rows if row.word == "the").shown
+    (row,) = [one for one in compare_words(["a cat"], ["Zara, ZARA, Zara: İ"], [])[0] if one.word.lower() == "zara"]
+    assert (row.word, row.n_base, row.n_tuned) == ("Zara", 0, 3)
     assert compare_words(base[:5], tuned[:5], [])[1] is None and compare_words([], [], []) == ([], None)
 
 

@@ -1,7 +1,7 @@
 """Which words do the tuned model's answers use more than the base's to the same prompts?
 
 1. Words of the greedy answers, in lower case, and runs of other signs ("```", "✨"), are counted for each prompt and
-   model.
+   model. They are told as they are spelled most often.
 2. Log-odds with an informative Dirichlet prior, as z: Monroe, Colaresi and Quinn (2008), Fightin' Words, Political
    Analysis 16, eqs. 16 to 22. The prior's counts are those of our generic texts and of both models' answers.
 3. A permutation test: base and tuned are swapped within prompts, and the largest |z| of any word is taken each time, so
@@ -59,6 +59,7 @@ def compare_words(
     if not words:
         return [], None
     before, after = (np.array([[one[word] for word in words] for one in own], dtype=float) for own in counts)
+    spelled = _spellings([*base, *tuned])
     background = Counter(word for text in generic for word in words_of(text))
     prior = before.sum(0) + after.sum(0) + np.array([background[word] for word in words])
     n_other = sum(background.values()) - sum(background[word] for word in words)
@@ -67,13 +68,24 @@ def compare_words(
     limit = np.quantile(largest, 1 - ALPHA) if len(largest) else None
     rows = [
         ResponseWordRow(
-            word, float(o), float(v), int(b), int(t), None if limit is None else bool(abs(v) > limit + 1e-12)
+            spelled.get(word, word),
+            float(o),
+            float(v),
+            int(b),
+            int(t),
+            None if limit is None else bool(abs(v) > limit + 1e-12),
         )
         for word, o, v, b, t in zip(words, odds, z, before.sum(0), after.sum(0), strict=True)
     ]
     reached = (largest >= np.abs(z).max() - 1e-12).sum()  # swaps of the same pairs give the same z but for rounding
     p_value = float(1 + reached) / (1 + len(largest)) if len(largest) else None
     return sorted(rows, key=lambda row: (-abs(row.z), row.word)), p_value
+
+
+def _spellings(texts: Texts) -> dict[str, str]:
+    """The most frequent spelling of each word, by the word in lower case."""
+    counts = Counter(piece for text in texts for piece in PIECE.findall(text))
+    return {word.lower(): word for word, _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
 
 
 def log_odds(first: Array, second: Array, prior: Array, n_prior: float) -> tuple[Array, Array]:
