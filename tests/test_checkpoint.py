@@ -2,14 +2,18 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
 import aftertune
+from aftertune.errors import CheckpointError
 from aftertune.models.backbone import Backbone
+from aftertune.models.tying import is_tied
 from tiny import FAMILIES, make_model, make_tokenizer
 
 
@@ -68,6 +72,45 @@ def test_an_adapter_is_merged_into_the_weights(tmp_path: Path) -> None:
     expected = tuned.base_model.model.model.layers[0].mlp.down_proj
     merged = expected.base_layer.weight + 2 * expected.lora_B["default"].weight @ expected.lora_A["default"].weight
     assert torch.allclose(checkpoint.model.model.layers[0].mlp.down_proj.weight, merged, atol=1e-5)
+
+
+EMBEDDINGS = ["embed_tokens", "lm_head"]
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings:UserWarning")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"target_modules": ["q_proj", "lm_head"]},
+        {"target_modules": EMBEDDINGS},
+        {"target_modules": ["q_proj"], "modules_to_save": EMBEDDINGS},
+        {"target_modules": ["q_proj"], "trainable_token_indices": [3, 5, 9]},
+        {"target_modules": ["q_proj", "down_proj"], "use_dora": True},
+    ],
+    ids=["input", "output", "both", "saved", "tokens", "dora"],
+)
+def test_an_adapter_of_tied_embeddings_computes_what_it_computed_in_training(tmp_path: Path, settings: Any) -> None:
+    folder = save(tmp_path / "base", "gemma2")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert is_tied(model)
+    tuned = get_peft_model(model, LoraConfig(r=2, task_type="CAUSAL_LM", **settings)).eval()
+    generator = torch.Generator().manual_seed(0)
+    for name, weight in tuned.named_parameters():
+        if weight.requires_grad and "magnitude" not in name:
+            weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
+    tuned.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    ids = torch.arange(5, 40)[None]
+    found, expected = aftertune.load(folder, adapter=tmp_path / "adapter").model(ids).logits, tuned(ids).logits
+    assert torch.allclose(found, expected, atol=1e-4) and expected.std() > 0.5
+
+
+def test_an_adapter_that_can_not_be_merged_rightly_is_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path / "base")
+    config = LoraConfig(r=2, target_modules=["q_proj"], layer_replication=[(0, 2), (1, 2)], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(folder), config).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(CheckpointError, match=r"can't be merged rightly: .* Merge it with the package that trained it"):
+        aftertune.load(folder, adapter=tmp_path / "adapter")
 
 
 def test_loading_leaves_the_random_state_alone(tmp_path: Path) -> None:

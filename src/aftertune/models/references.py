@@ -46,6 +46,8 @@ def find_checkpoint(ref: str, revision: str | None = None) -> Source:
             raise CheckpointError(f"There is no file {ref}. Give the path of a .gguf file, a folder, or a hub id.")
         return Source(str(path.parent), {"gguf_file": path.name}, "Download the file again, or give another.")
     if path.is_dir():
+        if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+            raise CheckpointError(f"{ref} is an adapter, no model. Give its base with it: BASE with the adapter {ref}.")
         if not (path / "config.json").is_file():
             raise CheckpointError(f"The folder {ref} holds no model (no config.json). Give one of save_pretrained.")
         return Source(str(path), {}, "Download or save the checkpoint again, or give another.")

@@ -66,11 +66,19 @@ class _Loader:
         return self._held
 
     def both(self, pair: Pair) -> tuple["Checkpoint", "Checkpoint"]:
-        """The checkpoints of a pair, loaded beside each other; the one that is held is not loaded again."""
+        """The checkpoints of a pair, loaded beside each other; the one that is held is not loaded again.
+
+        Where the embeddings of only one are one tensor they are parted, so that both have the same weights.
+        """
+        from aftertune.models.tying import is_tied, untie
+
         first, second = sorted(pair, key=lambda role: role != self._role)
         found = {first: self(first)}
         found[second] = self(second)
         base, tuned = (found[role] for role in pair)
+        if is_tied(base.model) != is_tied(tuned.model):
+            untie(base.model)
+            untie(tuned.model)
         return base, tuned
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aftertune.errors import RunError
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings, flag_of, what_is_wrong
+from aftertune.models.adapter_alone import base_of, is_adapter
 from aftertune.models.subject import Subject, run_name
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.templates import TemplateChoice
@@ -28,8 +29,10 @@ class Study(BaseModel):
     """Two checkpoints or more, in the order of their training, and what is asked of them.
 
     ``base`` and ``tuned`` (one, or several in a list) are what `aftertune.load` takes, or an `aftertune.Subject` where
-    an adapter, a revision or another name belongs to it. ``run`` is the folder that keeps all that is measured, any
-    fsspec address, by default runs/BASE-TUNED. ``prompts`` is a file (see `aftertune.read_prompts`) or a list, by
+    an adapter, a revision or another name belongs to it. An adapter's folder may stand in their place: as ``tuned`` it
+    is merged into the base, and alone it is compared with the base that it names. ``run`` is the folder that keeps all
+    that is measured, any fsspec address, by default runs/BASE-TUNED. ``prompts`` is a file (see
+    `aftertune.read_prompts`) or a list, by
     default the twelve that come with Aftertune; ``limit`` takes the first of them. ``template`` says how they are put:
     "raw", "chat", or "auto", which is chat where any of the tokenizers has a chat template; where only some have one,
     the first of these is used for all. ``architecture`` is that of `aftertune.load`, where a model is built unlike all
@@ -56,6 +59,7 @@ class Study(BaseModel):
 
     def __init__(self, base: Given | None = None, tuned: Given | Sequence[Given] | None = None, **given: Any) -> None:
         own = {name: given.pop(name) for name in [*type(self).model_fields] if name in given}
+        base, tuned = _with_bases(base, tuned, given)
         subjects = {"base": _subjects("base", base, given), "tuned": _subjects("tuned", tuned, given)}
         own |= {"base": subjects["base"][0], "tuned": subjects["tuned"], "settings": _settings(given)}
         own |= {name: _several(own[name]) for name in ("only", "skip") if name in own}
@@ -148,6 +152,28 @@ def _subjects(role: str, given: Given | Sequence[Given] | None, values: dict[str
             )
     rows = zip_longest(found, *(said[name] for name in OF_SUBJECTS))
     return tuple(_subject(one, dict(zip(OF_SUBJECTS, rest, strict=True))) for one, *rest in rows)
+
+
+def _with_bases(
+    base: Given | None, tuned: Given | Sequence[Given] | None, said: Mapping[str, Any]
+) -> tuple[Given | None, list[Given]]:
+    """Base and tuned, adapters among them with the base that they are merged into."""
+    found = [tuned] if isinstance(tuned, str | Path | Subject) else list(tuned or ())
+    if isinstance(base, str | Path) and not said.get("base_adapter") and is_adapter(base):
+        own = base_of(base)
+        merged = Subject(own.ref, base, own.revision, name=Path(base).name)
+        if found:
+            base = merged
+        else:
+            base, found = Subject(own.ref, revision=own.revision), [merged]
+    ref, revision = (base.ref, base.revision) if isinstance(base, Subject) else (base, None)
+    if ref is not None:
+        found = found or [Subject(ref, revision=revision)] * len(_several(said.get("tuned_adapter")))
+        found = [
+            Subject(ref, one, revision, name=Path(one).name) if isinstance(one, str | Path) and is_adapter(one) else one
+            for one in found
+        ]
+    return base, found
 
 
 def _subject(given: Given, said: Mapping[str, Any]) -> Subject:

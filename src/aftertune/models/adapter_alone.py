@@ -1,0 +1,76 @@
+"""An adapter's folder names its base: so it is a whole comparison by itself.
+
+1. What has an ``adapter_config.json`` and no ``config.json`` is an adapter: a folder here, or a hub id whose files lie
+   in the hub's cache.
+2. Its base is ``base_model_name_or_path``, at its ``revision``. Of a 4-bit upload the full-precision base is taken,
+   which is named without the ending.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from aftertune.errors import CheckpointError
+
+CONFIG = "adapter_config.json"
+QUANTISED = re.compile(r"(-unsloth)?-bnb-4bit$")
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base of an adapter, as `aftertune.load` takes it."""
+
+    ref: str
+    revision: str | None = None
+
+
+def is_adapter(ref: str | Path) -> bool:
+    """Whether a reference is an adapter, and no checkpoint; nothing is downloaded to find out."""
+    return _file(ref, "config.json") is None and _file(ref, CONFIG) is not None
+
+
+def base_of(adapter: str | Path) -> Base:
+    """The base that an adapter was trained on; raises `CheckpointError` if it names none that can be looked for."""
+    file = _file(adapter, CONFIG)
+    try:
+        config = {} if file is None else json.loads(file.read_text("utf-8"))
+        name, revision = config.get("base_model_name_or_path"), config.get("revision")
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{CONFIG} of {adapter} can't be read: {error}. Save the adapter again.") from error
+    if not name or not isinstance(name, str):
+        raise CheckpointError(
+            f"The adapter {adapter} does not name its base. Give it: aftertune compare BASE {adapter}."
+        )
+    full = QUANTISED.sub("", name)
+    beside = Path(adapter).expanduser() / full  # a relative place, as seen from the adapter
+    if not Path(full).expanduser().exists() and beside.exists():
+        return Base(str(beside))
+    if _is_place(full) and not Path(full).expanduser().exists():
+        raise CheckpointError(
+            f"The base of the adapter {adapter} was {name}, which is not here. Give its base: aftertune compare BASE "
+            f"{adapter}."
+        )
+    return Base(full, revision if isinstance(revision, str) and full == name else None)
+
+
+def _is_place(name: str) -> bool:
+    """Whether a name can be no hub id."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1
+
+
+def _file(ref: str | Path, name: str) -> Path | None:
+    """A file of a folder, or of a hub id as far as it lies in the cache; None where there is none."""
+    path = Path(ref).expanduser()
+    if path.exists():
+        return path / name if (path / name).is_file() else None
+    if _is_place(str(ref)) or not str(ref).strip() or str(ref).endswith(".gguf"):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(str(ref), name)
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None

@@ -1,0 +1,23 @@
+"""Input and output embeddings that are one tensor, and how a model gets two: what it computes stays the same."""
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+
+def is_tied(model: PreTrainedModel) -> bool:
+    """Whether a change of the input embeddings would change the output embeddings too."""
+    ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    return None not in ends and ends[0].weight is ends[1].weight
+
+
+def untie(model: PreTrainedModel) -> None:
+    """Give the model output embeddings of its own, equal to the input embeddings; nothing to do where it has them."""
+    if not is_tied(model):
+        return
+    head: Any = model.get_output_embeddings()
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+    configs: list[Any] = [model.config, model.config.get_text_config()]
+    for config in configs:
+        config.tie_word_embeddings = False
