@@ -9,7 +9,7 @@ import pytest
 
 import aftertune
 from aftertune.errors import CheckpointError
-from aftertune.models.adapter_alone import Base, base_of, is_adapter
+from aftertune.models.adapters.alone import Base, base_of, is_adapter
 from command_line import SHORT, CommandLine, edit_json, save_checkpoint
 from tiny import make_model
 

@@ -124,10 +124,10 @@ class FakeHub:
     """Stands in for the package datasets: one data set with one split."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, ...]] = []
 
-    def load_dataset(self, name: str, split: str) -> list[dict[str, Any]]:
-        self.asked.append((name, split))
+    def load_dataset(self, name: str, *config: str, split: str) -> list[dict[str, Any]]:
+        self.asked.append((name, *config, split))
         if name != "org/set":
             raise ConnectionError("no route to host\nand much more")
         return [{"prompt": "a", "id": None, "helpfulness": 2}, {"prompt": "b", "id": "x", "helpfulness": None}]
@@ -140,7 +140,8 @@ def test_hub_rows_go_through_the_same_parsers(monkeypatch: pytest.MonkeyPatch) -
     assert first == Prompt("row-0001", (Message("user", "a"),), ratings={"": 2})
     assert second == Prompt("x", (Message("user", "b"),))
     read_prompts("hub:org/set", limit=1)
-    assert hub.asked == [("org/set", "test"), ("org/set", "train")]
+    read_prompts("hub:org/set:english:test")
+    assert hub.asked == [("org/set", "test"), ("org/set", "train"), ("org/set", "english", "test")]
     with pytest.raises(PromptError, match=r"split 'train' of org/none .*: no route to host Check the name"):
         read_prompts("hub:org/none")
     with pytest.raises(PromptError, match="names no data set"):

@@ -40,6 +40,14 @@ FILES: dict[str, tuple[str | bytes, str]] = {
         ", line 2 is not JSON: expecting ':' delimiter, column 11. "
         'A file that starts with "[" must be one JSON list.',
     ),
+    "half a gzip file": (
+        b"\x1f\x8b\x08\x00",
+        " is no whole gzip file: Compressed file ended before the end-of-stream marker was reached. Download it again.",
+    ),
+    "table": (
+        "prompt,id\na,1\nb\n",
+        ", row 2 has other columns than the first line. Put texts that hold a separator or a line end in quotes.",
+    ),
     "not UTF-8": (
         GOOD.encode() + b'{"prompt": "caf\xe9"}',
         " is not UTF-8: byte 0xE9 at position 31, on line 2. Save it as UTF-8.",
@@ -88,23 +96,37 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "blank prompt": ({"prompt": " \n\t"}, "\"prompt\" is ' \\n\\t'." + TEXT),
     "prompt of another kind": ({"prompt": ["a"]}, "\"prompt\" is ['a']." + TEXT),
     "half a character": ({"prompt": "a\ud800"}, "\"prompt\" is 'a\\ud800'." + TEXT),
-    "both": ({"prompt": "a"} | roles("user"), 'it has both "prompt" and "messages". Keep one of them.'),
+    "both": (
+        {"prompt": "b"} | roles("user"),
+        'it has both "prompt" and "messages", which begin with another question. Keep one of them.',
+    ),
     "no user": (
         roles("system", "assistant"),
-        'the roles of "messages" are: system, assistant. The last must be user; what answers it goes into "response".',
+        'the roles of "messages" are: system, assistant. One of them must be user.',
     ),
     "no turn": (
         {"messages": []},
-        'the roles of "messages" are: none. The last must be user; what answers it goes into "response".',
+        'the roles of "messages" are: none. One of them must be user.',
     ),
-    "answer last": (
-        roles("user", "assistant"),
-        'the roles of "messages" are: user, assistant. The last must be user; what answers it goes into "response".',
+    "two answers": (
+        roles("user", "assistant") | {"response": "b"},
+        'its "messages" end with an answer, and it has a "response" as well. Keep one of them.',
     ),
     "role": (
-        roles("system", "human"),
-        '"messages.1.role" is \'human\'. It must be "system", "user" or "assistant".',
+        roles("user", "narrator"),
+        "\"messages.1.role\" is 'narrator'. It must be one of system, developer, user, human, prompter, assistant, "
+        "gpt, chatgpt, bot, bard, bing, model, tool, function, observation, ipython.",
     ),
+    "picture": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        "\"messages.0.content.0\" is a part of the kind 'image_url'. Only text can be read; leave the row out.",
+    ),
+    "turn of text": ({"messages": ["a"]}, "\"messages.0\" is 'a'. It must be a turn with role and content."),
+    "content of another kind": (
+        {"messages": [{"role": "user", "content": 5}]},
+        '"messages.0.content" is 5. It must be a text, or a list of parts.',
+    ),
+    "chosen": ({"prompt": "a", "chosen": 5}, '"chosen" is 5. It must be a list of turns with role and content.'),
     "turn without content": (
         {"messages": [{"role": "user"}]},
         'the field "messages.0.content" is missing. Give it: a text that is not blank.',
@@ -148,10 +170,15 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
         "It must be a list of at least one piece of the prompt; leave it out to mean all of it.",
     ),
     "unknown form": (
-        {"id": 1, "question": "a", "prompt": None},
-        "it has neither prompt nor messages, nor a field of another known form. Its fields: id, question. A row must "
-        "have one of: prompt or messages (Aftertune's own); conversations (LIMA); turns (MT-Bench); instances "
-        "(Self-Instruct); instruction (Alpaca).",
+        {"id": 1, "title": "a", "prompt": None},
+        "it has neither prompt nor messages, nor a field of another known form. Its fields: id, title. A row must "
+        "have one of: chosen or completion (TRL); prompt or messages (Aftertune's own); conversations or conversation "
+        "(ShareGPT); conversations (LIMA); turns (MT-Bench); instances (Self-Instruct); instruction (Alpaca); question "
+        "(OpenOrca); message_id (OASST); text (plain).",
+    ),
+    "history": (
+        {"instruction": "a", "history": [["b"]]},
+        "\"history.0\" is ['b']. It must be a list of [question, answer].",
     ),
     "alpaca input": ({"instruction": "a", "input": 5}, '"input" is 5. It must be a text.'),
     "self-instruct": (
@@ -163,9 +190,8 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
         '"turns" is []. It must be a list of at least one text that is not blank.',
     ),
     "ShareGPT": (
-        {"conversations": [{"from": "human", "value": "a"}]},
-        "\"conversations.0\" is {'from': 'human', 'value': 'a'}. "
-        "It must be a list of at least one text that is not blank.",
+        {"conversations": [{"from": "human", "value": "a"}, {"value": "b"}]},
+        'the field "conversations.1.role" is missing. Give it: who says it.',
     ),
     "long": ({"prompt": ["x" * 100]}, f'"prompt" is [\'{"x" * 58}....' + TEXT),
 }

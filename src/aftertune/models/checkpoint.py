@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from aftertune.errors import CheckpointError
-from aftertune.models.adapters import merge_adapter
+from aftertune.models.adapters.merge import merge_adapter
 from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
 from aftertune.models.chat_templates import with_template_of
 from aftertune.models.description import Architecture, Description, read_description

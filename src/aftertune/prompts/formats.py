@@ -1,15 +1,16 @@
 """Prompt files of every known form -> prompts.
 
-1. Rows come from a file (JSON lines or a JSON list), or from the hub.
+1. Rows come from a file (`files`), or from the hub.
 2. The form is told by the fields of the rows, never by the file's name; all rows must have the same.
 3. Each row is checked field by field; ids must be unique.
 
 Rows of a data set on the Hugging Face hub, through the optional `datasets` package.
 
-The address is ``hub:NAME`` or ``hub:NAME:SPLIT`` (split "train" if left out). Rows are read like those of a file.
+The address is ``hub:NAME``, ``hub:NAME:SPLIT`` or ``hub:NAME:CONFIGURATION:SPLIT`` (split "train" if left out). Rows
+are read like those of a file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,8 +20,8 @@ from pydantic import BaseModel, ValidationError
 
 from aftertune.errors import PromptError
 from aftertune.prompts import rows
+from aftertune.prompts.files import Row, read_rows
 from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.rows import Row, read_rows
 
 
 @dataclass(frozen=True)
@@ -31,23 +32,38 @@ class Form:
     telling: tuple[str, ...]
     model: type[BaseModel]
     make: Callable[[Row, Any], list[Prompt]]
+    fits: Callable[[Mapping[str, Any]], bool] = lambda _: True
+
+
+def _has_turns(filled: Mapping[str, Any]) -> bool:
+    """Whether a row's conversation has turns that say whose they are."""
+    given = filled.get("conversations", filled.get("conversation"))
+    return isinstance(given, list) and all(isinstance(one, dict) for one in given)
 
 
 FORMS = (
+    Form("TRL", ("chosen", "completion"), rows.PreferenceRow, rows.from_preference),
     Form("Aftertune's own", ("prompt", "messages"), rows.OwnRow, rows.from_own),
+    Form("ShareGPT", ("conversations", "conversation"), rows.ConversationRow, rows.from_conversation, _has_turns),
     Form("LIMA", ("conversations",), rows.LimaRow, rows.from_lima),
     Form("MT-Bench", ("turns",), rows.MtBenchRow, rows.from_mt_bench),
     Form("Self-Instruct", ("instances",), rows.SelfInstructRow, rows.from_self_instruct),
     Form("Alpaca", ("instruction",), rows.AlpacaRow, rows.from_alpaca),
+    Form("OpenOrca", ("question",), rows.QuestionRow, rows.from_question),
+    Form("OASST", ("message_id",), rows.OasstRow, rows.from_oasst),
+    Form("plain", ("text",), rows.TextRow, rows.from_text),
 )
 
 
 def read_prompts(source: str | Path, limit: int | None = None) -> list[Prompt]:
     """The prompts of a file at a path or any fsspec address, or of ``hub:NAME[:SPLIT]``; the first ``limit`` of them.
 
-    Forms, told by their fields: our own (``prompt`` or ``messages``; see `aftertune.prompts.rows.OwnRow`), Alpaca,
-    Self-Instruct, MT-Bench and LIMA. A row without an id is named after its place, such as line-0007. Responses and
-    ratings are taken from our own form only; a response named after a model (``vicuna_response``) is not taken.
+    JSON lines, a JSON list, CSV, TSV or Parquet. Forms, told by their fields: our own (``prompt`` or ``messages``; see
+    `aftertune.prompts.rows.OwnRow`), conversations (ShareGPT, OpenAI, UltraChat, WildChat), TRL's preferences and
+    completions, Alpaca, Dolly, Self-Instruct, MT-Bench, LIMA, OpenOrca, OASST, ``question`` and ``text``. A row without
+    an id is named after its place, such as line-0007. The answer that ends a conversation is its response; expected
+    outputs of tasks are not taken, nor is a response named after a model (``vicuna_response``). Ratings are taken from
+    our own form only.
     Raises `PromptError`, naming the place and the field, for everything that cannot be used.
     """
     if limit is not None and limit < 1:
@@ -89,7 +105,7 @@ def _convert(address: str, found: Iterator[Row]) -> Iterator[tuple[Prompt, Row]]
 
 def _form(filled: dict[str, Any]) -> Form:
     for form in FORMS:
-        if any(field in filled for field in form.telling):
+        if any(field in filled for field in form.telling) and form.fits(filled):
             return form
     known = "; ".join(f"{' or '.join(form.telling)} ({form.name})" for form in FORMS)
     raise PromptError(
@@ -125,7 +141,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _descriptions(model: type[BaseModel]) -> dict[str, str]:
-    models = (model, rows.MessageRow, rows.InstanceRow)
+    models = (model, rows.InstanceRow)
     fields = {name: field for one in reversed(models) for name, field in one.model_fields.items()}
     return {name: field.description or "" for name, field in fields.items()}
 
@@ -136,14 +152,15 @@ DEFAULT_SPLIT = "train"
 
 def read_hub_rows(address: str) -> Iterator[Row]:
     """The rows of ``hub:NAME[:SPLIT]``; raises `PromptError` if `datasets` is missing or the data cannot be had."""
-    name, _, split = address.removeprefix(PREFIX).partition(":")
-    if not name:
-        raise PromptError(f"{address!r} names no data set. Write hub:NAME or hub:NAME:SPLIT.")
-    for index, value in enumerate(_load(name, split or DEFAULT_SPLIT)):
+    name, *more = address.removeprefix(PREFIX).split(":")
+    if not name or len(more) > 2:
+        raise PromptError(f"{address!r} names no data set. Write hub:NAME, hub:NAME:SPLIT or hub:NAME:CONFIG:SPLIT.")
+    split = more[-1] if more and more[-1] else DEFAULT_SPLIT
+    for index, value in enumerate(_load(name, split, *more[:-1])):
         yield Row("row", index + 1, index, value)
 
 
-def _load(name: str, split: str) -> Any:
+def _load(name: str, split: str, *config: str) -> Any:
     try:
         from datasets import load_dataset
     except ImportError:
@@ -152,7 +169,7 @@ def _load(name: str, split: str) -> Any:
             "Or give a file."
         ) from None
     try:
-        return load_dataset(name, split=split)
+        return load_dataset(name, *config, split=split)
     except Exception as error:  # network, hub, formats and splits fail with unrelated types
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PromptError(

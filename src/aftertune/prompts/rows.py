@@ -1,115 +1,23 @@
 """The rows that prompt files consist of, and what prompt each of them means.
 
-One model and one function a form. The description of a field is the sentence that its error message ends with.
-
-From a file to rows: JSON lines or one JSON list, each row with the place it stands at, for error messages.
-
-1. The file is read whole, from any fsspec address, as UTF-8 (a byte order mark is skipped).
-2. A file whose first character is "[" is one JSON list; any other holds one JSON object a line, blank lines skipped.
+One model and one function a form; those of conversations are in `conversations`. The description of a field is the
+sentence that its error message ends with.
 """
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-import fsspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from aftertune.errors import PromptError
+from aftertune.prompts.conversations import Conversation, read_turns
+from aftertune.prompts.files import Row
 from aftertune.prompts.instruction import locate_spans
 from aftertune.prompts.prompt import Message, Prompt
 
 RATING_SUFFIX = "_helpfulness"
 TEXT = "a text that is not blank"
 ID = "a text that is not blank, or a whole number"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row: ``kind`` is line, item or row; ``number`` counts from 1; ``index`` counts the rows before it."""
-
-    kind: str
-    number: int
-    index: int
-    value: Any
-
-    @property
-    def place(self) -> str:
-        """Where it stands, in words."""
-        return f"{self.kind} {self.number}"
-
-
-def read_rows(address: str) -> Iterator[Row]:
-    """The rows of a file; raises `PromptError` where it cannot be read, is empty, not UTF-8 or not JSON."""
-    text = _decode(address, _read_bytes(address))
-    if not text.strip():
-        what = "holds only blank lines" if text else "is empty"
-        raise PromptError(f"{address} {what}. Give a file with one JSON object a line, one prompt each.")
-    rows = _rows_of_list(address, text) if text.lstrip().startswith("[") else _rows_of_lines(address, text)
-    for row in rows:
-        if not isinstance(row.value, dict):
-            given = json.dumps(row.value, ensure_ascii=False)[:60]
-            raise PromptError(
-                f'{address}, {row.place} is {given}. Each must be a JSON object such as {{"prompt": "..."}}.'
-            )
-        yield row
-
-
-def _read_bytes(address: str) -> bytes:
-    try:
-        with fsspec.open(address, "rb") as file:
-            content: bytes = file.read()
-            return content
-    except FileNotFoundError:
-        raise PromptError(f"There is no file at {address}. Give the path of a prompt file.") from None
-    except IsADirectoryError:
-        raise PromptError(f"{address} is a folder. Give one prompt file of it.") from None
-    except (OSError, ValueError, ImportError) as error:
-        raise PromptError(f"{address} could not be read: {error}. Give a file that can be opened.") from error
-
-
-def _decode(address: str, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        bad = error.object[error.start]
-        line = error.object[: error.start].count(b"\n") + 1
-        raise PromptError(
-            f"{address} is not UTF-8: byte 0x{bad:02X} at position {error.start}, on line {line}. Save it as UTF-8."
-        ) from None
-
-
-def _rows_of_lines(address: str, text: str) -> Iterator[Row]:
-    # Only "\n" ends a line: JSON texts may hold U+2028 and others that str.splitlines would cut at.
-    filled = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-    for index, (number, line) in enumerate(filled):
-        try:
-            yield Row("line", number, index, json.loads(line))
-        except (ValueError, RecursionError) as error:
-            raise PromptError(
-                f"{address}, line {number} is not JSON: {_reason(error)}. Each line must be one whole JSON object."
-            ) from None
-
-
-def _rows_of_list(address: str, text: str) -> Iterator[Row]:
-    try:
-        items = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise PromptError(
-            f'{address}{line} is not JSON: {_reason(error)}. A file that starts with "[" must be one JSON list.'
-        ) from None
-    if not items:
-        raise PromptError(f"{address} is an empty list. Give at least one prompt.")
-    for index, value in enumerate(items):
-        yield Row("item", index + 1, index, value)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg[0].lower()}{error.msg[1:]}, column {error.colno}"
-    return str(error)
 
 
 def _is_unicode(text: str) -> str:
@@ -132,6 +40,7 @@ def _as_id(id: Any) -> str:
 AnyText = Annotated[str, AfterValidator(_is_unicode)]
 Text = Annotated[AnyText, AfterValidator(_is_filled)]
 Id = Annotated[Any, AfterValidator(_as_id)]
+Turn = Annotated[list[AnyText], Field(min_length=2, max_length=2)]
 Rating = Annotated[int, Field(ge=1, le=4)]
 
 
@@ -141,19 +50,13 @@ class RowModel(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class MessageRow(RowModel):
-    """One turn."""
-
-    role: Literal["system", "user", "assistant"] = Field(description='"system", "user" or "assistant"')
-    content: Text = Field(description=TEXT)
-
-
 class OwnRow(RowModel):
     """Aftertune's own form."""
 
     id: Id = Field(None, description=ID)
     prompt: Text | None = Field(None, description=TEXT)
-    messages: list[MessageRow] | None = Field(None, description="a list of turns with role and content")
+    messages: list[Any] | None = Field(None, description="a list of turns with role and content")
+    system: Text | None = Field(None, description=f"{TEXT}; leave it out for none")
     dataset: Text = Field("prompts", description=TEXT)
     instruction_spans: list[Any] | None = Field(
         None, min_length=1, description="a list of at least one piece of the prompt; leave it out to mean all of it"
@@ -170,11 +73,14 @@ class OwnRow(RowModel):
 
 
 class AlpacaRow(RowModel):
-    """Alpaca's form, also without an input."""
+    """Alpaca's form, also without an input; with Dolly's context, and LLaMA-Factory's system and history."""
 
     id: Id = Field(None, description=ID)
     instruction: Text = Field(description=TEXT)
     input: AnyText = Field("", description="a text")
+    context: AnyText = Field("", description="a text")
+    system: AnyText = Field("", description="a text")
+    history: list[Turn] = Field([], description="a list of [question, answer]")
 
 
 class InstanceRow(RowModel):
@@ -199,6 +105,49 @@ class MtBenchRow(RowModel):
     turns: list[Text] = Field(min_length=1, description="a list of at least one text that is not blank")
 
 
+class QuestionRow(RowModel):
+    """A question, with the system's message of OpenOrca where there is one, and its answer."""
+
+    id: Id = Field(None, description=ID)
+    question: Text = Field(description=TEXT)
+    system_prompt: AnyText = Field("", description="a text")
+    answer: AnyText = Field("", description="a text")
+    response: AnyText = Field("", description="a text")
+
+
+class TextRow(RowModel):
+    """A text alone."""
+
+    id: Id = Field(None, description=ID)
+    text: Text = Field(description=TEXT)
+
+
+class ConversationRow(RowModel):
+    """A conversation as ShareGPT, WildChat and others have it."""
+
+    id: Id = Field(None, description=ID)
+    conversations: list[Any] | None = Field(None, description="a list of turns")
+    conversation: list[Any] | None = Field(None, description="a list of turns")
+    system: AnyText = Field("", description="a text")
+
+
+class PreferenceRow(RowModel):
+    """TRL's preferences and completions: what was preferred, or completes the prompt, is the response."""
+
+    id: Id = Field(None, description=ID)
+    prompt: Any = Field(None, description="a text, or a list of turns")
+    chosen: Any = Field(None, description="a text, or a list of turns")
+    completion: Any = Field(None, description="a text, or a list of turns")
+
+
+class OasstRow(RowModel):
+    """A message of OASST's trees."""
+
+    message_id: Id = Field(description=ID)
+    parent_id: Any = Field(None, description="the id of the message that it answers, null for the first")
+    text: Text = Field(description=TEXT)
+
+
 class LimaRow(RowModel):
     """A conversation of LIMA, turns of user and assistant by turns."""
 
@@ -206,17 +155,63 @@ class LimaRow(RowModel):
 
 
 def from_own(row: Row, given: OwnRow) -> list[Prompt]:
-    """One prompt; raises `PromptError` for both or wrong messages and for a span that is not in the prompt."""
-    messages = _messages(given)
+    """One prompt; raises `PromptError` for both or wrong messages and for a span that is not in the prompt.
+
+    The answer that ends the messages is the response.
+    """
+    found = _conversation(given)
+    if found.answer and given.response is not None:
+        raise PromptError('its "messages" end with an answer, and it has a "response" as well. Keep one of them.')
+    messages, response = found.messages, given.response or found.answer
     spans = None if given.instruction_spans is None else locate_spans(given.instruction_spans, messages)
     ratings = {name.removesuffix("helpfulness").removesuffix("_"): rating for name, rating in given.ratings.items()}
-    prompt = Prompt(_name(row, given.id), messages, given.dataset, spans, given.context, given.response, ratings)
-    return [prompt]
+    return [Prompt(_name(row, given.id), messages, given.dataset, spans, given.context, response, ratings)]
 
 
 def from_alpaca(row: Row, given: AlpacaRow) -> list[Prompt]:
     """One prompt; the expected output is not taken as a response."""
-    return [_task(_name(row, given.id), "alpaca", given.instruction, given.input)]
+    before = [Message("system", given.system)] if given.system.strip() else []
+    for question, answer in given.history:
+        before += [Message("user", question), Message("assistant", answer)]
+    dataset = "dolly" if given.context.strip() and not given.input.strip() else "alpaca"
+    return [_task(_name(row, given.id), dataset, given.instruction, given.input or given.context, before)]
+
+
+def from_question(row: Row, given: QuestionRow) -> list[Prompt]:
+    """The question; its answer is the response."""
+    before = [Message("system", given.system_prompt)] if given.system_prompt.strip() else []
+    messages, answer = (*before, Message("user", given.question)), given.response.strip() and given.response
+    return [Prompt(_name(row, given.id), messages, "questions", response=answer or given.answer.strip() or None)]
+
+
+def from_text(row: Row, given: TextRow) -> list[Prompt]:
+    """The text as it stands."""
+    return [Prompt(_name(row, given.id), (Message("user", given.text),), "texts")]
+
+
+def from_conversation(row: Row, given: ConversationRow) -> list[Prompt]:
+    """The conversation up to the last turn of the user; the answer to it is the response."""
+    field = "conversations" if given.conversations is not None else "conversation"
+    found = read_turns(getattr(given, field), field)
+    before = (Message("system", given.system),) if given.system.strip() else ()
+    return [Prompt(_name(row, given.id), (*before, *found.messages), "conversations", response=found.answer)]
+
+
+def from_preference(row: Row, given: PreferenceRow) -> list[Prompt]:
+    """The prompt with what was preferred, or what completes it, as the response."""
+    field = "chosen" if given.chosen is not None else "completion"
+    asked, answer = given.prompt, getattr(given, field)
+    begun = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked or ())
+    said = [{"role": "assistant", "content": answer}] if isinstance(answer, str) else answer
+    has_all = isinstance(said, list) and any(isinstance(one, dict) and one.get("role") == "user" for one in said)
+    found = read_turns(said if has_all else [*begun, *said] if isinstance(said, list) else said, field)
+    return [Prompt(_name(row, given.id), found.messages, "preferences", response=found.answer)]
+
+
+def from_oasst(_: Row, given: OasstRow) -> list[Prompt]:
+    """The first message of a tree; none for the others, which answer one."""
+    first = Prompt(given.message_id, (Message("user", given.text),), "oasst")
+    return [first] if given.parent_id is None else []
 
 
 def from_self_instruct(row: Row, given: SelfInstructRow) -> list[Prompt]:
@@ -242,21 +237,17 @@ def _name(row: Row, id: str | None) -> str:
     return f"{row.kind}-{row.number:04d}" if id is None else id
 
 
-def _task(id: str, dataset: str, instruction: str, context: str) -> Prompt:
+def _task(id: str, dataset: str, instruction: str, context: str, before: Sequence[Message] = ()) -> Prompt:
     text = f"{instruction}\n\nInput: {context}\n\nOutput:" if context.strip() else instruction
-    spans = ((0, len(instruction), 0),)
-    return Prompt(id, (Message("user", text),), dataset, spans, context if context.strip() else "")
+    spans = ((0, len(instruction), len(before)),)
+    return Prompt(id, (*before, Message("user", text)), dataset, spans, context if context.strip() else "")
 
 
-def _messages(given: OwnRow) -> tuple[Message, ...]:
+def _conversation(given: OwnRow) -> Conversation:
+    before = () if given.system is None else (Message("system", given.system),)
     if given.messages is None:
-        return (Message("user", given.prompt or ""),)
-    if given.prompt is not None:
-        raise PromptError('it has both "prompt" and "messages". Keep one of them.')
-    messages = tuple(Message(turn.role, turn.content) for turn in given.messages)
-    if not messages or messages[-1].role != "user":
-        roles = ", ".join(message.role for message in messages) or "none"
-        raise PromptError(
-            f'the roles of "messages" are: {roles}. The last must be user; what answers it goes into "response".'
-        )
-    return messages
+        return Conversation((*before, Message("user", given.prompt or "")), None)
+    found = read_turns(given.messages, "messages")
+    if given.prompt is not None and given.prompt.strip() != found.first_question.strip():
+        raise PromptError('it has both "prompt" and "messages", which begin with another question. Keep one of them.')
+    return Conversation((*before, *found.messages), found.answer)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aftertune.errors import RunError
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings, flag_of, what_is_wrong
-from aftertune.models.adapter_alone import base_of, is_adapter
+from aftertune.models.adapters.alone import base_of, is_adapter
 from aftertune.models.subject import Subject, run_name
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.templates import TemplateChoice

@@ -1,0 +1,1 @@
+"""Adapters: which base one names, and how it is merged into its base."""
