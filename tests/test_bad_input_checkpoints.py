@@ -52,6 +52,25 @@ def test_folder_without_configuration(cli: CommandLine, broken: Path) -> None:
     assert refusal(cli, broken) == f"The folder {broken} holds no model (no config.json). Give one of save_pretrained."
 
 
+@pytest.mark.parametrize(
+    ("config", "how"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes 4 bit"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "gptq 4 bit"),
+        ({"quant_method": "compressed-tensors", "format": "int-quantized"}, "compressed-tensors"),
+    ],
+    ids=["bitsandbytes", "gptq", "compressed-tensors"],
+)
+def test_quantised_weights(cli: CommandLine, broken: Path, config: dict[str, Any], how: str) -> None:
+    edit_json(broken / "config.json", quantization_config=config)
+    place = broken.rename(broken.with_name("mine-bnb-4bit"))
+    assert refusal(cli, place) == (
+        f"The weights of {place} are quantised ({how}): its files hold codes, which can't be compared as weights. Give "
+        f"the checkpoint in full precision, such as {place.with_name('mine')}, or dequantise it (model.dequantize()) "
+        "and save it."
+    )
+
+
 def test_configuration_that_is_not_json(cli: CommandLine, broken: Path) -> None:
     (broken / "config.json").write_text("{")
     message = refusal(cli, broken)

@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM
 
 import aftertune
 from aftertune.errors import CheckpointError
+from aftertune.models.adapters.tying import is_tied
 from aftertune.models.backbone import Backbone
-from aftertune.models.tying import is_tied
 from tiny import FAMILIES, make_model, make_tokenizer
 
 
@@ -103,6 +103,30 @@ def test_an_adapter_of_tied_embeddings_computes_what_it_computed_in_training(tmp
     ids = torch.arange(5, 40)[None]
     found, expected = aftertune.load(folder, adapter=tmp_path / "adapter").model(ids).logits, tuned(ids).logits
     assert torch.allclose(found, expected, atol=1e-4) and expected.std() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["wrapper", "inside", "loaded"])
+def test_a_model_in_memory_with_an_adapter_is_read_as_it_computes(kind: str) -> None:
+    config = LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    model, ids = make_model(), torch.arange(5, 25)[None]
+    plain = model(ids).logits
+    if kind == "loaded":
+        model.add_adapter(config)
+    given: Any = model if kind == "loaded" else get_peft_model(model, config)
+    given = given.base_model.model if kind == "inside" else given
+    given.eval()
+    expected, names = given(ids).logits, [name for name, _ in given.named_modules()]
+    found = aftertune.load(given, tokenizer=make_tokenizer()).model
+    assert torch.allclose(found(ids).logits, expected, atol=1e-4) and not torch.allclose(expected, plain, atol=1e-2)
+    assert not [name for name, _ in found.named_modules() if "lora" in name]
+    assert [name for name, _ in given.named_modules()] == names and torch.equal(given(ids).logits, expected)
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings:UserWarning")
+def test_a_model_in_memory_whose_adapter_can_not_be_merged_is_refused() -> None:
+    config = LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"], task_type="CAUSAL_LM")
+    with pytest.raises(CheckpointError, match=r"in your model can't be merged: lm_head is a ModulesToSaveWrapper"):
+        aftertune.load(get_peft_model(make_model(), config).base_model.model, tokenizer=make_tokenizer())
 
 
 def test_an_adapter_that_can_not_be_merged_rightly_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from aftertune.errors import CheckpointError
+from aftertune.models.adapters.live import is_wrapped, merged_copy
 from aftertune.models.adapters.merge import merge_adapter
 from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
 from aftertune.models.chat_templates import with_template_of
@@ -36,6 +37,7 @@ from aftertune.models.loaded import rule_of
 from aftertune.models.machine import chosen_device as chosen_device
 from aftertune.models.machine import chosen_dtype as chosen_dtype
 from aftertune.models.proof import prove
+from aftertune.models.quantised import must_have_plain_weights
 from aftertune.models.references import Source, find_adapter, find_checkpoint
 from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
@@ -57,8 +59,9 @@ def load(
     """Load a checkpoint for explanation.
 
     ``ref`` is a hub id, a local folder, a ``.gguf`` file, or a transformers model that is already in memory (which
-    then needs its ``tokenizer``, is taken as it is and left as it was). ``adapter`` is a PEFT LoRA adapter (folder
-    or hub id), merged into the weights; a chat template that was saved with it takes the place of the model's.
+    then needs its ``tokenizer`` and is left as it was; of one with adapters inside, PEFT's wrapper too, a copy is taken
+    in which they are merged). ``adapter`` is a PEFT LoRA adapter (folder or hub id), merged into the weights; a chat
+    template that was saved with it takes the place of the model's.
     ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or "balanced" (spread over all GPUs by
     accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
 
@@ -72,6 +75,8 @@ def load(
     not fit.
     """
     described = None if architecture is None else read_description(architecture)
+    if is_wrapped(ref):
+        return _adopt(merged_copy(ref), tokenizer, adapter, described)
     if isinstance(ref, PreTrainedModel):
         return _adopt(ref, tokenizer, adapter, described)
     place, kind = chosen_device(device), chosen_dtype(dtype)
@@ -194,6 +199,8 @@ def _read_config(
         raw, _ = _read("configuration", ref, source, PreTrainedConfig.get_config_dict, **shared)
         must_be_known(raw if isinstance(raw, dict) else {}, shared["trust_remote_code"])
     config = _read("configuration", ref, source, AutoConfig.from_pretrained, **shared)
+    if "gguf_file" not in source.arguments:
+        must_have_plain_weights(config, str(ref))
     return config, described or find_description(config, trust_remote_code=shared["trust_remote_code"])
 
 

@@ -70,7 +70,7 @@ class _Loader:
 
         Where the embeddings of only one are one tensor they are parted, so that both have the same weights.
         """
-        from aftertune.models.tying import is_tied, untie
+        from aftertune.models.adapters.tying import is_tied, untie
 
         first, second = sorted(pair, key=lambda role: role != self._role)
         found = {first: self(first)}

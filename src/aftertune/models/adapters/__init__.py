@@ -1,1 +1,1 @@
-"""Adapters: which base one names, and how it is merged into its base."""
+"""Adapters: which base one names, how it is merged into its base, and embeddings that are one tensor."""

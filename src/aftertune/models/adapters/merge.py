@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from aftertune.errors import CheckpointError
+from aftertune.models.adapters.tying import untie
 from aftertune.models.references import find_adapter
 from aftertune.models.temporary_state import borrowed
-from aftertune.models.tying import untie
 
 N_COMPARED = 16  # tokens
 # Of the logits' standard deviation: what rounding explains. Wrong merges differ by the size of the logits.
@@ -42,15 +42,14 @@ def merge_adapter(model: PreTrainedModel, adapter: str) -> PreTrainedModel:
             untie(model)
         wrapped = PeftModel.from_pretrained(model, place)
         misplaced = _misplaced(wrapped, place)
-        beside = None if misplaced else _logits(wrapped, model)
+        beside = None if misplaced else logits_of(wrapped)
         merged: PreTrainedModel | None = None if misplaced else wrapped.merge_and_unload(safe_merge=True)
     except Exception as error:  # PEFT, safetensors and the hub each raise their own
         raise _unfit(adapter, model, _reason(error)) from error
     if merged is None:
         raise _unfit(adapter, model, misplaced)
     if beside is not None:
-        limit = MOST_OFF.get(merged.dtype, MOST_OFF_IN_HALF)
-        _must_agree(beside, _logits(merged, merged), limit, adapter)
+        must_agree(beside, logits_of(merged), merged.dtype, adapter)
     return merged
 
 
@@ -68,19 +67,23 @@ def _changes_embeddings(model: PreTrainedModel, place: str) -> bool:
 
 
 @torch.inference_mode()
-def _logits(computing: Any, model: PreTrainedModel) -> Tensor:
-    """Logits (n_tokens, n_vocabulary) after tokens from all over the vocabulary."""
-    weight: Tensor = model.get_input_embeddings().weight
+def logits_of(model: Any) -> Tensor:
+    """Logits (n_tokens, n_vocabulary) of a model, or PEFT's wrapper of one, after tokens of all kinds."""
+    own: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
+    weight: Tensor = own.get_input_embeddings().weight
     ids = torch.linspace(0, len(weight) - 1, N_COMPARED, device=weight.device).long()[None]
-    experts = "eager" if model.dtype == torch.float64 else None  # fused experts do not know float64
-    was_training = computing.training
-    with borrowed(model, experts=experts):
-        found: Tensor = computing.eval()(input_ids=ids).logits[0]
-    computing.train(was_training)
+    experts = "eager" if own.dtype == torch.float64 else None  # fused experts do not know float64
+    training = [one for one in model.modules() if one.training]
+    with borrowed(own, experts=experts):
+        found: Tensor = model.eval()(input_ids=ids).logits[0]
+    for one in training:
+        one.training = True
     return found.double()
 
 
-def _must_agree(beside: Tensor, merged: Tensor, limit: float, adapter: str) -> None:
+def must_agree(beside: Tensor, merged: Tensor, dtype: torch.dtype, adapter: str) -> None:
+    """Raise `CheckpointError` unless two models' logits differ by no more than rounding does."""
+    limit = MOST_OFF.get(dtype, MOST_OFF_IN_HALF)
     off = float((beside - merged).abs().max() / beside.std().clamp_min(torch.finfo(torch.float64).tiny))
     if not off <= limit:
         raise CheckpointError(
