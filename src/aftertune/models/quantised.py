@@ -11,8 +11,7 @@ from aftertune.errors import CheckpointError
 
 DEQUANTISED_ON_LOAD = {"mxfp4"}  # transformers makes weights of these itself
 ENDINGS = re.compile(
-    r"[-_.](unsloth-bnb-4bit|bnb-4bit|bnb-8bit|gptq[^/]*|awq[^/]*|[48]bit|int[48][^/]*|fp8[^/]*|w[48]a(8|16)[^/]*)$",
-    re.I,
+    r"[-_.](unsloth-bnb-4bit|bnb-[48]bit|gptq[^/]*|awq[^/]*|[48]bit|int[48][^/]*|fp8[^/]*|w[48]a(8|16)[^/]*)$", re.I
 )
 
 
