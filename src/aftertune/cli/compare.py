@@ -19,14 +19,17 @@ NAMES = ", ".join(measuring())
 
 def compare(
     base: Annotated[
-        str | None, typer.Argument(metavar="BASE", help=f"The model before tuning: {CHECKPOINT}.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="BASE", help=f"The model before tuning: {CHECKPOINT}; or a LoRA adapter alone.", show_default=False
+        ),
     ] = None,
     tuned: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="TUNED...",
             show_default=False,
-            help="The model after tuning, likewise; with --tuned-adapter, its base. Several in the order of training "
+            help="The model after tuning, likewise, or its LoRA adapter. Several in the order of training "
             "(SFT DPO): each is compared with its predecessor and with the base.",
         ),
     ] = None,
@@ -70,6 +73,7 @@ def compare(
 ) -> None:
     """Compare a BASE and a TUNED checkpoint: what did tuning change?
 
+    A LoRA adapter's folder in the place of TUNED is merged into BASE; alone it is compared with the base that it names.
     Before it begins it tells what was chosen, and about how long it will take. The run keeps all settings in
     settings.yaml, for --config. An interrupted comparison goes on where it stopped when the same command is given
     again.

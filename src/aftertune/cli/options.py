@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 CHECKPOINT = "hub id, folder, or .gguf file"
-PROMPTS = "Prompt file (JSON lines, Alpaca, Self-Instruct, MT-Bench, LIMA) or hub:NAME[:SPLIT]"
+PROMPTS = "Prompt or chat data file (JSON, CSV, Parquet; docs/prompts.md) or hub:NAME[:CONFIG][:SPLIT]"
 EACH = 'once for each TUNED, "" for none'
 OPTIONAL = "may be left out where it holds two models of which one is rated"
 
