@@ -12,7 +12,7 @@ demo: .venv/installed ## Compare two real checkpoints and say where the report i
 	$(BIN)/aftertune demo --run runs/demo
 
 test: .venv/test ## All tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/check ## Style, types, import rules, scripts of the pages
 	$(BIN)/ruff format --check .

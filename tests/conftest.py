@@ -1,4 +1,4 @@
-"""What several tests share: where the paper's released data lies."""
+"""What several tests share: where the paper's released data lies, and the order in which files are tested."""
 
 import os
 from pathlib import Path
@@ -14,3 +14,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the released data is not at {folder} (set AFTERTUNE_SHARED_DATA)")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests: two workers, a file each at a time, then end at about the same time."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
