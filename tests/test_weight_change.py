@@ -91,12 +91,16 @@ def test_noise_alone_claims_nothing() -> None:
     assert claimed <= MOST_FALSE and beyond <= MOST_FALSE
 
 
-def test_only_words_far_beyond_noise_name_the_tuning() -> None:
+@pytest.mark.parametrize(
+    ("word", "z", "part"),
+    [("cheese", LEAST_Z, Part.NAME), ("cheese", LEAST_Z - 0.01, None), ("their", 20.0, None), ("ed", 20.0, None)],
+)
+def test_only_content_words_far_beyond_noise_name_the_tuning(word: str, z: float, part: Part | None) -> None:
     frames = frames_of(samples.checkpoint(samples.tuned(planted), "tuned"))
-    rows, test = written_rows(frames["written"], frames["chance"], LAYERS, {}, True)
-    for largest, part in ((LEAST_Z - 0.01, None), (LEAST_Z, Part.NAME)):
-        (found, *_) = answer(written_questions(rows, replace(test, largest=largest), ()))
-        assert (found.verdict, found.part) == (Verdict.SHOWN, part)
+    (first, *_), test = written_rows(frames["written"], frames["chance"], LAYERS, {}, True)
+    assert first.is_beyond_noise
+    (found, *_) = answer(written_questions([replace(first, words=(word,), z=z)], test, ()))
+    assert (found.verdict, found.part) == (Verdict.SHOWN, part)
 
 
 def test_without_noise_nothing_is_claimed() -> None:

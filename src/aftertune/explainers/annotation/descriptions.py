@@ -23,19 +23,10 @@ import polars as pl
 from aftertune.errors import RunError
 from aftertune.explainers.annotation.marks import ROLES, LayerGroups, Marks
 from aftertune.explainers.annotation.result import ANNOTATIONS, PLACE
+from aftertune.words.stop_words import STOP_WORDS
 
 WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 LEAST_LETTERS = 4
-STOPPED = """
-about above across after again against along also although among another anything around because been before being
-below between beyond both cannot could does doing down during each either else even every everything from further have
-having here hers herself himself however instead into itself just like many more most much must myself neither none
-nothing once only onto other others otherwise ours ourselves over perhaps same shall should since some somewhat such
-than that their theirs them themselves then there therefore these they this those though through thus together toward
-towards under unless until upon very were what whatever when where whereas whether which while whom whose will with
-within without would your yours yourself yourselves
-"""
-STOP_WORDS = frozenset(STOPPED.split())
 WORDS = {
     **{"layers": pl.String, "word": pl.String, "n_base": pl.Int64, "n_tuned": pl.Int64},
     **dict.fromkeys(("frequency_base", "frequency_tuned", "change"), pl.Float64),

@@ -2,8 +2,8 @@
 
 1. "concepts.written": claimed only where a word stands out further than along any direction of noise of the same size,
    tested once over all directions and corrected for all that the report asks. Else the words beyond the limit of a
-   single random direction are described. It names the tuning only from `LEAST_Z` on: training on the base's own answers
-   exceeds noise too, and writes "It" or "THE".
+   single random direction are described. It names the tuning only by a content word, from `LEAST_Z` on: training on the
+   base's own answers exceeds noise too, and writes "their" or "It".
 2. "concepts.read": described. Any training changes what is read of some words more than noise would.
 """
 
@@ -14,11 +14,12 @@ from aftertune.explainers.concepts.written import ReadRow, WrittenRow, WrittenTe
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
+from aftertune.words.stop_words import is_content
 
 WRITTEN, READ = "concepts.written", "concepts.read"
-N_NAMED, N_ROWS, N_READ, N_EVIDENCE, LEAST_LETTERS = 5, 5, 8, 12, 3
-# Standard deviations over the vocabulary. Where this was chosen, pairs in which nothing was tuned had at most 6.4,
-# tunings with a word of their own 11.6 to 13.5 (docs/validity.md).
+N_NAMED, N_ROWS, N_READ, N_EVIDENCE = 5, 5, 8, 12
+# Standard deviations over the vocabulary. Content words of pairs in which nothing was tuned have at most 5.7, those
+# of a tuning mostly 8.8 to 13.5 (docs/validity.md).
 LEAST_Z = 7.5
 
 
@@ -56,16 +57,17 @@ def _written(written: Sequence[WrittenRow], test: WrittenTest, corrected: float 
     evidence |= {"n_listed": len(rows), "words": words, "p_value_corrected": corrected}
     parts = [_beside(test), _listed(rows, test, bool(shown)), corrected_by(corrected)]
     sentence, link = " ".join(part for part in parts if part), Link("Words of the change", "concept_written")
-    part = Part.NAME if shown and test.largest >= LEAST_Z else None
+    named = [row for row in rows if row.z >= LEAST_Z and is_content(row.words[0])]
+    part = Part.NAME if shown and named else None
     clause = f"What the change of weights itself writes: {spelled(words)}."
     return Finding(WRITTEN, headline, sentence, Verdict.of(shown), evidence, (link,), part, clause)
 
 
 def _named(rows: Sequence[WrittenRow], most: int = N_NAMED) -> list[str]:
-    """The first word of each row, each once, whole words first."""
+    """The first word of each row, each once, content words first."""
     found = {row.words[0].lower(): row.words[0] for row in reversed(rows)}
     order = list(dict.fromkeys(row.words[0].lower() for row in rows))
-    whole = [word for word in order if word.isalpha() and len(word) >= LEAST_LETTERS]
+    whole = [word for word in order if is_content(word)]
     return [found[word] for word in (*whole, *(one for one in order if one not in whole))][:most]
 
 

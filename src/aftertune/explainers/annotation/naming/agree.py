@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aftertune.explainers.annotation.descriptions import STOP_WORDS, WORD
+from aftertune.explainers.annotation.descriptions import WORD
+from aftertune.words.stop_words import STOP_WORDS
 
 LEAST_LETTERS, STEM_LETTERS, SHARE = 4, 5, 0.8
 # What the name of any tuning may say: the words of the question, and verbs for answering at all. "language" and
