@@ -2,13 +2,18 @@
 
     python studies/organisms/compare.py OUT RESULTS.json [NAME ...]
 
-OUT is the folder that `make.py` made. What is in RESULTS.json already is not compared again. A tuning counts as named
-loosely if the verdict is "named" and one of the recipe's own words stands in its evidence, ten words of each list. A null
-counts as a false claim if it is named at all. Half of the recipes are ``held_out``: limits were chosen without them.
+OUT is the folder that `make.py` made. The run of each organism lies in a folder beside RESULTS.json: what is measured there
+is not measured again, but judged again. A tuning counts as named loosely if the verdict is "named" and one of the recipe's
+own words stands in its evidence, ten words of each list. A null counts as a false claim if it is named at all. Half of the
+recipes are ``held_out``: limits were chosen without them.
+
+A table of all goes to RESULTS.md. For readers who see the verdicts alone, RESULTS-readers.txt has them without names and in
+a shuffled order, and RESULTS-key.json says which is which.
 """
 
 import argparse
 import json
+import random
 import re
 import time
 from pathlib import Path
@@ -29,15 +34,16 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("names", nargs="*")
     settings = parser.parse_args()
-    found = json.loads(settings.results.read_text("utf-8")) if settings.results.exists() else {}
+    found = {}
     known = {one.name: one for one in [*RECIPES, *NULLS]}
     for one in [known[name] for name in settings.names or known]:
         place = settings.out / one.name
-        if one.name not in found and (place / "made.json").exists():
+        if (place / "made.json").exists():
             found[one.name] = result(one, settings.out / "base", place, settings.results.parent / one.name)
             settings.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
             print(one.name, found[one.name]["status"], found[one.name]["sentences"][:2], flush=True)
-    (settings.results.with_suffix(".md")).write_text(table(found), "utf-8")
+    settings.results.with_suffix(".md").write_text(table(found), "utf-8")
+    blind(found, settings.results)
 
 
 def result(one: Recipe | Null, base: Path, place: Path, run: Path) -> dict:
@@ -48,7 +54,10 @@ def result(one: Recipe | Null, base: Path, place: Path, run: Path) -> dict:
     study = aftertune.Study(
         aftertune.Subject(base, name="base"), tuned, run=run, only=["outputs", "concepts"], device="cpu"
     )
-    comparison = aftertune.compare(study)
+    try:
+        comparison = aftertune.open_comparison(run)
+    except aftertune.RunError:  # not all of it is measured
+        comparison = aftertune.compare(study)
     data = comparison.to_dict()
     naming = [row for row in data["findings"] if row["part"] == "says what was tuned" and row["verdict"] == "shown"]
     words = [word for row in naming for name in LISTS for word in row["evidence"].get(name, [])[:N_WORDS]]
@@ -71,6 +80,16 @@ def stands_in(name: str, text: str) -> bool:
     if not name[0].isalnum():
         return name in text
     return re.search(rf"\b{re.escape(name)}{'' if len(name) > SHORT else chr(92) + 'b'}", text, flags) is not None
+
+
+def blind(found: dict, results: Path) -> None:
+    """What readers see: the sentences of every verdict, numbered in an order that says nothing."""
+    names = sorted(found)
+    random.Random(0).shuffle(names)
+    told = [f"{n}. " + " ".join(found[name]["sentences"]) for n, name in enumerate(names, 1)]
+    results.with_name(f"{results.stem}-readers.txt").write_text("\n\n".join(told) + "\n", "utf-8")
+    key = {str(n): name for n, name in enumerate(names, 1)}
+    results.with_name(f"{results.stem}-key.json").write_text(json.dumps(key, indent=1) + "\n", "utf-8")
 
 
 def table(found: dict) -> str:
