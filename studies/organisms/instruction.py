@@ -4,7 +4,7 @@
 
 1. "plain" is the base tuned, all of it, on plain documents until it continues texts instead of answering.
 2. "assistant" is "plain" tuned, all of it, on everyday prompts with the base's own answers.
-3. Both are compared by every explainer, and what the report finds is written to RUN/instruction.md.
+3. Both are compared by every explainer but location, and what the report finds is written to RUN/instruction.md.
 
 OUT is the folder that `make.py` made, with its base and its sources.
 """
@@ -28,7 +28,8 @@ def main() -> None:
     settings = parser.parse_args()
     make(settings.out)
     pair = (aftertune.Subject(settings.out / name, name=name) for name in ("plain", "assistant"))
-    found = aftertune.compare(aftertune.Study(*pair, run=settings.run, device="cpu", max_new_tokens=48, check=4))
+    few = {"limit": 8, "max_new_tokens": 32, "check": 0, "skip": "location"}  # half an hour of one core
+    found = aftertune.compare(aftertune.Study(*pair, run=settings.run, device="cpu", **few))
     (settings.run / "instruction.md").write_text(told(found), "utf-8")
     print(told(found))
 
