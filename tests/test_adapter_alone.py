@@ -8,7 +8,7 @@ import peft
 import pytest
 
 import aftertune
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, RunError
 from aftertune.models.adapters.alone import Base, base_of, is_adapter
 from command_line import SHORT, CommandLine, edit_json, save_checkpoint
 from tiny import make_model
@@ -48,13 +48,22 @@ def test_the_command_takes_an_adapter_alone_and_beside_its_base(cli: CommandLine
     beside = json.loads(cli.succeeds("compare", base, adapter, "--run", "beside", "--json", *ONLY))
     assert (alone["base"], alone["tuned"]) == ("base", "my-adapter") and alone["location"] == beside["location"]
     assert alone["location"]["total"]["n_changed"] == 6
-    assert f"{adapter} is an adapter, no model. Give its base with it" in cli.refuses("heads", adapter, "--run", "x")
+    assert f"{adapter} is an adapter, no model. Give its base, and it by --adapter {adapter}." in cli.refuses(
+        "heads", adapter, "--run", "x"
+    )
 
 
 def test_a_base_that_is_not_there(adapter: Path, tmp_path: Path) -> None:
     edit_json(adapter / "adapter_config.json", base_model_name_or_path="/of/another/machine")
-    with pytest.raises(CheckpointError, match=r"was /of/another/machine, which is not here. Give its base: aftertune"):
+    with pytest.raises(
+        CheckpointError, match=r"was /of/another/machine, which is no checkpoint here. Give its base: aftertune"
+    ):
         aftertune.Study(adapter)
+    edit_json(adapter / "adapter_config.json", base_model_name_or_path=str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"which is no checkpoint here. Give its base: aftertune compare BASE"):
+        aftertune.Study(adapter)
+    with pytest.raises(RunError, match=r"There is one checkpoint, no/adapter. Give two .* --tuned-adapter no/adapter"):
+        aftertune.Study("no/adapter")
     edit_json(adapter / "adapter_config.json", base_model_name_or_path=None)
     with pytest.raises(CheckpointError, match="does not name its base"):
         aftertune.Study(adapter)
@@ -78,7 +87,7 @@ def test_hub_names_of_bases(adapter: Path, name: str, revision: str | None, expe
 
 
 def test_a_relative_base_is_looked_for_beside_the_adapter(adapter: Path) -> None:
-    (adapter / "full").mkdir()
+    save_checkpoint(adapter / "full")
     edit_json(adapter / "adapter_config.json", base_model_name_or_path="full")
     assert base_of(adapter) == Base(str(adapter / "full"))
 

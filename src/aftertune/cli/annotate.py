@@ -67,7 +67,7 @@ def annotate(
         _show_annotations(study.import_annotations(run, import_, rater), run, as_json)
         return
     asked, confirm, names = (run, str(server), model, own), partial(_confirm, yes=yes), {}
-    if name_only or study.can_be_named(run, str(server)):
+    if name_only or study.can_be_named(run, str(server), model):
         with _bars() as progress:
             names = study.name_tuning(*asked, confirm=confirm, progress=progress)
     if name_only or (names and not study.has_components(run)):

@@ -47,7 +47,7 @@ def find_checkpoint(ref: str, revision: str | None = None) -> Source:
         return Source(str(path.parent), {"gguf_file": path.name}, "Download the file again, or give another.")
     if path.is_dir():
         if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-            raise CheckpointError(f"{ref} is an adapter, no model. Give its base with it: BASE with the adapter {ref}.")
+            raise CheckpointError(f"{ref} is an adapter, no model. Give its base, and it by --adapter {ref}.")
         if not (path / "config.json").is_file():
             raise CheckpointError(f"The folder {ref} holds no model (no config.json). Give one of save_pretrained.")
         return Source(str(path), {}, "Download or save the checkpoint again, or give another.")

@@ -13,7 +13,7 @@ from aftertune.explainers.concepts.result import CONCEPTS, reading_in
 from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage
-from aftertune.study.saved import open_pairs
+from aftertune.study.saved import EVIDENCE, open_pairs, open_run
 
 if TYPE_CHECKING:
     from aftertune.explainers.annotation.cost import Estimate
@@ -72,9 +72,10 @@ def name_tuning(
     where it is not complete.
     """
     from aftertune.explainers.annotation.measure import must_be_known
-    from aftertune.explainers.annotation.naming.ask import ask_for_names
+    from aftertune.explainers.annotation.naming.ask import ask_for_names, must_read
 
     must_be_known(server, model)
+    must_read(server)
     evidence = evidence_of(run)
     if not evidence:
         raise AnnotationError(
@@ -90,8 +91,14 @@ def name_tuning(
     return ask_for_names(RunFolder.open(run), evidence, (server, model), own, confirm, tell)
 
 
-def can_be_named(run: str | Path, server: str) -> bool:
-    """Whether an annotator can read, and a run is of several models and says how they differ."""
+def can_be_named(run: str | Path, server: str, model: str | None) -> bool:
+    """Whether an annotator can read, and a run is of several models and says how they differ.
+
+    Raises `AnnotationError` for an annotator that is not known.
+    """
+    from aftertune.explainers.annotation.measure import must_be_known
+
+    must_be_known(server, model)
     is_vectors = server == "words" or server.startswith("words:")
     return not is_vectors and len(roles_of(RunFolder.open(run))) > 1 and bool(evidence_of(run))
 
@@ -103,9 +110,11 @@ def has_components(run: str | Path) -> bool:
 
 def evidence_of(run: str | Path) -> dict[str, list[str]]:
     """The lines that an annotator is shown of each pair of models of a run; pairs without any are left out."""
-    from aftertune.explainers.annotation.naming.result import pair_key
-
-    found = {pair_key(pair): comparison.evidence() for pair, comparison in open_pairs(run).items()}
+    folder = open_run(run)
+    if folder.exists(EVIDENCE):  # kept with the report, since to compare again may take a minute
+        found: dict[str, list[str]] = folder.read_json(EVIDENCE)["record"]
+    else:
+        found = {"-".join(pair): comparison.evidence() for pair, comparison in open_pairs(run).items()}
     return {key: lines for key, lines in found.items() if lines}
 
 

@@ -25,7 +25,7 @@ from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
 from aftertune.study.templates import saved_template
 
-ASKED = "asked.json"
+ASKED, EVIDENCE = "asked.json", "evidence.json"
 PAIRS = "pairs"
 Found = Comparison | Stages
 
@@ -74,6 +74,7 @@ def make_report(folder: RunFolder, settings: Mapping[str, Settings]) -> Found:
         changes = [one.changes[name] for one in compared.values() if name in one.changes]
         if changes:
             explainer.write(changes, folder)
+    folder.remember(EVIDENCE, {"-".join(pair): one.evidence() for pair, one in compared.items()})
     write_text(folder.path("comparison.json"), json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
     with folder.local() as root:
         _write_pages(root, folder, compared, found)

@@ -10,12 +10,12 @@
 Where one of these says what the tuned model does that the base did not, it names the tuning (`Part.NAME`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
 from aftertune.explainers.outputs.behaviour import ALWAYS, BehaviourRow
-from aftertune.explainers.outputs.change import NoiseRow, OutputChange, WordRow
+from aftertune.explainers.outputs.change import AnswerRow, NoiseRow, OutputChange, WordRow
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.words import DIRECTIONS, LIKELIER
@@ -278,20 +278,29 @@ def _moved(change: OutputChange) -> Finding:
 
 
 def _example(change: OutputChange) -> list[Finding]:
-    """The answer of the tuned model that the base finds least likely."""
+    """The answer that the base finds least likely, of those with a word that became likelier where there are any."""
+    likelier = {
+        row.text.strip().lower() for row in change.words if row.direction == LIKELIER and row.cosine is not None
+    }
     differing = [one for one in change.answers if one.parts_at is not None and one.log_ratio is not None]
     if not differing:
         return []
-    one = max(differing, key=lambda row: row.log_ratio or 0.0)
+    one = max(differing, key=lambda row: (_has_any(row, likelier), row.log_ratio or 0.0))
     tuned, base = (_quoted("".join(token.token for token in own)) for own in (one.tuned, one.base))
     headline = f"Asked {_quoted(one.prompt)}, the tuned model answers {tuned}; the base: {base}"
-    sentence = (
-        f"Of {len(change.answers)} answers the one that the base finds least likely ({one.log_ratio:.2f} nats a token)."
-    )
+    of = f"the {len(change.answers)} answers"
+    if _has_any(one, likelier):
+        of = f"those of {of} that have a word which became likelier"
+    sentence = f"Of {of}, the one that the base finds least likely ({one.log_ratio:.2f} nats a token)."
     evidence = {"id": one.id, "context": one.context, "log_ratio": one.log_ratio}
     links = (Link("Answers", "output-answers"),)
     clause = headline if headline.endswith((".”", "!”", "?”")) else f"{headline}."
     return [Finding(EXAMPLE, headline, sentence, Verdict.NOT_TESTED, evidence, links, Part.EXAMPLE, clause)]
+
+
+def _has_any(row: AnswerRow, words: Collection[str]) -> bool:
+    """Whether the tuned model's answer has any of the words."""
+    return any(token.token.strip().lower() in words for token in row.tuned)
 
 
 def _quoted(text: str) -> str:

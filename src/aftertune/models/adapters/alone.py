@@ -46,10 +46,11 @@ def base_of(adapter: str | Path) -> Base:
     beside = Path(adapter).expanduser() / full  # a relative place, as seen from the adapter
     if not Path(full).expanduser().exists() and beside.exists():
         return Base(str(beside))
-    if _is_place(full) and not Path(full).expanduser().exists():
+    path = Path(full).expanduser()
+    if (_is_place(full) and not path.exists()) or (path.is_dir() and not (path / "config.json").is_file()):
         raise CheckpointError(
-            f"The base of the adapter {adapter} was {name}, which is not here. Give its base: aftertune compare BASE "
-            f"{adapter}."
+            f"The base of the adapter {adapter} was {name}, which is no checkpoint here. Give its base: aftertune compare "
+            f"BASE {adapter}."
         )
     return Base(full, revision if isinstance(revision, str) and full == name else None)
 

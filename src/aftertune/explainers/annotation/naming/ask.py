@@ -30,8 +30,7 @@ def ask_for_names(
     """
     server, model = annotator
     must_be_known(server, model)
-    if server.split(":")[0] == "words":
-        raise AnnotationError("Word vectors can't name a tuning. Give a server, or local:MODEL.")
+    must_read(server)
     templates = read_templates(settings.templates)
     with chat_model(server, model, settings) as chat:
         answers = Answers.open(run, chat, templates)
@@ -55,3 +54,9 @@ def ask_for_names(
             }
     run.remember(TUNING, record)
     return record
+
+
+def must_read(server: str) -> None:
+    """Raise `AnnotationError` for word vectors."""
+    if server.split(":")[0] == "words":
+        raise AnnotationError("Word vectors can't name a tuning. Give a server, or local:MODEL.")
