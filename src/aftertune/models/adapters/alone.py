@@ -49,8 +49,8 @@ def base_of(adapter: str | Path) -> Base:
     path = Path(full).expanduser()
     if (_is_place(full) and not path.exists()) or (path.is_dir() and not (path / "config.json").is_file()):
         raise CheckpointError(
-            f"The base of the adapter {adapter} was {name}, which is no checkpoint here. Give its base: aftertune compare "
-            f"BASE {adapter}."
+            f"The base of the adapter {adapter} was {name}, which is no checkpoint here. Give its base: "
+            f"aftertune compare BASE {adapter}."
         )
     return Base(full, revision if isinstance(revision, str) and full == name else None)
 
