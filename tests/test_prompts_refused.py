@@ -44,6 +44,11 @@ FILES: dict[str, tuple[str | bytes, str]] = {
         b"\x1f\x8b\x08\x00",
         " is no whole gzip file: Compressed file ended before the end-of-stream marker was reached. Download it again.",
     ),
+    "other columns": (
+        "frage;antwort\na;b\n",
+        " is neither JSON nor a table whose first line, in commas or tabs, has one of the columns instruction, prompt, "
+        "question, text. It begins: 'frage;antwort'.",
+    ),
     "table": (
         "prompt,id\na,1\nb\n",
         ", row 2 has other columns than the first line. Put texts that hold a separator or a line end in quotes.",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import aftertune
 from aftertune.cli.settings_file import read_settings
 from aftertune.models.subject import Subject, run_name
 from aftertune.study.study import Study
@@ -122,6 +123,11 @@ def test_what_a_study_says_flat_makes_the_same_study(base: Path, tuned: Path) ->
     assert (flat["layers"], flat["concepts"]) == ("1", {"n_words": 3, "layers": "0"})
     assert (flat["base_adapter"], flat["tuned_name"]) == ("adapter", ["", "b"])
     assert Study(**flat, run=study.run).flat() == flat
+
+
+def test_explainers_may_be_named_with_commas() -> None:
+    assert aftertune.Study("a", "b", only="outputs, location").only == ("outputs", "location")
+    assert aftertune.Study("a", "b", skip=["heads,concepts", "location"]).skip == ("heads", "concepts", "location")
 
 
 def test_only_and_skip_contradict(cli: CommandLine, base: Path, tuned: Path) -> None:

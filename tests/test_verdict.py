@@ -35,7 +35,7 @@ def test_of_each_kind_the_first_is_told_and_three_at_most() -> None:
 
 def test_a_change_without_a_name() -> None:
     found = judge([DOUBTED, MOVED, OTHER, PLACE])
-    assert found.status is Status.CHANGED
+    assert found.status is Status.CHANGED and str(found).startswith("Verdict: changed, cannot say how\n- The models")
     assert found.texts[1:] == ["12% moved.", "Heads changed.", "Layers 0 to 7."]
     assert ["--prompts" in found.steps[0].command, "annotate" in found.steps[1].command] == [True, True]
     named = Finding("n.name", "It says: pirates", "n", UNTESTED, part=Part.TOLD)

@@ -143,6 +143,11 @@ def _rows_of_lines(address: str, text: str) -> Iterator[Row]:
         try:
             yield Row("line", number, index, json.loads(line))
         except (ValueError, RecursionError) as error:
+            if not index and not line.lstrip().startswith(("{", '"')):
+                raise PromptError(
+                    f"{address} is neither JSON nor a table whose first line, in commas or tabs, has one of the "
+                    f"columns {', '.join(sorted(NAMING))}. It begins: {line.strip()[:60]!r}."
+                ) from None
             raise PromptError(
                 f"{address}, line {number} is not JSON: {_reason(error)}. Each line must be one whole JSON object."
             ) from None

@@ -55,6 +55,9 @@ class TuningVerdict:
     sentences: tuple[Sentence, ...]
     steps: tuple[Step, ...] = ()
 
+    def __str__(self) -> str:
+        return "\n".join([f"Verdict: {self.status}", *(f"- {text}" for text in self.texts)])
+
     @property
     def texts(self) -> list[str]:
         """The sentences alone."""

@@ -62,7 +62,7 @@ class Study(BaseModel):
         base, tuned = _with_bases(base, tuned, given)
         subjects = {"base": _subjects("base", base, given), "tuned": _subjects("tuned", tuned, given)}
         own |= {"base": subjects["base"][0], "tuned": subjects["tuned"], "settings": _settings(given)}
-        own |= {name: _several(own[name]) for name in ("only", "skip") if name in own}
+        own |= {name: _names(own[name]) for name in ("only", "skip") if name in own}
         if isinstance(own.get("prompts"), list):
             own["prompts"] = tuple(own["prompts"])
         own["run"] = str(own.get("run") or f"runs/{run_name([*subjects['base'], *subjects['tuned']])}")
@@ -186,6 +186,12 @@ def _subject(given: Given, said: Mapping[str, Any]) -> Subject:
     if isinstance(given, Subject):
         return Subject(given.ref, **({name: getattr(given, name) for name in OF_SUBJECTS} | told))
     return Subject(given, **told)
+
+
+def _names(value: Any) -> tuple[Any, ...]:
+    """Names given one by one, or several in a text separated by commas."""
+    several = (one.split(",") if isinstance(one, str) else [one] for one in _several(value))
+    return tuple(name.strip() if isinstance(name, str) else name for names in several for name in names)
 
 
 def _several(value: Any) -> tuple[Any, ...]:

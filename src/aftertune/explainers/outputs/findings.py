@@ -243,6 +243,13 @@ def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
     if test.limit is None:
         return f"{place}: no noise was drawn, so nothing can be claimed."
     tokens = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if is_far else "no token"
+    if is_together and not is_far:
+        return (
+            f"{place}, the words that moved most belong together: their mean cosine is {test.coherence:.3f}, of "
+            f"{test.n_draws} models with random weight changes of the same effect {test.noise_coherence:.3f}, at most "
+            f"{test.coherence_limit:.3f}. No single token moved further than any of theirs "
+            f"({test.total_variation:.1%} of the next token's probability moved)."
+        )
     found = (
         f"{place}, {tokens} moved further than any token of {test.n_draws} models with random weight changes of the "
         f"same effect ({test.total_variation:.1%} of the next token's probability moved)"
