@@ -207,7 +207,7 @@ def _headline(direction: str, words: Sequence[WordRow], verdict: Verdict, is_sub
     subject = ", words that belong together" if is_subject else ""
     if direction == LIKELIER:
         return f"The tuned model talks more of {listed}{_times(before, after, 'as likely as before')}{subject}"
-    return f"The tuned model talks less of {listed}{_times(after, before, 'less likely')}{subject}"
+    return f"The tuned model talks less of {listed}{_times(after, before, 'less likely')}"
 
 
 def named_words(words: Sequence[WordRow]) -> list[WordRow]:
