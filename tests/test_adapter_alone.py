@@ -62,7 +62,7 @@ def test_a_base_that_is_not_there(adapter: Path, tmp_path: Path) -> None:
     edit_json(adapter / "adapter_config.json", base_model_name_or_path=str(tmp_path))
     with pytest.raises(CheckpointError, match=r"which is no checkpoint here. Give its base: aftertune compare BASE"):
         aftertune.Study(adapter)
-    with pytest.raises(RunError, match=r"There is one checkpoint, no/adapter. Give two .* --tuned-adapter no/adapter"):
+    with pytest.raises(RunError, match=r"No tuned .* Give two .*: no/adapter has no .* --tuned-adapter no/adapter"):
         aftertune.Study("no/adapter")
     edit_json(adapter / "adapter_config.json", base_model_name_or_path=None)
     with pytest.raises(CheckpointError, match="does not name its base"):

@@ -64,9 +64,13 @@ def test_usage(cli: CommandLine, base: Path, tuned: Path, prompts: Path, more: t
 
 
 def test_missing_arguments(cli: CommandLine, base: Path) -> None:
-    expected = "No {} checkpoint was given. Give a hub id, a folder, or a .gguf file."
-    assert cli.refuses("compare", base, "--run", "run") == expected.format("tuned")
-    assert cli.refuses("compare", "--run", "run") == expected.format("base")
+    assert cli.refuses("compare", base, "--run", "run") == (
+        "No tuned checkpoint was given. Give two (aftertune compare BASE TUNED), or one adapter that lies here: "
+        f"{base} has no adapter_config.json. Of an adapter on the hub: compare BASE BASE --tuned-adapter {base}."
+    )
+    assert cli.refuses("compare", "--run", "run") == (
+        "No base checkpoint was given. Give a hub id, a folder, or a .gguf file."
+    )
 
 
 def test_missing_prompts(cli: CommandLine, base: Path, tuned: Path) -> None:

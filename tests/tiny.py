@@ -110,7 +110,13 @@ DERIVED = {
     "olmo3": SLIDING,
     "phi": {},
     "phi-qk": {"qk_layernorm": True},
-    "phi4_multimodal": {},
+    "phi4_multimodal": {  # what sees and hears is of real size by default, and is made only to be thrown away
+        "vision_config": {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2},
+        "audio_config": {
+            **{"hidden_size": 16, "intermediate_size": 16, "num_blocks": 1, "num_attention_heads": 2},
+            **{"ext_pw_out_channel": 16, "depthwise_separable_out_channel": 16, "nemo_conv_channels": 16},
+        },
+    },
     "qwen3_5_text": {"head_dim": 8, "layer_types": ["full_attention"] * 3},
     "qwen3_5_text-hybrid": {
         "head_dim": 8,

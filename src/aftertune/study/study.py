@@ -168,8 +168,8 @@ def _with_bases(
             base, found = Subject(own.ref, revision=own.revision), [merged]
     elif isinstance(base, str | Path) and not found and not said.get("tuned_adapter"):
         raise RunError(
-            f"There is one checkpoint, {base}. Give two (aftertune compare BASE TUNED), or one adapter that lies here: "
-            f"a folder with adapter_config.json. Of an adapter on the hub: compare BASE BASE --tuned-adapter {base}."
+            "No tuned checkpoint was given. Give two (aftertune compare BASE TUNED), or one adapter that lies here: "
+            f"{base} has no adapter_config.json. Of an adapter on the hub: compare BASE BASE --tuned-adapter {base}."
         )
     ref, revision = (base.ref, base.revision) if isinstance(base, Subject) else (base, None)
     if ref is not None:

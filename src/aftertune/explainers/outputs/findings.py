@@ -5,17 +5,18 @@
 2. Words likelier and less likely: claimed in each context (texts of our own, answers to prompts of our own) where a
    token moved further than weight noise of like effect moves any, or where the words that moved most belong together
    as those of noise do not.
-3. How much moved, and an example: described.
+3. How much moved, and an example: described (`described`).
 
 Where one of these says what the tuned model does that the base did not, it names the tuning (`Part.NAME`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from aftertune.explainers.outputs.behaviour import ALWAYS, BehaviourRow
-from aftertune.explainers.outputs.change import AnswerRow, NoiseRow, OutputChange, WordRow
+from aftertune.explainers.outputs.change import NoiseRow, OutputChange, WordRow
+from aftertune.explainers.outputs.described import example, moved_finding
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.words import DIRECTIONS, LIKELIER
@@ -23,14 +24,12 @@ from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import PValues, Question, corrected_by, described, is_shown
 
-MOVED, EXAMPLE = "outputs.moved", "outputs.example"
 WORDS = {LIKELIER: "outputs.words_likelier", DIRECTIONS[1]: "outputs.words_less_likely"}
 OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday prompts", "prompts": "in your prompts"}
-N_NAMED, N_LISTED, LONGEST_QUOTE = 6, 20, 90
+N_NAMED, N_LISTED = 6, 20
 LEAST_LETTERS, LEAST_TIMES = 3, 1.5
-LEAST_MOVED, HALF = 0.01, 0.5
 LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
@@ -49,7 +48,7 @@ def questions(change: OutputChange) -> list[Question]:
         tests = [row for row in change.noise if row.direction == direction and row.context != "prompts"]
         p_values = [p for test in tests for p in (test.p_value, test.p_value_coherence)]
         found.append(Question(p_values, partial(_words, change, direction, tests)))
-    return [*found, described([_moved(change), *_example(change)])]
+    return [*found, described([moved_finding(change), *example(change)])]
 
 
 def _openings(change: OutputChange, corrected: float | None) -> Finding:
@@ -267,49 +266,3 @@ def _evidence(test: NoiseRow) -> dict[str, Any]:
     names = ("largest", "limit", "n_shown", "n_draws", "scale", "total_variation", "p_value", "p_value_rank")
     more = ("coherence", "noise_coherence", "coherence_limit", "p_value_coherence")
     return {name: getattr(test, name) for name in (*names, *more)}
-
-
-def _moved(change: OutputChange) -> Finding:
-    """How much the outputs moved at all: no test, since any difference of weights moves them a little."""
-    moved, n = change.moved or 0.0, len(change.answers)
-    differ = sum(one.parts_at is not None for one in change.answers)
-    answers = f", and {differ} of {n} answers differ" if n else ""
-    headline = f"{moved:.1%} of the probability of the next token moved{answers}"
-    has_changed = moved >= LEAST_MOVED or (n > 0 and differ >= HALF * n)
-    sentence = "By the total variation of the mean prediction in texts that both read. Any change of weights moves it."
-    if change.n_left_out:
-        sentence += f" {change.n_left_out} of your prompts left no room for an answer and were left out."
-    evidence = {"total_variation": change.moved, "n_differing_answers": differ, "n_prompts": n}
-    part = Part.CHANGE if has_changed else None
-    return Finding(MOVED, headline, sentence, Verdict.NOT_TESTED, evidence, (Link("Texts", "output_noise"),), part)
-
-
-def _example(change: OutputChange) -> list[Finding]:
-    """The answer that the base finds least likely, of those with a word that became likelier where there are any."""
-    likelier = {
-        row.text.strip().lower() for row in change.words if row.direction == LIKELIER and row.cosine is not None
-    }
-    differing = [one for one in change.answers if one.parts_at is not None and one.log_ratio is not None]
-    if not differing:
-        return []
-    one = max(differing, key=lambda row: (_has_any(row, likelier), row.log_ratio or 0.0))
-    tuned, base = (_quoted("".join(token.token for token in own)) for own in (one.tuned, one.base))
-    headline = f"Asked {_quoted(one.prompt)}, the tuned model answers {tuned}; the base: {base}"
-    of = f"the {len(change.answers)} answers"
-    if _has_any(one, likelier):
-        of = f"those of {of} that have a word which became likelier"
-    sentence = f"Of {of}, the one that the base finds least likely ({one.log_ratio:.2f} nats a token)."
-    evidence = {"id": one.id, "context": one.context, "log_ratio": one.log_ratio}
-    links = (Link("Answers", "output-answers"),)
-    clause = headline if headline.endswith((".”", "!”", "?”")) else f"{headline}."
-    return [Finding(EXAMPLE, headline, sentence, Verdict.NOT_TESTED, evidence, links, Part.EXAMPLE, clause)]
-
-
-def _has_any(row: AnswerRow, words: Collection[str]) -> bool:
-    """Whether the tuned model's answer has any of the words."""
-    return any(token.token.strip().lower() in words for token in row.tuned)
-
-
-def _quoted(text: str) -> str:
-    plain = " ".join(visible(text).split())
-    return f"“{plain if len(plain) <= LONGEST_QUOTE else plain[: LONGEST_QUOTE - 1].rstrip() + '…'}”"
