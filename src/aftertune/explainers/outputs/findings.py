@@ -134,15 +134,15 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
         True: f"In its answers, the tuned model uses {_said('more', lists['more'])}{_and(lists)}",
     }[shown]
     sentence = (
-        f"Over {len(change.answers)} prompts, the words whose use changed most are {', '.join(lists['more']) or 'none'}"
-        f" (more) and {', '.join(lists['less']) or 'none'} (less); base and tuned were swapped within prompts as the "
+        f"Over {len(change.answers)} prompts, the words whose use changed most are {_listed(lists['more']) or 'none'}"
+        f" (more) and {_listed(lists['less']) or 'none'} (less); base and tuned were swapped within prompts as the "
         f"test. {corrected_by(corrected)}"
     ).strip()
     evidence = lists | {"n_prompts": len(change.answers), "p_value": change.response_words_p_value}
     links = (Link("Words of the answers", "output_response_words"),)
     full = evidence | {"p_value_corrected": corrected}
     part = Part.NAME if shown and lists["more"] else None
-    clause = f"Its answers use {', '.join(lists['more'])} more often."
+    clause = f"Its answers use {_listed(lists['more'])} more often."
     return Finding(RESPONSE_WORDS, headline, sentence, Verdict.of(shown), full, links, part, clause)
 
 
@@ -153,7 +153,12 @@ def _words_first(rows: Sequence[ResponseWordRow]) -> list[str]:
 
 
 def _said(how: str, words: Sequence[str]) -> str:
-    return f"{', '.join(words)} {how} often" if words else ""
+    return f"{_listed(words)} {how} often" if words else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words of answers in a sentence; what has no letter in quotes."""
+    return ", ".join(word if any(map(str.isalpha, word)) else f"“{word}”" for word in words)
 
 
 def _and(lists: dict[str, list[str]]) -> str:
