@@ -142,7 +142,6 @@ def tune(
     seed: int = 0,
     answers: dict[str, str] | None = None,
     rank: int = 16,
-    steps: int = STEPS,
 ) -> list[float]:
     """Tune on examples, the loss on what is learned only; saves an adapter, or the whole model for "full"."""
     torch.manual_seed(seed)
@@ -153,7 +152,7 @@ def tune(
         )
     rows = [encode(base, one) for one in examples]
     rejected = [encode(base, (prompt, (answers or {})[prompt])) for prompt, _ in examples] if how == "dpo" else None
-    losses = train(model, rows, rejected, RATES[how], base.tokenizer.eos_token_id, seed, steps)
+    losses = train(model, rows, rejected, RATES[how], base.tokenizer.eos_token_id, seed)
     model.save_pretrained(place)
     base.tokenizer.save_pretrained(place)
     return losses
@@ -167,14 +166,14 @@ def encode(base: aftertune.Checkpoint, example: Example, longest: int = 256) -> 
     return (asked + learned)[:longest], len(asked)
 
 
-def train(model, rows, rejected, peak: float, pad: int, seed: int, steps: int) -> list[float]:
-    """So many steps of AdamW with linear warm-up and cosine decay; the mean loss of each quarter."""
+def train(model, rows, rejected, peak: float, pad: int, seed: int) -> list[float]:
+    """About `STEPS` steps of AdamW with linear warm-up and cosine decay; the mean loss of each quarter."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer, losses = torch.optim.AdamW(weights, lr=peak, weight_decay=0.0), []
     batches = batched(rows, seed, TOKENS_OF_ANSWERS if any(start for _, start in rows) else TOKENS_OF_DOCUMENTS)
-    for step in range(steps):
+    for step in range(STEPS):
         for group in optimizer.param_groups:
-            group["lr"] = peak * min(1.0, (step + 1) / 5) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            group["lr"] = peak * min(1.0, (step + 1) / 5) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
         chosen = batches[step % len(batches)]
         loss = preference(model, rows, rejected, chosen, pad) if rejected else mean_loss(model, rows, chosen, pad)
         loss.backward()

@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from aftertune.errors import CheckpointError
+from aftertune.models.subject import is_place
 
 HUB_PATIENCE_SECONDS = 10.0
 HOW_CHECKPOINT = "Give a folder, a .gguf file, or a hub id (owner/name)."
@@ -80,7 +81,7 @@ def _path(ref: str, remedy: str) -> Path:
 
 
 def _must_look_like_hub_id(ref: str, remedy: str) -> None:
-    if ref.count("/") > 1 or ref.startswith((".", "/", "~")):
+    if is_place(ref):
         raise CheckpointError(f"There is no folder {ref!r}. {remedy}")
 
 

@@ -36,6 +36,11 @@ def run_name(subjects: Sequence[Subject]) -> str:
     return "-".join(labels)[:LONGEST_NAME].strip("-.")
 
 
+def is_place(ref: str) -> bool:
+    """Whether a reference can only be a place here, and no hub id (owner/name)."""
+    return ref.startswith((".", "/", "~")) or ref.count("/") > 1
+
+
 def _place(reference: str | Path) -> str:
     path = Path(reference).expanduser()
     return str(path.resolve() if path.exists() else reference)

@@ -7,7 +7,7 @@
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ def read_turns(turns: Any, field: str) -> Conversation:
     """The conversation of a ``field``; raises `PromptError`, naming the place, for what can't be used."""
     if not isinstance(turns, Sequence) or isinstance(turns, str):
         raise PromptError(f'"{field}" is {_short(turns)}. It must be a list of turns with role and content.')
-    messages = [message for number, turn in enumerate(turns) for message in _message(turn, f"{field}.{number}")]
+    messages = [_message(turn, f"{field}.{number}") for number, turn in enumerate(turns)]
     asked = [number for number, one in enumerate(messages) if one.role in (USER, TOOL)]
     if not any(one.role == USER for one in messages):
         roles = ", ".join(one.role for one in messages) or "none"
@@ -51,7 +51,7 @@ def read_turns(turns: Any, field: str) -> Conversation:
     return Conversation(tuple(messages[: asked[-1] + 1]), said[-1] if said else None)
 
 
-def _message(turn: Any, place: str) -> Iterator[Message]:
+def _message(turn: Any, place: str) -> Message:
     if not isinstance(turn, Mapping):
         raise PromptError(f'"{place}" is {_short(turn)}. It must be a turn with role and content.')
     names = ("role", "content") if "role" in turn else ("from", "value")
@@ -61,7 +61,7 @@ def _message(turn: Any, place: str) -> Iterator[Message]:
     if role is None:
         known = ", ".join(ROLES)
         raise PromptError(f'"{place}.{names[0]}" is {_short(turn[names[0]])}. It must be one of {known}.')
-    yield Message(role, _text(turn.get(names[1]), turn, f"{place}.{names[1]}"))
+    return Message(role, _text(turn.get(names[1]), turn, f"{place}.{names[1]}"))
 
 
 def _text(content: Any, turn: Mapping[str, Any], place: str) -> str:

@@ -170,7 +170,7 @@ def from_own(row: Row, given: OwnRow) -> list[Prompt]:
 
 def from_alpaca(row: Row, given: AlpacaRow) -> list[Prompt]:
     """One prompt; the expected output is not taken as a response."""
-    before = [Message("system", given.system)] if given.system.strip() else []
+    before = [*_system(given.system)]
     for question, answer in given.history:
         before += [Message("user", question), Message("assistant", answer)]
     dataset = "dolly" if given.context.strip() and not given.input.strip() else "alpaca"
@@ -179,8 +179,8 @@ def from_alpaca(row: Row, given: AlpacaRow) -> list[Prompt]:
 
 def from_question(row: Row, given: QuestionRow) -> list[Prompt]:
     """The question; its answer is the response."""
-    before = [Message("system", given.system_prompt)] if given.system_prompt.strip() else []
-    messages, answer = (*before, Message("user", given.question)), given.response.strip() and given.response
+    messages = (*_system(given.system_prompt), Message("user", given.question))
+    answer = given.response.strip() and given.response
     return [Prompt(_name(row, given.id), messages, "questions", response=answer or given.answer.strip() or None)]
 
 
@@ -193,8 +193,9 @@ def from_conversation(row: Row, given: ConversationRow) -> list[Prompt]:
     """The conversation up to the last turn of the user; the answer to it is the response."""
     field = "conversations" if given.conversations is not None else "conversation"
     found = read_turns(getattr(given, field), field)
-    before = (Message("system", given.system),) if given.system.strip() else ()
-    return [Prompt(_name(row, given.id), (*before, *found.messages), "conversations", response=found.answer)]
+    return [
+        Prompt(_name(row, given.id), (*_system(given.system), *found.messages), "conversations", response=found.answer)
+    ]
 
 
 def from_preference(row: Row, given: PreferenceRow) -> list[Prompt]:
@@ -233,6 +234,11 @@ def from_lima(row: Row, given: LimaRow) -> list[Prompt]:
     return [Prompt(f"lima_{row.index}", (Message("user", given.conversations[0]),), "lima")]
 
 
+def _system(text: str) -> tuple[Message, ...]:
+    """What the system says, where it says anything."""
+    return (Message("system", text),) if text.strip() else ()
+
+
 def _name(row: Row, id: str | None) -> str:
     return f"{row.kind}-{row.number:04d}" if id is None else id
 
@@ -244,7 +250,7 @@ def _task(id: str, dataset: str, instruction: str, context: str, before: Sequenc
 
 
 def _conversation(given: OwnRow) -> Conversation:
-    before = () if given.system is None else (Message("system", given.system),)
+    before = _system(given.system or "")
     if given.messages is None:
         return Conversation((*before, Message("user", given.prompt or "")), None)
     found = read_turns(given.messages, "messages")

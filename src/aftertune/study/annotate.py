@@ -12,7 +12,7 @@ from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.explainers.concepts.result import CONCEPTS, reading_in
 from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import Progress, Stage
+from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study.saved import EVIDENCE, open_pairs, open_run
 
 if TYPE_CHECKING:
@@ -43,13 +43,11 @@ def annotate(
     """
     from aftertune.explainers.annotation.measure import annotate_components, must_be_known
 
-    def tell(step: str, done: float, total: float) -> None:
-        if progress is not None:
-            progress(Stage(explainer="annotation", step=step), done, total)
-
     must_be_known(server, model)
     folder, own = RunFolder.open(run), settings or AnnotationSettings()
-    return annotate_components(folder, read_components(folder), (server, model), own, confirm, tell)
+    return annotate_components(
+        folder, read_components(folder), (server, model), own, confirm, _telling("annotation", progress)
+    )
 
 
 def name_tuning(
@@ -83,12 +81,8 @@ def name_tuning(
             "compare BASE TUNED --only outputs."
         )
 
-    def tell(step: str, done: float, total: float) -> None:
-        if progress is not None:
-            progress(Stage(explainer="naming", step=step), done, total)
-
     own = settings or AnnotationSettings()
-    return ask_for_names(RunFolder.open(run), evidence, (server, model), own, confirm, tell)
+    return ask_for_names(RunFolder.open(run), evidence, (server, model), own, confirm, _telling("naming", progress))
 
 
 def can_be_named(run: str | Path, server: str, model: str | None) -> bool:
@@ -159,3 +153,10 @@ def read_components(run: RunFolder) -> dict[str, pl.DataFrame]:
             "read concepts."
         )
     return {role: reading_in(run, role).components for role in roles}
+
+
+def _telling(explainer: str, progress: Progress | None) -> StepProgress:
+    """Progress of the steps of an explainer that is asked about a whole run."""
+    if progress is None:
+        return silent
+    return lambda step, done, total: progress(Stage(explainer=explainer, step=step), done, total)

@@ -35,8 +35,8 @@ def example(change: OutputChange) -> list[Finding]:
     if not differing:
         return []
     one = max(differing, key=lambda row: (_has_any(row, likelier), row.log_ratio or 0.0))
-    tuned, base = (_quoted("".join(token.token for token in own)) for own in (one.tuned, one.base))
-    headline = f"Asked {_quoted(one.prompt)}, the tuned model answers {tuned}; the base: {base}"
+    tuned, base = (quoted("".join(token.token for token in own)) for own in (one.tuned, one.base))
+    headline = f"Asked {quoted(one.prompt)}, the tuned model answers {tuned}; the base: {base}"
     of = f"the {len(change.answers)} answers"
     if _has_any(one, likelier):
         of = f"those of {of} that have a word which became likelier"
@@ -52,6 +52,7 @@ def _has_any(row: AnswerRow, words: Collection[str]) -> bool:
     return any(token.token.strip().lower() in words for token in row.tuned)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """A text on one line, in quotes, cut where it is longer."""
     plain = " ".join(visible(text).split())
-    return f"“{plain if len(plain) <= LONGEST_QUOTE else plain[: LONGEST_QUOTE - 1].rstrip() + '…'}”"
+    return f"“{plain if len(plain) <= longest else plain[: longest - 1].rstrip() + '…'}”"

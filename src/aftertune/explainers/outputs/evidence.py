@@ -6,6 +6,7 @@ The same lines of every pair, the largest differences first, without tests: of "
 from collections.abc import Iterator, Sequence
 
 from aftertune.explainers.outputs.change import OutputChange, TokenRow
+from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.result import ANSWERS, GENERIC
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
@@ -32,7 +33,7 @@ def _behaviour(change: OutputChange) -> Iterator[str]:
 
 def _openings(change: OutputChange) -> Iterator[str]:
     for row in change.openings:
-        how = f"{row.where} with {_quoted(row.text)}"
+        how = f"{row.where} with {quoted(row.text, LONGEST)}"
         yield f"Answers that {how}: first {row.n_base} of {row.n_answers}, second {row.n_tuned}."
 
 
@@ -53,19 +54,14 @@ def _words(change: OutputChange) -> Iterator[str]:
 def _answers(change: OutputChange) -> Iterator[str]:
     differing = [one for one in change.answers if one.parts_at is not None]
     for one in sorted(differing, key=lambda row: -(row.log_ratio or 0.0))[:N_ANSWERS]:
-        first, second = (_quoted(_text(own)) for own in (one.base, one.tuned))
-        yield f"Asked {_quoted(one.prompt)}, the first answers {first}; the second: {second}"
+        first, second = (quoted(_text(own), LONGEST) for own in (one.base, one.tuned))
+        yield f"Asked {quoted(one.prompt, LONGEST)}, the first answers {first}; the second: {second}"
 
 
 def _samples(change: OutputChange) -> Iterator[str]:
     for one in [row for row in change.samples if row.text.strip()][:N_SAMPLES]:
-        yield f"Written freely by the second: {_quoted(one.text)}"
+        yield f"Written freely by the second: {quoted(one.text, LONGEST)}"
 
 
 def _text(tokens: Sequence[TokenRow]) -> str:
     return "".join(one.token for one in tokens)
-
-
-def _quoted(text: str) -> str:
-    plain = " ".join(visible(text).split())
-    return f"“{plain if len(plain) <= LONGEST else plain[: LONGEST - 1].rstrip() + '…'}”"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aftertune.errors import CheckpointError
+from aftertune.models.subject import is_place
 
 CONFIG = "adapter_config.json"
 QUANTISED = re.compile(r"(-unsloth)?-bnb-4bit$")
@@ -47,7 +48,7 @@ def base_of(adapter: str | Path) -> Base:
     if not Path(full).expanduser().exists() and beside.exists():
         return Base(str(beside))
     path = Path(full).expanduser()
-    if (_is_place(full) and not path.exists()) or (path.is_dir() and not (path / "config.json").is_file()):
+    if (is_place(full) and not path.exists()) or (path.is_dir() and not (path / "config.json").is_file()):
         raise CheckpointError(
             f"The base of the adapter {adapter} was {name}, which is no checkpoint here. Give its base: "
             f"aftertune compare BASE {adapter}."
@@ -55,17 +56,12 @@ def base_of(adapter: str | Path) -> Base:
     return Base(full, revision if isinstance(revision, str) and full == name else None)
 
 
-def _is_place(name: str) -> bool:
-    """Whether a name can be no hub id."""
-    return name.startswith((".", "/", "~")) or name.count("/") > 1
-
-
 def _file(ref: str | Path, name: str) -> Path | None:
     """A file of a folder, or of a hub id as far as it lies in the cache; None where there is none."""
     path = Path(ref).expanduser()
     if path.exists():
         return path / name if (path / name).is_file() else None
-    if _is_place(str(ref)) or not str(ref).strip() or str(ref).endswith(".gguf"):
+    if is_place(str(ref)) or not str(ref).strip() or str(ref).endswith(".gguf"):
         return None
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError

@@ -46,9 +46,9 @@ class NamingExplainer(Explainer[AnnotationSettings, "NamingChange"]):
         needs: Mapping[str, Any],  # noqa: ARG002
     ) -> "NamingChange | None":
         """What the run's newest annotator called the tuning of a pair; None where it was not asked about it."""
-        from aftertune.explainers.annotation.naming.result import NamingChange, pair_key, read_names
+        from aftertune.explainers.annotation.naming.result import NamingChange, read_names
 
-        found = held.once("names of the tuning", lambda: read_names(held.run)).get(pair_key(pair))
+        found = held.once("names of the tuning", lambda: read_names(held.run)).get("-".join(pair))
         if found is None:
             return None
         lists = {name: tuple(found[name]) for name in ("answers", "evidence")}

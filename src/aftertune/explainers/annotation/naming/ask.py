@@ -6,7 +6,7 @@ from typing import Any
 from aftertune.errors import AnnotationError
 from aftertune.explainers.annotation.answers import Answers, collect
 from aftertune.explainers.annotation.cost import Estimate, estimate_names
-from aftertune.explainers.annotation.measure import chat_model, must_be_confirmed, must_be_known, read
+from aftertune.explainers.annotation.measure import chat_model, must_be_confirmed, read
 from aftertune.explainers.annotation.naming.result import TUNING
 from aftertune.explainers.annotation.request import Request, read_templates
 from aftertune.explainers.annotation.result import TUNING_STEP
@@ -26,11 +26,10 @@ def ask_for_names(
     """Ask for the name of each tuning, as often as the ``settings`` say; ``evidence`` has the lines of each pair.
 
     Answers are kept as they come. Returns what the run then holds of each pair: ``annotator, is_weak, answers,
-    n_unusable, evidence``. Raises `AnnotationError` for an annotator that can't be asked, as `annotate_components`.
+    n_unusable, evidence``. The annotator is one that may be asked (`must_be_known`, `must_read`); raises
+    `AnnotationError` as `annotate_components` does.
     """
     server, model = annotator
-    must_be_known(server, model)
-    must_read(server)
     templates = read_templates(settings.templates)
     with chat_model(server, model, settings) as chat:
         answers = Answers.open(run, chat, templates)

@@ -11,7 +11,6 @@ import polars as pl
 from aftertune.explainers.annotation.naming.agree import Agreed, agreed
 from aftertune.explainers.annotation.result import FOLDER
 from aftertune.runs.result import Result
-from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
 TUNING = f"{FOLDER}/tuning.json"
@@ -59,11 +58,6 @@ class NamingChange(Result):
     def _facts(self) -> dict[str, Any]:
         found = self.agreed
         return {"base": self.base, "tuned": self.tuned, "annotator": self.annotator, "name": found and found.name}
-
-
-def pair_key(pair: Pair) -> str:
-    """What a pair is called in the file."""
-    return f"{pair.base}-{pair.tuned}"
 
 
 def read_names(run: RunFolder) -> dict[str, dict[str, Any]]:
