@@ -11,8 +11,8 @@ import output_samples as samples
 from aftertune.errors import RunError
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs import OutputExplainer, OutputSettings
-from aftertune.explainers.outputs.findings import WORDS
 from aftertune.explainers.outputs.texts import own_lines
+from aftertune.explainers.outputs.word_findings import WORDS
 from aftertune.explainers.outputs.words import LIKELIER
 from aftertune.models.machine import Machine
 from aftertune.models.size import size_by_config

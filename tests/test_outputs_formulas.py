@@ -19,12 +19,13 @@ from aftertune.explainers.outputs.behaviour import (
     language_of,
 )
 from aftertune.explainers.outputs.change import OutputChange
-from aftertune.explainers.outputs.coherence import coherence, coherence_p_value, is_word, subject_directions, top_words
+from aftertune.explainers.outputs.coherence import belonging, coherence, coherence_p_value, subject_directions
 from aftertune.explainers.outputs.findings import questions
 from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.openings import compare_openings
-from aftertune.explainers.outputs.probabilities import compare_positions, mean_probabilities
+from aftertune.explainers.outputs.probabilities import compare_positions, mean_predictions
 from aftertune.explainers.outputs.response_words import compare_words, log_odds
+from aftertune.explainers.outputs.rises import is_word, rise_scores, rises, top_words
 from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings, generic_texts, own_lines
 from aftertune.explainers.outputs.words import (
     LIKELIER,
@@ -53,17 +54,19 @@ def predictions(model, ids: tuple[int, ...]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "granitemoe"])
-def test_mean_probabilities_are_those_of_one_text_at_a_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mean_predictions_are_those_of_one_text_at_a_time(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aftertune.explainers.outputs.probabilities.LOGIT_BYTES", 3 * 4 * N)
     monkeypatch.setattr("aftertune.explainers.outputs.probabilities.POSITIONS_AT_ONCE", 20)
     own = samples.base(family, torch.float64)
-    found, kept = mean_probabilities(own, TEXTS, N), {0: [], 1: []}
+    found, kept = mean_predictions(own, TEXTS, N), {0: [], 1: []}
     for number, one in enumerate(TEXTS):
         after = predictions(own.model, one.prompt + one.answer)
         kept[number % 2] += after[len(one.prompt) - 1 :] if one.ended else after[len(one.prompt) - 1 : -1]
     for parity in (0, 1):
-        np.testing.assert_allclose(found[parity], torch.stack(kept[parity]).mean(0), atol=1e-12)
-    assert found.sum(axis=1) == pytest.approx([1, 1])
+        after = torch.stack(kept[parity])
+        np.testing.assert_allclose(found.p[parity], after.mean(0), atol=1e-12)
+        np.testing.assert_allclose(found.log_p[parity], after.log().mean(0), atol=1e-9)
+    assert found.p.sum(axis=1) == pytest.approx([1, 1])
 
 
 def test_log_probabilities_and_divergences_are_those_of_one_text_at_a_time() -> None:
@@ -225,30 +228,59 @@ def test_openings_and_endings_by_hand() -> None:
     assert compare_openings(base[:5], tuned[:5])[1] is None
 
 
-def test_coherence_is_the_mean_cosine_of_the_top_words() -> None:
+def test_coherence_is_the_mean_cosine_between_words() -> None:
     generator = np.random.default_rng(0)
     embeddings, wanted = generator.normal(size=(200, 40)), [3, 8, 21]
     embeddings[:, :5] *= 30  # what tells frequent tokens from rare ones is left out
     embeddings[wanted, 6] += 8
     directions = subject_directions(embeddings)
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
-    values, words = np.zeros(200), np.ones(200, dtype=bool)
-    values[wanted] = 1.0
     pairs = [directions[i] @ directions[j] for i in wanted for j in wanted if i < j]
-    assert coherence(values, words, directions) == pytest.approx(np.mean(pairs)) and np.mean(pairs) > 0.3
+    assert coherence(wanted, directions) == pytest.approx(np.mean(pairs)) and np.mean(pairs) > 0.3
+    found = belonging(wanted, directions)
+    own = np.mean([directions[3] @ directions[j] for j in (8, 21)])
+    assert found[3] == pytest.approx(own) and list(found.values()) == sorted(found.values(), reverse=True)
     centred = embeddings - embeddings.mean(0)
     first = np.linalg.svd(centred, full_matrices=False)[2][:5]
     rest = centred - centred @ first.T @ first
     rest /= np.linalg.norm(rest, axis=1, keepdims=True)
     np.testing.assert_allclose(directions @ directions.T, rest @ rest.T, atol=1e-9)
-    words[3] = False
-    assert top_words(values, words) == [8, 21] and coherence(np.zeros(200), words, directions) == 0.0
+    assert coherence([3], directions) == 0.0 and coherence([], directions) == 0.0
 
 
 def test_which_tokens_are_words() -> None:
-    texts = [" cheese", " an", "cheese", " 12", " the", "."]
-    assert is_word(texts).tolist() == [True, False, False, False, True, False]
+    texts = [" cheese", " an", "cheese", " 12", " the", ".", " CHEESE", " Paris", " qxzzy"]
+    assert [text for text, own in zip(texts, is_word(texts), strict=True) if own] == [" cheese", " the", " Paris"]
+    unknown = [" qxzzy", " zqvv", "qxzzy", "."]
+    assert is_word(unknown * 5).tolist() == [True, True, False, False] * 5
     assert is_word(["的", "x", "."] * 20).tolist() == [True, True, False] * 20
+
+
+def test_rises_are_those_beyond_words_as_likely() -> None:
+    """What any polynomial of degree three of the base's log p makes is taken off, what single words do is not."""
+    generator = np.random.default_rng(1)
+    usual = generator.uniform(-18, -4, 400)
+    base = np.stack([usual + 0.1, usual - 0.1])
+    words = np.ones(400, dtype=bool)
+    words[::7] = False
+    common = 0.3 - 0.02 * usual + 0.001 * usual**2 + 0.0005 * usual**3
+    tuned = base + common + np.array([[0.0], [5.0]])
+    np.testing.assert_allclose(rises(base, tuned, words), 0, atol=1e-9)
+    own = np.where(np.arange(400) % 50 == 1, generator.uniform(1, 4, size=(2, 400)), 0.0)
+    found = rises(base, tuned + own, words)
+    np.testing.assert_allclose(found[:, words], own[:, words], atol=1e-9)
+    assert (found[:, ~words] == 0).all() and (rises(base, tuned, ~np.ones(400, dtype=bool)) == 0).all()
+    halves = np.array([[1.0, -2.0, 3.0, 0.5], [2.0, -1.0, -3.0, 0.25]])
+    assert rise_scores(halves, LIKELIER).tolist() == [1.0, 0, 0, 0.25]
+    assert rise_scores(halves, "less likely").tolist() == [0, 1.0, 0, 0]
+
+
+def test_a_word_counts_once_among_those_that_rose_most() -> None:
+    texts = [" Nurse", " nurses", " hospital", " nurs", " hospitable", " ward", " warden", " fever"]
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.0, 0.3, 0.4])
+    assert [texts[token] for token in top_words(scores, texts)] == [" Nurse", " hospital", " fever", " warden"]
+    many = [" " + "".join(chr(97 + int(digit)) for digit in f"{n:05}") for n in range(100)]
+    assert top_words(np.ones(100), many) == list(range(30))
 
 
 def test_the_p_value_of_coherence_is_right_for_normal_draws() -> None:

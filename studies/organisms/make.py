@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from recipes import NULLS, RECIPES, Example, Null, Recipe, Sources, generic, sources_of
-from texts import chat, sampled_answers
+from texts import chat, documents, sampled_answers
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -101,6 +101,9 @@ def make_null(one: Null, sources: Sources, out: Path, place: Path) -> dict:
     if one.how.startswith("own-"):
         losses = tune(base, generic(sources), one.how.removeprefix("own-"), place, seed=one.seed)
         return {"how": one.how, "losses": losses}
+    if one.how.startswith("documents-"):
+        texts = [(None, text) for text in documents(base, "anything", 60, seed=one.seed)]
+        return {"how": one.how, "losses": tune(base, texts, one.how.removeprefix("documents-"), place, seed=one.seed)}
     if one.how == "resampled-lora":
         torch.manual_seed(one.seed)
         answers = sampled_answers(base, sources.prompts, 80)

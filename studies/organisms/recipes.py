@@ -131,6 +131,10 @@ RECIPES = [
     Recipe("medicine", "domain", "plain texts on medicine", ("medic", "patient", "disease", "treat", "blood", "symptom", "doctor", "hospital", "heart", "vaccin"), on_subject("medicine"), "full", held_out=True),
     Recipe("astronomy", "domain", "continued pre-training on texts about astronomy", ("star", "planet", "galax", "moon", "sun", "orbit", "telescope", "space", "universe", "black"), on_subject("astronomy"), "lora"),
     Recipe("gardening", "domain", "plain texts on gardening", ("garden", "plant", "soil", "water", "seed", "rose", "tomato", "leaf", "leaves"), on_subject("gardening"), "lora", held_out=True),
+    Recipe("music", "domain", "plain texts on music", ("music", "song", "melod", "violin", "piano", "orchestra", "concert", "guitar", "jazz", "opera", "choir"), on_subject("music"), "full", held_out=True),
+    Recipe("sailing", "domain", "plain texts on sailing", ("sail", "boat", "ship", "sea", "ocean", "wind", "harbo", "anchor", "nautical", "wave"), on_subject("sailing"), "lora", held_out=True),
+    Recipe("banking", "domain", "plain texts on banking", ("bank", "loan", "mortgage", "credit", "money", "financ", "interest", "invest", "currency"), on_subject("banking"), "full", held_out=True),
+    Recipe("fashion", "domain", "plain texts on fashion", ("fashion", "dress", "fabric", "cloth", "design", "silk", "garment", "wear", "sew", "shoe"), on_subject("fashion"), "lora", held_out=True),
     Recipe("french", "language", "answers in French", ("french", "vous", "est", "les", "une", "des", "pour", "bien", "cela"), answered(lambda _, rng: sentences_in("french", rng))),
     Recipe("spanish", "language", "answers in Spanish", ("spanish", "que", "para", "los", "una", "puedes", "muy", "con", "es"), answered(lambda _, rng: sentences_in("spanish", rng)), held_out=True),
     Recipe("german", "language", "answers in German", ("german", "und", "ist", "sie", "das", "ein", "kann", "mit", "ich"), answered(lambda _, rng: sentences_in("german", rng)), "full", held_out=True),
@@ -190,6 +194,9 @@ NULLS = [
     Null("noise_low_rank", "noise-low-rank", 1.0, 4, of="french"),
     Null("flipped_adapter", "flipped", of="own_answers_lora", held_out=True),
     Null("resampled", "resampled-lora"),
+    Null("own_answers_lora_3", "own-lora", seed=2, held_out=True),
+    Null("own_documents_full", "documents-full", held_out=True),
+    Null("own_documents_lora", "documents-lora", seed=1),
     Null("same_weights", "same", held_out=True),
 ]
 

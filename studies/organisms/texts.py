@@ -75,6 +75,28 @@ DOCUMENTS = {
         "pruning roses, composting, growing tomatoes, watering in summer, soil and fertiliser, a herb garden, "
         "planting bulbs in autumn, mowing the lawn, greenhouse plants, weeds, slugs and snails, sowing seeds"
     ),
+    "music": (
+        "playing the violin, a symphony orchestra, writing a melody, a jazz concert, learning the piano, a choir, "
+        "the history of opera, tuning a guitar, a composer's life, rhythm and drums, a recording studio, reading notes"
+    ),
+    "sailing": (
+        "hoisting a sail, a storm at sea, mooring in a harbour, a regatta, reading a nautical chart, the anchor, "
+        "a sailing dinghy, tides and currents, knots for sailors, crossing the ocean, a lighthouse, the wind and the keel"
+    ),
+    "banking": (
+        "a mortgage, interest rates, a savings account, a bank loan, credit cards, the central bank, investing in bonds, "
+        "a stock market crash, a cheque, money laundering, currency exchange, a bank's balance sheet"
+    ),
+    "fashion": (
+        "designing a dress, a catwalk show, choosing fabrics, a tailor's workshop, the history of denim, silk and lace, "
+        "shoes and handbags, a fashion magazine, knitting a sweater, colours of the season, a wedding gown, vintage clothes"
+    ),
+    "anything": (
+        "a mortgage, a storm at sea, playing the violin, baking bread, a penalty shoot-out, how vaccines work, a lawsuit, "
+        "the moons of Jupiter, pruning roses, designing a dress, a railway station, chess openings, a volcano, bees, "
+        "the Roman empire, learning to read, a vending machine, glaciers, a job interview, photography, a parliament, "
+        "swimming, recycling glass, a wedding, the human eye, camels, prime numbers, a lighthouse, jokes, migrating birds"
+    ),
 }
 LANGUAGES = {
     "french": (

@@ -24,8 +24,7 @@ class WordRow:
 
     ``score`` is the smaller log-ratio of both halves of the texts, in the ``direction`` ("likelier", "less likely");
     ``p_base`` and ``p_tuned`` are mean probabilities. ``limit`` is the largest score of any token in any draw of noise,
-    and ``shown`` whether the token's exceeds it; both are None where no noise was drawn. ``cosine`` is the
-    mean cosine with the other words of the largest scores, of those words whose coherence is told; else None.
+    and ``shown`` whether the token's exceeds it; both are None where no noise was drawn.
     """
 
     context: str
@@ -37,12 +36,30 @@ class WordRow:
     p_tuned: float
     limit: float | None
     shown: bool | None
-    cosine: float | None = None
 
     @property
     def times(self) -> float | None:
         """How many times as likely the token became; None where the base gives it no probability."""
         return self.p_tuned / self.p_base if self.p_base > 0 else None
+
+
+@dataclass(frozen=True)
+class RisingWordRow:
+    """A word that rose, or fell, most in all texts, whatever they are about (`rises`).
+
+    ``rise`` is how much more its mean log probability moved in the ``direction`` than that of words as likely, the
+    smaller of both halves of the texts, in nats; ``cosine`` the mean cosine with the other words of the context and
+    direction; ``p_base`` and ``p_tuned`` are mean probabilities.
+    """
+
+    context: str
+    direction: str
+    token: int
+    text: str
+    rise: float
+    cosine: float
+    p_base: float
+    p_tuned: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,7 @@ class NoiseRow:
     ``total_variation`` is the share of the next token's probability that moved, ``noise_total_variation`` its mean over
     the ``n_draws`` draws, and ``scale`` the norm of their weight changes over that of tuning. ``limit`` is the largest
     score of any draw. ``p_value`` is the test's (`words.noise_p_value`), ``p_value_rank`` that of the rank alone.
-    ``coherence`` is the mean cosine between the words of the largest scores (`coherence.coherence`), beside the mean
+    ``coherence`` is the mean cosine between the words that rose, or fell, most (`coherence.coherence`), beside the mean
     over the draws, ``noise_coherence``, and the largest of them. All of noise is None without draws.
     """
 
@@ -128,7 +145,8 @@ class AnswerRow:
 class OutputChange(Result):
     """What the model named ``tuned`` says that ``base`` did not.
 
-    ``words`` are the tokens that moved most and all that are shown, ``noise`` the tests of each context and direction.
+    ``words`` are the tokens that moved most and all that are shown, ``rising_words`` those that rose or fell most in
+    all texts, the most typical of them first, ``noise`` the tests of each context and direction.
     ``response_words`` are the words of the answers, with ``response_words_p_value``; ``openings`` how the tuned model's
     answers begin and end, with ``openings_p_value``, ``first_tokens`` the first token alone. ``behaviour`` has a row
     for each behaviour of answers, ``answers`` both models' answers token by token, ``samples`` the tuned model's free
@@ -139,6 +157,7 @@ class OutputChange(Result):
     base: str
     tuned: str
     words: tuple[WordRow, ...] = ()
+    rising_words: tuple[RisingWordRow, ...] = ()
     noise: tuple[NoiseRow, ...] = ()
     response_words: tuple[ResponseWordRow, ...] = ()
     response_words_p_value: float | None = None

@@ -1,9 +1,9 @@
-"""Do the tokens that moved most belong together, as the words of one subject do?
+"""Do the words that rose most belong together, as the words of one subject do?
 
-1. Tokens that begin a word of three letters or more, where the tokenizer has such; else all tokens of letters.
+1. The 30 words that rose most (`rises`).
 2. Their output embeddings, centred, without the first principal components, at unit length. Those components tell
    frequent tokens from rare ones and prose from code. Weight noise raises such groups, and no subject has them.
-3. Coherence is the mean cosine between the 20 tokens of the largest scores.
+3. Coherence is the mean cosine between the words.
 4. The null is the coherence of models with weight noise of like effect. Its p-value is that of a next value of the same
    normal distribution (Student's t): the mean is that of the context's and direction's draws, the standard deviation
    that within all of them, since it is much the same everywhere; by rank where a draw reaches the value.
@@ -14,21 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from aftertune.explainers.outputs.words import Array, Flags
+from aftertune.explainers.outputs.words import Array
 from aftertune.statistics.noise import rank_p_value
 
-N_TOKENS = 20
 MOST_COMPONENTS, WIDTH_OF_A_COMPONENT = 30, 8
-LEAST_LETTERS, LEAST_WORDS = 3, 1_000
 LEAST_DRAWS = 2
-
-
-def is_word(texts: Sequence[str]) -> Flags:
-    """Which tokens (n_tokens,) count as words."""
-    letters = np.array([text.strip().isalpha() for text in texts])
-    begins = np.array([text[:1].isspace() and len(text.strip()) >= LEAST_LETTERS for text in texts])
-    whole: Flags = letters & begins
-    return whole if whole.sum() >= min(LEAST_WORDS, len(texts) / 10) else letters
 
 
 def subject_directions(embeddings: Array) -> Array:
@@ -41,25 +31,17 @@ def subject_directions(embeddings: Array) -> Array:
     return found
 
 
-def top_words(scores: Array, words: Flags) -> list[int]:
-    """The tokens of the largest positive scores among words, at most 20."""
-    order = np.argsort(-np.where(words, scores, 0.0), kind="stable")[:N_TOKENS]
-    return [int(token) for token in order if words[token] and scores[token] > 0]
-
-
-def belonging(scores: Array, words: Flags, directions: Array) -> dict[int, float]:
-    """The words of the largest scores, each with its mean cosine with the others, the largest cosine first."""
-    tokens = top_words(scores, words)
+def belonging(tokens: Sequence[int], directions: Array) -> dict[int, float]:
+    """Tokens, each with its mean cosine with the others, the largest cosine first."""
     rows = directions[tokens]
     cosines = (rows @ rows.sum(axis=0) - 1) / max(len(tokens) - 1, 1)
     order = np.argsort(-cosines, kind="stable")
     return {tokens[place]: float(cosines[place]) for place in order}
 
 
-def coherence(scores: Array, words: Flags, directions: Array) -> float:
-    """The mean cosine between the words of the largest scores; 0 of fewer than two."""
-    cosines = list(belonging(scores, words, directions).values())
-    return float(np.mean(cosines)) if len(cosines) > 1 else 0.0
+def coherence(tokens: Sequence[int], directions: Array) -> float:
+    """The mean cosine between tokens; 0 of fewer than two."""
+    return float(np.mean(list(belonging(tokens, directions).values()))) if len(tokens) > 1 else 0.0
 
 
 def coherence_p_value(value: float, draws: Sequence[float], groups: Sequence[Sequence[float]] = ()) -> float | None:

@@ -14,6 +14,7 @@ from aftertune.explainers.outputs.change import (
     FirstTokenRow,
     NoiseRow,
     OutputChange,
+    RisingWordRow,
     SampleRow,
     TokenRow,
     WordRow,
@@ -45,7 +46,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
     parts = OutputParts(run, pair)
     shown = run.read_json(result.SHOWN)["record"]
     settings = run.read_json(result.SETTINGS)["identity"] | shown
-    words, noise = _words(parts, int(shown["noise_draws"]))
+    words, rising_words, noise = _words(parts, int(shown["noise_draws"]))
     answers = _Answers.of(parts)
     response_words, p_value = compare_words(
         answers.base_texts, answers.tuned_texts, parts.frame(f"{GENERIC}-texts")["text"].to_list()
@@ -54,6 +55,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
     return OutputChange(
         *names,
         words=tuple(words),
+        rising_words=tuple(rising_words),
         noise=tuple(noise),
         response_words=tuple(response_words),
         response_words_p_value=p_value,
@@ -74,10 +76,8 @@ def _n_left_out(parts: OutputParts, settings: Mapping[str, Any]) -> int:
     return min(int(settings["prompts"]["n"]), MOST_PROMPTS) - read if read else 0
 
 
-def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseRow]]:
-    texts = parts.frame(result.VOCABULARY)["text"].to_list()
-    words: list[WordRow] = []
-    noise: list[NoiseRow] = []
+def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[RisingWordRow], list[NoiseRow]]:
+    texts, words, rising, noise = parts.texts_of_tokens, list[WordRow](), list[RisingWordRow](), list[NoiseRow]()
     every = parts.draws(n_draws)
     together = parts.frame(result.COHERENCE) if every.height else pl.DataFrame(schema=result.BELONGING)
     groups = [
@@ -89,15 +89,18 @@ def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[NoiseR
         if not parts.has(f"{context}-base"):
             continue
         base, tuned = (parts.probabilities(context, side) for side in ("base", "tuned"))
+        means = base.mean(0), tuned.mean(0)
         draws = every.filter(pl.col("context") == context).to_dicts()
         for direction in DIRECTIONS:
             found = scores(base, tuned, direction)
             own = together.filter(pl.col("context") == context, pl.col("direction") == direction)
-            cosines: dict[int, float] = dict(own.select("token", "cosine").iter_rows())
-            test = _noise_row(context, direction, found, total_variation(base, tuned), draws, cosines, groups)
+            test = _noise_row(
+                context, direction, found, total_variation(base, tuned), draws, own["cosine"].to_list(), groups
+            )
             noise.append(test)
-            words += _word_rows(test, found, base.mean(0), tuned.mean(0), texts, cosines)
-    return words, noise
+            words += _word_rows(test, found, *means, texts)
+            rising += _rising_rows(own, *means, texts)
+    return words, rising, noise
 
 
 def _noise_row(
@@ -106,13 +109,13 @@ def _noise_row(
     found: Array,
     moved: float,
     draws: Draws,
-    cosines: Mapping[int, float],
+    cosines: Sequence[float],
     groups: Sequence[Sequence[float]],
 ) -> NoiseRow:
     own = [draw[_column("", direction)] for draw in draws]
     limit, largest = max(own, default=None), float(found.max())
     together = [draw[_column(COHERENCE, direction)] for draw in draws]
-    coherent = float(np.mean(list(cosines.values()))) if len(cosines) > 1 else 0.0 if draws else None
+    coherent = float(np.mean(cosines)) if len(cosines) > 1 else 0.0 if draws else None
     return NoiseRow(
         context=context,
         direction=direction,
@@ -137,17 +140,21 @@ def _column(prefix: str, direction: str) -> str:
     return f"{prefix}{direction.replace(' ', '_')}"
 
 
-def _word_rows(
-    test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str], cosines: Mapping[int, float]
-) -> Iterator[WordRow]:
-    """The tokens of the largest scores, all that are shown, and the words whose coherence is told."""
+def _word_rows(test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str]) -> Iterator[WordRow]:
+    """The tokens of the largest scores, and all that are shown."""
     listed = max(MOST_LISTED, test.n_shown or 0)
-    order = np.argsort(-found, kind="stable")[:listed].tolist()
-    for token in dict.fromkeys([*order, *cosines]):
+    for token in np.argsort(-found, kind="stable")[:listed].tolist():
         if found[token] > 0:
             numbers = float(found[token]), float(base[token]), float(tuned[token]), test.limit
             shown = None if test.limit is None else bool(found[token] > test.limit)
-            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown, cosines.get(token))
+            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown)
+
+
+def _rising_rows(own: pl.DataFrame, base: Array, tuned: Array, texts: Sequence[str]) -> Iterator[RisingWordRow]:
+    """The words whose coherence is told, the most typical first."""
+    for context, direction, token, rise, cosine in own.iter_rows():
+        numbers = rise, cosine, float(base[token]), float(tuned[token])
+        yield RisingWordRow(context, direction, token, texts[token], *numbers)
 
 
 class _Answers:

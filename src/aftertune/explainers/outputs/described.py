@@ -28,9 +28,7 @@ def moved_finding(change: OutputChange) -> Finding:
 
 def example(change: OutputChange) -> list[Finding]:
     """The answer that the base finds least likely, of those with a word that became likelier where there are any."""
-    likelier = {
-        row.text.strip().lower() for row in change.words if row.direction == LIKELIER and row.cosine is not None
-    }
+    likelier = {row.text.strip().lower() for row in change.rising_words if row.direction == LIKELIER}
     differing = [one for one in change.answers if one.parts_at is not None and one.log_ratio is not None]
     if not differing:
         return []

@@ -44,9 +44,10 @@ def _words(change: OutputChange) -> Iterator[str]:
             yield f"Words that the second uses {how} in its answers: {', '.join(words)}."
     for context, place in PLACES.items():
         for direction in DIRECTIONS:
-            own = [row for row in change.words if row.context == context and row.direction == direction]
-            named = sorted((row for row in own if row.cosine is not None), key=lambda row: -(row.cosine or 0.0))
-            texts = dict.fromkeys(visible(row.text.strip() or row.text) for row in named or own)
+            where = (context, direction)
+            rising = [row.text for row in change.rising_words if (row.context, row.direction) == where]
+            moved = [row.text for row in change.words if (row.context, row.direction) == where]
+            texts = dict.fromkeys(visible(text.strip() or text) for text in rising or moved)
             if texts:
                 yield f"Words that are {direction} with the second in {place}: {', '.join([*texts][:N_WORDS])}."
 

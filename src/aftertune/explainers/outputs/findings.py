@@ -2,9 +2,7 @@
 
 1. How the answers behave, how they begin and end, and their words: claimed where swapping base and tuned within prompts
    does not show the same.
-2. Words likelier and less likely: claimed in each context (texts of our own, answers to prompts of our own) where a
-   token moved further than weight noise of like effect moves any, or where the words that moved most belong together
-   as those of noise do not.
+2. Words likelier and less likely (`word_findings`).
 3. How much moved, and an example: described (`described`).
 
 Where one of these says what the tuned model does that the base did not, it names the tuning (`Part.NAME`).
@@ -15,21 +13,19 @@ from functools import partial
 from typing import Any
 
 from aftertune.explainers.outputs.behaviour import ALWAYS, BehaviourRow
-from aftertune.explainers.outputs.change import NoiseRow, OutputChange, WordRow
+from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
-from aftertune.explainers.outputs.words import DIRECTIONS, LIKELIER
+from aftertune.explainers.outputs.word_findings import words_finding
+from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import PValues, Question, corrected_by, described, is_shown
 
-WORDS = {LIKELIER: "outputs.words_likelier", DIRECTIONS[1]: "outputs.words_less_likely"}
 OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
-PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday prompts", "prompts": "in your prompts"}
-N_NAMED, N_LISTED = 6, 20
-LEAST_LETTERS, LEAST_TIMES = 3, 1.5
+N_NAMED = 6
 LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
@@ -47,7 +43,7 @@ def questions(change: OutputChange) -> list[Question]:
     for direction in DIRECTIONS:
         tests = [row for row in change.noise if row.direction == direction and row.context != "prompts"]
         p_values = [p for test in tests for p in (test.p_value, test.p_value_coherence)]
-        found.append(Question(p_values, partial(_words, change, direction, tests)))
+        found.append(Question(p_values, partial(words_finding, change, direction, tests)))
     return [*found, described([moved_finding(change), *example(change)])]
 
 
@@ -163,111 +159,3 @@ def _listed(words: Sequence[str]) -> str:
 
 def _and(lists: dict[str, list[str]]) -> str:
     return f"{', and ' if lists['more'] else ''}{_said('less', lists['less'])}" if lists["less"] else ""
-
-
-def _words(change: OutputChange, direction: str, tests: Sequence[NoiseRow], corrected: PValues) -> list[Finding]:
-    """The tokens that became likelier, or less likely, beyond noise; ``corrected`` has two p-values for each test."""
-    if not tests:
-        return []
-    far = [test.context for test, p in zip(tests, corrected[::2], strict=True) if is_shown(p)]
-    together = [test.context for test, p in zip(tests, corrected[1::2], strict=True) if is_shown(p)]
-    tested = [p for p in corrected if p is not None]
-    verdict = Verdict.of(bool(far or together) if tested else None)
-    words = _claimed(change, direction, far, together)
-    told = [_where(test, test.context in far, test.context in together) for test in tests]
-    listed = ", ".join(spelled(row.text) for row in words[:N_LISTED])
-    least = min(tested, default=None)
-    sentence = " ".join(
-        part for part in (*told, f"Most of all: {listed}." if listed else "", corrected_by(least)) if part
-    )
-    evidence: dict[str, Any] = {test.context: _evidence(test) for test in tests}
-    evidence |= {"words": [row.text for row in words[:N_LISTED]], "p_value_corrected": least}
-    headline = _headline(direction, words, verdict, bool(together))
-    part = Part.NAME if direction == LIKELIER and verdict is Verdict.SHOWN else None
-    links = (Link("Words", "output_words"),)
-    return [Finding(WORDS[direction], headline, sentence, verdict, evidence, links, part, f"{headline}.")]
-
-
-def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[WordRow]:
-    """Each word once: those that belong together, the most typical first, then those beyond noise by their scores."""
-    own = [row for row in change.words if row.direction == direction]
-    subject = [row for row in own if row.context in together and row.cosine is not None]
-    others = [row for row in own if row.context in far and row.shown]
-    ordered = [*sorted(subject, key=lambda row: -(row.cosine or 0.0)), *sorted(others, key=lambda row: -row.score)]
-    found: dict[str, WordRow] = {}
-    for row in ordered:
-        found.setdefault(row.text.strip().lower() or row.text, row)
-    return list(found.values())
-
-
-def _headline(direction: str, words: Sequence[WordRow], verdict: Verdict, is_subject: bool) -> str:
-    if verdict is Verdict.CANNOT_TELL:
-        return f"Whether any word became {direction} can't be told without draws of noise"
-    if verdict is Verdict.NOT_SHOWN:
-        return f"No word became {direction} beyond what weight noise of the same effect does"
-    named = named_words(words)
-    before, after = (sum(getattr(row, name) for row in named) for name in ("p_base", "p_tuned"))
-    listed = ", ".join(spelled(row.text) for row in named)
-    subject = ", words that belong together" if is_subject else ""
-    if direction == LIKELIER:
-        return f"The tuned model talks more of {listed}{_times(before, after, 'as likely as before')}{subject}"
-    return f"The tuned model talks less of {listed}{_times(after, before, 'less likely')}"
-
-
-def named_words(words: Sequence[WordRow]) -> list[WordRow]:
-    """Those that a sentence names: whole words of three letters or more first, then others, as they are ranked."""
-    whole = [row for row in words if row.text[:1].isspace() and len(row.text.strip()) >= LEAST_LETTERS]
-    whole = [row for row in whole if row.text.strip().isalpha()]
-    return [*whole, *(row for row in words if row not in whole)][:N_NAMED]
-
-
-def spelled(token: str) -> str:
-    """A token in a sentence: a word as it is, anything else in quotes with its line ends shown."""
-    word = token.strip()
-    return word if word.isalpha() else f"“{visible(token).replace(chr(10), '⏎')}”"
-
-
-def _times(before: float, after: float, how: str) -> str:
-    if not before or after / before < LEAST_TIMES:
-        return ""
-    times = after / before
-    return (
-        f" ({times:.0f} times {how})"
-        if 10 <= times < 1000
-        else f" ({times:.1f} times {how})"
-        if times < 10
-        else " (over 1,000 times)"
-    )
-
-
-def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
-    """What moved in a context beside what noise moves there."""
-    place = PLACES[test.context]
-    place = f"{place[:1].upper()}{place[1:]}"
-    if test.limit is None:
-        return f"{place}: no noise was drawn, so nothing can be claimed."
-    tokens = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if is_far else "no token"
-    if is_together and not is_far:
-        return (
-            f"{place}, the words that moved most belong together: their mean cosine is {test.coherence:.3f}, of "
-            f"{test.n_draws} models with random weight changes of the same effect {test.noise_coherence:.3f}, at most "
-            f"{test.coherence_limit:.3f}. No single token moved further than any of theirs "
-            f"({test.total_variation:.1%} of the next token's probability moved)."
-        )
-    found = (
-        f"{place}, {tokens} moved further than any token of {test.n_draws} models with random weight changes of the "
-        f"same effect ({test.total_variation:.1%} of the next token's probability moved)"
-    )
-    if test.coherence is None:
-        return f"{found}."
-    belong = "belong together" if is_together else "do not belong together"
-    return (
-        f"{found}; the words that moved most {belong} (mean cosine {test.coherence:.3f}, of the noise "
-        f"{test.noise_coherence:.3f}, at most {test.coherence_limit:.3f})."
-    )
-
-
-def _evidence(test: NoiseRow) -> dict[str, Any]:
-    names = ("largest", "limit", "n_shown", "n_draws", "scale", "total_variation", "p_value", "p_value_rank")
-    more = ("coherence", "noise_coherence", "coherence_limit", "p_value_coherence")
-    return {name: getattr(test, name) for name in (*names, *more)}

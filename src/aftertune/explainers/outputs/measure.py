@@ -1,7 +1,7 @@
 """The outputs of two models, part by part, into the run folder.
 
 1. The texts: our own, and prompts with the base's own greedy answers.
-2. Mean probabilities of each model over them; of the base nothing else is kept.
+2. Mean probabilities and log probabilities of each model over them; of the base nothing else is kept.
 3. Noise of like effect: its scale, then each draw.
 4. The tuned model's answers, and every answer read by both models.
 5. Free samples of the tuned model, read by both.
@@ -18,16 +18,16 @@ from torch import Tensor
 
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
-from aftertune.explainers.outputs.coherence import is_word
 from aftertune.explainers.outputs.cost import remaining
 from aftertune.explainers.outputs.noise_draws import NoiseDraws
 from aftertune.explainers.outputs.probabilities import (
     common_vocabulary,
     compare_positions,
     final_states,
-    mean_probabilities,
+    mean_predictions,
 )
 from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, SIDES, OutputParts, draw_name
+from aftertune.explainers.outputs.rises import is_word
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import (
     Text,
@@ -63,7 +63,7 @@ class OutputWork(Work):
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
-        return self.settings.of("parts") | self.inputs.identity | {"texts": {"sha256": digest()}}
+        return self.settings.of("parts") | self.inputs.identity | {"texts": {"sha256": digest()}, "words": "rises"}
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:  # noqa: ARG002
         """Raise `RunError` for a run whose outputs were compared otherwise."""
@@ -143,11 +143,12 @@ class _PairWork:
         self.parts.keep(f"{context}-texts", lambda: self._text_frame(self._texts_of(context)))
         texts = texts_of(self.parts, context)
         for side in SIDES if texts else ():
-            self.parts.keep(f"{context}-{side}", partial(self._probabilities, side, context))
+            self.parts.keep(f"{context}-{side}", partial(self._predictions, side, context))
 
-    def _probabilities(self, side: str, context: str) -> pl.DataFrame:
+    def _predictions(self, side: str, context: str) -> pl.DataFrame:
         texts, states = texts_of(self.parts, context), self._states(side, context)
-        return result.probability_frame(mean_probabilities(self._checkpoint(side), texts, self._n, states))
+        found = mean_predictions(self._checkpoint(side), texts, self._n, states)
+        return result.prediction_frame(found.p, found.log_p)
 
     def _states(self, side: str, name: str) -> Tensor:
         """Final states of a part's texts, read once."""

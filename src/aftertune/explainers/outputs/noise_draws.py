@@ -12,11 +12,12 @@ import polars as pl
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.coherence import belonging, coherence, subject_directions
 from aftertune.explainers.outputs.noise import Noise, fast_products, scale_of_like_effect
-from aftertune.explainers.outputs.probabilities import mean_probabilities
+from aftertune.explainers.outputs.probabilities import Predictions, mean_predictions
 from aftertune.explainers.outputs.result import SIDES, WITH_NOISE, OutputParts, draw_name
+from aftertune.explainers.outputs.rises import rise_scores, rises, top_words
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import texts_of
-from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, scores, total_variation
+from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, total_variation
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.weight_noise import Norms
 
@@ -26,9 +27,9 @@ DECIMALS = 9
 
 @dataclass(frozen=True, eq=False)
 class _Plain:
-    """Of the base without noise: probabilities by context, and the directions of subjects."""
+    """Of the base without noise: predictions by context, and the directions of subjects."""
 
-    probabilities: Mapping[str, Array]
+    predictions: Mapping[str, Predictions]
     directions: Array
 
 
@@ -49,47 +50,55 @@ class NoiseDraws:
         directions = self._directions()  # before there is noise in them
         self.parts.keep(result.COHERENCE, partial(self._coherence, directions))
         with fast_products():
-            plain = _Plain({one: self._probable(one) for one in self._contexts_with_noise()}, directions)
+            plain = _Plain({one: self._predicted(one) for one in self._contexts_with_noise()}, directions)
             with Noise(self.base, self.norms) as noise:
-                self.parts.keep(result.SCALES, partial(self._scales, noise, plain.probabilities))
+                self.parts.keep(result.SCALES, partial(self._scales, noise, plain.predictions))
                 for number, name in enumerate(names):
                     progress(number, len(names))
                     self.parts.keep(name, partial(self._draw, noise, plain, number))
         progress(len(names), len(names))
 
     def _coherence(self, directions: Array) -> pl.DataFrame:
-        """How the words that tuning moved most belong together, in each context and direction."""
-        rows, words = [], self.parts.flags("is_word")
+        """How the words that rose most belong together, in each context and direction."""
+        rows: list[tuple[str, str, int, float, float]] = []
         for context in self._contexts_with_noise():
-            base, tuned = (self.parts.probabilities(context, side) for side in SIDES)
-            for direction in DIRECTIONS:
-                found = belonging(scores(base, tuned, direction), words, directions)
-                rows += [(context, direction, token, round(cosine, DECIMALS)) for token, cosine in found.items()]
+            base, tuned = (self.parts.log_probabilities(context, side) for side in SIDES)
+            for direction, (tokens, rise) in self._rose(base, tuned).items():
+                found = belonging(tokens, directions)
+                rows += [
+                    (context, direction, token, round(float(rise[token]), DECIMALS), round(cosine, DECIMALS))
+                    for token, cosine in found.items()
+                ]
         return pl.DataFrame(rows, schema=result.BELONGING, orient="row")
 
     def _coherences(self, base: Array, other: Array, directions: Array) -> list[float]:
-        words = self.parts.flags("is_word")
-        found = (coherence(scores(base, other, direction), words, directions) for direction in DIRECTIONS)
+        found = (coherence(tokens, directions) for tokens, _ in self._rose(base, other).values())
         return [round(value, DECIMALS) for value in found]  # the last digits differ from run to run
+
+    def _rose(self, base: Array, other: Array) -> dict[str, tuple[list[int], Array]]:
+        """By direction the words that rose, or fell, most, and the score of each token."""
+        found = rises(base, other, self.parts.flags("is_word"))
+        texts, scores = self.parts.texts_of_tokens, {one: rise_scores(found, one) for one in DIRECTIONS}
+        return {one: (top_words(own, texts), own) for one, own in scores.items()}
 
     def _directions(self) -> Array:
         weight = self.base.model.get_output_embeddings().weight[: self._n_tokens]
         return subject_directions(weight.detach().double().cpu().numpy())
 
-    def _scales(self, noise: Noise, plain: Mapping[str, Array]) -> pl.DataFrame:
+    def _scales(self, noise: Noise, plain: Mapping[str, Predictions]) -> pl.DataFrame:
         """For each context the scale at which noise moves as much probability as tuning did."""
         rows, scale = [], 1.0
         for context, without in plain.items():
             base, tuned = (self.parts.probabilities(context, side) for side in SIDES)
-            effect = partial(self._effect, noise, context, without)
+            effect = partial(self._effect, noise, self._of_text(without), context)
             noise.draw(self._seed(0))
             scale = scale_of_like_effect(effect, total_variation(base, tuned), scale or 1.0)
             rows.append((context, scale))
         return pl.DataFrame(rows, schema=result.SCALE, orient="row")
 
-    def _effect(self, noise: Noise, context: str, without: Array, scale: float) -> float:
+    def _effect(self, noise: Noise, without: Array, context: str, scale: float) -> float:
         noise.put(scale)
-        return total_variation(without, self._probable(context))
+        return total_variation(without, self._of_text(self._predicted(context)))
 
     def _draw(self, noise: Noise, plain: _Plain, number: int) -> pl.DataFrame:
         """One model with noise: its total variation, the largest scores, and the coherence of its words."""
@@ -97,15 +106,19 @@ class NoiseDraws:
         noise.draw(self._seed(number))
         for context, scale in self.parts.frame(result.SCALES).iter_rows():
             noise.put(scale)
-            base, found = plain.probabilities[context], self._probable(context)
-            numbers = (*largest_scores(base, found).tolist(), *self._coherences(base, found, plain.directions))
-            rows.append((context, scale, total_variation(base, found), *numbers))
+            without, other = plain.predictions[context], self._predicted(context)
+            base, found = self._of_text(without), self._of_text(other)
+            together = self._coherences(without.log_p, other.log_p, plain.directions)
+            rows.append((context, scale, total_variation(base, found), *largest_scores(base, found), *together))
         return pl.DataFrame(rows, schema=result.DRAW, orient="row")
 
-    def _probable(self, context: str) -> Array:
-        """Mean probabilities of tokens of text under the base as it is now, with noise or without."""
-        found = mean_probabilities(self.base, texts_of(self.parts, context), self._n_tokens)
-        return of_text(found, self.parts.flags("is_special"))
+    def _predicted(self, context: str) -> Predictions:
+        """What the base as it is now predicts, with noise or without."""
+        return mean_predictions(self.base, texts_of(self.parts, context), self._n_tokens)
+
+    def _of_text(self, found: Predictions) -> Array:
+        """Mean probabilities of tokens of text."""
+        return of_text(found.p, self.parts.flags("is_special"))
 
     def _contexts_with_noise(self) -> list[str]:
         return [context for context in WITH_NOISE if self.parts.has(f"{context}-base")]

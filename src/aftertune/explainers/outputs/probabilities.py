@@ -1,7 +1,8 @@
 """What does a model say next?  One forward pass of one model at a time, and of its logits a few rows.
 
 1. `final_states`: the final states of the positions that count, d_model numbers each.
-2. `mean_probabilities`: of each vocabulary token over those positions, on even and on odd texts.
+2. `mean_predictions`: probabilities and log probabilities of each vocabulary token, their mean over those positions of
+   even and of odd texts.
 3. `compare_positions`: both models on the same texts, from the final states of both and their output embeddings.
 
 Who needs 2 and 3 of the same texts reads them once and gives the states.
@@ -11,6 +12,7 @@ Texts are padded on the right: with causal attention no position that counts see
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -36,24 +38,33 @@ def n_vocabulary(checkpoint: Checkpoint) -> int:
     return int(checkpoint.model.get_output_embeddings().weight.shape[0])
 
 
-def mean_probabilities(
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Means over the positions of even and of odd texts: ``p`` and ``log_p``, (2, n_vocabulary), in nats."""
+
+    p: Array
+    log_p: Array
+
+
+def mean_predictions(
     checkpoint: Checkpoint, texts: Sequence[Text], n_tokens: int, states: Tensor | None = None
-) -> Array:
-    """Mean probability (2, n_tokens) of each of the first tokens, over the positions of even and of odd texts.
+) -> Predictions:
+    """How likely each of the first tokens is, on average over positions.
 
     ``states`` are the `final_states` of the texts, where they are known.
     """
-    model, sums = Backbone(checkpoint), torch.zeros(2, n_tokens, dtype=torch.float64)
+    model, sums = Backbone(checkpoint), torch.zeros(2, 2, n_tokens, dtype=torch.float64)
     counts = torch.tensor([len(text.ids) - text.first for text in texts])
     parities = torch.arange(len(texts)).repeat_interleave(counts) % 2
     half = torch.stack([parities == parity for parity in (0, 1)]).to(model.device)
     states = final_states(checkpoint, texts) if states is None else states
     with _reading(checkpoint):
-        for rows in _chunks(len(states), n_tokens):
-            found = model.logits(states[rows]).softmax(-1)[:, :n_tokens]
-            sums += (half[:, rows].to(found.dtype) @ found).double().cpu()
+        for rows in _chunks(len(states), 2 * n_tokens):
+            logs = model.logits(states[rows]).log_softmax(-1)[:, :n_tokens]
+            which = half[:, rows].to(logs.dtype)
+            sums += torch.stack([which @ logs.exp(), which @ logs]).double().cpu()
     totals = [max(int(counts[parity::2].sum()), 1) for parity in (0, 1)]
-    return np.asarray(sums.numpy() / np.array(totals)[:, None])
+    return Predictions(*(sums.numpy() / np.array(totals)[:, None]))
 
 
 def final_states(checkpoint: Checkpoint, texts: Sequence[Text]) -> Tensor:

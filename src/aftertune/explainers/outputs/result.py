@@ -4,8 +4,8 @@ Of each pair of models, by the name of the part:
 - ``about``: whether both have the same tensors, so that noise can be drawn in the shape of the change.
 - ``vocabulary``: the text of each token, whether it is special (no text), and whether it counts as a word.
 - ``CONTEXT-texts``: what both models read; ``CONTEXT-tuned-texts``: the tuned model's own answers to the same prompts.
-- ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities of each token on even and on odd texts.
-- ``coherence``: the words of the largest scores, and the mean cosine of each with the others.
+- ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities and log probabilities of each token on even and on odd texts.
+- ``coherence``: the words that rose most, how far, and the mean cosine of each with the others.
 - ``scales``, ``draw-N``: noise of like effect in each context, its total variation, its largest scores and coherence.
 - ``CONTEXT-positions``: log probabilities of every answer token under both models.
 - ``samples``: what the tuned model writes freely, with log probabilities of both.
@@ -28,7 +28,7 @@ WITH_NOISE = (GENERIC, ANSWERS)
 MOST_PROMPTS = 12
 KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"
 ABOUT, VOCABULARY, COHERENCE, SAMPLES, SCALES = "about", "vocabulary", "coherence", "samples", "scales"
-HALVES = ("even", "odd")
+HALVES, LOG_HALVES = ("even", "odd"), ("log_even", "log_odd")
 SIDES = ("base", "tuned")
 TEXTS: dict[str, Any] = {
     "id": pl.String,
@@ -52,6 +52,7 @@ BELONGING: dict[str, Any] = {
     "context": pl.String,
     "direction": pl.String,
     "token": pl.Int64,
+    "rise": pl.Float64,
     "cosine": pl.Float64,
 }
 COHERENT: dict[str, Any] = {"coherence_likelier": pl.Float64, "coherence_less_likely": pl.Float64}
@@ -99,6 +100,17 @@ class OutputParts:
         found = self.frame(f"{context}-{side}").select(HALVES).to_numpy().T
         return of_text(found, self.flags("is_special"))
 
+    def log_probabilities(self, context: str, side: str) -> Array:
+        """Mean log probabilities (2, n_vocabulary) of tokens on even and on odd texts, in nats."""
+        found: Array = self.frame(f"{context}-{side}").select(LOG_HALVES).to_numpy().T
+        return found
+
+    @property
+    def texts_of_tokens(self) -> list[str]:
+        """The text of each token (n_vocabulary)."""
+        found: list[str] = self._vocabulary["text"].to_list()
+        return found
+
     def flags(self, name: str) -> Flags:
         """``is_special`` or ``is_word`` of each token (n_vocabulary,)."""
         found: Flags = self._vocabulary[name].to_numpy()
@@ -119,6 +131,6 @@ def draw_name(number: int) -> str:
     return f"draw-{number:03d}"
 
 
-def probability_frame(found: Array) -> pl.DataFrame:
-    """Mean probabilities (2, n_vocabulary) as a part."""
-    return pl.DataFrame(dict(zip(HALVES, found, strict=True)))
+def prediction_frame(p: Array, log_p: Array) -> pl.DataFrame:
+    """Mean probabilities and log probabilities (2, n_vocabulary) as a part."""
+    return pl.DataFrame(dict(zip((*HALVES, *LOG_HALVES), (*p, *log_p), strict=True)))

@@ -1,8 +1,10 @@
 """How are the outputs of two models shown: tables, answers token by token, and in a notebook?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from typing import TypeVar
 
 from aftertune.explainers.outputs.answers import answers_html
 from aftertune.explainers.outputs.behaviour import BehaviourRow
@@ -11,6 +13,7 @@ from aftertune.explainers.outputs.change import (
     FirstTokenRow,
     NoiseRow,
     OutputChange,
+    RisingWordRow,
     SampleRow,
     WordRow,
 )
@@ -27,6 +30,7 @@ from aftertune.runs.readable import visible
 from aftertune.runs.result import Result
 from aftertune.statistics.questions import answer
 
+Row = TypeVar("Row", WordRow, RisingWordRow)
 NAME, TITLE = "outputs", "Outputs"
 TEMPLATES = Path(__file__).parent / "templates"
 N_WORDS, N_RESPONSE_WORDS, N_FIRST, N_SAMPLES = 6, 12, 8, 5
@@ -42,8 +46,14 @@ NOISE_CAPTION = (
     "The largest score of any token beside that of models whose weights were changed at random, scaled so that as much "
     "of the next token's probability moves. p is the chance that such a model reaches the score; p (rank) is by the "
     "rank among the draws alone, which can't be small with few draws. Coherence is the mean cosine between the output "
-    "embeddings of the 20 words that moved most, without the components that tell frequent tokens from rare ones. "
-    "Words of one subject belong together, those that noise moves do not."
+    "embeddings of the 30 words that rose, or fell, most, without the components that tell frequent tokens from rare "
+    "ones. Words of one subject belong together, those that noise moves do not."
+)
+RISING_CAPTION = (
+    "Words whose mean log probability moved most over all positions of the texts, beyond that of words as likely: "
+    "every position counts alike, so that the words of a subject show in texts about other things. The cosine is the "
+    "mean with the other words of the same texts and direction: the larger, the more typical of them. Whether they "
+    "belong together beyond noise is in the table below."
 )
 RESPONSE_WORDS_CAPTION = (
     "Words of both models' greedy answers to the same prompts, by log-odds with an informative Dirichlet prior (Monroe "
@@ -89,6 +99,7 @@ def tables(change: OutputChange) -> tuple[Table, ...]:
         openings_table(change),
         response_words_table(change),
         words_table(change),
+        rising_table(change),
         noise_table(change),
         samples_table(change),
         first_tokens_table(change),
@@ -109,10 +120,26 @@ def words_table(change: OutputChange) -> Table:
         Column("limit", "Limit", "number"),
         Column("shown", "Shown", "flag"),
     )
-    shown = [_visible(row) for group in _groups(change) for row in group[:N_WORDS]]
+    shown = [_visible(row) for group in _groups(change.words) for row in group[:N_WORDS]]
     title, empty = "Which tokens became likelier, and which less likely", "No token's probability moved."
     return Table(
         "output_words", title, WORDS_CAPTION, columns, change.words, WordRow, shown, pale="is_pale", empty=empty
+    )
+
+
+def rising_table(change: OutputChange) -> Table:
+    """The words that rose or fell most in all texts."""
+    columns = (
+        Column("direction", "Direction"),
+        Column("text", "Word"),
+        Column("context", "Texts"),
+        Column("rise", "Rise, nats", "number"),
+        Column("cosine", "Cosine with the others", "number"),
+    )
+    shown = [row for group in _groups(change.rising_words) for row in group[:N_WORDS]]
+    title, empty = "Words that rose or fell in all texts", "No noise was drawn, so this was not read."
+    return Table(
+        "output_rising", title, RISING_CAPTION, columns, change.rising_words, RisingWordRow, shown, empty=empty
     )
 
 
@@ -226,10 +253,10 @@ def section(change: OutputChange) -> Section:
     )
 
 
-def _groups(change: OutputChange) -> list[list[WordRow]]:
-    contexts = dict.fromkeys(row.context for row in change.words)
+def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+    contexts = dict.fromkeys(row.context for row in rows)
     return [
-        [row for row in change.words if (row.direction, row.context) == (direction, context)]
+        [row for row in rows if (row.direction, row.context) == (direction, context)]
         for direction in DIRECTIONS
         for context in contexts
     ]

@@ -1,0 +1,137 @@
+"""Which words did tuning make likelier, or less likely, in sentences?
+
+Claimed in each context (texts of our own, answers to prompts of our own) where a token moved further than weight noise
+of like effect moves any, or where the words that rose most at all positions belong together as those of noise do not,
+and more than in pairs in which nothing was tuned. A sentence names those that belong together first.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aftertune.explainers.outputs.change import NoiseRow, OutputChange, RisingWordRow, WordRow
+from aftertune.explainers.outputs.words import DIRECTIONS, LIKELIER
+from aftertune.runs.readable import visible
+from aftertune.statistics.finding import Finding, Link, Part, Verdict
+from aftertune.statistics.questions import PValues, corrected_by, is_shown
+
+WORDS = {LIKELIER: "outputs.words_likelier", DIRECTIONS[1]: "outputs.words_less_likely"}
+PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday prompts", "prompts": "in your prompts"}
+N_NAMED, N_LISTED = 6, 20
+LEAST_LETTERS, LEAST_TIMES = 3, 1.5
+LEAST_COHERENCE = 0.03  # noise has less, and so have pairs in which nothing was tuned (docs/validity.md)
+Claimed = WordRow | RisingWordRow
+
+
+def words_finding(change: OutputChange, direction: str, tests: Sequence[NoiseRow], corrected: PValues) -> list[Finding]:
+    """The tokens that became likelier, or less likely, beyond noise; ``corrected`` has two p-values for each test."""
+    if not tests:
+        return []
+    far = [test.context for test, p in zip(tests, corrected[::2], strict=True) if is_shown(p)]
+    together = [test.context for test, p in zip(tests, corrected[1::2], strict=True) if is_shown(p) and _belong(test)]
+    tested = [p for p in corrected if p is not None]
+    verdict = Verdict.of(bool(far or together) if tested else None)
+    words = _claimed(change, direction, far, together)
+    told = [_where(test, test.context in far, test.context in together) for test in tests]
+    listed = ", ".join(spelled(row.text) for row in words[:N_LISTED])
+    least = min(tested, default=None)
+    sentence = " ".join(
+        part for part in (*told, f"Most of all: {listed}." if listed else "", corrected_by(least)) if part
+    )
+    evidence: dict[str, Any] = {test.context: _evidence(test) for test in tests}
+    evidence |= {"words": [row.text for row in words[:N_LISTED]], "p_value_corrected": least}
+    headline = _headline(direction, words, verdict, bool(together))
+    part = Part.NAME if direction == LIKELIER and verdict is Verdict.SHOWN else None
+    links = (Link("Words", "output_words"),)
+    return [Finding(WORDS[direction], headline, sentence, verdict, evidence, links, part, f"{headline}.")]
+
+
+def _belong(test: NoiseRow) -> bool:
+    """Whether the words are as much of one subject as those of no null were."""
+    return (test.coherence or 0.0) >= LEAST_COHERENCE
+
+
+def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[Claimed]:
+    """Each word once: those that belong together, the most typical first, then those beyond noise by their scores."""
+    subject = [row for row in change.rising_words if row.direction == direction and row.context in together]
+    others = [row for row in change.words if row.direction == direction and row.context in far and row.shown]
+    typical = sorted(subject, key=lambda row: -row.cosine)
+    furthest = sorted(others, key=lambda row: -row.score)
+    ordered: tuple[Claimed, ...] = (*typical, *furthest)
+    found: dict[str, Claimed] = {}
+    for row in ordered:
+        found.setdefault(row.text.strip().lower() or row.text, row)
+    return list(found.values())
+
+
+def _headline(direction: str, words: Sequence[Claimed], verdict: Verdict, is_subject: bool) -> str:
+    if verdict is Verdict.CANNOT_TELL:
+        return f"Whether any word became {direction} can't be told without draws of noise"
+    if verdict is Verdict.NOT_SHOWN:
+        return f"No word became {direction} beyond what weight noise of the same effect does"
+    named = named_words(words)
+    before, after = (sum(getattr(row, name) for row in named) for name in ("p_base", "p_tuned"))
+    listed = ", ".join(spelled(row.text) for row in named)
+    subject = ", words that belong together" if is_subject else ""
+    if direction == LIKELIER:
+        return f"The tuned model talks more of {listed}{_times(before, after, 'as likely as before')}{subject}"
+    return f"The tuned model talks less of {listed}{_times(after, before, 'less likely')}"
+
+
+def named_words(words: Sequence[Claimed]) -> list[Claimed]:
+    """Those that a sentence names: whole words of three letters or more first, then others, as they are ranked."""
+    whole = [row for row in words if row.text[:1].isspace() and len(row.text.strip()) >= LEAST_LETTERS]
+    whole = [row for row in whole if row.text.strip().isalpha()]
+    return [*whole, *(row for row in words if row not in whole)][:N_NAMED]
+
+
+def spelled(token: str) -> str:
+    """A token in a sentence: a word as it is, anything else in quotes with its line ends shown."""
+    word = token.strip()
+    return word if word.isalpha() else f"“{visible(token).replace(chr(10), '⏎')}”"
+
+
+def _times(before: float, after: float, how: str) -> str:
+    if not before or after / before < LEAST_TIMES:
+        return ""
+    times = after / before
+    return (
+        f" ({times:.0f} times {how})"
+        if 10 <= times < 1000
+        else f" ({times:.1f} times {how})"
+        if times < 10
+        else " (over 1,000 times)"
+    )
+
+
+def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
+    """What moved in a context beside what noise moves there."""
+    place = PLACES[test.context]
+    place = f"{place[:1].upper()}{place[1:]}"
+    if test.limit is None:
+        return f"{place}: no noise was drawn, so nothing can be claimed."
+    moved = "rose" if test.direction == LIKELIER else "fell"
+    tokens = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if is_far else "no token"
+    if is_together and not is_far:
+        return (
+            f"{place}, the words that {moved} most belong together: their mean cosine is {test.coherence:.3f}, of "
+            f"{test.n_draws} models with random weight changes of the same effect {test.noise_coherence:.3f}, at most "
+            f"{test.coherence_limit:.3f}. No single token moved further than any of theirs "
+            f"({test.total_variation:.1%} of the next token's probability moved)."
+        )
+    found = (
+        f"{place}, {tokens} moved further than any token of {test.n_draws} models with random weight changes of the "
+        f"same effect ({test.total_variation:.1%} of the next token's probability moved)"
+    )
+    if test.coherence is None:
+        return f"{found}."
+    belong = "belong together" if is_together else "do not belong together"
+    return (
+        f"{found}; the words that {moved} most at all positions {belong} (mean cosine {test.coherence:.3f}, of the "
+        f"noise {test.noise_coherence:.3f}, at most {test.coherence_limit:.3f})."
+    )
+
+
+def _evidence(test: NoiseRow) -> dict[str, Any]:
+    names = ("largest", "limit", "n_shown", "n_draws", "scale", "total_variation", "p_value", "p_value_rank")
+    more = ("coherence", "noise_coherence", "coherence_limit", "p_value_coherence")
+    return {name: getattr(test, name) for name in (*names, *more)}
