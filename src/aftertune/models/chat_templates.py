@@ -11,7 +11,7 @@ from typing import Any
 from transformers.utils.hub import cached_file
 
 from aftertune.errors import CheckpointError
-from aftertune.models.references import find_adapter
+from aftertune.models.files.references import find_adapter
 
 
 def with_template_of(tokenizer: Any, adapter: str | Path | None) -> Any:

@@ -31,14 +31,15 @@ from aftertune.models.adapters.merge import merge_adapter
 from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
 from aftertune.models.chat_templates import with_template_of
 from aftertune.models.description import Architecture, Description, read_description
+from aftertune.models.files.gguf import read_once
+from aftertune.models.files.quantised import must_have_plain_weights
+from aftertune.models.files.references import Source, find_adapter, find_checkpoint
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.loaded import Checkpoint as Checkpoint
 from aftertune.models.loaded import rule_of
 from aftertune.models.machine import chosen_device as chosen_device
 from aftertune.models.machine import chosen_dtype as chosen_dtype
 from aftertune.models.proof import prove
-from aftertune.models.quantised import must_have_plain_weights
-from aftertune.models.references import Source, find_adapter, find_checkpoint
 from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
 
@@ -230,8 +231,12 @@ def _read_weights(ref: Any, source: Source, arguments: dict[str, Any]) -> PreTra
 
 
 def _read(what: str, ref: Any, source: Source, reader: Any, **arguments: Any) -> Any:
+    name = source.arguments.get("gguf_file")
     try:
-        return reader(source.place, **arguments)
+        if name is None:
+            return reader(source.place, **arguments)
+        how = (what, arguments.get("dtype"), arguments.get("device_map"))
+        return read_once(Path(source.place) / name, *how, read=lambda: reader(source.place, **arguments))
     except Exception as error:  # each library below has its own exceptions; all of them mean that it can't be read
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise CheckpointError(

@@ -17,6 +17,7 @@ Clock = Callable[[], float]
 SIDE = 1024
 N_ADDED = 2**21
 SECONDS = 0.15
+SMALL = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ def _free_bytes(place: torch.device, all_of_them: bool) -> int:
         return int(psutil.virtual_memory().available)
     places = range(torch.cuda.device_count()) if all_of_them else [place]
     return sum(int(torch.cuda.mem_get_info(one)[0]) for one in places)
+
+
+def is_small(model: torch.nn.Module) -> bool:
+    """Whether a model takes an eighth of what is free where it lies at most, so that another can be held beside it."""
+    n_bytes = sum(weight.nbytes for weight in model.parameters())
+    return n_bytes <= SMALL * _free_bytes(next(model.parameters()).device, False)
 
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from aftertune.errors import CheckpointError
 from aftertune.models.architectures import find_description, is_written_out
 from aftertune.models.description import Description, at, found_at, read_description, shape_of
-from aftertune.models.references import find_checkpoint
+from aftertune.models.files.references import find_checkpoint
 from aftertune.models.temporary_state import quiet
 
 

@@ -23,6 +23,7 @@ from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_nam
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
+from aftertune.study.loader import Loader, load_subject
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
 
@@ -49,37 +50,6 @@ class Intent:
 
 
 Announce = Callable[[Intent], None]
-
-
-class _Loader:
-    """Loads the checkpoint of a role; the last one stays until another is asked for, so that one at most is held."""
-
-    def __init__(self, load: Callable[[str], "Checkpoint"]) -> None:
-        self._load = load
-        self._role = ""
-        self._held: Checkpoint | None = None
-
-    def __call__(self, role: str) -> "Checkpoint":
-        if self._held is None or role != self._role:
-            self._held = None
-            self._role, self._held = role, self._load(role)
-        return self._held
-
-    def both(self, pair: Pair) -> tuple["Checkpoint", "Checkpoint"]:
-        """The checkpoints of a pair, loaded beside each other; the one that is held is not loaded again.
-
-        Where the embeddings of only one are one tensor they are parted, so that both have the same weights.
-        """
-        from aftertune.models.adapters.tying import is_tied, untie
-
-        first, second = sorted(pair, key=lambda role: role != self._role)
-        found = {first: self(first)}
-        found[second] = self(second)
-        base, tuned = (found[role] for role in pair)
-        if is_tied(base.model) != is_tied(tuned.model):
-            untie(base.model)
-            untie(tuned.model)
-        return base, tuned
 
 
 def measure(study: Study, progress: Progress, announce: Announce | None = None) -> RunFolder:
@@ -116,7 +86,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs, template))
     if reads_prompts:
         keep_template(template, run)
-    loaded = _Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
+    loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
     needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
@@ -126,7 +96,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
 
 
 def _measure_all(
-    loaded: _Loader,
+    loaded: Loader,
     roles: Sequence[str],
     pending: Iterable[str],
     pairs: Sequence[Pair],
@@ -161,14 +131,6 @@ def choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | N
     if not prompts:
         raise PromptError("No prompt was given. Give at least one, or leave prompts out for those of Aftertune.")
     return list(prompts[:limit])
-
-
-def load_subject(study: Study, subject: Subject) -> "Checkpoint":
-    """Load a checkpoint as the study says."""
-    from aftertune.models import load
-
-    given = (subject.ref, subject.adapter, study.device, study.dtype, subject.revision)
-    return load(*given, trust_remote_code=study.trust_remote_code, architecture=study.architecture)
 
 
 def within(progress: Progress, role: str, explainer: str) -> StepProgress:
@@ -211,7 +173,7 @@ def _sizes(study: Study, pending: Mapping[str, Subject], configs: Sequence[Any])
 
 
 def _measure_one(
-    loaded: _Loader,
+    loaded: Loader,
     role: str,
     works: Mapping[str, Work],
     inputs: Inputs,
@@ -225,7 +187,7 @@ def _measure_one(
 
 
 def _claim(
-    loaded: _Loader,
+    loaded: Loader,
     role: str,
     works: Mapping[str, Work],
     inputs: Inputs,
@@ -243,7 +205,7 @@ def _claim(
 
 
 def _measure_pair(
-    loaded: _Loader,
+    loaded: Loader,
     pair: Pair,
     works: Mapping[str, Work],
     run: RunFolder,

@@ -5,6 +5,7 @@ of like effect moves any, or where the words that rose most at all positions bel
 and more than in pairs in which nothing was tuned. A sentence names those that belong together first.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,13 +55,19 @@ def _claimed(change: OutputChange, direction: str, far: Sequence[str], together:
     """Each word once: those that belong together, the most typical first, then those beyond noise by their scores."""
     subject = [row for row in change.rising_words if row.direction == direction and row.context in together]
     others = [row for row in change.words if row.direction == direction and row.context in far and row.shown]
-    typical = sorted(subject, key=lambda row: -row.cosine)
-    furthest = sorted(others, key=lambda row: -row.score)
-    ordered: tuple[Claimed, ...] = (*typical, *furthest)
+    typical: defaultdict[str, float] = defaultdict(float)
+    for row in subject:  # a word that rose in answers as in texts says more than one of either
+        typical[_spelling(row)] += row.cosine
     found: dict[str, Claimed] = {}
-    for row in ordered:
-        found.setdefault(row.text.strip().lower() or row.text, row)
+    for row in sorted(subject, key=lambda row: (-typical[_spelling(row)], -row.cosine)):
+        found.setdefault(_spelling(row), row)
+    for other in sorted(others, key=lambda row: -row.score):
+        found.setdefault(_spelling(other), other)
     return list(found.values())
+
+
+def _spelling(row: Claimed) -> str:
+    return row.text.strip().lower() or row.text
 
 
 def _headline(direction: str, words: Sequence[Claimed], verdict: Verdict, is_subject: bool) -> str:

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters.tying import untie
-from aftertune.models.references import find_adapter
+from aftertune.models.files.references import find_adapter
 from aftertune.models.temporary_state import borrowed
 
 N_COMPARED = 16  # tokens
