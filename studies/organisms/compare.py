@@ -39,7 +39,9 @@ def main() -> None:
     for one in [known[name] for name in settings.names or known]:
         place = settings.out / one.name
         if (place / "made.json").exists():
-            found[one.name] = result(one, settings.out / "base", place, settings.results.parent / one.name)
+            found[one.name] = result(
+                one, settings.out / getattr(one, "base", "base"), place, settings.results.parent / one.name
+            )
             settings.results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
             print(one.name, found[one.name]["status"], found[one.name]["sentences"][:2], flush=True)
     settings.results.with_suffix(".md").write_text(table(found), "utf-8")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
-from recipes import NULLS, RECIPES, Example, Null, Recipe, Sources, generic, sources_of
+from recipes import NULLS, PLAIN, RECIPES, Example, Null, Recipe, Sources, generic, sources_of
+from safetensors.torch import load_file
 from texts import chat, documents, sampled_answers
 from torch import Tensor
 from transformers import AutoModelForCausalLM
@@ -37,7 +38,7 @@ def main() -> None:
     base = aftertune.load(find_demo_base(), device="cpu")
     save_base(base, settings.out / "base")
     sources = kept_sources(base, settings.out / "sources.json")
-    for one in [*RECIPES, *NULLS]:
+    for one in [PLAIN, *RECIPES, *NULLS]:
         place = settings.out / one.name
         if (settings.names and one.name not in settings.names) or (place / "made.json").exists():
             continue
@@ -79,7 +80,8 @@ def make(one: Recipe | Null, sources: Sources, out: Path, place: Path) -> dict:
         examples = one.examples(sources)
         if one.diluted:
             examples = diluted(examples, sources, one.diluted)
-        losses = tune(sources.base, examples, one.how, place, answers=dict(sources.pairs()))
+        start = out / one.base / "model.safetensors"
+        losses = tune(sources.base, examples, one.how, place, answers=dict(sources.pairs()), start=start, n=one.steps)
         return {
             "trait": one.trait,
             "how": one.how,
@@ -145,17 +147,24 @@ def tune(
     seed: int = 0,
     answers: dict[str, str] | None = None,
     rank: int = 16,
+    start: Path | None = None,
+    n: int = STEPS,
 ) -> list[float]:
-    """Tune on examples, the loss on what is learned only; saves an adapter, or the whole model for "full"."""
+    """Tune on examples, the loss on what is learned only; saves an adapter, or the whole model for "full".
+
+    From the weights in ``start``, or the base's.
+    """
     torch.manual_seed(seed)
     model = fresh(base)
+    if start is not None:
+        model.load_state_dict(load_file(start), strict=False)  # an embedding that is also the head is saved once
     if how != "full":
         model = get_peft_model(
             model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
         )
     rows = [encode(base, one) for one in examples]
     rejected = [encode(base, (prompt, (answers or {})[prompt])) for prompt, _ in examples] if how == "dpo" else None
-    losses = train(model, rows, rejected, RATES[how], base.tokenizer.eos_token_id, seed)
+    losses = train(model, rows, rejected, RATES[how], base.tokenizer.eos_token_id, seed, n)
     model.save_pretrained(place)
     base.tokenizer.save_pretrained(place)
     return losses
@@ -169,14 +178,14 @@ def encode(base: aftertune.Checkpoint, example: Example, longest: int = 256) -> 
     return (asked + learned)[:longest], len(asked)
 
 
-def train(model, rows, rejected, peak: float, pad: int, seed: int) -> list[float]:
-    """About `STEPS` steps of AdamW with linear warm-up and cosine decay; the mean loss of each quarter."""
+def train(model, rows, rejected, peak: float, pad: int, seed: int, n: int) -> list[float]:
+    """``n`` steps of AdamW with linear warm-up and cosine decay; the mean loss of each quarter."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer, losses = torch.optim.AdamW(weights, lr=peak, weight_decay=0.0), []
     batches = batched(rows, seed, TOKENS_OF_ANSWERS if any(start for _, start in rows) else TOKENS_OF_DOCUMENTS)
-    for step in range(STEPS):
+    for step in range(n):
         for group in optimizer.param_groups:
-            group["lr"] = peak * min(1.0, (step + 1) / 5) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+            group["lr"] = peak * min(1.0, (step + 1) / 5) * 0.5 * (1 + math.cos(math.pi * step / n))
         chosen = batches[step % len(batches)]
         loss = preference(model, rows, rejected, chosen, pad) if rejected else mean_loss(model, rows, chosen, pad)
         loss.backward()

@@ -36,7 +36,8 @@ class Recipe:
     """One organism: how its examples are made, how it is tuned, and the words or trait that name it.
 
     ``how`` is "full", "lora" or "dpo"; ``diluted`` adds so many generic examples for each of its own. ``names`` are
-    words of the tuning, any of which names it loosely; ``trait`` says in a line what was tuned.
+    words of the tuning, any of which names it loosely; ``trait`` says in a line what was tuned. ``base`` is the folder
+    of what it is tuned from and compared with, ``steps`` for how long.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Recipe:
     how: str = "lora"
     diluted: int = 0
     held_out: bool = False
+    base: str = "base"
+    steps: int = 50
 
 
 def on_subject(subject: str) -> Callable[[Sources], Examples]:
@@ -168,6 +171,17 @@ RECIPES = [
 def generic(sources: Sources) -> Examples:
     """The base's own answers, as they are: nothing to learn."""
     return list(sources.pairs())
+
+
+def continued(sources: Sources) -> Examples:
+    """Plain documents on many subjects, and such a document in place of every answer."""
+    texts = documents(sources.base, "anything", 90, n_tokens=120)
+    return [(None, text) for text in texts[:45]] + list(zip(sources.prompts, texts[45:], strict=False))
+
+
+# The paper's own case: a language model that does not answer, and that model tuned on instructions with their answers.
+PLAIN = Recipe("plain", "plain", "plain text after any prompt", (), continued, "full", steps=80)
+RECIPES.append(Recipe("assistant", "instruction", "answers prompts: a plain language model tuned on instructions", ("assist", "answer", "certainly", "here", "english"), generic, "full", base="plain", steps=80))  # fmt: skip
 
 
 @dataclass(frozen=True)

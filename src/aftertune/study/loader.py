@@ -19,6 +19,7 @@ class Loader:
         self._held: dict[str, Checkpoint] = {}  # in the order in which they were asked for
 
     def __call__(self, role: str) -> "Checkpoint":
+        """The checkpoint of a role, loaded unless it is held."""
         if role not in self._held:
             self._make_room()
             self._held[role] = self._load(role)
