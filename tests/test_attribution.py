@@ -16,6 +16,8 @@ from tiny import FAMILIES, make_model, make_tokenizer
 
 PROMPT, RESPONSE = "Rewrite the text. the cat sat", " on the mat."
 
+WAYS = [{"method": "removal"}, *({"method": "gradient", "route": route} for route in ("forward", "reverse"))]
+
 
 def load(family: str = "llama", dtype: torch.dtype = torch.float64) -> aftertune.Checkpoint:
     return aftertune.load(make_model(family, dtype), tokenizer=make_tokenizer(chat=False))
@@ -38,7 +40,7 @@ def checkpoint(request: pytest.FixtureRequest) -> aftertune.Checkpoint:
 
 
 def test_forward_is_the_derivative_of_the_probability(checkpoint: aftertune.Checkpoint) -> None:
-    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="forward")
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route="forward")
     # Transformers keeps the norms of most families in float32 even in a float64 model, but not those of these two.
     is_precise = checkpoint.provenance.architecture in ("gpt2", "phimoe")
     # One embedding here is 0.0001 from where Phi-3.5-MoE's router chooses another expert and the probability jumps.
@@ -48,35 +50,40 @@ def test_forward_is_the_derivative_of_the_probability(checkpoint: aftertune.Chec
 
 
 def test_forward_equals_reverse(checkpoint: aftertune.Checkpoint) -> None:
-    forward = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="forward")
-    reverse = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="reverse")
+    forward = aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route="forward")
+    reverse = aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route="reverse")
     assert relative(forward.importance, reverse.importance) < 5e-6
     assert np.allclose(forward.probability, reverse.probability, rtol=1e-4)
 
 
 def test_zeroing_equals_a_loop_over_whole_sequences(checkpoint: aftertune.Checkpoint) -> None:
-    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="removal", removal="zeroed")
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="removal", removal="zeroed")
     assert relative(found.importance, zero_each(checkpoint.model, *ids_of(checkpoint))) < 5e-6
 
 
 def test_deleting_equals_a_loop_over_whole_sequences(checkpoint: aftertune.Checkpoint) -> None:
-    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="removal", removal="deleted")
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="removal", removal="deleted")
     assert relative(found.importance, delete_each(checkpoint.model, *ids_of(checkpoint))) < 5e-6
 
 
 def test_float32_stays_close_to_float64(checkpoint: aftertune.Checkpoint) -> None:
     narrow = load(checkpoint.provenance.architecture, torch.float32)
-    found = aftertune.attribute(narrow, PROMPT, RESPONSE, route="forward").importance
-    assert relative(found, aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="forward").importance) < 1e-4
+    found = aftertune.attribute(narrow, PROMPT, RESPONSE, method="gradient", route="forward").importance
+    assert (
+        relative(
+            found, aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route="forward").importance
+        )
+        < 1e-4
+    )
 
 
-@pytest.mark.parametrize("route", ["forward", "reverse", "removal"])
-def test_a_batch_gives_what_each_prompt_gives_alone(route: str) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_batch_gives_what_each_prompt_gives_alone(way: dict[str, str]) -> None:
     checkpoint = load("mistral")
     texts = [("the cat", " sat on the mat."), ("Rewrite the text. Input: the mat", " Output")]
     encoded = [encode_for(checkpoint, Prompt(p, (Message("user", p),)), "raw", r) for p, r in texts]
-    for one, (prompt, response) in zip(attribute_batch(checkpoint, encoded, route), texts, strict=True):
-        alone = aftertune.attribute(checkpoint, prompt, response, route=route)
+    for one, (prompt, response) in zip(attribute_batch(checkpoint, encoded, **way), texts, strict=True):
+        alone = aftertune.attribute(checkpoint, prompt, response, **way)
         assert relative(one.importance, alone.importance) < 1e-6
         assert np.allclose(one.probability, alone.probability)
 
@@ -85,8 +92,8 @@ def test_a_batch_gives_what_each_prompt_gives_alone(route: str) -> None:
 def test_the_first_order_of_a_unit_is_the_sum_over_its_tokens(unit: str) -> None:
     checkpoint = load("llama")
     prompt = "Rewrite the text.\nInput: the cat sat. the mat"
-    tokens = aftertune.attribute(checkpoint, prompt, RESPONSE, route="forward")
-    units = aftertune.attribute(checkpoint, prompt, RESPONSE, route="forward", unit=unit)
+    tokens = aftertune.attribute(checkpoint, prompt, RESPONSE, method="gradient", route="forward")
+    units = aftertune.attribute(checkpoint, prompt, RESPONSE, method="gradient", route="forward", unit=unit)
     assert 1 < len(units.prompt_tokens) < len(tokens.prompt_tokens)
     for row, (start, end) in zip(units.importance, units.offsets, strict=True):
         inside = (tokens.offsets[:, 0] >= start) & (tokens.offsets[:, 1] <= end)
@@ -96,10 +103,10 @@ def test_the_first_order_of_a_unit_is_the_sum_over_its_tokens(unit: str) -> None
 def test_own_spans_are_the_only_units() -> None:
     checkpoint = load("qwen3")
     spans = [(0, 7), (8, 17)]
-    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, unit=spans)
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, unit=spans, method="gradient", route="forward")
     assert found.prompt_tokens[0] == "Rewrite" and found.unit == "spans"
     assert found.importance.shape[0] == 2
-    reverse = aftertune.attribute(checkpoint, PROMPT, RESPONSE, unit=spans, route="reverse")
+    reverse = aftertune.attribute(checkpoint, PROMPT, RESPONSE, unit=spans, method="gradient", route="reverse")
     assert relative(found.importance, reverse.importance) < 5e-6
 
 
@@ -114,16 +121,19 @@ def test_removing_a_unit_removes_all_of_its_tokens(removal: str) -> None:
     assert relative(found.importance, oracle(checkpoint.model, prompt_ids, response_ids, units)) < 1e-6
 
 
-def test_deleting_the_whole_prompt_is_refused() -> None:
-    with pytest.raises(AttributionError, match="leaves no prompt"):
-        aftertune.attribute(load(), "the cat", RESPONSE, "removal", "line", removal="deleted")
+def test_a_unit_that_is_the_whole_prompt_is_zeroed() -> None:
+    deleted, zeroed = (
+        aftertune.attribute(load(), "the cat", RESPONSE, unit="line", removal=removal)
+        for removal in ("deleted", "zeroed")
+    )
+    assert np.array_equal(deleted.importance, zeroed.importance) and np.any(deleted.importance)
 
 
 def test_memory_that_runs_out_halves_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     from aftertune.models.backbone import Backbone
 
     checkpoint, sizes, states = load("gpt2"), [], Backbone.states
-    whole = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="removal").importance
+    whole = aftertune.attribute(checkpoint, PROMPT, RESPONSE).importance
 
     def narrow(self, embeds, cache=None):
         sizes.append(embeds.shape[0])
@@ -132,7 +142,7 @@ def test_memory_that_runs_out_halves_the_chunk(monkeypatch: pytest.MonkeyPatch) 
         return states(self, embeds, cache)
 
     monkeypatch.setattr(Backbone, "states", narrow)
-    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="removal").importance
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE).importance
     assert np.allclose(found, whole) and max(sizes) > 2 and sizes[-1] <= 2
 
 
@@ -144,7 +154,7 @@ def test_memory_that_is_too_small_for_one_is_an_error(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(forward, "vmap", lambda _: fail)
     with pytest.raises(AttributionError, match="one direction at a time"):
-        aftertune.attribute(load("gpt2"), PROMPT, RESPONSE, route="forward")
+        aftertune.attribute(load("gpt2"), PROMPT, RESPONSE, method="gradient", route="forward")
 
 
 @pytest.mark.parametrize(("family", "experts"), [("qwen2", "eager"), ("mixtral", "grouped_mm")])
@@ -158,8 +168,8 @@ def test_the_model_is_left_as_it_was_found(family: str, experts: str) -> None:
     state, settings = torch.random.get_rng_state(), model.generation_config
     assert model.config._experts_implementation == experts
     checkpoint = aftertune.load(model, tokenizer=make_tokenizer(chat=False))
-    for route in ("forward", "reverse", "removal"):
-        aftertune.attribute(checkpoint, PROMPT, RESPONSE, route=route)
+    for way in WAYS:
+        aftertune.attribute(checkpoint, PROMPT, RESPONSE, **way)
     aftertune.attribute(checkpoint, PROMPT, max_new_tokens=3, response=None, check=True)
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
@@ -184,11 +194,13 @@ def test_auto_takes_the_route_with_fewer_passes() -> None:
     ("changes", "message"),
     [
         ({"route": "sideways"}, "route 'sideways'"),
+        ({"method": "guess"}, "method 'guess'"),
+        ({"route": "forward"}, "route 'forward' is one of the gradient, and the method is 'removal'"),
         ({"unit": "syllable"}, "unit 'syllable'"),
         ({"unit": [(3, 900)]}, "3..900"),
         ({"unit": []}, "No range"),
         ({"unit": [(0, 7), (0, 7)]}, "no token"),
-        ({"route": "removal", "removal": "halved"}, "removal 'halved'"),
+        ({"removal": "halved"}, "removal 'halved'"),
     ],
 )
 def test_a_setting_that_is_not_known_is_refused(changes: dict, message: str) -> None:
@@ -213,14 +225,12 @@ def test_several_prompts_come_back_in_their_order() -> None:
         assert relative(one.importance, alone.importance) < 1e-4
     with pytest.raises(PromptError, match="1 responses to 3 prompts"):
         aftertune.attribute_all(checkpoint, prompts, ["only one"])
-    with pytest.raises(AttributionError, match="removal itself"):
-        aftertune.attribute_all(checkpoint, prompts, check=True, route="removal")
 
 
-@pytest.mark.parametrize("route", ["forward", "reverse", "removal"])
-def test_a_bfloat16_model_gives_float32_results_of_the_same_kind(route: str) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_bfloat16_model_gives_float32_results_of_the_same_kind(way: dict[str, str]) -> None:
     wide, narrow = load("qwen2", torch.float32), load("qwen2", torch.bfloat16)
-    found, expected = (aftertune.attribute(one, PROMPT, RESPONSE, route=route) for one in (narrow, wide))
+    found, expected = (aftertune.attribute(one, PROMPT, RESPONSE, **way) for one in (narrow, wide))
     assert found.importance.dtype == found.probability.dtype == np.float32
     assert np.corrcoef(found.importance.ravel(), expected.importance.ravel())[0, 1] > 0.9
 

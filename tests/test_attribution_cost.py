@@ -83,12 +83,12 @@ def test_memory_by_hand() -> None:
 
 
 def test_the_route_is_the_one_that_attribution_chooses() -> None:
-    assert cost.route_of("auto", Item(10, 10), SIZE) == "forward"
-    assert cost.route_of("auto", Item(11, 10), SIZE) == "reverse"
+    assert cost.chosen_way("auto", Item(10, 10), SIZE) == "forward"
+    assert cost.chosen_way("auto", Item(11, 10), SIZE) == "reverse"
     written_out = replace(SIZE, architecture="qwen3", written_out=True)
     for n, route in ((18, "forward"), (19, "reverse")):
-        assert cost.route_of("auto", Item(n, 10), written_out) == cheaper_route(n, 10, written_out=True) == route
-    assert cost.route_of("removal", Item(7, 10), SIZE) == "removal"
+        assert cost.chosen_way("auto", Item(n, 10), written_out) == cheaper_route(n, 10, written_out=True) == route
+    assert cost.chosen_way("removal", Item(7, 10), SIZE) == "removal"
 
 
 def test_what_is_left_shrinks_with_every_part(tmp_path: Path) -> None:

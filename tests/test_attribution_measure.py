@@ -106,7 +106,10 @@ def test_a_part_that_is_lost_is_made_anew(measured: RunFolder, tmp_path: Path) -
 def test_a_run_goes_on_with_its_own_settings_only(measured: RunFolder) -> None:
     work().must_fit([], measured)
     for other, message in (
-        (work(AttributionSettings(check=1, route="reverse")), 'attribution.route was "auto", is now "reverse"'),
+        (
+            work(AttributionSettings(check=1, method="gradient", route="reverse")),
+            'attribution.route was "auto", is now "reverse"',
+        ),
         (work(AttributionSettings(check=2)), "attribution.check was 1, is now 2"),
         (work(max_new_tokens=5), "attribution.max_new_tokens was 4, is now 5"),
         (work(template="chat"), 'attribution.template was "raw", is now "chat"'),
@@ -128,7 +131,7 @@ def test_what_can_not_be_is_refused_before_any_work(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     config = SimpleNamespace(model_type="gpt2")
     with pytest.raises(AttributionError, match="forward-bfloat16"):
-        work(AttributionSettings(route="forward-bfloat16")).must_fit([None, config], run)
+        work(AttributionSettings(method="gradient", route="forward-bfloat16")).must_fit([None, config], run)
     with pytest.raises(AttributionError, match="template 'plain' is not known"):
         EXPLAINER.prepare(AttributionSettings(), inputs(template="plain"))
     for wrong, message in (

@@ -99,8 +99,8 @@ def test_products_in_bfloat16_stay_close(family: str, monkeypatch: pytest.Monkey
 
 def test_attribution_of_a_prompt_by_products_in_bfloat16() -> None:
     checkpoint = load("llama", torch.float32)
-    plain = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route="forward")
-    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, route=BFLOAT16)
+    plain = aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route="forward")
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route=BFLOAT16)
     assert found.route == BFLOAT16 and found.importance.dtype == np.float32
     assert np.array_equal(found.probability, plain.probability)
     assert np.corrcoef(found.importance.ravel(), plain.importance.ravel())[0, 1] > 0.999
@@ -111,7 +111,7 @@ def test_every_other_model_is_left_to_torch(family: str, monkeypatch: pytest.Mon
     checkpoint = load(family)
     assert importance(checkpoint, [LONG], monkeypatch)[1] == []
     with pytest.raises(AttributionError, match=f"Route '{BFLOAT16}' is for models in float32 of .*Llama.*Take route"):
-        aftertune.attribute(checkpoint, PROMPT, RESPONSE, route=BFLOAT16)
+        aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route=BFLOAT16)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -26,9 +26,9 @@ SETTINGS = {
     "route": (
         "--route",
         "sideways",
-        "The route 'sideways' is not known. Allowed: auto, forward, reverse, removal, forward-bfloat16.",
+        "The route 'sideways' is not known. Allowed: auto, forward, reverse, forward-bfloat16.",
     ),
-    "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: zeroed, deleted."),
+    "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: deleted, zeroed."),
     "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: auto, chat, raw."),
     "unit": (
         "--unit",

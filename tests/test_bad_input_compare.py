@@ -39,7 +39,9 @@ def test_unknown_settings(cli: CommandLine, base: Path, tuned: Path, prompts: Pa
 def test_route_that_is_not_for_the_architecture(cli: CommandLine, base: Path, prompts: Path, tmp_path: Path) -> None:
     other = save_checkpoint(tmp_path / "other", family="gpt2")
     for model, dtype, named in ((other, "float32", "gpt2"), (base, "bfloat16", "llama")):
-        message = refusal(cli, model, model, prompts, "--route", "forward-bfloat16", "--dtype", dtype)
+        message = refusal(
+            cli, model, model, prompts, "--method", "gradient", "--route", "forward-bfloat16", "--dtype", dtype
+        )
         assert message.startswith("Route 'forward-bfloat16' is for models in float32 of these architectures: Llama, ")
         assert message.endswith(f"The architecture {named!r} in {dtype} is not one. Take route forward or auto.")
 

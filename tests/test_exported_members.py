@@ -137,7 +137,7 @@ def test_the_errors_are_one_tree(name: str) -> None:
     ("name", "parameters"),
     [
         ("load", ["ref", "adapter", "device", "dtype", "revision"]),
-        ("attribute", ["checkpoint", "prompt", "response", "route", "unit"]),
+        ("attribute", ["checkpoint", "prompt", "response", "method", "unit"]),
         ("Study", ["base", "tuned"]),
         ("compare", ["study"]),
         ("compare_stages", ["study"]),

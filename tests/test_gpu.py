@@ -16,7 +16,7 @@ PROMPT, RESPONSE = "Rewrite the text. Input: the cat sat", " on the mat. Output:
 def importance(family: str, device: str, dtype: torch.dtype, route: str) -> np.ndarray:
     model = make_model(family, dtype).to(device)
     checkpoint = aftertune.load(model, tokenizer=make_tokenizer(chat=False))
-    return aftertune.attribute(checkpoint, PROMPT, RESPONSE, route=route).importance
+    return aftertune.attribute(checkpoint, PROMPT, RESPONSE, method="gradient", route=route).importance
 
 
 def error(found: np.ndarray, exact: np.ndarray) -> float:

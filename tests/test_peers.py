@@ -33,7 +33,7 @@ def checkpoint(folder: Path) -> aftertune.Checkpoint:
 @pytest.fixture(scope="module", params=["raw", "chat"])
 def case(request: pytest.FixtureRequest, checkpoint: aftertune.Checkpoint) -> tuple[str, aftertune.Attribution]:
     response = RESPONSE if request.param == "raw" else RESPONSE.strip()
-    found = aftertune.attribute(checkpoint, RAW, response, route="forward", template=request.param)
+    found = aftertune.attribute(checkpoint, RAW, response, method="gradient", route="forward", template=request.param)
     return found.text, found
 
 
@@ -70,5 +70,5 @@ def test_forward_and_reverse_agree_on_the_real_model(
 ) -> None:
     prompt, ours = case
     template = "chat" if "<|im_start|>" in prompt else "raw"
-    reverse = aftertune.attribute(checkpoint, RAW, ours.response, route="reverse", template=template)
+    reverse = aftertune.attribute(checkpoint, RAW, ours.response, method="gradient", route="reverse", template=template)
     assert relative(ours.importance, reverse.importance) < 1e-4

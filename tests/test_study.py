@@ -102,10 +102,10 @@ def test_the_first_order_is_checked_on_a_sample(pair: Path) -> None:
 
 @pytest.mark.usefixtures("compared")
 def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
-    found = run(pair, "removal", ("before", "after"), route="removal", removal="deleted")
+    found = run(pair, "removal", ("before", "after"), method="removal", removal="deleted")
     assert (found.base, found.tuned) == ("before", "after")
     alone = aftertune.attribute(
-        aftertune.load(pair / "base"), read_prompts(str(pair / "prompts.jsonl"))[1], route="removal", removal="deleted"
+        aftertune.load(pair / "base"), read_prompts(str(pair / "prompts.jsonl"))[1], method="removal", removal="deleted"
     )
     kept = aftertune.Attribution.load(pair / "removal" / "attribution" / "base" / "b.parquet")
     assert np.array_equal(kept.importance, alone.importance) and kept.route == "removal (deleted)"

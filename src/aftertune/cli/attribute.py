@@ -23,15 +23,24 @@ def attribute(
     model: Model,
     prompt: Annotated[str, typer.Option(help="The prompt's text.")],
     response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
-    route: Annotated[
+    method: Annotated[
         str,
-        typer.Option(help="auto, forward, reverse, removal (Eq. 1 itself), or forward-bfloat16 (faster, less exact)."),
-    ] = "auto",
+        typer.Option(
+            help="removal (tokens are left out), gradient (the paper's), or locally-linear (the gradient with norms, "
+            "attention patterns and gates held constant)."
+        ),
+    ] = "removal",
     unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
     removal: Annotated[
-        str, typer.Option(help="How removal removes: zeroed (embeddings set to 0) or deleted (tokens left out).")
-    ] = "zeroed",
-    check: Annotated[bool, typer.Option("--check", help="Also hold the first order against removal itself.")] = False,
+        str, typer.Option(help="How removal removes: deleted (tokens leave the sequence) or zeroed (embeddings are 0).")
+    ] = "deleted",
+    route: Annotated[
+        str,
+        typer.Option(help="Of the gradient: auto, forward, reverse, or forward-bfloat16 (faster, less exact)."),
+    ] = "auto",
+    check: Annotated[
+        bool, typer.Option("--check", help="Also hold the map against replaced words, and against another removal.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
     adapter: Adapter = None,
     template: Template = "auto",
@@ -45,17 +54,18 @@ def attribute(
     """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
     if out is not None:
         _check_out(out)
-    chosen: dict[str, Any] = {"route": route, "removal": removal}
+    chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal}
     how = aftertune.AttributionSettings(**chosen)
     checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
         checkpoint,
         prompt,
         response,
-        how.route,
+        how.method,
         unit,
         template=template,
         removal=how.removal,
+        route=how.route,
         check=check,
         max_new_tokens=max_new_tokens,
     )
@@ -113,10 +123,16 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
         top = [found.response_tokens[index] for index in order if row[index] > DENSITY_THRESHOLD]
         table.add_row(Text(repr(token)[1:-1]), f"{density:.2f}", Text(" | ".join(repr(t)[1:-1] for t in top)))
     console.print(table)
+    if found.faithfulness:
+        of = "" if found.faithfulness.ceiling is None else f" of a possible {found.faithfulness.ceiling:.2f}"
+        console.print(
+            f"This map predicts what happens when a word is replaced: rank correlation "
+            f"{found.faithfulness.spearman:.2f}{of}."
+        )
     if found.agreement:
         console.print(
-            f"First order against removal ({found.agreement.removal}): rank correlation "
-            f"{found.agreement.spearman:.2f}, same top unit for {found.agreement.top1:.0%} of response tokens."
+            f"Against removal ({found.agreement.removal}): rank correlation {found.agreement.spearman:.2f}, same top "
+            f"unit for {found.agreement.top1:.0%} of response tokens."
         )
     if out is not None:
         console.print(Text(f"Written: {out}"))

@@ -2,15 +2,15 @@
 
 1. Encode the prompts; take the responses that were given, or generate them greedily.
 2. Attribute them in batches of like length (`routes`).
-3. Where wanted, compare the first order with removal itself.
+3. Where wanted, hold the maps against replaced words, and against another removal.
 """
 
 from collections.abc import Sequence
 
-from aftertune.errors import AttributionError, PromptError
-from aftertune.explainers.attribution.importance.routes import attribute_batch, respond, response_of, with_agreement
+from aftertune.errors import PromptError
+from aftertune.explainers.attribution.importance.routes import attribute_batch, checked, respond, response_of
 from aftertune.explainers.attribution.result import Attribution
-from aftertune.explainers.attribution.settings import Removal, Route
+from aftertune.explainers.attribution.settings import Method, Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
@@ -23,34 +23,39 @@ def attribute(
     checkpoint: Checkpoint,
     prompt: str | Prompt,
     response: str | None = None,
-    route: Route = "auto",
+    method: Method = "removal",
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
-    removal: Removal = "zeroed",
+    removal: Removal = "deleted",
+    route: Route = "auto",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Attribution:
     """Importance of each prompt unit to each response token (section 4.1).
 
-    Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``route`` is "forward",
-    "reverse" (both first order, equal up to rounding), "removal" (Eq. 1, with ``removal`` "zeroed" or "deleted"),
-    "forward-bfloat16" (products of tangents in bfloat16, for models of Llama's build in float32), or "auto", the
-    cheaper of the first two. ``unit`` is "token", "word", "sentence", "line", or character ranges.
-    ``template`` is "raw", "chat", or "auto": chat where the tokenizer has a chat template. With ``check`` the result
-    says how well it ranks units against removal.
+    Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``method`` is "removal" (Eq. 1
+    itself: by how much p(y_m) falls), with ``removal`` "deleted" (a unit's tokens leave the sequence) or "zeroed"
+    (their embeddings are set to 0); "gradient", the paper's first order; or "locally-linear", the first order with
+    norms, attention patterns and gates held constant (arXiv 2505.24293), for models of Llama's build in float32.
+    ``route`` is that of the gradient: "forward", "reverse" (equal up to rounding), "forward-bfloat16" (products of
+    tangents in bfloat16, for models of Llama's build in float32), or "auto", the cheaper of the first two. ``unit`` is
+    "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", or "auto": chat where the
+    tokenizer has a chat template. With ``check`` the result says how well it predicts what replacing words does, and
+    how well it ranks units against removal (of removal: the other kind).
 
     Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
-    not known or a check of removal by itself, `CheckpointError` where a response must be generated but never ends.
+    not known, `CheckpointError` where a response must be generated but never ends.
     """
     (found,) = attribute_all(
         checkpoint,
         [prompt],
         None if response is None else [response],
-        route,
+        method,
         unit,
         template=template,
         removal=removal,
+        route=route,
         check=check,
         max_new_tokens=max_new_tokens,
     )
@@ -61,11 +66,12 @@ def attribute_all(
     checkpoint: Checkpoint,
     prompts: Sequence[str | Prompt],
     responses: Sequence[str] | None = None,
-    route: Route = "auto",
+    method: Method = "removal",
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
-    removal: Removal = "zeroed",
+    removal: Removal = "deleted",
+    route: Route = "auto",
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     batch_size: int = 8,
@@ -75,7 +81,6 @@ def attribute_all(
     ``responses`` gives one response a prompt. Raises what `attribute` raises, and `PromptError` where their number is
     not that of the prompts.
     """
-    _must_be_checkable(check, route)
     given = [_as_prompt(prompt) for prompt in prompts]
     texts = [prompt.response for prompt in given] if responses is None else list(responses)
     if len(texts) != len(given):
@@ -87,22 +92,14 @@ def attribute_all(
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
         batch = _answer(checkpoint, [encoded[place] for place in places], max_new_tokens)
-        results = attribute_batch(checkpoint, batch, route, unit, removal=removal)
+        results = attribute_batch(checkpoint, batch, method, unit, removal=removal, route=route)
         for place, item, result in zip(places, batch, results, strict=True):
-            found[place] = with_agreement(checkpoint, item, result, unit, removal) if check else result
+            found[place] = checked(checkpoint, item, result, unit, method, removal) if check else result
     return [found[place] for place in range(len(encoded))]
 
 
 def _as_prompt(prompt: str | Prompt) -> Prompt:
     return prompt if isinstance(prompt, Prompt) else Prompt(id="prompt", messages=(Message("user", prompt),))
-
-
-def _must_be_checkable(check: bool, route: Route) -> None:
-    if check and route == "removal":
-        raise AttributionError(
-            "A check compares the first order with removal, and the route 'removal' is removal itself. "
-            "Leave the check out, or take the route auto, forward or reverse."
-        )
 
 
 def _answer(checkpoint: Checkpoint, batch: Sequence[EncodedPrompt], max_new_tokens: int) -> list[EncodedPrompt]:

@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.controls import Table1Control, Table2Control, table1_controls, table2_controls
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row, table1, table2
-from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
+from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RaterRow, RemovalCheck
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import (
     copied,
@@ -88,9 +89,11 @@ class AttributionChange(Result):
     """How the models named ``base`` and ``tuned`` differ in their use of prompts.
 
     ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
-    where that is all of them, or none. ``agreement`` says how well the maps agree with removal, None where that was not
-    checked. ``raters`` says how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are
-    those of both models; ``settings`` say how they were measured, empty where that is not known.
+    where that is all of them, or none. ``table1_controls`` and ``table2_controls`` hold tables 1 and 2 against any
+    words of the same prompts. ``agreement`` says how well the maps agree with removal (those of removal with the other
+    kind of it), ``faithfulness`` how well they predict replaced words; None where that was not checked. ``raters`` says
+    how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are those of both models;
+    ``settings`` say how they were measured, empty where that is not known.
     """
 
     base: str
@@ -100,7 +103,10 @@ class AttributionChange(Result):
     table2_answered: tuple[Table2Row, ...]
     figure6: tuple[Figure6Row, ...]
     instances: tuple[InstanceRow, ...]
+    table1_controls: tuple[Table1Control, ...] = ()
+    table2_controls: tuple[Table2Control, ...] = ()
     agreement: RemovalCheck | None = None
+    faithfulness: FaithfulnessCheck | None = None
     raters: tuple[RaterRow, ...] = ()
     labels: LabelCounts | None = None
     maps: tuple[SalientMap, ...] = ()
@@ -114,7 +120,8 @@ class AttributionChange(Result):
         return frame_of(self.instances, InstanceRow)
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables by name: ``table1, table2, table2_answered, figure6, instances``, and ``raters`` if there are any.
+        """All tables by name: ``table1, table2, table2_answered, figure6, instances``, ``table1_controls,
+        table2_controls``, and ``raters`` if there are any.
 
         Columns are those of the rows, a mean or an interval in columns of their own: ``base_mean,
         difference_interval_low``.
@@ -136,18 +143,20 @@ def compare_maps(
     tuned: str,
     seed: int = 0,
     agreement: RemovalCheck | None = None,
+    faithfulness: FaithfulnessCheck | None = None,
     settings: Mapping[str, Any] | None = None,
     given: Collection[str] = (),
 ) -> AttributionChange:
     """Compare the maps of the models named ``base`` and ``tuned``; maps of other models are left out.
 
-    ``agreement`` and ``settings`` are kept with the rest; ``seed`` is that of the bootstrap intervals. ``given`` are
-    the ids of prompts whose response was given, so that no model was stopped in it.
+    ``agreement``, ``faithfulness`` and ``settings`` are kept with the rest; ``seed`` is that of the bootstrap
+    intervals. ``given`` are the ids of prompts whose response was given, so that no model was stopped in it.
 
     Raises `RunError` if the names are the same, a model has no map, or a model has two maps of the same prompt.
     """
     _must_be_comparable(maps, base, tuned)
     own = [m for m in maps if m.model in (base, tuned)]
+    instances = _instances(own, base, tuned, (settings or {}).get("max_new_tokens"), given)
     return AttributionChange(
         base=base,
         tuned=tuned,
@@ -155,11 +164,19 @@ def compare_maps(
         table2=table2(own, base, tuned, seed),
         table2_answered=_table2_answered(own, base, tuned, seed),
         figure6=figure6(own),
-        instances=_instances(own, base, tuned, (settings or {}).get("max_new_tokens"), given),
+        instances=instances,
+        table1_controls=table1_controls(own, _cut_off(instances, base, tuned), seed),
+        table2_controls=table2_controls(own, base, tuned, seed),
         agreement=agreement,
+        faithfulness=faithfulness,
         maps=tuple(own),
         settings=dict(settings or {}),
     )
+
+
+def _cut_off(instances: Sequence[InstanceRow], base: str, tuned: str) -> dict[tuple[str, str, str], bool | None]:
+    sides = ((base, "cut_off_base"), (tuned, "cut_off_tuned"))
+    return {(row.dataset, row.id, name): getattr(row, place) for row in instances for name, place in sides}
 
 
 def _must_be_comparable(maps: Sequence[SalientMap], base: str, tuned: str) -> None:

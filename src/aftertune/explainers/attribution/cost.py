@@ -12,6 +12,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Literal
 
 from aftertune.explainers.attribution.importance.chunks import (
     MOST_ON_CPU,
@@ -25,15 +26,17 @@ from aftertune.explainers.attribution.importance.chunks import (
 )
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.head import STATES_AT_ONCE
-from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST, cheaper_route
+from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM, N_REPLACED
+from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST, Way, cheaper_route
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
-from aftertune.explainers.attribution.settings import AttributionSettings, Route
+from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.runs.run import RunFolder
 
+Asked = Way | Literal["auto"]
 EARLY = 0.25
 # Bytes for each attention weight of a tangent, and for each number of a layer's states: of a tangent, and plain.
 BYTES_OF_ATTENTION = 750
@@ -70,15 +73,16 @@ def remaining(
     left = [item for item in items if not item.is_attributed]
     n_most = most_tokens(inputs, size) if left else 0
     ends = [_answered(left, n) for n in (max(1, round(EARLY * n_most)), n_most)]
-    n_checked = 0 if settings.route == "removal" else round(min(settings.check, len(items)) * _share(left, items))
+    n_checked = round(min(settings.check, len(items)) * _share(left, items))
     answering = [responses(size, end) for end in ends]
-    attributing = [attributions(size, end, settings.route, n_checked, machine) for end in ends]
+    way = way_of(settings)
+    attributing = [attributions(size, end, way, n_checked, machine) for end in ends]
     silent = [item for item in left if item.is_silent]
     steps = {
         "responses": Step(answering[0], answering[1], 1 - _share(silent, items)),
         "attribution": Step(attributing[0], attributing[1], 1 - _share_of_work(left, items, inputs)),
     }
-    peaks = [peak_bytes(size, end, DTYPE_BYTES[inputs.dtype], settings.route, machine) for end in ends]
+    peaks = [peak_bytes(size, end, DTYPE_BYTES[inputs.dtype], way, machine) for end in ends]
     return Remaining(
         steps={name: step for name, step in steps.items() if step.most != Cost()},
         least_bytes=peaks[0],
@@ -114,18 +118,33 @@ def generation(size: ModelSize, n_prompts: int, n_prompt: int, n_response: int) 
     return first + step * n_response
 
 
-def attributions(size: ModelSize, items: Sequence[Item], route: Route, n_checked: int, machine: Machine) -> Cost:
-    """The attribution of all, and removal for a sample of ``n_checked``."""
+def way_of(settings: AttributionSettings) -> Asked:
+    """How importance is computed; "auto" is the cheaper of two ways of the gradient."""
+    return settings.route if settings.method == "gradient" else settings.method
+
+
+def attributions(size: ModelSize, items: Sequence[Item], way: Asked, n_checked: int, machine: Machine) -> Cost:
+    """The attribution of all, and of a sample of ``n_checked`` what it is held against."""
     at_once = MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
     found = Cost()
     for item in items:
-        check = attribution(size, item, "removal", at_once) * (n_checked / len(items))
-        found += attribution(size, item, route_of(route, item, size), at_once) + check
+        check = (attribution(size, item, "removal", at_once) + interventions(size, item)) * (n_checked / len(items))
+        found += attribution(size, item, chosen_way(way, item, size), at_once) + check
     return found
 
 
-def attribution(size: ModelSize, item: Item, route: Route, at_once: int = MOST_ON_CPU) -> Cost:
-    """One prompt with its response by a route other than "auto", ``at_once`` directions at a time."""
+def interventions(size: ModelSize, item: Item) -> Cost:
+    """Words of a prompt replaced, and units left out together."""
+    if not item.n_response:
+        return Cost()
+    positions, n_many = item.n_prompt + item.n_response - 1, N_ABLATIONS + N_RANDOM + 1
+    after = plain_pass(size, positions - item.n_prompt // 2) * (min(item.n_prompt, N_REPLACED) * N_DRAWS)
+    n_all = min(item.n_prompt, N_REPLACED) * N_DRAWS + n_many
+    return after + plain_pass(size, positions) * n_many + prediction(size, item.n_response) * n_all
+
+
+def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_ON_CPU) -> Cost:
+    """One prompt with its response by a way other than "auto", ``at_once`` directions at a time."""
     n_prompt, n_response = item.n_prompt, item.n_response
     positions, n_directions = n_prompt + n_response - 1, n_response if route == "reverse" else n_prompt
     if not n_response:
@@ -163,12 +182,12 @@ def prediction(size: ModelSize, n_response: int) -> Cost:
     return Cost(2 * n * size.d_model, 4 * FLOAT32_BYTES * n)
 
 
-def route_of(route: Route, item: Item, size: ModelSize) -> Route:
-    """The route that a prompt with a response goes by."""
-    return cheaper_route(item.n_prompt, item.n_response, size.written_out) if route == "auto" else route
+def chosen_way(way: Asked, item: Item, size: ModelSize) -> Way:
+    """The way that a prompt with a response goes."""
+    return cheaper_route(item.n_prompt, item.n_response, size.written_out) if way == "auto" else way
 
 
-def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: Route, machine: Machine) -> float:
+def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: Asked, machine: Machine) -> float:
     """Bytes at the peak beside the weights, in a dtype of so many bytes."""
     silent = [item for item in items if item.is_silent]
     longest = max((item.n_prompt + item.n_response for item in silent), default=0)
@@ -177,12 +196,12 @@ def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: 
     return max([answering, *(attribution_bytes(size, item, dtype_bytes, route, machine) for item in items)])
 
 
-def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Route, machine: Machine) -> float:
+def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Asked, machine: Machine) -> float:
     """Bytes that the attribution of a batch of such prompts holds beside the weights."""
     n_prompt, n_response, n_batch = item.n_prompt, item.n_response, attributions_at_once(machine.kind)
     positions, shape = n_prompt + n_response - 1, (size.d_inner, size.d_model)
     fixed, most = 0, MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
-    chosen = route_of(route, item, size)
+    chosen = chosen_way(route, item, size)
     scores = scores_of_position(FUSED if chosen in FORWARD else "sdpa", positions, size.n_heads)
     each = bytes_of_direction(n_batch, positions, *shape, scores, dtype_bytes)
     if size.written_out and chosen in FORWARD:

@@ -112,7 +112,7 @@ def table1(maps: Maps, seed: int = 0) -> tuple[Table1Row, ...]:
     rows: list[Table1Row] = []
     for model in dict.fromkeys(m.model for m in rated):
         own = [m for m in rated if m.model == model]
-        found = [_table1_row(name, model, group, pooled, seed) for name, group, pooled in _datasets(own)]
+        found = [_table1_row(name, model, group, pooled, seed) for name, group, pooled in datasets(own)]
         rows += _correct_table1(found)
     return tuple(rows)
 
@@ -121,11 +121,11 @@ def table2(maps: Maps, base: str, tuned: str, seed: int = 0) -> tuple[Table2Row,
     """Table 2 of the models named ``base`` and ``tuned``: one row per data set of both, the pooled row last."""
     of_base, of_tuned = ({m.dataset for m in maps if m.model == name} for name in (base, tuned))
     shared = [m for m in maps if m.dataset in of_base & of_tuned and m.model in (base, tuned)]
-    rows = [_table2_row(name, group, (base, tuned), pooled, seed) for name, group, pooled in _datasets(shared)]
+    rows = [_table2_row(name, group, (base, tuned), pooled, seed) for name, group, pooled in datasets(shared)]
     return tuple(_correct_table2(rows))
 
 
-def _datasets(maps: Maps) -> list[tuple[str, Maps, bool]]:
+def datasets(maps: Maps) -> list[tuple[str, Maps, bool]]:
     """Each data set with its maps, in their order; all together, marked as pooled, if there are several."""
     names = list(dict.fromkeys(m.dataset for m in maps))
     groups: list[tuple[str, Maps, bool]] = [(name, [m for m in maps if m.dataset == name], False) for name in names]
@@ -159,7 +159,7 @@ def _table2_row(dataset: str, maps: Maps, names: tuple[str, str], pooled: bool, 
         base=Spread.of(base_scores),
         tuned=Spread.of(tuned_scores),
         **_difference(tuned_scores, base_scores, seed),
-        paired=_paired(pairs[:, 1], pairs[:, 0], seed),
+        paired=paired(pairs[:, 1], pairs[:, 0], seed),
         pooled=pooled,
     )
 
@@ -175,7 +175,8 @@ def _difference(greater: Scores, lesser: Scores, seed: int) -> dict[str, Any]:
     }
 
 
-def _paired(tuned: Scores, base: Scores, seed: int) -> Paired:
+def paired(tuned: Scores, base: Scores, seed: int) -> Paired:
+    """Tuned minus base (n_pairs,) within prompts, with its test."""
     differences = tuned - base
     return Paired(
         n_pairs=len(differences),

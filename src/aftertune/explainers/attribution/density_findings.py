@@ -1,36 +1,76 @@
 """Does the tuned model use its instructions more densely than its base, or less?  The sentences on table 2.
 
-Both models are given the same prompts, so the verdict is that of a two-sided permutation test of signs within prompts,
-corrected for all that the report asks. The paper's test (Welch's, one-sided) stands beside it and decides nothing.
+1. Both models are given the same prompts, so a two-sided permutation test of signs within prompts decides, of the score
+   without copied tokens, corrected for all that the report asks. It says how evenly the prompt is used.
+2. Something is said of *instructions* only if the same test of their excess over any words of the same prompts agrees
+   (`controls`).
+3. Nothing is claimed from maps that do not predict what replacing words does, or where both kinds of removal disagree.
+4. The paper's score and test (Welch's, one-sided) stand beside it and decide nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.controls import Table2Control
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
 from aftertune.explainers.attribution.sample_size import say_what_was_shown
 from aftertune.statistics.effects import detectable_paired_effect
 from aftertune.statistics.finding import Finding, Interval, Verdict
-from aftertune.statistics.questions import is_shown
+from aftertune.statistics.questions import is_shown, largest
 from aftertune.statistics.spread import ALPHA
 
 KIND = "attribution.density"
+FAIR = 0.3  # rank correlation from which two kinds of removal agree at all
 
 
-def tell_density(row: Table2Row, corrected: float | None, change: AttributionChange) -> Finding:
-    """What a row of table 2 shows; ``corrected`` is its p-value after correction, None where nothing can be tested."""
-    verdict = Verdict.of(is_shown(corrected))
+def p_values(control: Table2Control) -> tuple[float | None, float | None]:
+    """Of the claim on the prompt, and of that on the instruction, which needs both tests."""
+    return control.score.p_value, largest(control.score.p_value, control.excess.p_value)
+
+
+def tell_density(
+    row: Table2Row, control: Table2Control, corrected: Sequence[float | None], change: AttributionChange
+) -> Finding:
+    """What a row of table 2 shows; ``corrected`` are its `p_values` after correction, None where nothing is tested."""
+    doubt = why_nothing_is_claimed(change)
+    verdict = Verdict.CANNOT_TELL if doubt else Verdict.of(is_shown(corrected[0]))
+    of_instruction = not doubt and bool(is_shown(corrected[1]))
     evidence = {
         **{"dataset": row.dataset, "pooled": row.pooled, "n_base": row.base.n, "n_tuned": row.tuned.n},
-        **{"difference": row.difference, "effect_size_g": row.effect_size_g, "paired": asdict(row.paired)},
-        **{"p_value": row.paired.p_value, "p_value_corrected": corrected, "p_value_paper": row.p_value},
-        "detectable_effect": detectable_paired_effect(row.paired.n_pairs),
+        **{"difference": row.difference, "effect_size_g": row.effect_size_g, "paired": asdict(control.score)},
+        **{"control": asdict(control.control), "excess": asdict(control.excess), "paper_paired": asdict(row.paired)},
+        **{"adjusted": control.adjusted, "adjusted_interval": control.adjusted_interval},
+        **{"p_value": control.score.p_value, "p_value_corrected": corrected[0]},
+        **{"p_value_excess": control.excess.p_value, "p_value_instruction_corrected": corrected[1]},
+        **{"p_value_paper": row.p_value, "of_instruction": of_instruction},
+        "detectable_effect": detectable_paired_effect(control.score.n_pairs),
     }
-    if verdict is Verdict.CANNOT_TELL:
+    if corrected[0] is None:
         sentence = "A test within prompts needs two prompts or more that both models answered."
-        return Finding(KIND, f"{where(row)}: too few prompts to compare", sentence, verdict, evidence)
-    sentence = joined(_numbers(row, change), _tests(row, corrected), _doubt(row, verdict))
-    return Finding(KIND, f"{where(row)}: {_claim(row, verdict)}", sentence, verdict, evidence)
+        return Finding(KIND, f"{where(row)}: too few prompts to compare", sentence, Verdict.CANNOT_TELL, evidence)
+    if doubt:
+        headline = f"{where(row)}: whether prompts are used otherwise can't be told from these maps"
+        return Finding(KIND, headline, joined(doubt, _numbers(row, control, change)), verdict, evidence)
+    told = _tests(row, control, corrected)
+    sentence = joined(_numbers(row, control, change), _beyond(control), told, _doubt(control, verdict))
+    return Finding(KIND, f"{where(row)}: {_claim(control, verdict, of_instruction)}", sentence, verdict, evidence)
+
+
+def why_nothing_is_claimed(change: AttributionChange) -> str:
+    """What speaks against reading anything into the maps; empty where nothing does, or it was not checked."""
+    faithful, agreement = change.faithfulness, change.agreement
+    if faithful is not None and not faithful.is_faithful:
+        return (
+            "Nothing is claimed from these maps: they predict what replacing a word does at "
+            f"{faithful.spearman_mean:.2f} of a possible {faithful.ceiling_mean or 1:.2f}."
+        )
+    if agreement is not None and change.settings.get("method") == "removal" and agreement.spearman_mean < FAIR:
+        return (
+            "Nothing is claimed from these maps: leaving tokens out and setting their embeddings to zero rank prompt "
+            f"tokens differently (rank correlation {agreement.spearman_mean:.2f})."
+        )
+    return ""
 
 
 def where(row: Table1Row | Table2Row) -> str:
@@ -48,33 +88,51 @@ def joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _claim(row: Table2Row, verdict: Verdict) -> str:
+def _claim(control: Table2Control, verdict: Verdict, of_instruction: bool) -> str:
     if verdict is not Verdict.SHOWN:
-        return "no difference was found in how densely the models use their instructions"
-    return f"the tuned model uses its instructions {'more' if (row.paired.difference or 0) > 0 else 'less'} densely"
+        return "no difference was found in how densely the models use their prompts"
+    more = "more" if (control.score.difference or 0) > 0 else "less"
+    if of_instruction:
+        return f"the tuned model uses its instructions {more} densely"
+    return f"the tuned model uses its prompts {more} evenly, which is not shown of instructions in particular"
 
 
-def _numbers(row: Table2Row, change: AttributionChange) -> str:
-    pairs = row.paired
+def _numbers(row: Table2Row, control: Table2Control, change: AttributionChange) -> str:
+    pairs = control.score
     return (
-        f"The mean score is {row.tuned.mean:.3f} for {change.tuned} and {row.base.mean:.3f} for {change.base} "
-        f"({row.tuned.n} and {row.base.n} responses). Within prompts, on {pairs.n_pairs} pairs, it changes by "
-        f"{pairs.difference:+.3f}{between(pairs.difference_interval)}: up for {pairs.n_higher}, down for "
-        f"{pairs.n_lower}."
+        f"The paper's mean score is {row.tuned.mean:.3f} for {change.tuned} and {row.base.mean:.3f} for {change.base} "
+        f"({row.tuned.n} and {row.base.n} responses). Without copied tokens, within prompts, on {pairs.n_pairs} pairs, "
+        f"the score changes by {pairs.difference:+.3f}{between(pairs.difference_interval)}: up for {pairs.n_higher}, "
+        f"down for {pairs.n_lower}."
     )
 
 
-def _tests(row: Table2Row, corrected: float | None) -> str:
+def _beyond(control: Table2Control) -> str:
+    """How much of it is the instruction's, and how much is copying."""
+    words, excess = control.control, control.excess
+    told = (
+        f"As many of any words of the same prompts change by {words.difference:+.3f}, the instruction beyond them by "
+        f"{excess.difference:+.3f}{between(excess.difference_interval)}."
+    )
+    if control.adjusted is None:
+        return told
+    return (
+        f"{told} With the copied share held constant it is {control.adjusted:+.3f}{between(control.adjusted_interval)}."
+    )
+
+
+def _tests(row: Table2Row, control: Table2Control, corrected: Sequence[float | None]) -> str:
     paper = "" if row.p_value is None else f" The paper's test, which does not pair, gives p = {row.p_value:.2g}."
+    own = "" if corrected[1] is None else f", of the instruction {corrected[1]:.2g}"
     return (
-        f"Corrected for all that this report tests, p = {corrected:.2g} (two-sided permutation test of signs within "
-        f"prompts; alone {row.paired.p_value:.2g}).{paper}"
+        f"Corrected for all that this report tests, p = {corrected[0]:.2g} (two-sided permutation test of signs within "
+        f"prompts; alone {control.score.p_value:.2g}){own}.{paper}"
     )
 
 
-def _doubt(row: Table2Row, verdict: Verdict) -> str:
+def _doubt(control: Table2Control, verdict: Verdict) -> str:
     """What speaks against reading more into the numbers than the verdict says."""
-    pairs = row.paired
+    pairs = control.score
     if verdict is Verdict.SHOWN:
         return ""
     n_different = pairs.n_higher + pairs.n_lower

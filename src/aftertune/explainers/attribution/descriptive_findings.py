@@ -1,6 +1,7 @@
 """What can be seen in the comparison of prompts without a test?
 
-1. How far the maps agree with removal itself (Eq. 1), and what that means for their reader.
+1. How well the maps predict what replacing words does, how far they agree with removal itself (Eq. 1), and what that
+   means for their reader.
 2. How far the people agree who labelled the run.
 3. Empty responses, which score 0: does the difference remain where both models answered?
 4. Figure 6: do the ends of sentences matter most (a U shape), and in which model more?
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.faithfulness import RaterRow, RemovalCheck
+from aftertune.explainers.attribution.faithfulness import LEAST_FAITHFUL, FaithfulnessCheck, RaterRow, RemovalCheck
 from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.statistics.agreement import GOOD, TENTATIVE
 from aftertune.statistics.finding import Finding, Verdict
@@ -21,27 +22,42 @@ UNITS = {"ratings": "responses", "instructions": "characters"}
 ABOUT = {"ratings": "how helpful responses are", "instructions": "which words are the instruction"}
 
 
+def describe_faithfulness(check: FaithfulnessCheck) -> Finding:
+    """How far the maps can be read as what replacing a word would show."""
+    of = "" if check.ceiling_mean is None else f" of a possible {check.ceiling_mean:.2f}"
+    kind = f"{check.spearman_mean:.2f}{of}"
+    headline = f"These maps predict what happens when a word is replaced: {kind}"
+    if not check.is_faithful:
+        headline = f"These maps hardly predict what happens when a word is replaced: {kind}"
+    spread = f" ± {check.spearman_std:.2f}" if check.spearman_std is not None else ""
+    lds = "" if check.lds is None else f" When each word is left out by a toss of a coin, it is {check.lds:.2f} (LDS)."
+    limit = "" if check.is_faithful else _NOTHING_CLAIMED
+    sentence = (
+        f"That is the rank correlation{spread} over words of the prompt with how far the log probability of each "
+        f"response token falls when the word is replaced by others, on {check.n_instances} responses. Without the five "
+        f"most important words it falls by {check.top_fall:.1f} nats in all, without five others by "
+        f"{check.random_fall:.1f}.{lds}{limit}"
+    )
+    return Finding("attribution.faithfulness", headline, sentence, Verdict.NOT_TESTED, asdict(check))
+
+
+_NOTHING_CLAIMED = (
+    f" Below {LEAST_FAITHFUL:.0%} of what is possible nothing is claimed from maps, and they are shown pale: compare "
+    "again with the method 'removal'."
+)
+
+
 def describe_agreement(check: RemovalCheck) -> Finding:
-    """How far the maps can be read as what removing tokens would show."""
+    """How far the maps agree with removal."""
     correlation = check.spearman_mean
-    if correlation >= FOLLOWS:
-        how, advice = "agree well", "They can be read as what removal would show."
-    elif correlation >= FAIR:
-        how, advice = "agree roughly", "Check single tokens with the route 'removal' before you rely on them."
-    else:
-        how = "hardly agree"
-        advice = (
-            "The scores are those of the paper's gradient measure; they do not say which tokens the model needs. "
-            "Repeat the comparison with the route 'removal' before you draw conclusions about single tokens."
-        )
+    how = "agree well" if correlation >= FOLLOWS else "agree roughly" if correlation >= FAIR else "hardly agree"
     sentence = (
         f"The rank correlation over prompt tokens is {correlation:.2f} (1 is the same order, 0 is none), and both name "
         f"the same most important token for {check.top1_agreement:.0%} of response tokens. It was measured on "
-        f"{check.n_instances} responses, by removing every prompt token ({check.removal}). {advice}"
+        f"{check.n_instances} responses, by removing every prompt token ({check.removal})."
     )
-    return Finding(
-        "attribution.faithfulness", f"The maps {how} with removing tokens", sentence, Verdict.NOT_TESTED, asdict(check)
-    )
+    headline = f"The maps {how} with removing tokens ({check.removal})"
+    return Finding("attribution.agreement", headline, sentence, Verdict.NOT_TESTED, asdict(check))
 
 
 def describe_rater(row: RaterRow) -> Finding:

@@ -2,19 +2,30 @@
 
 1. Table 2 (data sets, then pooled): a test within prompts decides (`density_findings`).
 2. Table 1: a difference is claimed only where both Welch's two-sided test and a permutation test within data sets give
-   a small p-value, corrected for all that the report asks. The paper's test, one-sided, decides nothing. Everywhere
-   else the sentence says that none was found, and in a small sample which one could have been found.
+   a small p-value, corrected for all that the report asks, and of instructions only where the same holds for their
+   excess over any words of the prompt (`controls`). The paper's test, one-sided, decides nothing. Everywhere else the
+   sentence says that none was found, and in a small sample which one could have been found.
 3. Everything else is described, not tested (`descriptive_findings`, `read_first`).
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from aftertune.explainers.attribution.change import AttributionChange
+from aftertune.explainers.attribution.controls import Table1Control
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
-from aftertune.explainers.attribution.density_findings import between, joined, tell_density, where
+from aftertune.explainers.attribution.density_findings import (
+    between,
+    joined,
+    p_values,
+    tell_density,
+    where,
+    why_nothing_is_claimed,
+)
 from aftertune.explainers.attribution.descriptive_findings import (
     describe_agreement,
     describe_answered,
+    describe_faithfulness,
     describe_positions,
     describe_rater,
     describe_repetition,
@@ -34,17 +45,20 @@ NUMBERS = (
 
 def questions(change: AttributionChange) -> list[Question]:
     """What a report asks of a change, in the order of its findings."""
-    table1, table2 = change.table1, change.table2
-    agreement = [describe_agreement(change.agreement)] if change.agreement else []
+    rated = list(zip(change.table1, change.table1_controls, strict=True))
+    compared = list(zip(change.table2, change.table2_controls, strict=True))
+    checks = [describe_faithfulness(change.faithfulness)] if change.faithfulness else []
+    checks += [describe_agreement(change.agreement)] if change.agreement else []
     seen = (describe_answered, describe_positions, describe_repetition, prompts_to_read)
     return [
         Question(
-            [row.paired.p_value for row in table2],
-            lambda p: [tell_density(row, one, change) for row, one in zip(table2, p, strict=True)],
+            [p for _, control in compared for p in p_values(control)],
+            lambda p: [tell_density(*both, p[2 * n : 2 * n + 2], change) for n, both in enumerate(compared)],
         ),
-        described(agreement),
+        described(checks),
         Question(
-            [_p_value(row) for row in table1], lambda p: [_rating(row, one) for row, one in zip(table1, p, strict=True)]
+            [p for row, control in rated for p in _p_values(row, control)],
+            lambda p: [_rating(*both, p[2 * n : 2 * n + 2], change) for n, both in enumerate(rated)],
         ),
         described([describe_rater(row) for row in change.raters]),
         described([finding for look in seen for finding in look(change)]),
@@ -52,8 +66,8 @@ def questions(change: AttributionChange) -> list[Question]:
 
 
 def measures(change: AttributionChange) -> list[Measure]:
-    """The paired difference of the instruction's score, over all data sets."""
-    row = pooled_row(change.table2)
+    """The paired difference of the instruction's score without copied tokens, over all data sets."""
+    row = next((row for row in change.table2_controls if row.pooled), next(iter(change.table2_controls), None))
     if row is None:
         return []
     return [
@@ -61,8 +75,8 @@ def measures(change: AttributionChange) -> list[Measure]:
             name="density_change",
             title="Score of the instruction, change",
             kind="change",
-            value=row.paired.difference,
-            interval=row.paired.difference_interval,
+            value=row.score.difference,
+            interval=row.score.difference_interval,
             what="how densely the instruction is used",
             phrase="the score of the instruction changes by {value:+.3f}",
         )
@@ -74,33 +88,68 @@ def pooled_row(rows: Sequence[Table2Row]) -> Table2Row | None:
     return next((row for row in rows if row.pooled), rows[0] if rows else None)
 
 
+def _p_values(row: Table1Row, control: Table1Control) -> tuple[float | None, float | None]:
+    """Of the claim on the prompt, and of that on the instruction, which needs all tests."""
+    own = _p_value(row)
+    return own, largest(own, control.p_value)
+
+
 def _p_value(row: Table1Row) -> float | None:
     return largest(row.p_value_two_sided, row.p_value_permutation)
 
 
-def _rating(row: Table1Row, corrected: float | None) -> Finding:
-    """Table 1: do responses that follow use their instruction more densely, or less?"""
-    named, verdict = f"{where(row)}, {row.model}", Verdict.of(is_shown(corrected))
+def _rating(
+    row: Table1Row, control: Table1Control, p_values: Sequence[float | None], change: AttributionChange
+) -> Finding:
+    """Table 1: do responses that follow use their prompt, and their instruction, more densely, or less?"""
+    corrected, doubt = p_values[0], why_nothing_is_claimed(change)
+    named = f"{where(row)}, {row.model}"
+    verdict = Verdict.CANNOT_TELL if doubt else Verdict.of(is_shown(corrected))
     evidence = {
         **{"dataset": row.dataset, "pooled": row.pooled, "model": row.model},
         **{"n_followed": row.followed.n, "n_unfollowed": row.unfollowed.n},
         **{name: getattr(row, name) for name in NUMBERS},
         "p_value_corrected": corrected,
+        "p_value_instruction_corrected": p_values[1],
+        "control": asdict(control),
         "detectable_effect_g": detectable_effect(row.followed.n, row.unfollowed.n),
     }
+    if doubt:
+        headline = f"{named}: how responses that follow use their prompts can't be told from these maps"
+        return Finding("attribution.ratings", headline, doubt, verdict, evidence)
     if verdict is Verdict.CANNOT_TELL:
         headline = f"{named}: too few rated responses to compare"
         sentence = "A test needs two different scores of responses that follow, and two of those that do not."
         return Finding("attribution.ratings", headline, sentence, verdict, evidence)
-    sentence = joined(_numbers(row), _tests(row, corrected), _doubt(row, verdict))
-    return Finding("attribution.ratings", f"{named}: {_claim(row, verdict)}", sentence, verdict, evidence)
+    sentence = joined(_numbers(row), _beyond(control), _tests(row, corrected), _doubt(row, verdict))
+    claim = _claim(row, verdict, bool(is_shown(p_values[1])))
+    return Finding("attribution.ratings", f"{named}: {claim}", sentence, verdict, evidence)
 
 
-def _claim(row: Table1Row, verdict: Verdict) -> str:
+def _claim(row: Table1Row, verdict: Verdict, of_instruction: bool) -> str:
     if verdict is not Verdict.SHOWN:
         return "no difference was found between responses that follow and those that do not"
     how = "more" if (row.difference or 0) > 0 else "less"
-    return f"responses that follow use their instruction {how} densely"
+    if of_instruction:
+        return f"responses that follow use their instruction {how} densely"
+    return f"responses that follow use their prompt {how} densely, which is not shown of the instruction in particular"
+
+
+def _beyond(control: Table1Control) -> str:
+    """Whether it is the instruction's words, or copying, length and having been cut off."""
+    if control.auroc_score is None:
+        return ""
+    told = (
+        f"Without copied tokens it is {control.auroc_score:.2f}{between(control.auroc_score_interval)}, of as many of "
+        f"any words of the same prompts {control.auroc_control:.2f}, of the instruction beyond them "
+        f"{control.auroc_excess:.2f}{between(control.auroc_excess_interval)}."
+    )
+    if control.adjusted is None:
+        return told
+    return (
+        f"{told} With length, copied share and being cut off held constant, the score of a response that follows is "
+        f"higher by {control.adjusted:+.3f}{between(control.adjusted_interval)}."
+    )
 
 
 def _numbers(row: Table1Row) -> str:

@@ -4,7 +4,7 @@
 2. Responses in fixed batches of prompts of like length, one part a prompt; a batch is the unit of work, since the
    numbers of a batch depend on its members.
 3. Attributions in fixed batches too, one part a prompt; on the CPU a batch is one prompt.
-4. On a sample, the agreement with removal itself.
+4. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
 What has its part already is not computed again.
 """
 
@@ -21,16 +21,16 @@ from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE, attributions_at_once
 from aftertune.explainers.attribution.importance.routes import (
     attribute_batch,
+    checked,
     must_suit,
     must_suit_architecture,
     respond,
     response_of,
-    with_agreement,
 )
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.sample_size import say_what_can_show
-from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known
+from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known, must_belong
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
@@ -46,13 +46,14 @@ from aftertune.runs.stage import StepProgress
 
 @dataclass(frozen=True)
 class AttributionWork(Work):
-    """The attribution of the responses to all prompts; raises `AttributionError` for an unknown template."""
+    """The attribution of the responses to all prompts; raises `AttributionError` for settings that do not fit."""
 
     settings: AttributionSettings
     inputs: Inputs
 
     def __post_init__(self) -> None:
         must_be_known("template", self.inputs.template, TEMPLATES)
+        must_belong(self.settings.method, self.settings.route)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -60,10 +61,10 @@ class AttributionWork(Work):
         return self.settings.of("parts") | self.inputs.identity | {"max_new_tokens": self.inputs.max_new_tokens}
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
-        """Refuse a route that is not for an architecture, and a run that was measured otherwise."""
+        """Refuse a method or route that is not for an architecture, and a run that was measured otherwise."""
         for config in configs:
             if config is not None:
-                must_suit_architecture(config, self.inputs.dtype, self.settings.route)
+                must_suit_architecture(config, self.inputs.dtype, self.settings.method, self.settings.route)
         if run.exists(SETTINGS):
             run.claim(SETTINGS, self.identity, {})
 
@@ -74,7 +75,7 @@ class AttributionWork(Work):
         given = sum(prompt.response is not None for prompt in prompts)
         most = f"responses of at most {self.inputs.max_new_tokens}" if given < len(prompts) else "responses given"
         datasets = ", ".join(dict.fromkeys(prompt.dataset for prompt in prompts))
-        how = f"template {self.inputs.template}, route {self.settings.route}"
+        how = f"template {self.inputs.template}, by {_way(self.settings)}"
         told = ("prompts", f"{len(prompts)} ({datasets}){size}, {most}, {how}")
         return [told, ("can show", say_what_can_show(len(prompts)))]
 
@@ -92,6 +93,7 @@ class AttributionWork(Work):
         Raises what `aftertune.attribute` raises, `CheckpointError` if the checkpoint reads the prompts as other tokens
         than those before it, and `RunError` if a part cannot be written.
         """
+        must_suit(checkpoint, self.settings.method)
         must_suit(checkpoint, self.settings.route)
         template = self.inputs.template
         encoded = [encode_for(checkpoint, prompt, template, prompt.response) for prompt in self.inputs.prompts]
@@ -133,7 +135,7 @@ class AttributionWork(Work):
         run: RunFolder,
         progress: StepProgress,
     ) -> None:
-        checked = self._checked(answered)
+        sampled = self._sampled(answered)
         done, total = 0.0, sum(map(_cost, answered))
         for batch in _batches(answered, attributions_at_once(checkpoint.model.device.type)):
             progress("attribution", done, total)
@@ -142,18 +144,24 @@ class AttributionWork(Work):
             if not missing:
                 continue
             how = self.settings
-            found = attribute_batch(checkpoint, batch, how.route, how.unit, removal=how.removal)
+            found = attribute_batch(checkpoint, batch, how.method, how.unit, removal=how.removal, route=how.route)
             for item, one in zip(batch, found, strict=True):
-                if item.prompt.id in missing & checked:
-                    one = with_agreement(checkpoint, item, one, how.unit, how.removal)
+                if item.prompt.id in missing & sampled:
+                    one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
                 if item.prompt.id in missing:
                     run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), _row(item, one))
         progress("attribution", total, total)
 
-    def _checked(self, answered: Sequence[EncodedPrompt]) -> set[str]:
-        """The prompts whose maps are compared with removal."""
-        n_checked = 0 if self.settings.route == "removal" else self.settings.check
-        return {item.prompt.id for item in sample([item for item in answered if len(response_of(item))], n_checked)}
+    def _sampled(self, answered: Sequence[EncodedPrompt]) -> set[str]:
+        """The prompts whose maps are checked."""
+        with_response = [item for item in answered if len(response_of(item))]
+        return {item.prompt.id for item in sample(with_response, self.settings.check)}
+
+
+def _way(settings: AttributionSettings) -> str:
+    """The method with what it depends on."""
+    of = {"removal": f" ({settings.removal})", "gradient": f" (route {settings.route})"}
+    return settings.method + of.get(settings.method, "")
 
 
 def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:

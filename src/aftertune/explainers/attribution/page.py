@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.charts import map_chart, pair_chart
-from aftertune.explainers.attribution.faithfulness import RemovalCheck
+from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RemovalCheck
 from aftertune.explainers.attribution.prompt_pairs import (
     ROLES,
     TEMPLATES,
@@ -28,6 +28,9 @@ REMOVALS = {
     "zeroed": "with the token's input embedding set to zero",
     "deleted": "with the token left out of the sequence",
 }
+
+
+PLACED = ("table2", "table2_controls", "table1", "table1_controls", "read_first", "raters")
 
 
 def section(change: AttributionChange) -> Section:
@@ -52,22 +55,31 @@ def section(change: AttributionChange) -> Section:
 
 def methods(change: AttributionChange) -> Markup:
     """The paragraphs of the page on methods."""
-    removal = change.settings["removal"] if change.settings.get("route") == "removal" else None
+    removal = change.settings["removal"] if change.settings.get("method") == "removal" else None
     check = change.agreement
     return render(
         "methods.html",
         TEMPLATES,
         removal=None if removal is None else REMOVALS[removal],
+        is_locally_linear=change.settings.get("method") == "locally-linear",
+        faithfulness=None if change.faithfulness is None else faithfulness_sentence(change.faithfulness),
         check=None if check is None else check_sentence(check),
         per_model={} if check is None else check.per_model,
     )
+
+
+def faithfulness_sentence(check: FaithfulnessCheck) -> str:
+    """How well the maps predict what replacing a word does: the line on the page."""
+    of = "" if check.ceiling_mean is None else f" of a possible {check.ceiling_mean:.2f}"
+    how = "" if check.is_faithful else "hardly "
+    return f"These maps {how}predict what happens when a word is replaced: {check.spearman_mean:.2f}{of}."
 
 
 def check_sentence(check: RemovalCheck) -> str:
     """What the check against removal found."""
     spread = f" ± {check.spearman_std:.2f}" if check.spearman_std is not None else ""
     return (
-        f"On {check.n_instances} response{'' if check.n_instances == 1 else 's'}, importance to the first order was "
+        f"On {check.n_instances} response{'' if check.n_instances == 1 else 's'}, importance was "
         f"compared with removing each prompt token ({REMOVALS[check.removal]}). Over prompt tokens the two have a rank "
         f"correlation of {check.spearman_mean:.2f}{spread} (1 is the same order, 0 is none), and for "
         f"{check.top1_agreement:.0%} of response tokens they name the same most important prompt token."
@@ -90,8 +102,10 @@ def _body(
     return render(
         "section.html",
         TEMPLATES,
-        is_removal=change.settings.get("route") == "removal",
-        tables=[shown[name] for name in ("table2", "table1", "read_first", "raters") if name in shown],
+        is_removal=change.settings.get("method") == "removal",
+        faithfulness=None if change.faithfulness is None else faithfulness_sentence(change.faithfulness),
+        is_pale=change.faithfulness is not None and not change.faithfulness.is_faithful,
+        tables=[shown[name] for name in PLACED if name in shown],
         figures=own_figures,
         rows=rows,
         rated={role: n for role in ROLES if (n := sum(row.ratings[role] is not None for row in rows))},

@@ -12,9 +12,9 @@ from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, compare_maps
-from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement
+from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement, summarise_faithfulness
 from aftertune.explainers.attribution.released import mark_instruction
-from aftertune.explainers.attribution.result import Agreement, Attribution, SalientMap
+from aftertune.explainers.attribution.result import Agreement, Attribution, Faithfulness, SalientMap
 from aftertune.labelling.labels import Labels
 from aftertune.labelling.store import read_labels
 from aftertune.prompts.prompt import Prompt, find_rating, from_record
@@ -31,13 +31,15 @@ class AttributionReading:
     """What a run holds of the model of one ``role``, which the report calls ``model``.
 
     ``maps`` (n_prompts) have people's ``labels`` in them already; ``agreements`` are those of the maps that were held
-    against removal. ``prompts`` and ``labels`` are those of the run, ``settings`` say how it was measured.
+    against removal, ``faithfulnesses`` of those that were held against replaced words. ``prompts`` and ``labels`` are
+    those of the run, ``settings`` say how it was measured.
     """
 
     role: str
     model: str
     maps: tuple[SalientMap, ...]
     agreements: tuple[Agreement, ...]
+    faithfulnesses: tuple[Faithfulness, ...]
     prompts: tuple[Prompt, ...]
     labels: Labels
     settings: dict[str, Any]
@@ -52,9 +54,18 @@ def compare_readings(base: AttributionReading, tuned: AttributionReading) -> Att
     """How two models of one run differ, with how far its maps and its labels can be trusted."""
     pair = base, tuned
     agreement = summarise_agreement({one.model: one.agreements for one in pair})
+    faithfulness = summarise_faithfulness({one.model: one.faithfulnesses for one in pair})
     maps = [*base.maps, *tuned.maps]
     given = {prompt.id for prompt in base.prompts if prompt.response is not None}
-    found = compare_maps(maps, base.model, tuned.model, agreement=agreement, settings=base.settings, given=given)
+    found = compare_maps(
+        maps,
+        base.model,
+        tuned.model,
+        agreement=agreement,
+        faithfulness=faithfulness,
+        settings=base.settings,
+        given=given,
+    )
     ratings = base.labels.judged_ratings([one.role for one in pair])
     raters = rater_rows(ratings, base.labels.judged_characters(base.prompts))
     return replace(found, raters=raters, labels=_label_counts(base, [one.role for one in pair]))
@@ -71,6 +82,7 @@ def _read(held: Held, role: str) -> AttributionReading:
         model=name,
         maps=tuple(maps),
         agreements=tuple(one.agreement for one in found if one.agreement),
+        faithfulnesses=tuple(one.faithfulness for one in found if one.faithfulness),
         prompts=prompts,
         labels=labels,
         settings=run.read_json(SETTINGS)["identity"],

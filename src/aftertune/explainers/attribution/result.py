@@ -28,6 +28,8 @@ from aftertune.runs.parts import read_row, write_row
 from aftertune.runs.provenance import Provenance
 from aftertune.runs.result import Result
 
+SMALLEST = 1e-30  # of a probability whose logarithm is taken
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SalientMap(Result):
@@ -93,7 +95,7 @@ class SalientMap(Result):
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well the first order ranks prompt units against removal itself (Eq. 1), on one instance.
+    """How well a map ranks prompt units against removal itself (Eq. 1) of the kind ``removal``, on one instance.
 
     ``spearman`` is the mean over response tokens of the rank correlation over prompt units; ``top1`` the share of
     response tokens whose most important unit is the same in both.
@@ -104,12 +106,33 @@ class Agreement:
     top1: float
 
 
+@dataclass(frozen=True)
+class Faithfulness:
+    """How well a map predicts interventions on one instance; log p in nats, sums over the response.
+
+    ``spearman`` is the mean over response tokens of the rank correlation, over ``n_units`` units of the prompt, with
+    how far log p falls when the unit is replaced by other words; ``ceiling`` what a perfect map would reach, since the
+    truth is a mean of few draws, None where its halves do not agree at all. ``top_fall`` is how far log p falls when
+    the five most important units are left out, ``random_fall`` when five drawn ones are. ``lds`` is the rank
+    correlation of the sum of importance with the fall of log p when each unit is left out with probability 1/2
+    (ContextCite, arXiv 2409.00729).
+    """
+
+    spearman: float
+    ceiling: float | None
+    top_fall: float
+    random_fall: float
+    lds: float | None
+    n_units: int
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(Result):
     """Importance of each prompt unit to each response token of one prompt and response.
 
-    ``importance`` (n_prompt, n_response) float32 is I of the paper's section 4.1, in probability: the first-order
-    effect on p(y_m) of scaling the unit's embeddings, or with ``route`` "removal" the drop of p(y_m) itself (Eq. 1).
+    ``importance`` (n_prompt, n_response) float32 is I of the paper's section 4.1, in probability: by removal the drop
+    of p(y_m) itself (Eq. 1), else the first-order effect on p(y_m) of scaling the unit's embeddings. ``route`` says
+    which: "removal (deleted)", "removal (zeroed)", "forward", "reverse", "forward-bfloat16" or "locally-linear".
     ``probability`` (n_response,) is p(y_m | Z_m). A prompt unit is a token unless ``unit`` says otherwise;
     ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template; ``is_user``
     and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction.
@@ -128,6 +151,15 @@ class Attribution(Result):
     route: str
     provenance: Provenance
     agreement: Agreement | None = None
+    faithfulness: Faithfulness | None = None
+
+    def fall(self) -> npt.NDArray[np.float64]:
+        """How far log p(y_m) falls without each unit (n_prompt, n_response) by this map, in nats."""
+        p, importance = self.probability.astype(np.float64), self.importance.astype(np.float64)
+        if self.route.startswith("removal"):
+            return np.log(np.maximum(p, SMALLEST) / np.maximum(p - importance, SMALLEST))
+        found: npt.NDArray[np.float64] = importance / np.maximum(p, SMALLEST)
+        return found
 
     def levels(self, threshold: int = PICTURE_THRESHOLD) -> npt.NDArray[np.uint8]:
         """Levels S (n_prompt, n_response) in 0..10 (Eq. 2); those not above ``threshold`` are 0."""
@@ -162,6 +194,7 @@ class Attribution(Result):
         row = {field.name: getattr(self, field.name) for field in fields(self)}
         row["provenance"] = self.provenance.to_dict()
         row["agreement"] = asdict(self.agreement) if self.agreement else None
+        row["faithfulness"] = asdict(self.faithfulness) if self.faithfulness else None
         return row
 
     @classmethod
@@ -171,9 +204,10 @@ class Attribution(Result):
         if missing:
             raise RunError(f"This is no saved attribution (no {', '.join(missing)}). Give a file that `save` wrote.")
         values = {field.name: row[field.name] for field in fields(cls)}
-        agreement = json.loads(row["agreement"])
+        agreement, faithfulness = (json.loads(row[name]) for name in ("agreement", "faithfulness"))
         values["provenance"] = Provenance(**json.loads(row["provenance"]))
         values["agreement"] = Agreement(**agreement) if agreement else None
+        values["faithfulness"] = Faithfulness(**faithfulness) if faithfulness else None
         return cls(**values)
 
     def to_polars(self) -> pl.DataFrame:

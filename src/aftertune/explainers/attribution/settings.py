@@ -6,27 +6,48 @@ from typing import Literal
 from aftertune.errors import AttributionError
 from aftertune.explainers.settings import Settings, setting
 
-Route = Literal["auto", "forward", "reverse", "removal", "forward-bfloat16"]
-Removal = Literal["zeroed", "deleted"]
+Method = Literal["removal", "gradient", "locally-linear"]
+Route = Literal["auto", "forward", "reverse", "forward-bfloat16"]
+Removal = Literal["deleted", "zeroed"]
 Division = Literal["token", "word", "sentence", "line"]
 
 
 class AttributionSettings(Settings):
     """How each response is attributed, the same for all prompts and models of a study.
 
-    ``route``, ``removal`` and ``unit`` are those of `aftertune.attribute`. ``check`` is the number of prompts for each
-    model on which the first order is compared with removal itself. Raises `AttributionError` for another value.
+    ``method``, ``removal``, ``route`` and ``unit`` are those of `aftertune.attribute`. ``check`` is the number of
+    prompts for each model on which the maps are held against words that are replaced, and against another removal.
+    Raises `AttributionError` for another value.
     """
 
-    route: Route = setting("auto", "how importance is computed; auto takes the cheaper of forward and reverse")
-    removal: Removal = setting(
-        "zeroed", "what removing a token means: its embedding is zero, or it leaves the sequence"
+    method: Method = setting(
+        "removal",
+        "how importance is measured: by leaving tokens out, by the gradient (the paper's), or by the gradient of the "
+        "network with norms, attention patterns and gates held constant",
     )
+    removal: Removal = setting(
+        "deleted", "what leaving out means: the token leaves the sequence, or its embedding is set to zero"
+    )
+    route: Route = setting("auto", "how the gradient is computed; auto takes the cheaper of forward and reverse")
     unit: Division = setting("token", "what counts as one part of the prompt", flag="")
-    check: int = setting(4, "number of prompts on which the maps are compared with removing tokens", ge=0)
+    check: int = setting(4, "number of prompts on which the maps are held against replaced words", ge=0)
 
 
 def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:
     """Raise `AttributionError` if a setting has a value that is not allowed."""
     if given not in allowed:
         raise AttributionError(f"The {setting} {given!r} is not known. Allowed: {', '.join(allowed)}.")
+
+
+def must_belong(method: str, route: str) -> None:
+    """Raise `AttributionError` for a route of the gradient with a method that takes none."""
+    if route != "auto" and method != "gradient":
+        raise AttributionError(
+            f"The route {route!r} is one of the gradient, and the method is {method!r}. "
+            "Take the method 'gradient' with it, or leave the route out."
+        )
+
+
+def other_removal(removal: Removal) -> Removal:
+    """The other way to leave a token out."""
+    return "zeroed" if removal == "deleted" else "deleted"

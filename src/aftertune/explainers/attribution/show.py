@@ -5,6 +5,7 @@ from functools import singledispatch
 
 from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
 from aftertune.explainers.attribution.charts import quarters_chart, scores_chart
+from aftertune.explainers.attribution.controls import Table1Control, Table2Control
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
 from aftertune.explainers.attribution.faithfulness import RaterRow
 from aftertune.explainers.attribution.findings import questions
@@ -35,6 +36,18 @@ TABLE1_CAPTION = (
     "an unfollowed one: 0.5 is a coin toss, 1 is perfect. Both p (Welch) and p (permutation), two-sided, must be small "
     "for a claim; the paper's p is that of Welch's one-sided test. Read the other columns as in table 2."
 )
+TABLE2_CONTROLS_CAPTION = (
+    "Tuned minus base within prompts, of the score without response tokens that are copied from the prompt or from the "
+    "response itself. Any words: the mean of the same score over all choices of as many of the words that the user "
+    "wrote. Only what the instruction has beyond them is said of the instruction; where it is all that the user wrote "
+    "that is 0. The last difference holds the copied share constant. p is that of a permutation test of signs."
+)
+TABLE1_CONTROLS_CAPTION = (
+    "The chance that a followed response scores higher than an unfollowed one, without copied tokens: of the "
+    "instruction's score, of as many of any words that the user wrote, and of what the instruction has beyond them. p "
+    "is of the last, the larger of Welch's and the permutation test's. The last column is how much higher a followed "
+    "response scores where its length, its copied share and having been cut off are held constant."
+)
 FIGURE6_CAPTION = (
     "Each sentence of a prompt is cut into four equal runs of tokens. A point is the share of the prompt's density "
     "that falls on that quarter, averaged over prompts; the dotted line at 25% is where it would lie if all quarters "
@@ -61,6 +74,7 @@ NO_TABLE1 = (
 def tables(change: AttributionChange) -> tuple[Table, ...]:
     """Tables 1 and 2, the numbers of figure 6, all prompts, those to read first, and how far raters agree, if any."""
     found = [table1_table(change.table1), *_table2(change), figure6_table(change.figure6), _instances(change)]
+    found += [table2_controls_table(change.table2_controls), table1_controls_table(change.table1_controls)]
     return (*found, _read_first(change), *([_raters(change)] if change.raters else ()))
 
 
@@ -96,6 +110,43 @@ def table1_table(rows: Sequence[Table1Row]) -> Table:
     ]
     title = "Table 1. Do responses that follow the instruction use it more densely?"
     return Table("table1", title, TABLE1_CAPTION, columns, rows, Table1Row, empty=NO_TABLE1)
+
+
+def table2_controls_table(rows: Sequence[Table2Control]) -> Table:
+    """Table 2 without copied tokens, beside any words of the prompt, of one or more models."""
+    columns = [
+        Column("dataset", "Data set"),
+        Column("score.n_pairs", "Pairs", "count"),
+        Column("score.difference", "Score", "change"),
+        Column("score.difference_interval", "95% interval", "interval"),
+        Column("score.p_value", "p", "p"),
+        Column("control.difference", "Any words", "change"),
+        Column("excess.difference", "Instruction beyond them", "change"),
+        Column("excess.difference_interval", "95% interval", "interval"),
+        Column("excess.p_value", "p", "p"),
+        Column("adjusted", "Copied share held constant", "change"),
+        Column("adjusted_interval", "95% interval", "interval"),
+    ]
+    title, empty = "Is it the instruction? Table 2 beside any words of the prompt", "No prompt was answered by both."
+    return Table("table2_controls", title, TABLE2_CONTROLS_CAPTION, columns, rows, Table2Control, empty=empty)
+
+
+def table1_controls_table(rows: Sequence[Table1Control]) -> Table:
+    """Table 1 without copied tokens, beside any words of the prompt, of one or more models."""
+    columns = [
+        Column("dataset", "Data set"),
+        Column("model", "Model"),
+        Column("auroc_score", "AUROC, score", "number"),
+        Column("auroc_score_interval", "95% interval", "interval"),
+        Column("auroc_control", "Any words", "number"),
+        Column("auroc_excess", "Instruction beyond them", "number"),
+        Column("auroc_excess_interval", "95% interval", "interval"),
+        Column("p_value", "p", "p"),
+        Column("adjusted", "Length, copies, cut-off held constant", "change"),
+        Column("adjusted_interval", "95% interval", "interval"),
+    ]
+    title = "Is it the instruction? Table 1 beside any words of the prompt"
+    return Table("table1_controls", title, TABLE1_CONTROLS_CAPTION, columns, rows, Table1Control, empty=NO_TABLE1)
 
 
 def figure6_table(rows: Sequence[Figure6Row]) -> Table:

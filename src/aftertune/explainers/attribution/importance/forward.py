@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from aftertune.models.backbone import Backbone
 
 
-def forward_importance(backbone: Backbone, batch: Batch, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+def forward_importance(
+    backbone: Backbone, batch: Batch, dtype: torch.dtype | None = None, held: bool = False
+) -> tuple[Tensor, Tensor]:
     """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning.
 
-    With a ``dtype`` products of tangents are taken in it, for models that forward mode is written out for;
-    raises `AttributionError` for others.
+    With a ``dtype`` products of tangents are taken in it; ``held`` is the locally linear network, whose final states
+    are a sum over the embeddings before them (arXiv 2505.24293). Either is for models that forward mode is written out
+    for; raises `AttributionError` for others.
     """
 
     def states(embeds: Tensor) -> Tensor:
@@ -46,12 +49,15 @@ def forward_importance(backbone: Backbone, batch: Batch, dtype: torch.dtype | No
     with torch.no_grad():
         plain = states(batch.embeds)
         p, gradient = predict(backbone, plain, batch.targets)
-        written = rows_of(backbone, batch, plain, gradient, dtype or batch.embeds.dtype)
+        written = rows_of(backbone, batch, plain, gradient, dtype or batch.embeds.dtype, held)
         found = None if written is None else _all_rows(written, batch, fitting(backbone, batch, written_out=True))
-        if found is None and dtype is not None:
+        if found is None and (held or dtype is not None):
+            how, instead = (
+                ("of the locally linear network", "method removal") if held else ("in bfloat16", "route auto")
+            )
             raise AttributionError(
                 f"{backbone.checkpoint.provenance.name} does not compute what its architecture says, so that its "
-                "tangents can't be taken in another dtype than its own. Take the route forward or auto."
+                f"tangents {how} can't be taken. Take {instead}."
             )
         if found is None:
             found = _all_rows(general, batch, fitting(backbone, batch))

@@ -26,11 +26,17 @@ def predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor
     return torch.cat([p for p, _ in parts], 1), torch.cat([g for _, g in parts], 1)
 
 
-def probability(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
-    """Probability (...) of the targets (...) from the states (..., d_model)."""
+def log_probability(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
+    """log p (...) of the targets (...) from the states (..., d_model); the vocabulary is held for a few at a time."""
+    rows, wanted = states.flatten(0, -2), targets.flatten()
+    pieces = zip(torch.split(rows, STATES_AT_ONCE), torch.split(wanted, STATES_AT_ONCE), strict=True)
+    return torch.cat([_log_p(backbone, *piece) for piece in pieces]).view(targets.shape)
+
+
+def _log_p(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
     logits = backbone.logits(states)
     wanted = torch.take_along_dim(logits, targets[..., None], dim=-1)[..., 0]
-    return (wanted - torch.logsumexp(logits, dim=-1)).exp()
+    return wanted - torch.logsumexp(logits, dim=-1)
 
 
 def _cut(tensor: Tensor) -> tuple[Tensor, ...]:
@@ -40,6 +46,6 @@ def _cut(tensor: Tensor) -> tuple[Tensor, ...]:
 def _predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         leaf = states.detach().requires_grad_()
-        p = probability(backbone, leaf, targets)
+        p = _log_p(backbone, leaf, targets).exp()
         (gradient,) = torch.autograd.grad(p.sum(), leaf)
     return p.detach(), gradient.to(p.dtype)

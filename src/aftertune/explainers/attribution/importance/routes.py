@@ -1,7 +1,8 @@
-"""A batch of encoded prompts with responses, by one of three routes to the importance (section 4.1).
+"""A batch of encoded prompts with responses, by one of three methods to the importance (section 4.1).
 
 1. Divide the prompts into units.
-2. Choose the route: forward costs one pass per unit, reverse one per response token, removal is Eq. 1 itself.
+2. By removal (Eq. 1 itself); by the gradient, whose route is the cheaper of forward (one pass per unit) and reverse
+   (one per response token); or by the gradient of the locally linear network, in forward mode.
 3. Compute the importance of every unit for every response token, several prompts in one batch.
 """
 
@@ -22,10 +23,11 @@ from aftertune.explainers.attribution.importance.batch import Batch, Task, make_
 from aftertune.explainers.attribution.importance.explicit_jvp.build import is_of_this_build
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
+from aftertune.explainers.attribution.importance.interventions import with_faithfulness
 from aftertune.explainers.attribution.importance.removal import removal_importance
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
 from aftertune.explainers.attribution.result import Attribution
-from aftertune.explainers.attribution.settings import Removal, Route, must_be_known
+from aftertune.explainers.attribution.settings import Method, Removal, Route, must_be_known, must_belong, other_removal
 from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
 from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
@@ -36,18 +38,32 @@ if TYPE_CHECKING:
     from aftertune.models.checkpoint import Checkpoint
 
 BFLOAT16: Literal["forward-bfloat16"] = "forward-bfloat16"
-FORWARD: tuple[Route, ...] = ("forward", BFLOAT16)
+Way = Literal["removal", "locally-linear", "forward", "reverse", "forward-bfloat16"]
+FORWARD: tuple[Way, ...] = ("forward", BFLOAT16, "locally-linear")
+ONLY_WRITTEN_OUT = {BFLOAT16: ("Route", "route forward or auto"), "locally-linear": ("Method", "method removal")}
 # One backward pass over one pass of forward mode: by `torch.func`, and as it is written out (measured, NOTES.md).
 REVERSE_COST = 1.0
 REVERSE_COST_WRITTEN_OUT = 1.8
 
 
-def with_agreement(
-    checkpoint: Checkpoint, encoded: EncodedPrompt, found: Attribution, unit: UnitChoice, removal: Removal = "zeroed"
+def checked(
+    checkpoint: Checkpoint,
+    encoded: EncodedPrompt,
+    found: Attribution,
+    unit: UnitChoice,
+    method: Method,
+    removal: Removal,
 ) -> Attribution:
-    """The attribution of an encoded prompt with its agreement with removal, which this computes."""
-    (removed,) = attribute_batch(checkpoint, [encoded], "removal", unit, removal=removal)
-    return replace(found, agreement=measure_agreement(found.importance, removed.importance, removal))
+    """The attribution of an encoded prompt, held against removal and against words that are replaced.
+
+    Removal is held against the other kind of it.
+    """
+    compared = other_removal(removal) if method == "removal" else removal
+    (removed,) = attribute_batch(checkpoint, [encoded], "removal", unit, removal=compared)
+    agreement = measure_agreement(found.importance, removed.importance, compared)
+    task = _task(encoded, split_units(encoded, unit))
+    with borrowed(checkpoint.model, attention=attention_for("removal", checkpoint), experts="eager"):
+        return with_faithfulness(checkpoint, task, replace(found, agreement=agreement))
 
 
 def respond(encoded: EncodedPrompt, response_ids: Sequence[int]) -> EncodedPrompt:
@@ -65,22 +81,25 @@ def response_of(encoded: EncodedPrompt) -> npt.NDArray[np.int64]:
 def attribute_batch(
     checkpoint: Checkpoint,
     prompts: Sequence[EncodedPrompt],
-    route: Route = "auto",
+    method: Method = "removal",
     unit: UnitChoice = "token",
     *,
-    removal: Removal = "zeroed",
+    removal: Removal = "deleted",
+    route: Route = "auto",
 ) -> list[Attribution]:
     """Attributions of several encoded prompts with responses, computed as one batch; settings as for `attribute`.
 
     An empty response gives an importance of shape (n_prompt, 0).
     """
-    must_be_known("route", route, get_args(Route))
+    must_be_known("method", method, get_args(Method))
     must_be_known("removal", removal, get_args(Removal))
+    must_be_known("route", route, get_args(Route))
+    must_belong(method, route)
     divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
     tasks = [_task(encoded, units) for encoded, units in divided if len(response_of(encoded))]
-    chosen = choose_route(checkpoint, tasks) if route == "auto" and tasks else route
-    computed = _compute(checkpoint, tasks, chosen, removal) if tasks else iter(())
-    name = f"removal ({removal})" if chosen == "removal" else chosen
+    way = _way(checkpoint, tasks, method, route)
+    computed = _compute(checkpoint, tasks, way, removal) if tasks else iter(())
+    name = f"removal ({removal})" if way == "removal" else way
     kind = unit if isinstance(unit, str) else "spans"
     return [
         _result(checkpoint, encoded, units, next(computed) if len(response_of(encoded)) else None, name, kind)
@@ -88,14 +107,22 @@ def attribute_batch(
     ]
 
 
-def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> Route:
+def _way(checkpoint: Checkpoint, tasks: Sequence[Task], method: Method, route: Route) -> Way:
+    if method != "gradient":
+        return method
+    if route != "auto":
+        return route
+    return choose_route(checkpoint, tasks) if tasks else "forward"
+
+
+def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> Literal["forward", "reverse"]:
     """The cheaper of "forward" (one pass per unit) and "reverse" (one per response token) for a batch."""
     n_units = max(len(task.units) for task in tasks)
     n_response = max(len(task.response_ids) for task in tasks)
     return cheaper_route(n_units, n_response, checkpoint.description.written_out)
 
 
-def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Route:
+def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Literal["forward", "reverse"]:
     """The route for so many units and response tokens; ``written_out`` says how forward mode is taken."""
     cost = REVERSE_COST_WRITTEN_OUT if written_out else REVERSE_COST
     return "forward" if n_units <= cost * n_response else "reverse"
@@ -106,60 +133,63 @@ def _task(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> Task:
 
 
 def _compute(
-    checkpoint: Checkpoint, tasks: Sequence[Task], route: Route, removal: Removal
+    checkpoint: Checkpoint, tasks: Sequence[Task], way: Way, removal: Removal
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     backbone = Backbone(checkpoint)
     # Fused experts have no forward mode, and none of them knows float64.
-    must_suit(checkpoint, route)
-    with borrowed(checkpoint.model, attention=attention_for(route, checkpoint), experts="eager"):
+    must_suit(checkpoint, way)
+    with borrowed(checkpoint.model, attention=attention_for(way, checkpoint), experts="eager"):
         batch = make_batch(backbone, tasks)
-        importance, probability = _run(backbone, batch, route, removal)
+        importance, probability = _run(backbone, batch, way, removal)
     for row, task in enumerate(tasks):
         n, m = len(task.units), len(task.response_ids)
         yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
 
 
-def must_suit_architecture(architecture: Any, dtype: str, route: Route) -> None:
-    """Raise `AttributionError` if the route is not for an architecture with weights of a type.
+def must_suit_architecture(architecture: Any, dtype: str, method: Method, route: Route) -> None:
+    """Raise `AttributionError` if the way is not for an architecture with weights of a type.
 
     The architecture is a configuration, or the name of one of the table (``model_type``).
     """
-    if route == BFLOAT16 and not (is_written_out(architecture) and dtype in ("float32", "float64")):
+    way = method if method == "locally-linear" else route
+    if way in ONLY_WRITTEN_OUT and not (is_written_out(architecture) and dtype in ("float32", "float64")):
         name = getattr(architecture, "model_type", architecture)
-        raise _not_written_out(f"The architecture {name!r} in {dtype}")
+        raise _not_written_out(way, f"The architecture {name!r} in {dtype}")
 
 
-def must_suit(checkpoint: Checkpoint, route: Route) -> None:
-    """Raise `AttributionError` if the route is not for this model."""
-    if route == BFLOAT16 and not is_of_this_build(Backbone(checkpoint)):
-        raise _not_written_out(checkpoint.provenance.name)
+def must_suit(checkpoint: Checkpoint, way: str) -> None:
+    """Raise `AttributionError` if a method or a route is not for this model."""
+    if way in ONLY_WRITTEN_OUT and not is_of_this_build(Backbone(checkpoint)):
+        raise _not_written_out(way, checkpoint.provenance.name)
 
 
-def _not_written_out(name: str) -> AttributionError:
+def _not_written_out(way: str, name: str) -> AttributionError:
     known = ", ".join(row.name for row in ARCHITECTURES.values() if row.written_out)
+    kind, instead = ONLY_WRITTEN_OUT[way]
     return AttributionError(
-        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {known}, and others built like them. "
-        f"{name} is not one. Take route forward or auto."
+        f"{kind} {way!r} is for models in float32 of these architectures: {known}, and others built like them. "
+        f"{name} is not one. Take {instead}."
     )
 
 
-def attention_for(route: Route, checkpoint: Checkpoint) -> str:
-    """The attention implementation a route runs on; none of them keeps (positions, positions) matrices for long.
+def attention_for(way: Way, checkpoint: Checkpoint) -> str:
+    """The attention implementation that a way runs on; none of them keeps (positions, positions) matrices for long.
 
     For forward mode ours, whose tangent is written out. PyTorch's has no forward mode, and leaves out the soft-capping
-    of attention scores (Gemma 2), which goes by plain matrices in the other routes.
+    of attention scores (Gemma 2), which goes by plain matrices in the other ways.
     """
-    if route in FORWARD:
+    if way in FORWARD:
         return FUSED
     return "eager" if getattr(checkpoint.model.config, "attn_logit_softcapping", None) else "sdpa"
 
 
-def _run(backbone: Backbone, batch: Batch, route: Route, removal: Removal) -> tuple[Tensor, Tensor]:
-    if route == "removal":
+def _run(backbone: Backbone, batch: Batch, way: Way, removal: Removal) -> tuple[Tensor, Tensor]:
+    if way == "removal":
         return removal_importance(backbone, batch, removal)
-    if route == "reverse":
+    if way == "reverse":
         return reverse_importance(backbone, batch)
-    return forward_importance(backbone, batch, torch.bfloat16 if route == BFLOAT16 else None)
+    dtype = torch.bfloat16 if way == BFLOAT16 else None
+    return forward_importance(backbone, batch, dtype, held=way == "locally-linear")
 
 
 def _result(

@@ -2,7 +2,8 @@
 
 With scores S, weights A = softmax(S) and what is read O = A V:  dO = P V - rowsum(P) O + A dV,  P = A dS.
 1. Queries in blocks, each with the keys before its end; their weights in the plain pass are kept while a layer is run.
-2. One product of queries beside their tangents with keys beside theirs gives dS, and a column of ones beside V the row
+2. Held, A is a constant, and dO = A dV.
+3. One product of queries beside their tangents with keys beside theirs gives dS, and a column of ones beside V the row
    sums.
 B sequences, G key heads, R query heads that share one, T positions, D directions.
 """
@@ -71,6 +72,8 @@ def attend(layer: LayerParts, given: Normed, rotary: Rotary | None, number: torc
 
     def push_read(dx: Tensor, start: int, begin: int) -> Tensor:
         du = given.push(dx, start).to(number)
+        if layer.held:
+            return push_values(plain, _heads(_split(of_value.product(du), None, d_head), d_head), start, begin)
         dq, dk, dv = of_query.product(du[:, :, begin - start :]), of_key.product(du), of_value.product(du)
         dq = _placed(_split(dq, parts.query_norm, d_head), of_queries, rotary, begin, d_head).mul_(facts.scaling)
         dk = _placed(_split(dk, parts.key_norm, d_head), of_keys, rotary, start, d_head)
@@ -133,6 +136,21 @@ def plain_in(number: torch.dtype, queries: Tensor, keys: Tensor, values: Tensor,
         Block(one.low, one.high, one.weights.to(number), one.slopes.to(number), one.read.to(number)) for one in blocks
     ]
     return Plain(queries.to(number), keys.to(number), torch.cat((values, ones), dim=-1).to(number), cast)
+
+
+def push_values(plain: Plain, dv: Tensor, start: int, begin: int) -> Tensor:
+    """Tangents (D, B, T - begin, heads x d_head) of what is read where weights are held, from those of values."""
+    n, b, g, _, d_head = dv.shape
+    r, n_positions = plain.queries.shape[2], plain.queries.shape[3] - begin
+    found = dv.new_empty(n, b, n_positions, g, r, d_head)
+    at, beside = found.permute(0, 1, 3, 4, 2, 5), dv.permute(1, 2, 3, 0, 4).flatten(3)
+    for block in plain.blocks:
+        low, high = max(block.low, begin), block.high
+        if low < high:
+            weights = block.weights[..., low - block.low :, start:].flatten(2, 3)
+            change = torch.unflatten(weights @ beside[..., : high - start, :], -1, (n, d_head)).movedim(3, 0)
+            at[..., low - begin : high - begin, :] = torch.unflatten(change, 3, (r, high - low))
+    return found.flatten(3)
 
 
 def push(plain: Plain, dq: Tensor, dk: Tensor, dv: Tensor, start: int, begin: int) -> Tensor:

@@ -65,7 +65,8 @@ class NetworkParts:
 class LayerParts:
     """One layer. Each of its two halves may have a norm of what it is given and one of what it writes.
 
-    ``facts`` are what the description does not say, among them the factor of what each half writes.
+    ``facts`` are what the description does not say, among them the factor of what each half writes. Where it is
+    ``held``, denominators of norms, weights of attention and gates are constants for tangents.
     """
 
     attention: AttentionParts
@@ -75,6 +76,7 @@ class LayerParts:
     before_network: Norm | None
     after_network: Norm | None
     facts: LayerFacts
+    held: bool = False
 
 
 def is_of_this_build(backbone: Backbone) -> bool:
@@ -92,7 +94,7 @@ def is_of_this_build(backbone: Backbone) -> bool:
     )
 
 
-def layers_of(backbone: Backbone, facts: Facts) -> Iterator[LayerParts]:
+def layers_of(backbone: Backbone, facts: Facts, held: bool = False) -> Iterator[LayerParts]:
     """The parts of every layer, from the first on."""
     described, shape = backbone.checkpoint.description, attention_shape(backbone.checkpoint)
     layers = at(at(backbone.checkpoint.model, described.backbone), described.layers)
@@ -107,6 +109,7 @@ def layers_of(backbone: Backbone, facts: Facts) -> Iterator[LayerParts]:
             before_network=before_network,
             after_network=after_network,
             facts=own,
+            held=held,
         )
 
 

@@ -53,12 +53,15 @@ class _Directions:
     start: int
 
 
-def rows_of(backbone: Backbone, batch: Batch, states: Tensor, gradient: Tensor, number: torch.dtype) -> Rows | None:
+def rows_of(
+    backbone: Backbone, batch: Batch, states: Tensor, gradient: Tensor, number: torch.dtype, held: bool = False
+) -> Rows | None:
     """The function that gives the importance (stop - start, B, M) of units start..stop, or None if not of this build.
 
     ``states`` (B, M, d_model) are the model's own at the response positions, ``gradient`` that of p(y_m) by them.
-    Products of tangents are taken in ``number``. The function gives None where what is written here does not give the
-    model's states.
+    Products of tangents are taken in ``number``. ``held`` is the locally linear network, in which denominators of
+    norms, weights of attention and gates are constants. The function gives None where what is written here does not
+    give the model's states.
     """
     facts = facts_of(backbone) if is_of_this_build(backbone) else None
     if facts is None:
@@ -66,7 +69,7 @@ def rows_of(backbone: Backbone, batch: Batch, states: Tensor, gradient: Tensor, 
 
     def rows(start: int, stop: int) -> Tensor | None:
         blocks = [_directions(batch, low, high, facts.embedding) for low, high in _blocks(batch, start, stop)]
-        *layers, last = layers_of(backbone, facts)
+        *layers, last = layers_of(backbone, facts, held)
         x = batch.embeds * facts.embedding
         turns, ending = _Turns(batch.embeds), _Ending(backbone, facts, batch, states, gradient)
         for layer in layers:
@@ -113,10 +116,10 @@ class _Ending:
 
     def _states(self, layer: LayerParts, x: Tensor, read: Tensor) -> Tensor:
         factor = layer.facts.residual
-        x = x + added(normed(layer.after_attention, through(layer.attention.out, read)), factor)
-        written = written_by(layer.network, normed(layer.before_network, x).value)
-        x = x + added(normed(layer.after_network, written), factor)
-        return normed(final_norm(self.backbone, self.facts), x).value
+        x = x + added(normed(layer.after_attention, through(layer.attention.out, read), layer.held), factor)
+        written = written_by(layer.network, normed(layer.before_network, x, layer.held).value, layer.held)
+        x = x + added(normed(layer.after_network, written, layer.held), factor)
+        return normed(final_norm(self.backbone, self.facts), x, layer.held).value
 
 
 class _Turns:
@@ -137,8 +140,8 @@ class _Turns:
 def _layer(
     layer: LayerParts, x: Tensor, rotary: Rotary | None, blocks: list[_Directions], number: torch.dtype
 ) -> Tensor:
-    read, push_read = attend(layer, normed(layer.before_attention, x), rotary, number)
-    written = normed(layer.after_attention, through(layer.attention.out, read))
+    read, push_read = attend(layer, normed(layer.before_attention, x, layer.held), rotary, number)
+    written = normed(layer.after_attention, through(layer.attention.out, read), layer.held)
     out = Weight(layer.attention.out.weight, number)
     factor = layer.facts.residual
     x = x + added(written, factor)
@@ -152,7 +155,7 @@ def _layer(
 def _last(
     layer: LayerParts, x: Tensor, rotary: Rotary | None, blocks: list[_Directions], number: torch.dtype, ending: _Ending
 ) -> Tensor | None:
-    read, push_read = attend(layer, normed(layer.before_attention, x), rotary, number)
+    read, push_read = attend(layer, normed(layer.before_attention, x, layer.held), rotary, number)
     gradients = ending.gradients(layer, x, read)
     if gradients is None:
         return None

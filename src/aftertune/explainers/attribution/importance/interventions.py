@@ -1,0 +1,111 @@
+"""What does a map have to predict?  Words are replaced, and many units are left out at once.
+
+1. Replaced words: each of a few units that the user wrote, in turn, has others put in the place of its tokens, drawn
+   from the vocabulary: words for words, parts of words for parts. How far log p of every response token falls is
+   averaged over draws, on both halves of them, so that the noise of the truth itself is known.
+2. The five units that matter most are left out together, and five drawn ones, for comparison.
+3. Each unit is left out with probability 1/2, many times (ContextCite, arXiv 2409.00729).
+Units of the template are left alone where there are others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from aftertune.explainers.attribution.faithfulness import measure_faithfulness
+from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.variants import Variant, Whole
+from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.units import Unit
+from aftertune.models.backbone import Backbone
+from aftertune.prompts.encoding import show_tokens
+
+if TYPE_CHECKING:
+    from aftertune.models.checkpoint import Checkpoint
+
+N_REPLACED, N_DRAWS, N_ABLATIONS = 12, 6, 32
+N_TOP, N_RANDOM = 5, 5
+Falls = npt.NDArray[np.float64]
+
+
+def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) -> Attribution:
+    """The attribution with how well it predicts interventions; as it is where there are fewer than two units."""
+    places = np.flatnonzero(found.is_user) if found.is_user.sum() > 1 else np.arange(len(task.units))
+    if len(places) < 2 or not task.response_ids:
+        return found
+    backbone, rng = Backbone(checkpoint), np.random.default_rng(0)
+    with torch.no_grad():
+        whole = Whole.of(backbone, make_batch(backbone, [task]), 0)
+        chosen = np.sort(rng.permutation(places)[:N_REPLACED])
+        replaced = _replaced(whole, checkpoint.tokenizer, [task.units[place] for place in chosen], task, rng)
+        order = places[np.argsort(-found.fall().sum(axis=1)[places], kind="stable")]
+        some = [order[:N_TOP], *(rng.permutation(places)[:N_TOP] for _ in range(N_RANDOM))]
+        left_out = rng.random((N_ABLATIONS, len(places))) < 0.5
+        falls = _left_out(whole, task, [*some, *(places[row] for row in left_out)])
+    top, random, many = falls[0], falls[1 : 1 + N_RANDOM].mean(), falls[1 + N_RANDOM :]
+    found_there = found.fall()
+    told = measure_faithfulness(
+        found_there[chosen], replaced, left_out, many, found_there[places].sum(axis=1), (float(top), float(random))
+    )
+    return replace(found, faithfulness=told)
+
+
+def _replaced(whole: Whole, tokenizer: Any, units: Sequence[Unit], task: Task, rng: np.random.Generator) -> Falls:
+    """How far log p falls, (2, n_units, M): the means of either half of the draws."""
+    embed = whole.backbone.embed
+    variants = []
+    for unit in units:
+        for _ in range(N_DRAWS):
+            ids = [_another(tokenizer, task.prompt_ids[place], rng) for place in unit]
+            embeddings = embed(torch.tensor([ids], device=whole.embeds.device))[0]
+            variants.append(Variant(replaced=dict(zip(unit, embeddings, strict=True))))
+    after = whole.log_p_after(variants).view(len(units), 2, N_DRAWS // 2, -1)
+    return _numbers(whole.log_p - after.mean(2)).swapaxes(0, 1)
+
+
+def _left_out(whole: Whole, task: Task, sets: Sequence[npt.NDArray[np.int64]]) -> Falls:
+    """How far log p of the whole response falls, (n_sets,), when the units of a set leave the prompt."""
+    variants = []
+    for places in sets:
+        tokens = frozenset(token for place in places for token in task.units[place])
+        tokens -= {max(tokens)} if len(tokens) > whole.first_place else set()  # something must be left
+        variants.append(Variant(left_out=tokens))
+    empty = [number for number, one in enumerate(variants) if not one.left_out]
+    known = [one for one in variants if one.left_out]
+    falls = _numbers((whole.log_p - whole.log_p_after(known)).sum(-1))
+    return np.insert(falls, [number - place for place, number in enumerate(empty)], 0.0)
+
+
+def _another(tokenizer: Any, token: int, rng: np.random.Generator) -> int:
+    """A token of the same kind: one that begins a word, or one that goes on with it."""
+    begins, goes_on, beginning = _pools(tokenizer)
+    pool = begins if token in beginning else goes_on
+    drawn = token
+    while drawn == token:
+        drawn = pool[int(rng.integers(len(pool)))]
+    return drawn
+
+
+@lru_cache(maxsize=4)
+def _pools(tokenizer: Any) -> tuple[Sequence[int], Sequence[int], frozenset[int]]:
+    """Tokens of letters after a space, and those without one; all that are text where there are few. Then the first."""
+    n = len(tokenizer)
+    special, texts = set(tokenizer.all_special_ids), show_tokens(tokenizer, range(n))
+    plain = [token for token in range(n) if token not in special]
+    words = [token for token in plain if texts[token].strip().isalpha()]
+    begins = [token for token in words if texts[token][:1].isspace()]
+    goes_on = [token for token in words if not texts[token][:1].isspace()]
+    enough = [pool if len(pool) > N_DRAWS else plain for pool in (begins, goes_on)]
+    return enough[0], enough[1], frozenset(begins)
+
+
+def _numbers(found: torch.Tensor) -> Falls:
+    numbers: Falls = found.double().cpu().numpy()
+    return numbers

@@ -1,0 +1,104 @@
+"""How likely is a response after a changed prompt?  Tokens are left out, or others put in their place.
+
+1. One plain pass keeps keys and values of every position.
+2. Variants in the order of their first change, in chunks: what stands before the first change of a chunk is as it was,
+   so its keys and values are taken from that pass; only the positions from there on are computed again, one row a
+   variant. After a token that left the sequence positions move up.
+3. log p(y_m) of every response token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
+from aftertune.explainers.attribution.importance.head import log_probability
+from aftertune.models.weights import attending, attention_shape
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.importance.batch import Batch
+    from aftertune.models.backbone import Backbone
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A changed prompt: positions ``left_out`` of it, and embeddings (d_model,) that take the place of others."""
+
+    left_out: frozenset[int] = frozenset()
+    replaced: Mapping[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        """The first position whose state changes: that before a token left out predicts another token now."""
+        return min([*self.replaced, *(max(0, place - 1) for place in self.left_out)])
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """The untouched sequence: embeddings (T, d_model), keys and values per layer, log p (M,) of the targets (M,).
+
+    There is no cache where not all layers have keys and values (Qwen3.5): what others keep can't be cut at a position.
+    """
+
+    backbone: Backbone
+    batch: Batch
+    embeds: Tensor
+    cache: DynamicCache | None
+    log_p: Tensor
+    targets: Tensor
+    first_place: int
+
+    @classmethod
+    def of(cls, backbone: Backbone, batch: Batch, row: int) -> Whole:
+        """The sequence of a row of a batch."""
+        task = batch.tasks[row]
+        n_layers = attention_shape(backbone.checkpoint).n_layers
+        cache = DynamicCache() if len(attending(backbone.checkpoint, range(n_layers))) == n_layers else None
+        m, first = len(task.response_ids), len(task.prompt_ids) - 1
+        embeds = batch.embeds[row, : first + m]
+        states = backbone.states(embeds[None], cache)[0, first : first + m]
+        targets = batch.targets[row, :m]
+        return cls(backbone, batch, embeds, cache, log_probability(backbone, states, targets), targets, first)
+
+    def log_p_after(self, variants: Sequence[Variant]) -> Tensor:
+        """log p (n_variants, M) of the response after each changed prompt, of which a token at least must be left."""
+        order = sorted(range(len(variants)), key=lambda index: variants[index].first)
+        ordered = [variants[index] for index in order]
+        found = list[Tensor]()
+        for _, _, rows in in_chunks(
+            len(ordered), fitting(self.backbone, self.batch), lambda start, stop: self._rows(ordered[start:stop])
+        ):
+            found.append(rows)
+        back = torch.argsort(torch.tensor(order, device=self.embeds.device))
+        return torch.cat(found)[back]
+
+    def _rows(self, variants: Sequence[Variant]) -> Tensor:
+        start = variants[0].first if self.cache is not None else 0
+        length, m = self.embeds.shape[0], len(self.targets)
+        kept = [[place for place in range(start, length) if place not in one.left_out] for one in variants]
+        longest = max(map(len, kept))
+        index = torch.tensor([row + [row[-1]] * (longest - len(row)) for row in kept], device=self.embeds.device)
+        embeds = self.embeds[index]
+        for row, (one, places) in enumerate(zip(variants, kept, strict=True)):
+            for place, embedding in one.replaced.items():
+                embeds[row, places.index(place)] = embedding.to(embeds)
+        states = self.backbone.states(embeds, self._prefix(start, len(variants)))
+        first = [self.first_place - start - len(one.left_out) for one in variants]
+        wanted = torch.stack([states[row, place : place + m] for row, place in enumerate(first)])
+        return log_probability(self.backbone, wanted, self.targets.expand(len(variants), -1))
+
+    def _prefix(self, length: int, rows: int) -> DynamicCache | None:
+        """Keys and values of the first ``length`` positions, seen by ``rows`` sequences."""
+        if self.cache is None:
+            return None
+        cache = DynamicCache()
+        for index, layer in enumerate(self.cache.layers):
+            keys, values = layer.keys[:, :, :length], layer.values[:, :, :length]
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
+        return cache
