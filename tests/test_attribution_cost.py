@@ -8,6 +8,7 @@ import pytest
 
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.cost import Item
+from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM
 from aftertune.explainers.attribution.importance.routes import cheaper_route
 from aftertune.explainers.attribution.measure import AttributionWork
 from aftertune.explainers.attribution.settings import AttributionSettings
@@ -51,10 +52,19 @@ def test_removal_computes_half_of_the_prompt_again() -> None:
     assert shorter.operations == 2 * 600 * 8 + 4 * 2 * 3 * 64 * 4
 
 
-def test_a_check_costs_its_share_of_removal() -> None:
+def test_a_check_costs_its_share_of_removal_and_of_interventions() -> None:
     items = [ITEM, replace(ITEM, n_prompt=5)]
-    own = [cost.attribution(SIZE, one, "forward") + cost.attribution(SIZE, one, "removal") * 0.5 for one in items]
+    checks = [cost.attribution(SIZE, one, "removal") + cost.interventions(SIZE, one) for one in items]
+    own = [cost.attribution(SIZE, one, "forward") + check * 0.5 for one, check in zip(items, checks, strict=True)]
     close(cost.attributions(SIZE, items, "auto", 1, MACHINE), own[0] + own[1])
+    assert cost.way_of(AttributionSettings()) == "removal"
+    assert cost.way_of(AttributionSettings(method="gradient")) == "auto"
+
+
+def test_interventions_are_passes_of_replaced_words_and_of_words_left_out() -> None:
+    replaced, many = 4 * N_DRAWS, N_ABLATIONS + N_RANDOM + 1  # all four units of the prompt
+    wanted = cost.plain_pass(SIZE, 8) * replaced + cost.plain_pass(SIZE, 10) * many + LOGITS * (replaced + many)
+    close(cost.interventions(SIZE, ITEM), wanted)
 
 
 def test_responses_by_hand() -> None:

@@ -3,7 +3,7 @@
 1. Two scores of each map leave copied response tokens out: the instruction's (`score.novel_score`), and the mean of
    the same score over all choices of as many of the tokens that the user wrote. The second is the control, and the
    first less the second the instruction's excess. Where the instruction is all that the user wrote it is 0.
-2. Of table 2: score, control and excess within prompts, tuned minus base, each with a permutation test of signs; and the
+2. Of table 2: score, control and excess within prompts, tuned minus base, each with a permutation test of signs; the
    difference of the score where the copied share is held constant, the intercept of a regression on its difference.
 3. Of table 1: how well each of the three tells followed from unfollowed responses, the excess with Welch's two-sided
    test and a permutation within data sets; and the coefficient of "followed" in a regression of the score that holds

@@ -2,13 +2,12 @@
 
 1. Both models are given the same prompts, so a two-sided permutation test of signs within prompts decides, of the score
    without copied tokens, corrected for all that the report asks. It says how evenly the prompt is used.
-2. Something is said of *instructions* only if the same test of their excess over any words of the same prompts agrees
-   (`controls`).
+2. Something is said of *instructions* only if that is shown, and the same test of their excess over any words of the
+   same prompts agrees (`controls`). It is asked only then, so it takes the correction over from the first question.
 3. Nothing is claimed from maps that do not predict what replacing words does, or where both kinds of removal disagree.
 4. The paper's score and test (Welch's, one-sided) stand beside it and decide nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.attribution.change import AttributionChange
@@ -24,35 +23,35 @@ KIND = "attribution.density"
 FAIR = 0.3  # rank correlation from which two kinds of removal agree at all
 
 
-def p_values(control: Table2Control) -> tuple[float | None, float | None]:
-    """Of the claim on the prompt, and of that on the instruction, which needs both tests."""
-    return control.score.p_value, largest(control.score.p_value, control.excess.p_value)
+def of_instruction_corrected(own: float | None, corrected: float | None, excess: float | None) -> float | None:
+    """The p-value of a claim on instructions, which needs two tests, corrected as the first of them (``own``) was."""
+    both = largest(own, excess)
+    return None if both is None or own is None or corrected is None else min(1.0, both * corrected / own)
 
 
-def tell_density(
-    row: Table2Row, control: Table2Control, corrected: Sequence[float | None], change: AttributionChange
-) -> Finding:
-    """What a row of table 2 shows; ``corrected`` are its `p_values` after correction, None where nothing is tested."""
-    doubt = why_nothing_is_claimed(change)
-    verdict = Verdict.CANNOT_TELL if doubt else Verdict.of(is_shown(corrected[0]))
-    of_instruction = not doubt and bool(is_shown(corrected[1]))
+def tell_density(row: Table2Row, control: Table2Control, corrected: float | None, change: AttributionChange) -> Finding:
+    """What a row of table 2 shows; ``corrected`` is the p-value of its score, None where nothing is tested."""
+    doubt, own = why_nothing_is_claimed(change), control.score.p_value
+    verdict = Verdict.CANNOT_TELL if doubt else Verdict.of(is_shown(corrected))
+    p_instruction = of_instruction_corrected(own, corrected, control.excess.p_value)
+    of_instruction = not doubt and bool(is_shown(p_instruction))
     evidence = {
         **{"dataset": row.dataset, "pooled": row.pooled, "n_base": row.base.n, "n_tuned": row.tuned.n},
         **{"difference": row.difference, "effect_size_g": row.effect_size_g, "paired": asdict(control.score)},
         **{"control": asdict(control.control), "excess": asdict(control.excess), "paper_paired": asdict(row.paired)},
         **{"adjusted": control.adjusted, "adjusted_interval": control.adjusted_interval},
-        **{"p_value": control.score.p_value, "p_value_corrected": corrected[0]},
-        **{"p_value_excess": control.excess.p_value, "p_value_instruction_corrected": corrected[1]},
+        **{"p_value": own, "p_value_corrected": corrected},
+        **{"p_value_excess": control.excess.p_value, "p_value_instruction_corrected": p_instruction},
         **{"p_value_paper": row.p_value, "of_instruction": of_instruction},
         "detectable_effect": detectable_paired_effect(control.score.n_pairs),
     }
-    if corrected[0] is None:
+    if corrected is None:
         sentence = "A test within prompts needs two prompts or more that both models answered."
         return Finding(KIND, f"{where(row)}: too few prompts to compare", sentence, Verdict.CANNOT_TELL, evidence)
     if doubt:
         headline = f"{where(row)}: whether prompts are used otherwise can't be told from these maps"
         return Finding(KIND, headline, joined(doubt, _numbers(row, control, change)), verdict, evidence)
-    told = _tests(row, control, corrected)
+    told = _tests(row, control, corrected, p_instruction)
     sentence = joined(_numbers(row, control, change), _beyond(control), told, _doubt(control, verdict))
     return Finding(KIND, f"{where(row)}: {_claim(control, verdict, of_instruction)}", sentence, verdict, evidence)
 
@@ -121,11 +120,11 @@ def _beyond(control: Table2Control) -> str:
     )
 
 
-def _tests(row: Table2Row, control: Table2Control, corrected: Sequence[float | None]) -> str:
+def _tests(row: Table2Row, control: Table2Control, corrected: float, p_instruction: float | None) -> str:
     paper = "" if row.p_value is None else f" The paper's test, which does not pair, gives p = {row.p_value:.2g}."
-    own = "" if corrected[1] is None else f", of the instruction {corrected[1]:.2g}"
+    own = "" if p_instruction is None else f", of the instruction {p_instruction:.2g}"
     return (
-        f"Corrected for all that this report tests, p = {corrected[0]:.2g} (two-sided permutation test of signs within "
+        f"Corrected for all that this report tests, p = {corrected:.2g} (two-sided permutation test of signs within "
         f"prompts; alone {control.score.p_value:.2g}){own}.{paper}"
     )
 

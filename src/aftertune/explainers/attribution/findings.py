@@ -17,7 +17,7 @@ from aftertune.explainers.attribution.density_comparison import Table1Row, Table
 from aftertune.explainers.attribution.density_findings import (
     between,
     joined,
-    p_values,
+    of_instruction_corrected,
     tell_density,
     where,
     why_nothing_is_claimed,
@@ -52,13 +52,13 @@ def questions(change: AttributionChange) -> list[Question]:
     seen = (describe_answered, describe_positions, describe_repetition, prompts_to_read)
     return [
         Question(
-            [p for _, control in compared for p in p_values(control)],
-            lambda p: [tell_density(*both, p[2 * n : 2 * n + 2], change) for n, both in enumerate(compared)],
+            [control.score.p_value for _, control in compared],
+            lambda p: [tell_density(*both, one, change) for both, one in zip(compared, p, strict=True)],
         ),
         described(checks),
         Question(
-            [p for row, control in rated for p in _p_values(row, control)],
-            lambda p: [_rating(*both, p[2 * n : 2 * n + 2], change) for n, both in enumerate(rated)],
+            [_p_value(row) for row, _ in rated],
+            lambda p: [_rating(*both, one, change) for both, one in zip(rated, p, strict=True)],
         ),
         described([describe_rater(row) for row in change.raters]),
         described([finding for look in seen for finding in look(change)]),
@@ -88,21 +88,14 @@ def pooled_row(rows: Sequence[Table2Row]) -> Table2Row | None:
     return next((row for row in rows if row.pooled), rows[0] if rows else None)
 
 
-def _p_values(row: Table1Row, control: Table1Control) -> tuple[float | None, float | None]:
-    """Of the claim on the prompt, and of that on the instruction, which needs all tests."""
-    own = _p_value(row)
-    return own, largest(own, control.p_value)
-
-
 def _p_value(row: Table1Row) -> float | None:
     return largest(row.p_value_two_sided, row.p_value_permutation)
 
 
-def _rating(
-    row: Table1Row, control: Table1Control, p_values: Sequence[float | None], change: AttributionChange
-) -> Finding:
+def _rating(row: Table1Row, control: Table1Control, corrected: float | None, change: AttributionChange) -> Finding:
     """Table 1: do responses that follow use their prompt, and their instruction, more densely, or less?"""
-    corrected, doubt = p_values[0], why_nothing_is_claimed(change)
+    doubt = why_nothing_is_claimed(change)
+    p_instruction = of_instruction_corrected(_p_value(row), corrected, control.p_value)
     named = f"{where(row)}, {row.model}"
     verdict = Verdict.CANNOT_TELL if doubt else Verdict.of(is_shown(corrected))
     evidence = {
@@ -110,7 +103,7 @@ def _rating(
         **{"n_followed": row.followed.n, "n_unfollowed": row.unfollowed.n},
         **{name: getattr(row, name) for name in NUMBERS},
         "p_value_corrected": corrected,
-        "p_value_instruction_corrected": p_values[1],
+        "p_value_instruction_corrected": p_instruction,
         "control": asdict(control),
         "detectable_effect_g": detectable_effect(row.followed.n, row.unfollowed.n),
     }
@@ -122,7 +115,7 @@ def _rating(
         sentence = "A test needs two different scores of responses that follow, and two of those that do not."
         return Finding("attribution.ratings", headline, sentence, verdict, evidence)
     sentence = joined(_numbers(row), _beyond(control), _tests(row, corrected), _doubt(row, verdict))
-    claim = _claim(row, verdict, bool(is_shown(p_values[1])))
+    claim = _claim(row, verdict, bool(is_shown(p_instruction)))
     return Finding("attribution.ratings", f"{named}: {claim}", sentence, verdict, evidence)
 
 
