@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from aftertune.models import references
+from aftertune.models.files import references
 from command_line import SHORT, CommandLine, edit_json, edit_weights
 from tiny import make_tokenizer
 

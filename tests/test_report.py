@@ -141,7 +141,8 @@ def test_prompts_to_read_are_links_that_open_them(written):
 
 def test_tables_in_the_page_equal_the_files(page, written):
     texts = json.loads(page.blocks["texts"])
-    assert set(texts) == {"table1", "table2", "table2_answered", "figure6", "instances", "read_first"}
+    tables = {"table1", "table2", "table2_answered", "figure6", "instances", "read_first"}
+    assert set(texts) == tables | {"table1_controls", "table2_controls"}
     for name, formats in texts.items():
         assert set(formats) == ({"csv"} if name == "table2_answered" else {"csv", "tex", "md"})
         for suffix, text in formats.items():

@@ -8,14 +8,20 @@
 5. Repetition: how many responses of each model mostly copy the prompt or themselves?
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.faithfulness import LEAST_FAITHFUL, FaithfulnessCheck, RaterRow, RemovalCheck
 from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.statistics.agreement import GOOD, TENTATIVE
 from aftertune.statistics.finding import Finding, Verdict
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.change import AttributionChange
+
 
 FOLLOWS, FAIR = 0.7, 0.3  # rank correlations with removal from which maps agree with it well, and at all
 UNITS = {"ratings": "responses", "instructions": "characters"}
