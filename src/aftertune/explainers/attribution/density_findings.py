@@ -8,16 +8,21 @@
 4. The paper's score and test (Welch's, one-sided) stand beside it and decide nothing.
 """
 
-from dataclasses import asdict
+from __future__ import annotations
 
-from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.controls import Table2Control
-from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
 from aftertune.explainers.attribution.sample_size import say_what_was_shown
 from aftertune.statistics.effects import detectable_paired_effect
 from aftertune.statistics.finding import Finding, Interval, Verdict
 from aftertune.statistics.questions import is_shown, largest
 from aftertune.statistics.spread import ALPHA
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.change import AttributionChange
+    from aftertune.explainers.attribution.controls import Table2Control
+    from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
 
 KIND = "attribution.density"
 FAIR = 0.3  # rank correlation from which two kinds of removal agree at all

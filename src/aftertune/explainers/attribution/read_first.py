@@ -13,18 +13,23 @@ Described, not tested: a reason says where to look, not what is wrong. How often
 (`HITS`).
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import TYPE_CHECKING
 
-from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
 from aftertune.explainers.attribution.density_comparison import FOLLOWED, LEAST_RESPONSE, UNFOLLOWED
 from aftertune.explainers.attribution.prompt_pairs import pair_maps, response_texts
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.report.chart_style import shorten
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Verdict
+
+if TYPE_CHECKING:
+    from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
 
 LISTED = 20
 LEAST_OTHERS = 5
