@@ -19,7 +19,8 @@ ERRORS = [
     *("PromptError", "RunError", "WordError"),
 ]
 TYPES = [
-    *("AnnotationChange", "AnnotationSettings", "Attribution", "AttributionChange", "AttributionSettings"),
+    *("AnnotationChange", "AnnotationSettings", "Attribution", "AttributionChange", "AttributionDifference"),
+    "AttributionSettings",
     *("Checkpoint", "Comparison", "ConceptChange", "ConceptReading", "ConceptSettings", "Explainer", "HeadChange"),
     *("HeadReading", "HeadSettings", "LocationChange", "LocationSettings", "Message", "NamingChange"),
     *("OutputChange", "OutputSettings", "Prompt", "SalientMap"),
@@ -28,6 +29,7 @@ TYPES = [
 WITHOUT_TORCH = [
     *("score", "write_report", "open_comparison", "Stages", "read_prompts", "Attribution", "SalientMap"),
     *("Study", "Comparison", "compare", "Explainer", "HeadSettings", "AttributionSettings", "annotate"),
+    "AttributionDifference",
     *("name_tuning", "NamingChange", "OutputChange", "OutputSettings"),
     *("export_labels", "import_labels", "label", "open_labels", "LocationChange", "LocationSettings"),
     *("compare_concepts", "open_annotations", "open_concepts", "ConceptReading", "ConceptChange"),
@@ -65,7 +67,8 @@ def test_all_is_what_type_checkers_see_and_what_is_served() -> None:
 
 
 def test_all_is_what_this_version_promises() -> None:
-    of_responses = ["attribute", "attribute_all", "compare", "compare_stages", "load", "read_prompts", "score"]
+    of_responses = ["attribute", "attribute_all", "attribute_difference", "compare", "compare_stages", "load"]
+    of_responses += ["read_prompts", "score"]
     of_runs = ["open_comparison", "write_report"]
     of_heads = ["compare_heads", "load_vectors", "load_words", "open_heads", "read_heads"]
     of_concepts = ["annotate", "compare_concepts", "name_tuning", "open_annotations", "open_concepts", "read_concepts"]

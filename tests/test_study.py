@@ -101,14 +101,30 @@ def test_the_first_order_is_checked_on_a_sample(pair: Path) -> None:
 
 
 @pytest.mark.usefixtures("compared")
-def test_route_removal_compares_by_removal_itself(pair: Path) -> None:
-    found = run(pair, "removal", ("before", "after"), method="removal", removal="deleted")
-    assert (found.base, found.tuned) == ("before", "after")
-    alone = aftertune.attribute(
-        aftertune.load(pair / "base"), read_prompts(str(pair / "prompts.jsonl"))[1], method="removal", removal="deleted"
+def test_the_papers_measure_compares_by_gradients(pair: Path) -> None:
+    found = run(pair, "gradient", ("before", "after"), method="gradient", difference=False)
+    assert (found.base, found.tuned) == ("before", "after") and found.attribution.differences == ()
+    prompt = read_prompts(str(pair / "prompts.jsonl"))[1]
+    alone = aftertune.attribute(aftertune.load(pair / "base"), prompt, method="gradient")
+    kept = aftertune.Attribution.load(pair / "gradient" / "attribution" / "base" / "b.parquet")
+    assert np.array_equal(kept.importance, alone.importance) and kept.route == alone.route != "removal (deleted)"
+    plain = aftertune.Attribution.load(pair / "run" / "attribution" / "base" / "b.parquet")
+    assert plain.route == "removal (deleted)"
+
+
+def test_the_base_reads_the_tuned_models_responses(pair: Path, compared) -> None:
+    found = {one.id: one.found for one in compared.attribution.differences}
+    assert set(found) == {row.id for row in compared.attribution.instances if row.n_response_tuned}
+    for id, one in found.items():
+        assert one.base.response == one.tuned.response
+        own = aftertune.Attribution.load(pair / "run" / "attribution" / "tuned" / f"{id}.parquet")
+        assert np.array_equal(one.tuned.importance, own.importance)
+    shared = {path.stem for path in (pair / "run" / "attribution-shared" / "base-tuned").iterdir()}
+    assert shared == set(found) - {"b"}  # its response was given, so the base read it as its own
+    told = [one for one in compared.findings if one.kind == "attribution.difference"]
+    assert len(told) == 1 and sum(told[0].evidence[name] for name in ("instruction", "other", "template")) == (
+        pytest.approx(1)
     )
-    kept = aftertune.Attribution.load(pair / "removal" / "attribution" / "base" / "b.parquet")
-    assert np.array_equal(kept.importance, alone.importance) and kept.route == "removal (deleted)"
 
 
 def test_equal_weights_are_said_to_be_equal(pair: Path) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from aftertune.explainers.annotation.change import AnnotationChange
     from aftertune.explainers.annotation.naming.result import NamingChange
     from aftertune.explainers.annotation.settings import AnnotationSettings
-    from aftertune.explainers.attribution.attribute import attribute, attribute_all
+    from aftertune.explainers.attribution.attribute import attribute, attribute_all, attribute_difference
     from aftertune.explainers.attribution.change import AttributionChange
+    from aftertune.explainers.attribution.difference import AttributionDifference
     from aftertune.explainers.attribution.result import Attribution, SalientMap
     from aftertune.explainers.attribution.settings import AttributionSettings
     from aftertune.explainers.concepts.change import ConceptChange, compare_concepts
@@ -55,6 +56,7 @@ __all__ = [
     "AnnotationSettings",
     "Attribution",
     "AttributionChange",
+    "AttributionDifference",
     "AttributionError",
     "AttributionSettings",
     "Checkpoint",
@@ -87,6 +89,7 @@ __all__ = [
     "annotate",
     "attribute",
     "attribute_all",
+    "attribute_difference",
     "compare",
     "compare_concepts",
     "compare_heads",
@@ -119,8 +122,9 @@ _HOMES = {
     "explainers.annotation.change": ("AnnotationChange",),
     "explainers.annotation.naming.result": ("NamingChange",),
     "explainers.annotation.settings": ("AnnotationSettings",),
-    "explainers.attribution.attribute": ("attribute", "attribute_all"),
+    "explainers.attribution.attribute": ("attribute", "attribute_all", "attribute_difference"),
     "explainers.attribution.change": ("AttributionChange",),
+    "explainers.attribution.difference": ("AttributionDifference",),
     "explainers.attribution.result": ("Attribution", "SalientMap"),
     "explainers.attribution.settings": ("AttributionSettings",),
     "explainers.concepts.change": ("ConceptChange", "compare_concepts"),

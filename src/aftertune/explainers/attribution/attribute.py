@@ -7,7 +7,8 @@
 
 from collections.abc import Sequence
 
-from aftertune.errors import PromptError
+from aftertune.errors import CheckpointError, PromptError
+from aftertune.explainers.attribution.difference import AttributionDifference
 from aftertune.explainers.attribution.importance.routes import attribute_batch, checked, respond, response_of
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Method, Removal, Route
@@ -96,6 +97,43 @@ def attribute_all(
         for place, item, result in zip(places, batch, results, strict=True):
             found[place] = checked(checkpoint, item, result, unit, method, removal) if check else result
     return [found[place] for place in range(len(encoded))]
+
+
+def attribute_difference(
+    base: Checkpoint,
+    tuned: Checkpoint,
+    prompt: str | Prompt,
+    response: str | None = None,
+    method: Method = "removal",
+    unit: UnitChoice = "token",
+    *,
+    template: str = "auto",
+    removal: Removal = "deleted",
+    route: Route = "auto",
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> AttributionDifference:
+    """On which prompt units does log p_tuned - log p_base of a response hang?
+
+    Without a ``response`` the tuned model's own greedy one is read by both. Settings are those of `attribute`.
+
+    Raises what `attribute` raises, and `CheckpointError` if the two read the prompt or the response as other tokens.
+    """
+    how = choose_template(template, [tuned.tokenizer])[0]
+    given = _as_prompt(prompt)
+    text = given.response if response is None else response
+    (answered,) = _answer(tuned, [encode_for(tuned, given, how, text)], max_new_tokens)
+    read = encode_for(base, given, how, text)
+    if read.ids.tolist() != answered.ids.tolist():
+        raise CheckpointError(
+            "The two checkpoints read the prompt as different tokens, so their maps can't be subtracted. "
+            "Give checkpoints with the same tokenizer, or use the template 'raw'."
+        )
+    read = respond(read, response_of(answered).tolist())
+    one, other = (
+        attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route)[0]
+        for checkpoint, item in ((base, read), (tuned, answered))
+    )
+    return AttributionDifference(one, other)
 
 
 def _as_prompt(prompt: str | Prompt) -> Prompt:

@@ -14,6 +14,7 @@ import polars as pl
 from aftertune.errors import RunError
 from aftertune.explainers.attribution.controls import Table1Control, Table2Control, table1_controls, table2_controls
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row, table1, table2
+from aftertune.explainers.attribution.difference import AttributionDifference, DifferenceRow, difference_row
 from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RaterRow, RemovalCheck
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import (
@@ -84,6 +85,15 @@ class LabelCounts:
     raters: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class PromptDifference:
+    """One prompt with the tuned model's response under both models."""
+
+    id: str
+    dataset: str
+    found: AttributionDifference
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class AttributionChange(Result):
     """How the models named ``base`` and ``tuned`` differ in their use of prompts.
@@ -92,8 +102,9 @@ class AttributionChange(Result):
     where that is all of them, or none. ``table1_controls`` and ``table2_controls`` hold tables 1 and 2 against any
     words of the same prompts. ``agreement`` says how well the maps agree with removal (those of removal with the other
     kind of it), ``faithfulness`` how well they predict replaced words; None where that was not checked. ``raters`` says
-    how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are those of both models;
-    ``settings`` say how they were measured, empty where that is not known.
+    how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are those of both models,
+    ``differences`` both models on the tuned model's responses; ``settings`` say how they were measured, empty where
+    that is not known.
     """
 
     base: str
@@ -110,6 +121,7 @@ class AttributionChange(Result):
     raters: tuple[RaterRow, ...] = ()
     labels: LabelCounts | None = None
     maps: tuple[SalientMap, ...] = ()
+    differences: tuple[PromptDifference, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_polars(self) -> pl.DataFrame:
@@ -130,8 +142,14 @@ class AttributionChange(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """The change as plain JSON data, without its maps: rows are dictionaries, what is not defined is None."""
-        found: dict[str, Any] = _plain(asdict(replace(self, maps=())))
+        found: dict[str, Any] = _plain(asdict(replace(self, maps=(), differences=())))
+        found["differences"] = [_plain(asdict(row)) for row in self.difference_rows]
         return {name: value for name, value in found.items() if name != "maps"}
+
+    @property
+    def difference_rows(self) -> tuple[DifferenceRow, ...]:
+        """What the difference of each prompt hangs on, on the tuned model's response."""
+        return tuple(difference_row(one.dataset, one.id, one.found) for one in self.differences)
 
     def _facts(self) -> dict[str, Any]:
         return {"base": self.base, "tuned": self.tuned, "n_prompts": len(self.instances)}

@@ -34,6 +34,7 @@ from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
+from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 
 Asked = Way | Literal["auto"]
@@ -89,6 +90,22 @@ def remaining(
         most_bytes=peaks[1],
         report=Cost(seconds=SECONDS_OF_REPORTED_PROMPT * len(inputs.prompts)),
     )
+
+
+def remaining_pair(
+    settings: AttributionSettings, inputs: Inputs, missing: Sequence[Prompt], size: ModelSize, machine: Machine
+) -> Remaining:
+    """What is left of the base's reading of the tuned model's responses to prompts."""
+    if not missing or not inputs.lengths:
+        return Remaining()
+    lengths = dict(zip((prompt.id for prompt in inputs.prompts), inputs.lengths, strict=True))
+    items = [Item(lengths[prompt.id], 0, is_silent=True) for prompt in missing]
+    n_most = most_tokens(inputs, size)
+    least, most = (
+        attributions(size, _answered(items, n), way_of(settings), 0, machine)
+        for n in (max(1, round(EARLY * n_most)), n_most)
+    )
+    return Remaining({"difference": Step(least, most)})
 
 
 def relative_cost(n_prompt: int, n_response: int) -> float:

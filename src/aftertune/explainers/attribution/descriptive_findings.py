@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from aftertune.explainers.attribution.difference import mean_shares
 from aftertune.explainers.attribution.faithfulness import LEAST_FAITHFUL, FaithfulnessCheck, RaterRow, RemovalCheck
 from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.statistics.agreement import GOOD, TENTATIVE
@@ -81,6 +82,23 @@ def describe_rater(row: RaterRow) -> Finding:
         numbers = f"Krippendorff's alpha is {row.alpha:.2f}{between}, where 1 is full agreement and 0 is chance {who}."
         sentence = f"{numbers} {_advice(row, row.alpha)}"
     return Finding("attribution.raters", headline, sentence, Verdict.NOT_TESTED, asdict(row))
+
+
+def describe_difference(change: AttributionChange) -> Iterator[Finding]:
+    """On what the difference between the models hangs, where both read the tuned model's responses."""
+    rows = change.difference_rows
+    shares = mean_shares(rows)
+    if shares is None:
+        return
+    instruction, other, template = shares
+    headline = f"The difference between the models hangs at {instruction:.0%} on the instruction"
+    sentence = (
+        f"Over {len(rows)} responses of {change.tuned}, of how far log p_tuned - log p_base falls without each token "
+        f"of the prompt: the instruction's tokens hold {instruction:.0%}, what else the user wrote {other:.0%}, the "
+        f"template {template:.0%}. Each prompt's map of the difference is below its maps."
+    )
+    evidence = {"instruction": instruction, "other": other, "template": template, "n_prompts": len(rows)}
+    yield Finding("attribution.difference", headline, sentence, Verdict.NOT_TESTED, evidence)
 
 
 def describe_answered(change: AttributionChange) -> Iterator[Finding]:

@@ -4,7 +4,8 @@
 2. Responses in fixed batches of prompts of like length, one part a prompt; a batch is the unit of work, since the
    numbers of a batch depend on its members.
 3. Attributions in fixed batches too, one part a prompt; on the CPU a batch is one prompt.
-4. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
+4. Of a pair, the attribution of the tuned model's responses under the base.
+5. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
 What has its part already is not computed again.
 """
 
@@ -27,7 +28,7 @@ from aftertune.explainers.attribution.importance.routes import (
     respond,
     response_of,
 )
-from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS
+from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS, SHARED
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.sample_size import say_what_can_show
 from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known, must_belong
@@ -38,8 +39,9 @@ from aftertune.models.generation import generate
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
-from aftertune.prompts.prompt import to_record
+from aftertune.prompts.prompt import Prompt, to_record
 from aftertune.prompts.templates import TEMPLATES
+from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 
@@ -100,6 +102,41 @@ class AttributionWork(Work):
         self._claim(run, {item.prompt.id: item.ids.tolist() for item in encoded})
         answered = self._respond(checkpoint, role, encoded, run, progress)
         self._attribute(checkpoint, role, answered, run, progress)
+
+    def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
+        """The base's attributions of the tuned model's responses that are not in the run."""
+        missing = self._unread(run, pair) if self.settings.difference else []
+        return cost.remaining_pair(self.settings, self.inputs, missing, size, machine)
+
+    def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
+        """Whether the base has read all responses of the tuned model."""
+        return not self.settings.difference or not self._unread(run, pair)
+
+    def measure_pair(
+        self,
+        base: Checkpoint,
+        tuned: Checkpoint,  # noqa: ARG002
+        pair: Pair,
+        run: RunFolder,
+        progress: StepProgress,
+    ) -> None:
+        """Let the base read the tuned model's responses, those that it has not read yet."""
+        how, missing = self.settings, self._unread(run, pair)
+        encoded = [encode_for(base, prompt, self.inputs.template, prompt.response) for prompt in missing]
+        answered = [_with_response(pair.tuned, item, run) for item in encoded]
+        done, total = 0.0, sum(map(_cost, answered))
+        for batch in _batches(answered, attributions_at_once(base.model.device.type)):
+            progress("difference", done, total)
+            done += sum(map(_cost, batch))
+            found = attribute_batch(base, batch, how.method, how.unit, removal=how.removal, route=how.route)
+            for item, one in zip(batch, found, strict=True):
+                run.write(run.part(SHARED, "-".join(pair), item.prompt.id), _row(item, one))
+        progress("difference", total, total)
+
+    def _unread(self, run: RunFolder, pair: Pair) -> list[Prompt]:
+        """The prompts whose tuned response the base has not read; one that was given it read anyway."""
+        own = [prompt for prompt in self.inputs.prompts if prompt.response is None]
+        return [prompt for prompt in own if not run.exists(*run.part(SHARED, "-".join(pair), prompt.id))]
 
     def _claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
         if run.exists(PROMPTS):

@@ -30,7 +30,7 @@ REMOVALS = {
 }
 
 
-PLACED = ("table2", "table2_controls", "table1", "table1_controls", "read_first", "raters")
+PLACED = ("table2", "table2_controls", "differences", "table1", "table1_controls", "read_first", "raters")
 
 
 def section(change: AttributionChange) -> Section:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from aftertune.runs.readable import readable, visible
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.change import AttributionChange, InstanceRow
+    from aftertune.explainers.attribution.difference import AttributionDifference
 
 TEMPLATES = Path(__file__).parent / "templates"
 LEVEL_SIGNS = "0123456789a"
@@ -36,12 +37,16 @@ ROLES = ("base", "tuned")
 
 @dataclass(frozen=True, eq=False)
 class PromptPair:
-    """One prompt under both models, ``number`` in the list; a map that was not computed is None."""
+    """One prompt under both models, ``number`` in the list; a map that was not computed is None.
+
+    ``difference`` is both models on the tuned model's response.
+    """
 
     number: int
     row: InstanceRow
     base: SalientMap | None
     tuned: SalientMap | None
+    difference: AttributionDifference | None = None
 
     @property
     def maps(self) -> dict[str, SalientMap | None]:
@@ -79,10 +84,12 @@ class ListedPrompt:
 def pair_maps(change: AttributionChange) -> list[PromptPair]:
     """The prompts in the order of the instances, each with the maps of both models."""
     of = {(one.dataset, one.id, one.model): one for one in change.maps}
-    return [
-        PromptPair(number, row, *(of.get((row.dataset, row.id, name)) for name in (change.base, change.tuned)))
-        for number, row in enumerate(change.instances)
-    ]
+    differences = {(one.dataset, one.id): one.found for one in change.differences}
+    pairs = []
+    for number, row in enumerate(change.instances):
+        base, tuned = (of.get((row.dataset, row.id, name)) for name in (change.base, change.tuned))
+        pairs.append(PromptPair(number, row, base, tuned, differences.get((row.dataset, row.id))))
+    return pairs
 
 
 def listed_prompt(pair: PromptPair) -> ListedPrompt:
@@ -106,7 +113,29 @@ def rating_in_words(salient: SalientMap | None) -> str:
 
 def payload(pair: PromptPair) -> dict[str, Any]:
     """What is drawn when a prompt is opened, as plain JSON data."""
-    return {"id": pair.row.id, "sides": [_side(pair.row, role, salient) for role, salient in pair.maps.items()]}
+    sides = [_side(pair.row, role, salient) for role, salient in pair.maps.items()]
+    return {"id": pair.row.id, "sides": [*sides, *_shared_sides(pair)]}
+
+
+def _shared_sides(pair: PromptPair) -> Iterator[dict[str, Any]]:
+    """The base on the tuned model's response, on one scale with the tuned model, and what the difference hangs on."""
+    if pair.difference is None or pair.tuned is None:
+        return
+    base, _ = pair.difference.levels_of_models()
+    name = pair.base.model if pair.base is not None else pair.difference.base.provenance.name
+    told = (
+        ("base", f"{name} on this response", base, "Levels are tenths of the most that either model's falls."),
+        (
+            "difference",
+            "The difference",
+            pair.difference.levels(),
+            "What log p of the tuned model less that of the base hangs on: how far it falls without each token.",
+        ),
+    )
+    for role, title, levels, note in told:
+        salient = replace(pair.tuned, levels=levels, model=title, helpfulness=None)
+        facts = {"score": PLAIN["number"](salient.score()), "copied": None, "repetitive": False, "helpfulness": None}
+        yield {"role": role, "note": note, **side_of(salient), **facts}
 
 
 def _side(row: InstanceRow, role: str, salient: SalientMap | None) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 1. The prompts of the run, once for all models, and what people said of them (`aftertune.labelling`).
 2. The attribution of each prompt under one role; labels come before what the prompt file said, and where nobody
    labelled, that holds. Maps are not computed again: only which of their tokens belong to the instruction.
-3. Two such readings compared.
+3. Two such readings compared, with what the base makes of the tuned model's responses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aftertune.errors import RunError
-from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, compare_maps
+from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, PromptDifference, compare_maps
+from aftertune.explainers.attribution.difference import AttributionDifference
 from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement, summarise_faithfulness
 from aftertune.explainers.attribution.released import mark_instruction
 from aftertune.explainers.attribution.result import Agreement, Attribution, Faithfulness, SalientMap
@@ -19,25 +20,27 @@ from aftertune.labelling.labels import Labels
 from aftertune.labelling.store import read_labels
 from aftertune.prompts.prompt import Prompt, find_rating, from_record
 from aftertune.runs.held import Held
+from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
 PROMPTS = "prompts.json"
 SETTINGS = "attribution.json"
-RESPONSES, ATTRIBUTIONS = "responses", "attribution"
+RESPONSES, ATTRIBUTIONS, SHARED = "responses", "attribution", "attribution-shared"
 
 
 @dataclass(frozen=True, eq=False)
 class AttributionReading:
     """What a run holds of the model of one ``role``, which the report calls ``model``.
 
-    ``maps`` (n_prompts) have people's ``labels`` in them already; ``agreements`` are those of the maps that were held
-    against removal, ``faithfulnesses`` of those that were held against replaced words. ``prompts`` and ``labels`` are
-    those of the run, ``settings`` say how it was measured.
+    ``maps`` (n_prompts) have people's ``labels`` in them already, as the ``attributions`` that they are made from.
+    ``agreements`` are those of the maps that were held against removal, ``faithfulnesses`` of those that were held
+    against replaced words. ``prompts`` and ``labels`` are those of the run, ``settings`` say how it was measured.
     """
 
     role: str
     model: str
     maps: tuple[SalientMap, ...]
+    attributions: tuple[Attribution, ...]
     agreements: tuple[Agreement, ...]
     faithfulnesses: tuple[Faithfulness, ...]
     prompts: tuple[Prompt, ...]
@@ -50,8 +53,13 @@ def read_attribution(held: Held, role: str) -> AttributionReading:
     return held.once(("attribution", role), lambda: _read(held, role))
 
 
-def compare_readings(base: AttributionReading, tuned: AttributionReading) -> AttributionChange:
-    """How two models of one run differ, with how far its maps and its labels can be trusted."""
+def compare_readings(
+    base: AttributionReading, tuned: AttributionReading, shared: Mapping[str, Attribution] | None = None
+) -> AttributionChange:
+    """How two models of one run differ, with how far its maps and its labels can be trusted.
+
+    ``shared`` are the base's attributions of the tuned model's responses, by the ids of prompts.
+    """
     pair = base, tuned
     agreement = summarise_agreement({one.model: one.agreements for one in pair})
     faithfulness = summarise_faithfulness({one.model: one.faithfulnesses for one in pair})
@@ -68,19 +76,42 @@ def compare_readings(base: AttributionReading, tuned: AttributionReading) -> Att
     )
     ratings = base.labels.judged_ratings([one.role for one in pair])
     raters = rater_rows(ratings, base.labels.judged_characters(base.prompts))
-    return replace(found, raters=raters, labels=_label_counts(base, [one.role for one in pair]))
+    differences = tuple(_differences(base, tuned, shared or {}))
+    labels = _label_counts(base, [one.role for one in pair])
+    return replace(found, raters=raters, labels=labels, differences=differences)
+
+
+def read_shared(run: RunFolder, pair: Pair, ids: Sequence[str]) -> dict[str, Attribution]:
+    """What the base made of the tuned model's responses, as far as it is in a run."""
+    parts = {id: run.part(SHARED, "-".join(pair), id) for id in ids}
+    return {id: Attribution.from_row(run.read(part)) for id, part in parts.items() if run.exists(*part)}
+
+
+def _differences(
+    base: AttributionReading, tuned: AttributionReading, shared: Mapping[str, Attribution]
+) -> Iterator[PromptDifference]:
+    """Of prompts whose tuned response the base read too, as its own or beside it."""
+    for prompt, own, other, salient in zip(
+        base.prompts, base.attributions, tuned.attributions, tuned.maps, strict=True
+    ):
+        read = own if prompt.response is not None else shared.get(prompt.id)
+        if read is not None and other.importance.size:
+            marked = replace(read, is_instruction=other.is_instruction)
+            yield PromptDifference(prompt.id, salient.dataset, AttributionDifference(marked, other))
 
 
 def _read(held: Held, role: str) -> AttributionReading:
     run, name = held.run, held.names[role]
     prompts = held.once("attribution: prompts", lambda: _read_prompts(run))
     labels = held.once("attribution: labels", lambda: read_labels(run))
-    found = _read_parts(run, role, [prompt.id for prompt in prompts])
-    maps = (_labelled_map(one, prompt, role, name, labels) for one, prompt in zip(found, prompts, strict=True))
+    read = _read_parts(run, role, [prompt.id for prompt in prompts])
+    found = [_labelled(one, prompt, labels) for one, prompt in zip(read, prompts, strict=True)]
+    maps = (_map_of(one, prompt, role, name, labels) for one, prompt in zip(found, prompts, strict=True))
     return AttributionReading(
         role=role,
         model=name,
         maps=tuple(maps),
+        attributions=tuple(found),
         agreements=tuple(one.agreement for one in found if one.agreement),
         faithfulnesses=tuple(one.faithfulness for one in found if one.faithfulness),
         prompts=prompts,
@@ -104,11 +135,16 @@ def _read_parts(run: RunFolder, role: str, ids: Sequence[str]) -> list[Attributi
     return [Attribution.from_row(run.read(part)) for part in parts]
 
 
-def _labelled_map(one: Attribution, prompt: Prompt, role: str, name: str, labels: Labels) -> SalientMap:
-    rating, spans = labels.rating(prompt.id, role), labels.spans(prompt.id)
-    if spans is not None:
-        marked = replace(prompt, spans=spans)
-        one = replace(one, is_instruction=mark_instruction(one.text, one.offsets, one.is_user, marked))
+def _labelled(one: Attribution, prompt: Prompt, labels: Labels) -> Attribution:
+    spans = labels.spans(prompt.id)
+    if spans is None:
+        return one
+    marked = replace(prompt, spans=spans)
+    return replace(one, is_instruction=mark_instruction(one.text, one.offsets, one.is_user, marked))
+
+
+def _map_of(one: Attribution, prompt: Prompt, role: str, name: str, labels: Labels) -> SalientMap:
+    rating = labels.rating(prompt.id, role)
     helpfulness = find_rating(prompt.ratings, name) if rating is None else rating
     return one.to_map(prompt.id, prompt.dataset, name, helpfulness)
 

@@ -53,9 +53,15 @@ def sparsify(
 ) -> npt.NDArray[np.uint8]:
     """Levels S (n_prompt, n_response) in 0..n_levels from importance I of that shape (Eq. 2)."""
     positive = np.maximum(np.asarray(importance, dtype=np.float64), 0.0)
-    peak = positive.max(axis=0, keepdims=True, initial=0.0)
+    return cut(levels_up_to(positive, positive.max(axis=0, keepdims=True, initial=0.0), n_levels), threshold)
+
+
+def levels_up_to(
+    positive: npt.NDArray[np.float64], peak: npt.NDArray[np.float64], n_levels: int = N_LEVELS
+) -> npt.NDArray[np.uint8]:
+    """Numbers from 0 to ``peak`` as parts of it, in ``n_levels`` steps, rounded up; 0 where the peak is 0."""
     scaled = np.divide(n_levels * positive, peak, out=np.zeros_like(positive), where=peak > 0)
-    return cut(np.ceil(scaled).astype(np.uint8), threshold)
+    return np.minimum(np.ceil(scaled), n_levels).astype(np.uint8)  # rounding can take the peak itself above
 
 
 def cut(levels: npt.NDArray[np.uint8], threshold: int) -> npt.NDArray[np.uint8]:

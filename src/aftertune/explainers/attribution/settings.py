@@ -15,8 +15,9 @@ Division = Literal["token", "word", "sentence", "line"]
 class AttributionSettings(Settings):
     """How each response is attributed, the same for all prompts and models of a study.
 
-    ``method``, ``removal``, ``route`` and ``unit`` are those of `aftertune.attribute`. ``check`` is the number of
-    prompts for each model on which the maps are held against words that are replaced, and against another removal.
+    ``method``, ``removal``, ``route`` and ``unit`` are those of `aftertune.attribute`. With ``difference`` the base
+    reads the tuned model's responses too (`aftertune.attribute_difference`). ``check`` is the number of prompts for
+    each model on which the maps are held against words that are replaced, and against another removal.
     Raises `AttributionError` for another value.
     """
 
@@ -30,6 +31,9 @@ class AttributionSettings(Settings):
     )
     route: Route = setting("auto", "how the gradient is computed; auto takes the cheaper of forward and reverse")
     unit: Division = setting("token", "what counts as one part of the prompt", flag="")
+    difference: bool = setting(
+        True, "whether the base reads the tuned model's responses too, for maps of what the difference hangs on"
+    )
     check: int = setting(4, "number of prompts on which the maps are held against replaced words", ge=0)
 
 

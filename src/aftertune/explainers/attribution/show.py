@@ -7,6 +7,7 @@ from aftertune.explainers.attribution.change import AttributionChange, InstanceR
 from aftertune.explainers.attribution.charts import quarters_chart, scores_chart
 from aftertune.explainers.attribution.controls import Table1Control, Table2Control
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
+from aftertune.explainers.attribution.difference import DifferenceRow
 from aftertune.explainers.attribution.faithfulness import RaterRow
 from aftertune.explainers.attribution.findings import questions
 from aftertune.explainers.attribution.instance import render_instance
@@ -16,6 +17,7 @@ from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.report import notebook
 from aftertune.report.figure import Figure
 from aftertune.report.table import Column, Table
+from aftertune.runs.readable import readable, visible
 from aftertune.runs.result import Result
 from aftertune.statistics.questions import answer
 
@@ -35,6 +37,11 @@ TABLE1_CAPTION = (
     "score of such responses with that of the others. AUROC is the chance that a followed response scores higher than "
     "an unfollowed one: 0.5 is a coin toss, 1 is perfect. Both p (Welch) and p (permutation), two-sided, must be small "
     "for a claim; the paper's p is that of Welch's one-sided test. Read the other columns as in table 2."
+)
+DIFFERENCES_CAPTION = (
+    "The tuned model's responses under both models. The log-ratio is the mean over tokens of log p_tuned - log p_base. "
+    "A token of the prompt counts by how far that falls without it, where it falls. The responses that the base finds "
+    "least likely come first; the CSV has all."
 )
 TABLE2_CONTROLS_CAPTION = (
     "Tuned minus base within prompts, of the score without response tokens that are copied from the prompt or from the "
@@ -75,6 +82,7 @@ def tables(change: AttributionChange) -> tuple[Table, ...]:
     """Tables 1 and 2, the numbers of figure 6, all prompts, those to read first, and how far raters agree, if any."""
     found = [table1_table(change.table1), *_table2(change), figure6_table(change.figure6), _instances(change)]
     found += [table2_controls_table(change.table2_controls), table1_controls_table(change.table1_controls)]
+    found += [_differences(change)] if change.differences else []
     return (*found, _read_first(change), *([_raters(change)] if change.raters else ()))
 
 
@@ -147,6 +155,26 @@ def table1_controls_table(rows: Sequence[Table1Control]) -> Table:
     ]
     title = "Is it the instruction? Table 1 beside any words of the prompt"
     return Table("table1_controls", title, TABLE1_CONTROLS_CAPTION, columns, rows, Table1Control, empty=NO_TABLE1)
+
+
+def _differences(change: AttributionChange) -> Table:
+    columns = (
+        Column("id", "Prompt"),
+        Column("log_ratio", "Log-ratio, nats", "change"),
+        Column("instruction", "Instruction, %", "percent"),
+        Column("other", "Other text, %", "percent"),
+        Column("template", "Template, %", "percent"),
+        Column("score", "Score", "number"),
+        Column("words", "Most of all"),
+    )
+    rows = change.difference_rows
+    shown = [
+        {name: getattr(row, name) for name in ("id", "log_ratio", "instruction", "other", "template", "score")}
+        | {"words": ", ".join(visible(one.strip()) for one in readable(row.words) if one.strip())}
+        for row in sorted(rows, key=lambda row: -row.log_ratio)[:LISTED]
+    ]
+    title = "What the difference between the models hangs on"
+    return Table("differences", title, DIFFERENCES_CAPTION, columns, rows, DifferenceRow, shown)
 
 
 def figure6_table(rows: Sequence[Figure6Row]) -> Table:

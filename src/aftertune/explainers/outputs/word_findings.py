@@ -2,11 +2,12 @@
 
 Claimed in each context (texts of our own, answers to prompts of our own) where a token moved further than weight noise
 of like effect moves any, or where the words that rose most at all positions belong together as those of noise do not,
-and more than in pairs in which nothing was tuned. A sentence names those that belong together first.
+and more than in pairs in which nothing was tuned. A sentence names those that belong together first, and of them those
+that rose far, in texts and answers alike, and go with the others.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aftertune.explainers.outputs.change import NoiseRow, OutputChange, RisingWordRow, WordRow
@@ -53,17 +54,21 @@ def _belong(test: NoiseRow) -> bool:
 
 def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[Claimed]:
     """Each word once: those that belong together, the most typical first, then those beyond noise by their scores."""
-    subject = [row for row in change.rising_words if row.direction == direction and row.context in together]
+    rising = [row for row in change.rising_words if row.direction == direction]
     others = [row for row in change.words if row.direction == direction and row.context in far and row.shown]
-    typical: defaultdict[str, float] = defaultdict(float)
-    for row in subject:  # a word that rose in answers as in texts says more than one of either
-        typical[_spelling(row)] += row.cosine
     found: dict[str, Claimed] = {}
-    for row in sorted(subject, key=lambda row: (-typical[_spelling(row)], -row.cosine)):
-        found.setdefault(_spelling(row), row)
+    for row in sorted(rising, key=partial(_typical, rising), reverse=True):
+        if row.context in together:
+            found.setdefault(_spelling(row), row)
     for other in sorted(others, key=lambda row: -row.score):
         found.setdefault(_spelling(other), other)
     return list(found.values())
+
+
+def _typical(rows: Sequence[RisingWordRow], one: RisingWordRow) -> float:
+    """How far a word rose, times how well it goes with the others, each the sum over the contexts that it rose in."""
+    own = [row for row in rows if _spelling(row) == _spelling(one)]
+    return sum(row.rise for row in own) * sum(row.cosine for row in own)
 
 
 def _spelling(row: Claimed) -> str:

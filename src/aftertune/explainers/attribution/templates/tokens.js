@@ -60,5 +60,6 @@ export function sideHead(side) {
   if (side.copied !== null) facts.push(`${Math.round(100 * side.copied)}% copied`);
   head.append(element("span", "facts", facts.join(" · ")));
   if (side.repetitive) head.append(element("span", "flag", "repetitive"));
+  if (side.note) head.append(element("span", "facts", side.note));
   return head;
 }
