@@ -67,7 +67,7 @@ def test_shares_are_those_of_positive_differences(found: AttributionDifference) 
     assert row.template == pytest.approx(positive[:2].sum() / positive.sum())
     assert row.instruction == pytest.approx(positive[2:5].sum() / positive.sum())
     assert row.instruction + row.other + row.template == pytest.approx(1)
-    assert row.words[0] == found.tuned.prompt_tokens[int(positive.argmax())]
+    assert row.words[0] == found.tuned.prompt_tokens[2 + int(positive[2:].argmax())]
     assert row.log_ratio == pytest.approx(found.log_ratio.mean()) and row.score > 0
     same = AttributionDifference(found.tuned, found.tuned)
     nothing = difference_row("d", "b", same)

@@ -115,7 +115,7 @@ class DifferenceRow:
     ``log_ratio`` is the mean over response tokens of log p_tuned - log p_base. Of the sum of all positive differences,
     ``instruction``, ``other`` and ``template`` are the shares of the instruction's tokens, of what else the user wrote,
     and of the template; None where nothing is positive. ``score`` is the instruction's, from densities of the
-    difference; ``words`` are the units on which it hangs most.
+    difference; ``words`` are the units on which it hangs most, those of the template left out.
     """
 
     dataset: str
@@ -137,8 +137,8 @@ def difference_row(dataset: str, id: str, found: AttributionDifference) -> Diffe
     total, tuned = float(positive.sum()), found.tuned
     marks = (tuned.is_instruction, tuned.is_user & ~tuned.is_instruction, ~tuned.is_user & ~tuned.is_instruction)
     instruction, other, template = (float(positive[mark].sum()) / total if total else None for mark in marks)
-    order = [place for place in np.argsort(-positive, kind="stable")[:N_WORDS].tolist() if positive[place] > 0]
-    words = tuple(tuned.prompt_tokens[place] for place in order)
+    order = [place for place in np.argsort(-positive, kind="stable").tolist() if positive[place] > 0]
+    words = tuple(tuned.prompt_tokens[place] for place in order if not marks[2][place])[:N_WORDS]
     log_ratio = float(found.log_ratio.mean()) if found.log_ratio.size else 0.0
     return DifferenceRow(dataset, id, log_ratio, instruction, other, template, found.score(), words)
 

@@ -124,12 +124,17 @@ def _shared_sides(pair: PromptPair) -> Iterator[dict[str, Any]]:
     base, _ = pair.difference.levels_of_models()
     name = pair.base.model if pair.base is not None else pair.difference.base.provenance.name
     told = (
-        ("base", f"{name} on this response", base, "Levels are tenths of the most that either model's falls."),
+        (
+            "base",
+            f"{name}, reading the response of {pair.tuned.model}",
+            base,
+            "Levels are tenths of the largest fall of log p, of either model.",
+        ),
         (
             "difference",
             "The difference",
             pair.difference.levels(),
-            "What log p of the tuned model less that of the base hangs on: how far it falls without each token.",
+            "How far log p of the tuned model less log p of the base falls without each token of the prompt.",
         ),
     )
     for role, title, levels, note in told:

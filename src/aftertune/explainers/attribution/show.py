@@ -165,7 +165,7 @@ def _differences(change: AttributionChange) -> Table:
         Column("other", "Other text, %", "percent"),
         Column("template", "Template, %", "percent"),
         Column("score", "Score", "number"),
-        Column("words", "Most of all"),
+        Column("words", "Most of all, of what the user wrote"),
     )
     rows = change.difference_rows
     shown = [
