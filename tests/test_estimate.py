@@ -70,12 +70,18 @@ def intent_of(*left: Remaining, dtype: str = "float32", size: ModelSize = SIZE, 
 
 def test_memory_is_that_of_the_model_and_of_the_explainer_that_needs_most() -> None:
     left = Remaining(least_bytes=100, most_bytes=300), Remaining(least_bytes=200, most_bytes=250)
-    found = estimate(intent_of(*left), MACHINE)
+    tight = replace(MACHINE, free_bytes=8 * 4 * 1000 - 1)
+    beside = estimate(intent_of(*left), MACHINE)  # both models stay
+    assert beside.least_bytes == LIBRARY_BYTES + 8 * 1000 + 200
+    found = estimate(intent_of(*left), tight)
     assert found.least_bytes == LIBRARY_BYTES + 4 * 1000 + 200 and found.most_bytes == LIBRARY_BYTES + 4 * 1000 + 300
-    assert estimate(intent_of(*left, dtype="bfloat16"), MACHINE).most_bytes == LIBRARY_BYTES + 2 * 1000 + 300
-    assert estimate(intent_of(*left), replace(MACHINE, kind="cuda")).most_bytes == 4 * 1000 + 300
+    assert (
+        estimate(intent_of(*left, dtype="bfloat16"), replace(tight, free_bytes=1)).most_bytes
+        == LIBRARY_BYTES + 2 * 1000 + 300
+    )
+    assert estimate(intent_of(*left), replace(tight, kind="cuda")).most_bytes == 4 * 1000 + 300
     # The weights of a GGUF file are held twice while they are read.
-    assert estimate(intent_of(*left, size=replace(SIZE, is_gguf=True)), MACHINE).most_bytes == LIBRARY_BYTES + 8 * 1000
+    assert estimate(intent_of(*left, size=replace(SIZE, is_gguf=True)), tight).most_bytes == LIBRARY_BYTES + 8 * 1000
     assert estimate(intent_of(*left, n_roles=0), MACHINE).most_bytes == 0
 
 
@@ -85,7 +91,9 @@ def test_time_is_that_of_all_steps_of_all_models_and_of_the_report() -> None:
     counting = [Stage(role, "explainer 0", "counting") for role in ("base", "tuned")]
     assert list(found.most) == [TUNED_LOADING, BASE_LOADING, *counting, REPORT]
     assert [found.least[one] for one in counting] == [2, 2] and [found.most[one] for one in counting] == [6, 6]
-    assert found.most[REPORT] == SECONDS_OF_REPORT + 2 and found.most[BASE_LOADING] == 2 * loading(SIZE).seconds
+    assert found.most[REPORT] == SECONDS_OF_REPORT + 2 and found.most[BASE_LOADING] == loading(SIZE).seconds
+    tight = estimate(intent_of(Remaining({"counting": step}, report=told)), replace(MACHINE, free_bytes=1))
+    assert tight.most[BASE_LOADING] == 2 * loading(SIZE).seconds
     assert [found.already[one] for one in counting] == [0.25, 0.25]
     assert found.seconds[1] - found.seconds[0] == pytest.approx(8)
 
@@ -253,6 +261,7 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     steps = ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
     of_pair = [Stage("base-tuned", "outputs", step) for step in ("texts", "noise", "answers", "samples")]
     of_pair += [Stage("base-tuned", "location", step) for step in ("sizes", "answers", "swaps")]
+    of_pair += [Stage("base-tuned", "attribution", "difference")]
     of_pair += [Stage("base-tuned", "concepts", step) for step in ("change", "noise")]
     of_models = [Stage(role, *step) for role in ("base", "tuned") for step in steps]
     assert list(found.most) == [TUNED_LOADING, BASE_LOADING, *of_models, *of_pair, REPORT]

@@ -5,10 +5,10 @@ of the model and, beside it, of the explainer that needs most.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step, loading
-from aftertune.models.machine import Machine
+from aftertune.models.machine import SMALL, Machine
 from aftertune.models.size import ModelSize
 from aftertune.runs.roles import Pair, pairs_of
 from aftertune.runs.stage import Stage
@@ -50,7 +50,7 @@ def estimate(intent: Intent, machine: Machine) -> Estimate:
     """Time and memory of what is left."""
     left = {role: _remaining(intent, role, size, machine) for role, size in intent.sizes.items()}
     pairs = dict(_remaining_of_pairs(intent, machine))
-    steps = dict(_steps(intent, left, pairs))
+    steps = dict(_steps(intent, left, pairs, machine))
     weights = {role: DTYPE_BYTES[intent.study.dtype] * size.n_parameters for role, size in intent.sizes.items()}
     return Estimate(
         least={stage: step.least.on(machine) for stage, step in steps.items()},
@@ -74,10 +74,14 @@ def _remaining_of_pairs(intent: Intent, machine: Machine) -> Iterator[tuple[Pair
 
 
 def _steps(
-    intent: Intent, left: Mapping[str, Mapping[str, Remaining]], pairs: Mapping[Pair, Mapping[str, Remaining]]
+    intent: Intent,
+    left: Mapping[str, Mapping[str, Remaining]],
+    pairs: Mapping[Pair, Mapping[str, Remaining]],
+    machine: Machine,
 ) -> Iterator[tuple[Stage, Step]]:
-    for role in reversed(list(left)):  # once to bind the run to the weights, and once to measure
-        reading = loading(intent.sizes[role]) * (1 if intent.run.exists(f"{role}.json") else 2)
+    read: set[object] = set()
+    for role in reversed(list(left)):
+        reading = _loading(intent, role, machine, read)
         yield Stage(role, "", "loading"), Step(reading, reading)
     for role, parts in left.items():
         yield from _stages(role, parts)
@@ -88,6 +92,23 @@ def _steps(
     parts = next(iter(left.values()), {})
     report = sum((one.report * len(intent.subjects) for one in parts.values()), report)
     yield REPORT, Step(report, report)
+
+
+def _loading(intent: Intent, role: str, machine: Machine, read: set[object]) -> Cost:
+    """Once to bind the run to the weights, and once to measure, unless two stay in memory (`Loader`).
+
+    A GGUF file is parsed once, and copied where it is ``read`` already.
+    """
+    size, subject, stays = intent.sizes[role], intent.subjects[role], _stay(intent, role, machine)
+    again = loading(replace(size, is_gguf=False) if stays and subject.ref in read else size)
+    read.add(subject.ref)
+    return again * (1 if stays or intent.run.exists(f"{role}.json") else 2)
+
+
+def _stay(intent: Intent, role: str, machine: Machine) -> bool:
+    """Whether both models of a study are small enough to be held."""
+    n_bytes = DTYPE_BYTES[intent.study.dtype] * intent.sizes[role].n_parameters
+    return len(intent.subjects) == 2 and n_bytes <= SMALL * machine.free_bytes
 
 
 def _stages(role: str, parts: Mapping[str, Remaining]) -> Iterator[tuple[Stage, Step]]:
@@ -105,12 +126,17 @@ def _peak(
     which: str,
     machine: Machine,
 ) -> float:
-    """The model, and beside it what the hungriest explainer needs; a GGUF file's weights are held twice for a while."""
+    """The model, and beside it what the hungriest explainer needs; a GGUF file's weights are held twice for a while.
+
+    Where two models stay in memory, both count.
+    """
+    beside = {role: weights[role] if _stay(intent, role, machine) else 0.0 for role in left}
     peaks = [
         weights[role]
+        + beside[role]
         + max([weights[role] * intent.sizes[role].is_gguf, *(getattr(one, which) for one in parts.values())])
         for role, parts in left.items()
     ]
     largest = max(weights.values(), default=0.0)
-    peaks += [largest + getattr(one, which) for parts in pairs.values() for one in parts.values() if one.steps]
+    peaks += [2 * largest + getattr(one, which) for parts in pairs.values() for one in parts.values() if one.steps]
     return (LIBRARY_BYTES if machine.kind == "cpu" and peaks else 0.0) + max(peaks, default=0.0)
