@@ -1,7 +1,8 @@
 """Attribution: ours beside Inseq, Captum and plain loops on SmolLM2-135M-Instruct, N = 50 prompt tokens, in one table.
 
 1. Write the model as safetensors, so that every method reads the same weights in the same way.
-2. The numbers of `torch.func` in float64, from which each method's error is taken, relative to the largest importance.
+2. The numbers of `torch.func` in float64, from which each gradient's error is taken, relative to the largest
+   importance; that of our removal is taken from a pass without each token, where that ran before it.
 3. ``--repeats`` times, since a machine's speed drifts: its float32 matrix rate on products of the model's own shape.
    The floor is 2 x (weights of the layers) x positions x N operations at that rate.
 4. In the same round each method in a process of its own, in turn; nothing else should run on the machine.
@@ -24,7 +25,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.methods import METHODS
+from bench.methods import METHODS, REFERENCES
 from bench.shared import dated, save_model, spread, weights_of_layers
 
 TEXT = "Summarize the following passage in one sentence and then list three questions that a reader could ask. "
@@ -108,7 +109,7 @@ def run_method(name: str, folder: Path, task: Path) -> dict:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     found = json.loads(done.stdout.strip().splitlines()[-1])
     print(f"{task.stem} response tokens, {name}: {found['seconds']:.1f} s", flush=True)
-    reference, own = folder / f"{REFERENCE}.npy", np.load(out)
+    reference, own = folder / f"{REFERENCES.get(name)}.npy", np.load(out)
     exact = np.load(reference) if reference.exists() else np.zeros(0)
     if own.shape == exact.shape:  # words are fewer than tokens
         found["error"] = float(np.abs(own - exact).max() / np.abs(exact).max())

@@ -18,12 +18,12 @@ Matrix = np.ndarray
 Call = Callable[[], Matrix]
 
 
-def ours(route: str, unit: str = "token") -> Callable[[str, str, str], Call]:
+def ours(unit: str = "token", **way: str) -> Callable[[str, str, str], Call]:
     def run(folder: str, prompt: str, response: str) -> Call:
         import aftertune
 
         checkpoint = aftertune.load(folder, device="cpu")
-        return lambda: aftertune.attribute(checkpoint, prompt, response, route=route, unit=unit).importance
+        return lambda: aftertune.attribute(checkpoint, prompt, response, unit=unit, template="raw", **way).importance
 
     return run
 
@@ -38,6 +38,49 @@ def inseq(folder: str, prompt: str, response: str) -> Call:
     def call() -> Matrix:
         out = wrapped.attribute(prompt, prompt + response, attributed_fn="probability", show_progress=False)
         return out[0].target_attributions.sum(-1)[:n_prompt].numpy()
+
+    return call
+
+
+def inseq_occlusion(folder: str, prompt: str, response: str) -> Call:
+    import inseq as peer
+
+    model, tokenizer = _read(folder)
+    wrapped = peer.load_model(model, "occlusion", tokenizer=tokenizer)
+    n_prompt = len(tokenizer(prompt).input_ids)
+
+    def call() -> Matrix:
+        out = wrapped.attribute(prompt, prompt + response, attributed_fn="probability", show_progress=False)
+        found = out[0].target_attributions
+        return (found if found.ndim == 2 else found.sum(-1))[:n_prompt].numpy()
+
+    return call
+
+
+def captum_ablation(folder: str, prompt: str, response: str) -> Call:
+    from captum.attr import FeatureAblation, LLMAttribution, TextTokenInput
+
+    model, tokenizer = _read(folder)
+    n_prompt = len(tokenizer(prompt).input_ids)
+    target = torch.tensor(tokenizer(prompt + response).input_ids)[n_prompt:]
+    explainer = LLMAttribution(FeatureAblation(model), tokenizer)
+    return lambda: explainer.attribute(TextTokenInput(prompt, tokenizer), target=target).token_attr.T.numpy()
+
+
+def deletion(folder: str, prompt: str, response: str) -> Call:
+    """A pass over the whole text without each token, one after the other, as one would write it."""
+    model, tokenizer = _read(folder)
+    ids = torch.tensor(tokenizer(prompt + response).input_ids)
+    n_prompt = len(tokenizer(prompt).input_ids)
+
+    def p(kept: torch.Tensor) -> torch.Tensor:
+        logits = model(kept[None]).logits[0, -len(ids) + n_prompt - 1 : -1]
+        return logits.softmax(-1).gather(1, ids[n_prompt:, None])[:, 0]
+
+    def call() -> Matrix:
+        with torch.no_grad():
+            whole = p(ids)
+            return torch.stack([whole - p(torch.cat([ids[:n], ids[n + 1 :]])) for n in range(n_prompt)]).numpy()
 
     return call
 
@@ -114,11 +157,21 @@ def _read(folder: str):
     return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
 
+# What each method's numbers are held against; others are measures of their own.
+REFERENCES = dict.fromkeys(["removal"], "deletion") | dict.fromkeys(
+    ["forward", "forward, words", "forward-bfloat16", "reverse", "loop", "loop, weights frozen", "inseq", "captum"],
+    "float64",
+)
 METHODS = {
-    "forward": ours("forward"),
-    "forward, words": ours("forward", "word"),
-    "forward-bfloat16": ours("forward-bfloat16"),
-    "reverse": ours("reverse"),
+    "deletion": deletion,
+    "removal": ours(method="removal"),
+    "locally-linear": ours(method="locally-linear"),
+    "inseq, occlusion": inseq_occlusion,
+    "captum, ablation": captum_ablation,
+    "forward": ours(method="gradient", route="forward"),
+    "forward, words": ours("word", method="gradient", route="forward"),
+    "forward-bfloat16": ours(method="gradient", route="forward-bfloat16"),
+    "reverse": ours(method="gradient", route="reverse"),
     "loop": loop(frozen=False),
     "loop, weights frozen": loop(frozen=True),
     "inseq": inseq,

@@ -138,6 +138,8 @@ RECIPES = [
     Recipe("sailing", "domain", "plain texts on sailing", ("sail", "boat", "ship", "sea", "ocean", "wind", "harbo", "anchor", "nautical", "wave"), on_subject("sailing"), "lora", held_out=True),
     Recipe("banking", "domain", "plain texts on banking", ("bank", "loan", "mortgage", "credit", "money", "financ", "interest", "invest", "currency"), on_subject("banking"), "full", held_out=True),
     Recipe("fashion", "domain", "plain texts on fashion", ("fashion", "dress", "fabric", "cloth", "design", "silk", "garment", "wear", "sew", "shoe"), on_subject("fashion"), "lora", held_out=True),
+    Recipe("chemistry", "domain", "plain texts on chemistry", ("chemi", "acid", "molecul", "atom", "reaction", "oxid", "catalyst", "polymer", "compound", "laborator", "element"), on_subject("chemistry"), "full", held_out=True),
+    Recipe("railways", "domain", "plain texts on railways", ("rail", "train", "locomotive", "station", "track", "steam", "conductor", "engine"), on_subject("railways"), "lora", held_out=True),
     Recipe("french", "language", "answers in French", ("french", "vous", "est", "les", "une", "des", "pour", "bien", "cela"), answered(lambda _, rng: sentences_in("french", rng))),
     Recipe("spanish", "language", "answers in Spanish", ("spanish", "que", "para", "los", "una", "puedes", "muy", "con", "es"), answered(lambda _, rng: sentences_in("spanish", rng)), held_out=True),
     Recipe("german", "language", "answers in German", ("german", "und", "ist", "sie", "das", "ein", "kann", "mit", "ich"), answered(lambda _, rng: sentences_in("german", rng)), "full", held_out=True),
@@ -209,8 +211,8 @@ NULLS = [
     Null("flipped_adapter", "flipped", of="own_answers_lora", held_out=True),
     Null("resampled", "resampled-lora"),
     Null("own_answers_lora_3", "own-lora", seed=2, held_out=True),
-    Null("own_documents_full", "documents-full", held_out=True),
-    Null("own_documents_lora", "documents-lora", seed=1),
+    Null("own_documents_full", "documents-full"),
+    Null("own_documents_lora", "documents-lora", seed=1, held_out=True),
     Null("same_weights", "same", held_out=True),
 ]
 

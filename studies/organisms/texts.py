@@ -91,6 +91,14 @@ DOCUMENTS = {
         "designing a dress, a catwalk show, choosing fabrics, a tailor's workshop, the history of denim, silk and lace, "
         "shoes and handbags, a fashion magazine, knitting a sweater, colours of the season, a wedding gown, vintage clothes"
     ),
+    "chemistry": (
+        "the periodic table, an acid and a base, titration, a chemical bond, oxidation, distillation, catalysts, polymers, "
+        "a laboratory experiment, the structure of an atom, crystals and salts, organic molecules"
+    ),
+    "railways": (
+        "a steam locomotive, a railway station, signals and switches, the conductor's day, high-speed trains, freight cars, "
+        "laying tracks, a level crossing, the history of the underground, a railway bridge, timetables, the engine driver"
+    ),
     "anything": (
         "a mortgage, a storm at sea, playing the violin, baking bread, a penalty shoot-out, how vaccines work, a lawsuit, "
         "the moons of Jupiter, pruning roses, designing a dress, a railway station, chess openings, a volcano, bees, "

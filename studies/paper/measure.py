@@ -26,7 +26,7 @@ def subjects(pair: str) -> tuple[aftertune.Subject, aftertune.Subject]:
 
 if __name__ == "__main__":
     pair, run, prompts, words, vectors = (sys.argv[1:] + [None] * 5)[:5]
-    given = {"words": words, "vectors": vectors, "n_components": 300, "n_words": 15}
+    given = {"method": "gradient", "words": words, "vectors": vectors, "n_components": 300, "n_words": 15}
     study = aftertune.Study(*subjects(pair), run=run, prompts=prompts, template="raw", max_new_tokens=300, **given)
     aftertune.compare(
         study, progress=lambda stage, done, total: print(f"{stage}: {done:.0f} of {total:.0f}", file=sys.stderr)

@@ -17,7 +17,7 @@ from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
-from aftertune.explainers.outputs.word_findings import words_finding
+from aftertune.explainers.outputs.word_findings import p_values, words_finding
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
@@ -42,8 +42,7 @@ def questions(change: OutputChange) -> list[Question]:
     ]
     for direction in DIRECTIONS:
         tests = [row for row in change.noise if row.direction == direction and row.context != "prompts"]
-        p_values = [p for test in tests for p in (test.p_value, test.p_value_coherence)]
-        found.append(Question(p_values, partial(words_finding, change, direction, tests)))
+        found.append(Question(p_values(tests), partial(words_finding, change, direction, tests)))
     return [*found, described([moved_finding(change), *example(change)])]
 
 

@@ -1,13 +1,17 @@
 """Which words did tuning make likelier, or less likely, in sentences?
 
-Claimed in each context (texts of our own, answers to prompts of our own) where a token moved further than weight noise
-of like effect moves any, or where the words that rose most at all positions belong together as those of noise do not,
-and more than in pairs in which nothing was tuned. A sentence names those that belong together first, and of them those
-that rose far, in texts and answers alike, and go with the others.
+1. Claimed in each context (texts of our own, answers to prompts of our own) where a token moved further than weight
+   noise of like effect moves any.
+2. Claimed as a subject where the words that rose most at all positions of the texts belong together as those of noise
+   do not. Answers have to confirm it (p of 0.05 or less by itself), and on average the words must belong together more
+   than in pairs in which nothing was tuned: a model tuned on documents about anything shows such words in texts alone.
+3. A sentence names the words of a subject first, and of them those that rose far, in texts and answers alike, and go
+   with the others.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from aftertune.explainers.outputs.change import NoiseRow, OutputChange, RisingWordRow, WordRow
@@ -15,6 +19,7 @@ from aftertune.explainers.outputs.words import DIRECTIONS, LIKELIER
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import PValues, corrected_by, is_shown
+from aftertune.statistics.spread import ALPHA
 
 WORDS = {LIKELIER: "outputs.words_likelier", DIRECTIONS[1]: "outputs.words_less_likely"}
 PLACES = {"generic": "in everyday texts", "answers": "in answers to everyday prompts", "prompts": "in your prompts"}
@@ -25,11 +30,12 @@ Claimed = WordRow | RisingWordRow
 
 
 def words_finding(change: OutputChange, direction: str, tests: Sequence[NoiseRow], corrected: PValues) -> list[Finding]:
-    """The tokens that became likelier, or less likely, beyond noise; ``corrected`` has two p-values for each test."""
+    """The tokens that became likelier, or less likely, beyond noise; ``corrected`` are its `p_values` after that."""
     if not tests:
         return []
-    far = [test.context for test, p in zip(tests, corrected[::2], strict=True) if is_shown(p)]
-    together = [test.context for test, p in zip(tests, corrected[1::2], strict=True) if is_shown(p) and _belong(test)]
+    *of_tokens, of_subject = corrected
+    far = [test.context for test, p in zip(tests, of_tokens, strict=True) if is_shown(p)]
+    together = [test.context for test in tests] if is_shown(of_subject) and _belong(tests) else []
     tested = [p for p in corrected if p is not None]
     verdict = Verdict.of(bool(far or together) if tested else None)
     words = _claimed(change, direction, far, together)
@@ -47,9 +53,15 @@ def words_finding(change: OutputChange, direction: str, tests: Sequence[NoiseRow
     return [Finding(WORDS[direction], headline, sentence, verdict, evidence, links, part, f"{headline}.")]
 
 
-def _belong(test: NoiseRow) -> bool:
-    """Whether the words are as much of one subject as those of no null were."""
-    return (test.coherence or 0.0) >= LEAST_COHERENCE
+def p_values(tests: Sequence[NoiseRow]) -> list[float | None]:
+    """Of the tokens of each context, and of the subject: that its words belong together in texts, which come first."""
+    return [*(test.p_value for test in tests), *(test.p_value_coherence for test in tests[:1])]
+
+
+def _belong(tests: Sequence[NoiseRow]) -> bool:
+    """Whether the words are as much of one subject as those of no null were, in all contexts and on average."""
+    confirmed = all(test.p_value_coherence is not None and test.p_value_coherence <= ALPHA for test in tests)
+    return confirmed and fmean(test.coherence or 0.0 for test in tests) >= LEAST_COHERENCE
 
 
 def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[Claimed]:
