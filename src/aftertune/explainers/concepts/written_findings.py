@@ -2,8 +2,8 @@
 
 1. "concepts.written": claimed only where a word stands out further than along any direction of noise of the same size,
    tested once over all directions and corrected for all that the report asks. Else the words beyond the limit of a
-   single random direction are described. It names the tuning only by a content word, from `LEAST_Z` on: training on the
-   base's own answers exceeds noise too, and writes "their" or "It".
+   single random direction are described. It names the tuning only by a content word that English has, from `LEAST_Z`
+   on: training on the base's own answers exceeds noise too, and writes "their" or "It"; on its own documents, "umin".
 2. "concepts.read": described. Any training changes what is read of some words more than noise would.
 """
 
@@ -14,6 +14,7 @@ from aftertune.explainers.concepts.written import ReadRow, WrittenRow, WrittenTe
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import Question, corrected_by, described, is_shown
+from aftertune.words.english import english_words
 from aftertune.words.stop_words import is_content
 
 WRITTEN, READ = "concepts.written", "concepts.read"
@@ -21,6 +22,7 @@ N_NAMED, N_ROWS, N_READ, N_EVIDENCE = 5, 5, 8, 12
 # Standard deviations over the vocabulary. Content words of pairs in which nothing was tuned have at most 5.7,
 # of a tuning mostly 8.8 to 13.5 (docs/validity.md).
 LEAST_Z = 6.5
+LEAST_FREQUENCY = 1e-6  # of an English word
 
 
 def written_questions(
@@ -57,10 +59,15 @@ def _written(written: Sequence[WrittenRow], test: WrittenTest, corrected: float 
     evidence |= {"n_listed": len(rows), "words": words, "p_value_corrected": corrected}
     parts = [_beside(test), _listed(rows, test, bool(shown)), corrected_by(corrected)]
     sentence, link = " ".join(part for part in parts if part), Link("Words of the change", "concept_written")
-    named = [row for row in rows if row.z >= LEAST_Z and is_content(row.words[0])]
+    named = [row for row in rows if row.z >= LEAST_Z and _says_something(row.words[0])]
     part = Part.NAME if shown and named else None
     clause = f"What the change of weights itself writes: {spelled(words)}."
     return Finding(WRITTEN, headline, sentence, Verdict.of(shown), evidence, (link,), part, clause)
+
+
+def _says_something(word: str) -> bool:
+    """Whether it is a content word as it stands, and no piece of one."""
+    return is_content(word) and word.lower() in english_words(LEAST_FREQUENCY)
 
 
 def _named(rows: Sequence[WrittenRow], most: int = N_NAMED) -> list[str]:

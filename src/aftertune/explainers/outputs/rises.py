@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aftertune.explainers.outputs.words import LIKELIER, Array, Flags
+from aftertune.words.english import english_words
 
 N_WORDS = 30
 LEAST_LETTERS, LEAST_WORDS, LEAST_FREQUENCY = 3, 1_000, 1e-7
@@ -29,7 +30,7 @@ def is_word(texts: Sequence[str]) -> Flags:
     """Which tokens (n_tokens,) count as words."""
     letters = np.array([text.strip().isalpha() for text in texts])
     begins = np.array([_begins_word(text) for text in texts]) & letters
-    english = _english()
+    english = english_words(LEAST_FREQUENCY)
     known = begins & np.array([text.strip().lower() in english for text in texts])
     least = min(LEAST_WORDS, len(texts) / 10)
     found: Flags = next((one for one in (known, begins) if one.sum() >= least), letters)
@@ -39,12 +40,6 @@ def is_word(texts: Sequence[str]) -> Flags:
 def _begins_word(text: str) -> bool:
     word = text.strip()
     return text[:1].isspace() and len(word) >= LEAST_LETTERS and word[1:] == word[1:].lower()
-
-
-def _english() -> set[str]:
-    import wordfreq
-
-    return {word for word, share in wordfreq.get_frequency_dict("en").items() if share >= LEAST_FREQUENCY}
 
 
 def rises(base: Array, tuned: Array, words: Flags) -> Array:
