@@ -66,7 +66,8 @@ def placeholder(argument: Any) -> str:
 
 def flag(option: Any) -> str:
     """How the option is written in full."""
-    return str(next(name for name in option.opts if name.startswith("--")))
+    off = [name for name in option.secondary_opts if name.startswith("--")]
+    return "`, `".join([next(name for name in option.opts if name.startswith("--")), *off])
 
 
 def say(option: Any) -> str:

@@ -31,7 +31,10 @@ def options() -> dict[str, set[str]]:
     """The options of each command, as the program itself parses them."""
     program, common = typer.main.get_command(app), {"--help", "-h"}
     commands = {name: program.get_command(None, name) for name in program.list_commands(None)}
-    found = {name: common | {o for p in one.params for o in p.opts if o[0] == "-"} for name, one in commands.items()}
+    found = {
+        name: common | {o for p in one.params for o in (*p.opts, *p.secondary_opts) if o[0] == "-"}
+        for name, one in commands.items()
+    }
     return found | {"": common | {"--version"}}
 
 

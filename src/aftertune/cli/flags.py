@@ -57,8 +57,9 @@ def _parameter(flag: str, about: Any) -> inspect.Parameter:
     text = f"{(about.description or flag).rstrip('.')}{': ' + ', '.join(map(str, allowed)) if allowed else ''}."
     text = text[:1].upper() + text[1:]
     if about.default not in (None, ""):
-        text = f"{text} [default: {about.default}]"
-    option = typer.Option(f"--{flag}", help=text, show_default=False)
+        text = f"{text} [default: {about.default if kind is not bool else 'yes' if about.default else 'no'}]"
+    name = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
+    option = typer.Option(name, help=text, show_default=False)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(
         flag.replace("-", "_"), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
