@@ -53,7 +53,10 @@ def test_the_page_of_the_command_line_has_every_option() -> None:
     sections = dict(
         re.findall(r"^## aftertune ?(\w*)\n(.*?)(?=^## |\Z)", read("docs/cli.md"), re.DOTALL | re.MULTILINE)
     )
-    written = {name: set(re.findall(r"^\| `(--[\w-]+)` \|", text, re.MULTILINE)) for name, text in sections.items()}
+    firsts = {name: re.findall(r"^\| (`--[^|]+`) \|", text, re.MULTILINE) for name, text in sections.items()}
+    written = {
+        name: {option for cell in cells for option in re.findall(r"--[\w-]+", cell)} for name, cells in firsts.items()
+    }
     assert written == {name: known - {"--help", "-h"} for name, known in options().items()}
 
 
