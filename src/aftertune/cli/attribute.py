@@ -38,6 +38,10 @@ def attribute(
         str,
         typer.Option(help="Of the gradient: auto, forward, reverse, or forward-bfloat16 (faster, less exact)."),
     ] = "auto",
+    contrast_with: Annotated[
+        str | None,
+        typer.Option(help="Another response of as many tokens: why the response's tokens, and not these?"),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Also hold the map against replaced words, and against another removal.")
     ] = False,
@@ -66,6 +70,7 @@ def attribute(
         template=template,
         removal=how.removal,
         route=how.route,
+        contrast_with=contrast_with,
         check=check,
         max_new_tokens=max_new_tokens,
     )

@@ -29,6 +29,7 @@ class EncodedPrompt:
     ``offsets`` (n_prompt, 2) are character ranges in ``text``, the text that was tokenised, template included; (0, 0)
     for a token that the tokenizer added, such as BOS. ``tokens`` are for display. ``is_user`` and ``is_instruction``
     (n_prompt,) are explained above. ``response_ids`` (n_response,) is None where no response was given.
+    ``contrast_ids`` (n_response,) are tokens that the response is held against, if any.
     """
 
     prompt: Prompt
@@ -40,6 +41,7 @@ class EncodedPrompt:
     is_instruction: npt.NDArray[np.bool_]
     response_ids: npt.NDArray[np.int64] | None
     template: str
+    contrast_ids: npt.NDArray[np.int64] | None = None
 
 
 def encode(

@@ -6,8 +6,9 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from aftertune.errors import CheckpointError, PromptError
+from aftertune.errors import AttributionError, CheckpointError, PromptError
 from aftertune.explainers.attribution.difference import AttributionDifference
 from aftertune.explainers.attribution.importance.routes import attribute_batch, checked, respond, response_of
 from aftertune.explainers.attribution.result import Attribution
@@ -30,6 +31,7 @@ def attribute(
     template: str = "auto",
     removal: Removal = "deleted",
     route: Route = "auto",
+    contrast_with: str | None = None,
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Attribution:
@@ -45,9 +47,19 @@ def attribute(
     tokenizer has a chat template. With ``check`` the result says how well it predicts what replacing words does, and
     how well it ranks units against removal (of removal: the other kind).
 
-    Raises `PromptError` for a prompt or response that is empty or too long, `AttributionError` for a setting that is
-    not known, `CheckpointError` where a response must be generated but never ends.
+    ``contrast_with`` is another response of as many tokens: importance is then that for p(y_m) - p(c_m), both after the
+    same prompt and response so far (why this token, and not that one).
+
+    Raises `PromptError` for a prompt or response that is empty or too long, or a contrast of another length,
+    `AttributionError` for a setting that is not known, or a check of a contrast, `CheckpointError` where a response
+    must be generated but never ends.
     """
+    if contrast_with is not None:
+        how = choose_template(template, [checkpoint.tokenizer])[0]
+        item = _contrasted(checkpoint, _as_prompt(prompt), how, response, contrast_with, max_new_tokens)
+        if check:
+            raise AttributionError("A contrast can't be held against replaced words. Leave check or contrast_with out.")
+        return attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route)[0]
     (found,) = attribute_all(
         checkpoint,
         [prompt],
@@ -134,6 +146,21 @@ def attribute_difference(
         for checkpoint, item in ((base, read), (tuned, answered))
     )
     return AttributionDifference(one, other)
+
+
+def _contrasted(
+    checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None, contrast: str, max_new_tokens: int
+) -> EncodedPrompt:
+    """The prompt with its response and the tokens that this is held against."""
+    text = prompt.response if response is None else response
+    (answered,) = _answer(checkpoint, [encode_for(checkpoint, prompt, template, text)], max_new_tokens)
+    other, n = response_of(encode_for(checkpoint, prompt, template, contrast)), len(response_of(answered))
+    if len(other) != n:
+        raise PromptError(
+            f"The contrast has {len(other)} tokens and the response {n}: they are held against each other token by "
+            "token. Give texts of as many tokens each."
+        )
+    return replace(answered, contrast_ids=other)
 
 
 def _as_prompt(prompt: str | Prompt) -> Prompt:

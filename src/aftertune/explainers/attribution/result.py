@@ -135,7 +135,8 @@ class Attribution(Result):
     which: "removal (deleted)", "removal (zeroed)", "forward", "reverse", "forward-bfloat16" or "locally-linear".
     ``probability`` (n_response,) is p(y_m | Z_m). A prompt unit is a token unless ``unit`` says otherwise;
     ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template; ``is_user``
-    and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction.
+    and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction. With
+    ``contrast_tokens`` (n_response,) importance is that for p(y_m) - p(c_m): why this token, and not that one.
     """
 
     importance: npt.NDArray[np.float32]
@@ -150,6 +151,7 @@ class Attribution(Result):
     unit: str
     route: str
     provenance: Provenance
+    contrast_tokens: tuple[str, ...] = ()
     agreement: Agreement | None = None
     faithfulness: Faithfulness | None = None
 

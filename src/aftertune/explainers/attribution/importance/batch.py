@@ -12,11 +12,15 @@ from aftertune.models.backbone import Backbone
 
 @dataclass(frozen=True)
 class Task:
-    """One prompt and response as token ids, and the prompt units (token indices) whose importance is computed."""
+    """One prompt and response as token ids, and the prompt units (token indices) whose importance is computed.
+
+    With ``contrast_ids`` it is the importance for p(y_m) - p(c_m), c_m standing in the place of y_m.
+    """
 
     prompt_ids: tuple[int, ...]
     response_ids: tuple[int, ...]
     units: tuple[Unit, ...]
+    contrast_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +28,15 @@ class Batch:
     """Several tasks padded on the right. B tasks, T positions, M response tokens (of the longest task each).
 
     The last response token is not fed to the model: nothing is predicted from it. ``embeds`` (B, T, d_model);
-    ``targets`` (B, M) response ids; ``places`` (B, M) the positions whose states predict them; padding repeats 0.
+    ``targets`` (B, M) response ids, ``contrast`` (B, M) those that they are held against, if any; ``places`` (B, M) the
+    positions whose states predict them; padding repeats 0.
     """
 
     tasks: tuple[Task, ...]
     embeds: Tensor
     targets: Tensor
     places: Tensor
+    contrast: Tensor | None = None
 
     @property
     def n_units(self) -> int:
@@ -62,7 +68,13 @@ def make_batch(backbone: Backbone, tasks: Sequence[Task]) -> Batch:
     targets = _pad([task.response_ids for task in tasks]).to(backbone.device)
     places = _pad([tuple(_places(task)) for task in tasks]).to(backbone.device)
     with torch.no_grad():
-        return Batch(tuple(tasks), backbone.embed(ids), targets, places)
+        return Batch(tuple(tasks), backbone.embed(ids), targets, places, _contrast(tasks, backbone))
+
+
+def _contrast(tasks: Sequence[Task], backbone: Backbone) -> Tensor | None:
+    if all(task.contrast_ids is None for task in tasks):
+        return None
+    return _pad([task.contrast_ids or task.response_ids for task in tasks]).to(backbone.device)
 
 
 def _places(task: Task) -> Iterator[int]:

@@ -48,7 +48,7 @@ def forward_importance(
 
     with torch.no_grad():
         plain = states(batch.embeds)
-        p, gradient = predict(backbone, plain, batch.targets)
+        p, gradient = predict(backbone, plain, batch.targets, batch.contrast)
         written = rows_of(backbone, batch, plain, gradient, dtype or batch.embeds.dtype, held)
         found = None if written is None else _all_rows(written, batch, fitting(backbone, batch, written_out=True))
         if found is None and (held or dtype is not None):

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 STATES_AT_ONCE = 128
 
 
-def predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def predict(
+    backbone: Backbone, states: Tensor, targets: Tensor, contrast: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Probability (B, M) of the targets (B, M), and its gradient (B, M, d_model) by the states (B, M, d_model).
 
-    Both in float32 or better, whatever the model's type.
+    With a ``contrast`` (B, M) the gradient is that of p(y_m) - p(c_m). Both in float32 or better, whatever the model's
+    type.
     """
-    parts = [_predict(backbone, chunk, wanted) for chunk, wanted in zip(_cut(states), _cut(targets), strict=True)]
+    others = [None] * len(_cut(states)) if contrast is None else _cut(contrast)
+    chunks = zip(_cut(states), _cut(targets), others, strict=True)
+    parts = [_predict(backbone, chunk, wanted, other) for chunk, wanted, other in chunks]
     return torch.cat([p for p, _ in parts], 1), torch.cat([g for _, g in parts], 1)
 
 
@@ -43,9 +48,10 @@ def _cut(tensor: Tensor) -> tuple[Tensor, ...]:
     return torch.split(tensor, STATES_AT_ONCE, dim=1)
 
 
-def _predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _predict(backbone: Backbone, states: Tensor, targets: Tensor, contrast: Tensor | None) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         leaf = states.detach().requires_grad_()
         p = _log_p(backbone, leaf, targets).exp()
-        (gradient,) = torch.autograd.grad(p.sum(), leaf)
+        target = p if contrast is None else p - _log_p(backbone, leaf, contrast).exp()
+        (gradient,) = torch.autograd.grad(target.sum(), leaf)
     return p.detach(), gradient.to(p.dtype)

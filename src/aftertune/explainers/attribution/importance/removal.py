@@ -33,8 +33,15 @@ def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tu
             whole, m = Whole.of(backbone, batch, row), len(task.response_ids)
             probabilities[row, :m] = whole.log_p.exp()
             variants = [removed(unit, removal, whole) for unit in task.units]
-            importance[row, : len(task.units), :m] = whole.log_p.exp() - whole.log_p_after(variants).exp()
+            importance[row, : len(task.units), :m] = _fall(whole, variants)
+            if task.contrast_ids is not None:
+                importance[row, : len(task.units), :m] -= _fall(Whole.of(backbone, batch, row, True), variants)
     return importance, probabilities
+
+
+def _fall(whole: Whole, variants: list[Variant]) -> Tensor:
+    """How far the probability falls (n_variants, M)."""
+    return whole.log_p.exp() - whole.log_p_after(variants).exp()
 
 
 def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:

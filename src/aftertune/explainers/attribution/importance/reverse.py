@@ -26,7 +26,7 @@ def reverse_importance(backbone: Backbone, batch: Batch) -> tuple[Tensor, Tensor
     leaf = batch.embeds.detach().requires_grad_()
     with torch.enable_grad():
         states = batch.at_responses(backbone.states(leaf))
-    p, gradient = predict(backbone, states, batch.targets)
+    p, gradient = predict(backbone, states, batch.targets, batch.contrast)
     members = batch.mask(0, batch.n_units)[..., 0].to(p.dtype)
 
     def columns(start: int, stop: int) -> Tensor:

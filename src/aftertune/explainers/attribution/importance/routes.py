@@ -129,7 +129,8 @@ def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Literal["
 
 
 def _task(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> Task:
-    return Task(tuple(encoded.ids.tolist()), tuple(response_of(encoded).tolist()), units)
+    contrast = None if encoded.contrast_ids is None else tuple(encoded.contrast_ids.tolist())
+    return Task(tuple(encoded.ids.tolist()), tuple(response_of(encoded).tolist()), units, contrast)
 
 
 def _compute(
@@ -218,6 +219,9 @@ def _result(
         unit=unit,
         route=route,
         provenance=checkpoint.provenance,
+        contrast_tokens=()
+        if encoded.contrast_ids is None
+        else show_tokens(checkpoint.tokenizer, encoded.contrast_ids.tolist()),
     )
 
 

@@ -55,15 +55,17 @@ class Whole:
     first_place: int
 
     @classmethod
-    def of(cls, backbone: Backbone, batch: Batch, row: int) -> Whole:
-        """The sequence of a row of a batch."""
+    def of(cls, backbone: Backbone, batch: Batch, row: int, of_contrast: bool = False) -> Whole:
+        """The sequence of a row of a batch; ``of_contrast`` takes the tokens that its response is held against."""
         task = batch.tasks[row]
         n_layers = attention_shape(backbone.checkpoint).n_layers
         cache = DynamicCache() if len(attending(backbone.checkpoint, range(n_layers))) == n_layers else None
         m, first = len(task.response_ids), len(task.prompt_ids) - 1
         embeds = batch.embeds[row, : first + m]
         states = backbone.states(embeds[None], cache)[0, first : first + m]
-        targets = batch.targets[row, :m]
+        chosen = batch.contrast if of_contrast else batch.targets
+        assert chosen is not None
+        targets = chosen[row, :m]
         return cls(backbone, batch, embeds, cache, log_probability(backbone, states, targets), targets, first)
 
     def log_p_after(self, variants: Sequence[Variant]) -> Tensor:
