@@ -87,6 +87,18 @@ def test_of_200_runs_without_a_change_of_instructions_few_claim_one(of_all: floa
     assert claims <= 0.05 * N_RUNS
 
 
+def test_a_difference_that_goes_with_copying_is_told_as_that() -> None:
+    maps = pairs(1, 0.0, 0.45)
+    (row,) = table2_controls(maps, "old", "new")
+    told = {
+        interval: headline(maps, table2_controls=(replace(row, adjusted=0.1, adjusted_interval=interval),))
+        for interval in ((-0.1, 0.3), (0.05, 0.15))
+    }
+    verdict, text, evidence = told[-0.1, 0.3]
+    assert verdict is Verdict.SHOWN and text.endswith("which goes with how much it copies")
+    assert not evidence["of_instruction"] and told[0.05, 0.15][1].endswith("uses its instructions more densely")
+
+
 def test_maps_that_predict_nothing_claim_nothing() -> None:
     poor = FaithfulnessCheck(4, 0.02, 0.1, 0.9, 1.0, 1.0, 0.1, {})
     maps = pairs(1, 0.0, 0.45)

@@ -4,8 +4,9 @@
    without copied tokens, corrected for all that the report asks. It says how evenly the prompt is used.
 2. Something is said of *instructions* only if that is shown, and the same test of their excess over any words of the
    same prompts agrees (`controls`). It is asked only then, so it takes the correction over from the first question.
-3. Nothing is claimed from maps that do not predict what replacing words does, or where both kinds of removal disagree.
-4. The paper's score and test (Welch's, one-sided) stand beside it and decide nothing.
+3. Where the difference is not told from 0 once the copied share is held constant, that is what the headline says.
+4. Nothing is claimed from maps that do not predict what replacing words does, or where both kinds of removal disagree.
+5. The paper's score and test (Welch's, one-sided) stand beside it and decide nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def tell_density(row: Table2Row, control: Table2Control, corrected: float | None
     doubt, own = why_nothing_is_claimed(change), control.score.p_value
     verdict = Verdict.CANNOT_TELL if doubt else Verdict.of(is_shown(corrected))
     p_instruction = of_instruction_corrected(own, corrected, control.excess.p_value)
-    of_instruction = not doubt and bool(is_shown(p_instruction))
+    of_instruction = not doubt and bool(is_shown(p_instruction)) and not _goes_with_copying(control)
     evidence = {
         **{"dataset": row.dataset, "pooled": row.pooled, "n_base": row.base.n, "n_tuned": row.tuned.n},
         **{"difference": row.difference, "effect_size_g": row.effect_size_g, "paired": asdict(control.score)},
@@ -96,9 +97,17 @@ def _claim(control: Table2Control, verdict: Verdict, of_instruction: bool) -> st
     if verdict is not Verdict.SHOWN:
         return "no difference was found in how densely the models use their prompts"
     more = "more" if (control.score.difference or 0) > 0 else "less"
+    if _goes_with_copying(control):
+        return f"the tuned model uses its prompts {more} evenly, which goes with how much it copies"
     if of_instruction:
         return f"the tuned model uses its instructions {more} densely"
     return f"the tuned model uses its prompts {more} evenly, which is not shown of instructions in particular"
+
+
+def _goes_with_copying(control: Table2Control) -> bool:
+    """Whether the difference is not told from 0 where the copied share is held constant."""
+    interval = control.adjusted_interval
+    return interval is not None and interval[0] <= 0 <= interval[1]
 
 
 def _numbers(row: Table2Row, control: Table2Control, change: AttributionChange) -> str:

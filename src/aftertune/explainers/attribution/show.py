@@ -27,8 +27,9 @@ TABLE2_CAPTION = (
     "minus base within prompts, since both models answered the same ones; its 95% interval is the range that would "
     "hold it 19 times out of 20 if other prompts of the same kind were drawn. Up and down count the prompts whose "
     "score rose and fell. p is that of a two-sided permutation test of signs within prompts: the chance of a "
-    "difference this large or larger, either way, if there were none. It decides what is claimed. Holm's correction "
-    "allows for several data sets and leaves out the row of all data sets together. g is the difference in standard "
+    "difference this large or larger, either way, if there were none. What is claimed rests on the table below, which "
+    "leaves copied tokens out. Holm's correction allows for several data sets and leaves out the row of all data sets "
+    "together. g is the difference in standard "
     "deviations of the scores: 0.2 is small, 0.5 medium, 0.8 large. The paper's p is that of Welch's one-sided test, "
     "which asks for an increase only and does not pair; it decides nothing."
 )
