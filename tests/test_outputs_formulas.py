@@ -14,6 +14,7 @@ from aftertune.explainers.outputs.behaviour import (
     Answer,
     BehaviourRow,
     compare_behaviour,
+    is_about,
     is_copied,
     is_looping,
     language_of,
@@ -177,6 +178,9 @@ def test_swaps_of_arbitrary_differences_are_rarely_significant() -> None:
 
 
 def test_behaviour_by_hand() -> None:
+    asked = "What should I do on a rainy weekend?"
+    assert is_about(Answer((1,), (2,), "Weekends are for reading.", True, asked))
+    assert not is_about(Answer((1,), (2,), "What I do is what you should do.", True, asked))
     assert is_looping([1, 2, 3, 4] * 3) and not is_looping([1, 2, 3, 4] * 2) and not is_looping([])
     assert is_copied(Answer((1, 2, 3, 4, 5), (2, 3, 4, 5), "", True))
     assert not is_copied(Answer((1, 2, 3), (1, 2, 3, 4), "", True))

@@ -1,6 +1,9 @@
 """How do the answers of both models behave: empty, cut off, looping, copied, how long, in which script and language?
 
 Each is a number for each answer; the two models' are compared prompt by prompt with a permutation test of signs.
+
+An answer is about its prompt if a content word of it comes back, or one that begins with the same five letters: what an
+assistant does, and a language model that goes on with a text of its own does not.
 """
 
 import re
@@ -14,10 +17,11 @@ import numpy as np
 from aftertune.explainers.outputs.response_words import words_of
 from aftertune.statistics.effects import LEAST_PAIRS
 from aftertune.statistics.tests import sign_permutation_p_value
+from aftertune.words.stop_words import is_content
 
 N_GRAM, TIMES = 4, 3
 COPIED_SHARE = HALF = 0.5
-LEAST_HITS = 3
+LEAST_HITS, SAME_LETTERS = 3, 5
 ITEM = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s")
 JSON = re.compile(r'\s*[\[{]\s*(?:"|[\[{])')
 SCRIPTS = {
@@ -47,12 +51,16 @@ LANGUAGES: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as it is judged: token ids of the prompt and of the answer, its text, whether it ended itself."""
+    """An answer as it is judged: token ids of the prompt and of the answer, its text, whether it ended itself.
+
+    ``asked`` is the text of the prompt.
+    """
 
     prompt: tuple[int, ...]
     ids: tuple[int, ...]
     text: str
     ended: bool
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,14 @@ def is_copied(answer: Answer) -> bool:
     return bool(own) and sum(gram in known for gram in own) >= COPIED_SHARE * len(own)
 
 
+def is_about(answer: Answer) -> bool:
+    """Whether a content word of the prompt comes back in the answer."""
+    asked, said = (
+        {word[:SAME_LETTERS] for word in words_of(text) if is_content(word)} for text in (answer.asked, answer.text)
+    )
+    return bool(asked & said)
+
+
 def language_of(text: str) -> str | None:
     """The language whose frequent words a text has most of, None where it has fewer than three of any."""
     counts = Counter(words_of(text))
@@ -127,6 +143,7 @@ def has_list(text: str) -> bool:
     return len(ITEM.findall(text)) > 1
 
 
+ABOUT = "about their prompt (a word of it comes back)"
 ALWAYS = ("length", "empty", "cut off", "looping", "copied from the prompt")
 Judge = Callable[[Answer], float]
 
@@ -145,6 +162,7 @@ JUDGES: Mapping[str, tuple[str, Judge]] = {
     "cut off": ("answers", lambda one: not one.ended),
     "looping": ("answers", lambda one: is_looping(one.ids)),
     "copied from the prompt": ("answers", is_copied),
+    ABOUT: ("answers", is_about),
     "a list": ("answers", lambda one: has_list(one.text)),
     "with a block of code": ("answers", lambda one: "```" in one.text),
     "written as JSON": ("answers", lambda one: bool(JSON.match(one.text))),

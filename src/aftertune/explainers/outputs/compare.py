@@ -184,7 +184,7 @@ class _Answers:
 
 def _judged(row: dict[str, object], side: str) -> Answer:
     prompt, answer, text, ended = (row[f"{name}{side}"] for name in ("prompt", "answer", "text", "ended"))
-    return Answer(tuple(prompt), tuple(answer), str(text), bool(ended))  # type: ignore[arg-type]
+    return Answer(tuple(prompt), tuple(answer), str(text), bool(ended), str(row["shown"]))  # type: ignore[arg-type]
 
 
 def _parts_at(base: Sequence[int], tuned: Sequence[int]) -> int | None:
