@@ -67,9 +67,9 @@ OPENINGS_CAPTION = (
 )
 BEHAVIOUR_CAPTION = (
     "Both models' greedy answers to the same prompts. Looping: four tokens in a row come three times. Copied: half of "
-    "the answer's runs of four tokens stand in the prompt. About their prompt: a content word of it comes back. A list: "
-    "two lines begin with a bullet or a number. Languages are told by frequent words of eight, letters by their script. "
-    "p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
+    "the answer's runs of four tokens stand in the prompt. About their prompt: a content word of it comes back. "
+    "A list: two lines begin with a bullet or a number. Languages are told by frequent words of eight, letters by "
+    "their script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
 )
 SAMPLES_CAPTION = (
     "What the tuned model writes freely, after nothing and where the template lets the user speak, by how much "
