@@ -84,8 +84,8 @@ def told(run: Run) -> dict[str, list[Finding]]:
     prompts = replace(run["attribution"], instances=())
     return {
         "report": findings_of(run),
-        "table 2": findings_of({"attribution": replace(prompts, table1=())}),
-        "table 1": findings_of({"attribution": replace(prompts, table2=())}),
+        "table 2": findings_of({"attribution": replace(prompts, table1=(), table1_controls=())}),
+        "table 1": findings_of({"attribution": replace(prompts, table2=(), table2_controls=())}),
         **{name: findings_of({name: run[name]}) for name in ("heads", "concepts", "annotation")},
     }
 
