@@ -81,6 +81,13 @@ def test_what_any_words_do_is_not_claimed_of_instructions() -> None:
     assert evidence["of_instruction"] and evidence["p_value_instruction_corrected"] < 0.05
 
 
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No interval is looked at in many runs."""
+    monkeypatch.setattr("aftertune.statistics.effects.N_RESAMPLES", 20)
+
+
+@pytest.mark.usefixtures("few_resamples")
 @pytest.mark.parametrize("of_all", [0.0, 0.2])
 def test_of_200_runs_without_a_change_of_instructions_few_claim_one(of_all: float) -> None:
     claims = sum(headline(pairs(seed, of_all, 0.0, n=12))[2]["of_instruction"] for seed in range(N_RUNS))

