@@ -110,7 +110,7 @@ def test_the_tables_of_a_comparison_are_those_of_its_changes(everything: Compari
     tables = everything.tables()
     of_attribution = ["table1", "table2", "table2_answered", "figure6", "instances"]
     of_attribution += ["table2_controls", "table1_controls", "read_first"]
-    assert list(tables)[:7] == ["findings", *of_attribution]
+    assert list(tables)[:9] == ["findings", *of_attribution]
     assert {"heads", "figure2", "table3", "components", "rotation", "categories", "agreement"} <= tables.keys()
     row = tables["table2"].row(0, named=True)
     assert (row["base_mean"], row["tuned_n"]) == (pytest.approx(score_of(4)), 3)
