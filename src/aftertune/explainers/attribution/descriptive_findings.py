@@ -33,9 +33,9 @@ def describe_faithfulness(check: FaithfulnessCheck) -> Finding:
     """How far the maps can be read as what replacing a word would show."""
     of = "" if check.ceiling_mean is None else f" of a possible {check.ceiling_mean:.2f}"
     kind = f"{check.spearman_mean:.2f}{of}"
-    headline = f"These maps predict what happens when a word is replaced: {kind}"
+    headline = f"Attribution maps predict what happens when a word is replaced: {kind}"
     if not check.is_faithful:
-        headline = f"These maps hardly predict what happens when a word is replaced: {kind}"
+        headline = f"Attribution maps hardly predict what happens when a word is replaced: {kind}"
     spread = f" ± {check.spearman_std:.2f}" if check.spearman_std is not None else ""
     lds = "" if check.lds is None else f" When each word is left out by a toss of a coin, it is {check.lds:.2f} (LDS)."
     limit = "" if check.is_faithful else _NOTHING_CLAIMED
