@@ -28,33 +28,22 @@ def ours(unit: str = "token", **way: str) -> Callable[[str, str, str], Call]:
     return run
 
 
-def inseq(folder: str, prompt: str, response: str) -> Call:
-    import inseq as peer
+def inseq(method: str) -> Callable[[str, str, str], Call]:
+    def run(folder: str, prompt: str, response: str) -> Call:
+        import inseq as peer
 
-    model, tokenizer = _read(folder)
-    wrapped = peer.load_model(model, "input_x_gradient", tokenizer=tokenizer)
-    n_prompt = len(tokenizer(prompt).input_ids)
+        model, tokenizer = _read(folder)
+        wrapped = peer.load_model(model, method, tokenizer=tokenizer)
+        n_prompt = len(tokenizer(prompt).input_ids)
 
-    def call() -> Matrix:
-        out = wrapped.attribute(prompt, prompt + response, attributed_fn="probability", show_progress=False)
-        return out[0].target_attributions.sum(-1)[:n_prompt].numpy()
+        def call() -> Matrix:
+            out = wrapped.attribute(prompt, prompt + response, attributed_fn="probability", show_progress=False)
+            found = out[0].target_attributions
+            return (found if found.ndim == 2 else found.sum(-1))[:n_prompt].numpy()
 
-    return call
+        return call
 
-
-def inseq_occlusion(folder: str, prompt: str, response: str) -> Call:
-    import inseq as peer
-
-    model, tokenizer = _read(folder)
-    wrapped = peer.load_model(model, "occlusion", tokenizer=tokenizer)
-    n_prompt = len(tokenizer(prompt).input_ids)
-
-    def call() -> Matrix:
-        out = wrapped.attribute(prompt, prompt + response, attributed_fn="probability", show_progress=False)
-        found = out[0].target_attributions
-        return (found if found.ndim == 2 else found.sum(-1))[:n_prompt].numpy()
-
-    return call
+    return run
 
 
 def captum_ablation(folder: str, prompt: str, response: str) -> Call:
@@ -166,7 +155,7 @@ METHODS = {
     "deletion": deletion,
     "removal": ours(method="removal"),
     "locally-linear": ours(method="locally-linear"),
-    "inseq, occlusion": inseq_occlusion,
+    "inseq, occlusion": inseq("occlusion"),
     "captum, ablation": captum_ablation,
     "forward": ours(method="gradient", route="forward"),
     "forward, words": ours("word", method="gradient", route="forward"),
@@ -174,7 +163,7 @@ METHODS = {
     "reverse": ours(method="gradient", route="reverse"),
     "loop": loop(frozen=False),
     "loop, weights frozen": loop(frozen=True),
-    "inseq": inseq,
+    "inseq": inseq("input_x_gradient"),
     "captum": captum,
     "float64": exact,
 }

@@ -118,6 +118,7 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from aftertune.explainers.attribution.faithfulness import of_possible
     from aftertune.explainers.attribution.score import DENSITY_THRESHOLD
 
     console = Console()
@@ -129,11 +130,8 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
         table.add_row(Text(repr(token)[1:-1]), f"{density:.2f}", Text(" | ".join(repr(t)[1:-1] for t in top)))
     console.print(table)
     if found.faithfulness:
-        of = "" if found.faithfulness.ceiling is None else f" of a possible {found.faithfulness.ceiling:.2f}"
-        console.print(
-            f"This map predicts what happens when a word is replaced: rank correlation "
-            f"{found.faithfulness.spearman:.2f}{of}."
-        )
+        kind = of_possible(found.faithfulness.spearman, found.faithfulness.ceiling)
+        console.print(f"This map predicts what happens when a word is replaced: rank correlation {kind}.")
     if found.agreement:
         console.print(
             f"Against removal ({found.agreement.removal}): rank correlation {found.agreement.spearman:.2f}, same top "

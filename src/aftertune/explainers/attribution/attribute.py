@@ -132,9 +132,8 @@ def attribute_difference(
     """
     how = choose_template(template, [tuned.tokenizer])[0]
     given = _as_prompt(prompt)
-    text = given.response if response is None else response
-    (answered,) = _answer(tuned, [encode_for(tuned, given, how, text)], max_new_tokens)
-    read = encode_for(base, given, how, text)
+    answered = _answered(tuned, given, how, response, max_new_tokens)
+    read = encode_for(base, given, how, given.response if response is None else response)
     if read.ids.tolist() != answered.ids.tolist():
         raise CheckpointError(
             "The two checkpoints read the prompt as different tokens, so their maps can't be subtracted. "
@@ -148,12 +147,20 @@ def attribute_difference(
     return AttributionDifference(one, other)
 
 
+def _answered(
+    checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None, max_new_tokens: int
+) -> EncodedPrompt:
+    """One prompt with the response that is given, that it carries, or that is the model's own."""
+    text = prompt.response if response is None else response
+    (found,) = _answer(checkpoint, [encode_for(checkpoint, prompt, template, text)], max_new_tokens)
+    return found
+
+
 def _contrasted(
     checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None, contrast: str, max_new_tokens: int
 ) -> EncodedPrompt:
     """The prompt with its response and the tokens that this is held against."""
-    text = prompt.response if response is None else response
-    (answered,) = _answer(checkpoint, [encode_for(checkpoint, prompt, template, text)], max_new_tokens)
+    answered = _answered(checkpoint, prompt, template, response, max_new_tokens)
     other, n = response_of(encode_for(checkpoint, prompt, template, contrast)), len(response_of(answered))
     if len(other) != n:
         raise PromptError(

@@ -7,6 +7,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -146,7 +147,7 @@ class AttributionChange(Result):
         found["differences"] = [_plain(asdict(row)) for row in self.difference_rows]
         return {name: value for name, value in found.items() if name != "maps"}
 
-    @property
+    @cached_property
     def difference_rows(self) -> tuple[DifferenceRow, ...]:
         """What the difference of each prompt hangs on, on the tuned model's response."""
         return tuple(difference_row(one.dataset, one.id, one.found) for one in self.differences)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from aftertune.explainers.attribution.faithfulness import FAIR
 from aftertune.explainers.attribution.sample_size import say_what_was_shown
 from aftertune.statistics.effects import detectable_paired_effect
 from aftertune.statistics.finding import Finding, Interval, Verdict
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
 
 KIND = "attribution.density"
-FAIR = 0.3  # rank correlation from which two kinds of removal agree at all
 
 
 def of_instruction_corrected(own: float | None, corrected: float | None, excess: float | None) -> float | None:

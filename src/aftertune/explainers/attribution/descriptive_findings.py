@@ -15,7 +15,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from aftertune.explainers.attribution.difference import mean_shares
-from aftertune.explainers.attribution.faithfulness import LEAST_FAITHFUL, FaithfulnessCheck, RaterRow, RemovalCheck
+from aftertune.explainers.attribution.faithfulness import (
+    FAIR,
+    FOLLOWS,
+    LEAST_FAITHFUL,
+    FaithfulnessCheck,
+    RaterRow,
+    RemovalCheck,
+    of_possible,
+)
 from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.statistics.agreement import GOOD, TENTATIVE
 from aftertune.statistics.finding import Finding, Verdict
@@ -24,15 +32,13 @@ if TYPE_CHECKING:
     from aftertune.explainers.attribution.change import AttributionChange
 
 
-FOLLOWS, FAIR = 0.7, 0.3  # rank correlations with removal from which maps agree with it well, and at all
 UNITS = {"ratings": "responses", "instructions": "characters"}
 ABOUT = {"ratings": "how helpful responses are", "instructions": "which words are the instruction"}
 
 
 def describe_faithfulness(check: FaithfulnessCheck) -> Finding:
     """How far the maps can be read as what replacing a word would show."""
-    of = "" if check.ceiling_mean is None else f" of a possible {check.ceiling_mean:.2f}"
-    kind = f"{check.spearman_mean:.2f}{of}"
+    kind = of_possible(check.spearman_mean, check.ceiling_mean)
     headline = f"Attribution maps predict what happens when a word is replaced: {kind}"
     if not check.is_faithful:
         headline = f"Attribution maps hardly predict what happens when a word is replaced: {kind}"

@@ -8,6 +8,7 @@ other, theirs are of one scale, the largest fall of either for each response tok
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class AttributionDifference(Result):
         found: Falls = after - before
         return found
 
-    @property
+    @cached_property
     def difference(self) -> Falls:
         """How far the log-ratio of each response token falls without each unit (n_prompt, n_response), in nats."""
         return self.tuned.fall() - self.base.fall()

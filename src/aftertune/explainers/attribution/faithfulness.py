@@ -28,6 +28,7 @@ from aftertune.statistics.spread import Interval
 
 Matrix = npt.NDArray[np.floating]
 Labelled = Literal["ratings", "instructions"]
+FOLLOWS, FAIR = 0.7, 0.3  # rank correlations with removal from which maps agree with it well, and at all
 LEAST_FAITHFUL = 0.5  # of the ceiling: below it maps are pale and nothing is claimed from them
 
 
@@ -100,6 +101,11 @@ def measure_agreement(first_order: Matrix, removed: Matrix, removal: str) -> Agr
         spearman=float(_rank_correlation(first, second).mean()),
         top1=float((first.argmax(0) == second.argmax(0)).mean()),
     )
+
+
+def of_possible(spearman: float, ceiling: float | None) -> str:
+    """A rank correlation with replaced words beside the most that is possible, in words."""
+    return f"{spearman:.2f}{'' if ceiling is None else f' of a possible {ceiling:.2f}'}"
 
 
 def measure_faithfulness(

@@ -10,9 +10,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TypeVar
 
 from aftertune.explainers.attribution.change import AttributionChange
-from aftertune.explainers.attribution.controls import Table1Control
+from aftertune.explainers.attribution.controls import Table1Control, Table2Control
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
 from aftertune.explainers.attribution.density_findings import (
     between,
@@ -37,6 +38,7 @@ from aftertune.statistics.finding import Finding, Measure, Verdict
 from aftertune.statistics.questions import Question, described, is_shown, largest
 from aftertune.statistics.spread import ALPHA
 
+Pooled = TypeVar("Pooled", Table2Row, Table2Control)
 SMALL_SAMPLE = 20
 NUMBERS = (
     *("difference", "difference_interval", "effect_size_g", "auroc", "auroc_interval"),
@@ -68,7 +70,7 @@ def questions(change: AttributionChange) -> list[Question]:
 
 def measures(change: AttributionChange) -> list[Measure]:
     """The paired difference of the instruction's score without copied tokens, over all data sets."""
-    row = next((row for row in change.table2_controls if row.pooled), next(iter(change.table2_controls), None))
+    row = pooled_row(change.table2_controls)
     if row is None:
         return []
     return [
@@ -84,7 +86,7 @@ def measures(change: AttributionChange) -> list[Measure]:
     ]
 
 
-def pooled_row(rows: Sequence[Table2Row]) -> Table2Row | None:
+def pooled_row(rows: Sequence[Pooled]) -> Pooled | None:
     """The row of all data sets together, or of the only one; None without rows."""
     return next((row for row in rows if row.pooled), rows[0] if rows else None)
 

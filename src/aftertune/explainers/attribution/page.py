@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.charts import map_chart, pair_chart
-from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RemovalCheck
+from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RemovalCheck, of_possible
 from aftertune.explainers.attribution.prompt_pairs import (
     ROLES,
     TEMPLATES,
@@ -70,9 +70,8 @@ def methods(change: AttributionChange) -> Markup:
 
 def faithfulness_sentence(check: FaithfulnessCheck) -> str:
     """How well the maps predict what replacing a word does: the line on the page."""
-    of = "" if check.ceiling_mean is None else f" of a possible {check.ceiling_mean:.2f}"
-    how = "" if check.is_faithful else "hardly "
-    return f"These maps {how}predict what happens when a word is replaced: {check.spearman_mean:.2f}{of}."
+    how, kind = "" if check.is_faithful else "hardly ", of_possible(check.spearman_mean, check.ceiling_mean)
+    return f"These maps {how}predict what happens when a word is replaced: {kind}."
 
 
 def check_sentence(check: RemovalCheck) -> str:

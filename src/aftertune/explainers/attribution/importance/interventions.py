@@ -40,20 +40,18 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
     places = np.flatnonzero(found.is_user) if found.is_user.sum() > 1 else np.arange(len(task.units))
     if len(places) < 2 or not task.response_ids:
         return found
-    backbone, rng = Backbone(checkpoint), np.random.default_rng(0)
+    backbone, rng, predicted = Backbone(checkpoint), np.random.default_rng(0), found.fall()
+    totals = predicted.sum(axis=1)[places]
     with torch.no_grad():
         whole = Whole.of(backbone, make_batch(backbone, [task]), 0)
         chosen = np.sort(rng.permutation(places)[:N_REPLACED])
         replaced = _replaced(whole, checkpoint.tokenizer, [task.units[place] for place in chosen], task, rng)
-        order = places[np.argsort(-found.fall().sum(axis=1)[places], kind="stable")]
+        order = places[np.argsort(-totals, kind="stable")]
         some = [order[:N_TOP], *(rng.permutation(places)[:N_TOP] for _ in range(N_RANDOM))]
         left_out = rng.random((N_ABLATIONS, len(places))) < 0.5
         falls = _left_out(whole, task, [*some, *(places[row] for row in left_out)])
     top, random, many = falls[0], falls[1 : 1 + N_RANDOM].mean(), falls[1 + N_RANDOM :]
-    found_there = found.fall()
-    told = measure_faithfulness(
-        found_there[chosen], replaced, left_out, many, found_there[places].sum(axis=1), (float(top), float(random))
-    )
+    told = measure_faithfulness(predicted[chosen], replaced, left_out, many, totals, (float(top), float(random)))
     return replace(found, faithfulness=told)
 
 
