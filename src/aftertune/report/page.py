@@ -24,7 +24,7 @@ from aftertune.runs.parts import write_text
 from aftertune.statistics.finding import Finding
 from aftertune.statistics.verdict import Status, TuningVerdict
 
-SCRIPTS = ("downloads.js", "pages.js")
+SCRIPTS = ("downloads.js", "sideways.js", "pages.js")
 
 
 @dataclass(frozen=True)

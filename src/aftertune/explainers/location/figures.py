@@ -63,7 +63,7 @@ def cumulative_chart(rows: Sequence[CumulativeRow]) -> Spec | None:
     band = plain.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
     line = plain.mark_line(strokeWidth=2).encode(y=share, strokeDash=dash)
     half = alt.Chart(alt.NamedData(name="half")).mark_rule(color=GREY, strokeDash=[2, 2]).encode(y="share:Q")
-    drawn = alt.layer(half, band, line).properties(width=460, height=210)
+    drawn = alt.layer(half, band, line).properties(width=370, height=210)
     return styled(drawn, {"location_cumulative": values, "half": [{"share": 0.5}]})
 
 
