@@ -56,11 +56,11 @@ def page(driver: Any, run: Path) -> Iterator[Any]:
     """The page of ann, on its first prompt."""
     with _listen(0) as listening:
         listening.listen()
-        app = make_app(session(run), "good-once")
+        app = make_app(session(run), "the-token")
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        driver.get(f"http://127.0.0.1:{listening.getsockname()[1]}/?token=good-once")
+        driver.get(f"http://127.0.0.1:{listening.getsockname()[1]}/?token=the-token")
         opened(driver, 1)
         yield driver
         driver.get("about:blank")
@@ -126,7 +126,10 @@ def test_mark_with_the_mouse_rate_and_reload(quiet: Any, run: Path) -> None:
     assert marks(quiet) == ["Name three birds."]
     quiet.find_element(By.CSS_SELECTOR, ".answer:nth-child(2) .level:nth-of-type(3)").click()
     press(quiet, "a", "1")
-    assert ratings(quiet) == ["rated 1", "rated 3"] and "2 of 8 rated, 2 of 4 marked" in text(quiet, "done")
+    assert ratings(quiet) == [
+        "rated 1",
+        "rated 3",
+    ] and "2 of 8 rated, 1 of 4 marked (1 more by the prompt file)" in text(quiet, "done")
     found = saved(quiet, run, lambda labels: len(labels.ratings) == 2)
     assert found.spans == {"birds": ((0, 17, 0),)} and sorted(found.ratings.values()) == [1, 3]
     quiet.refresh()

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.charts import map_chart, pair_chart
 from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RemovalCheck, of_possible
+from aftertune.explainers.attribution.labels import LABELS
 from aftertune.explainers.attribution.prompt_pairs import (
     ROLES,
     TEMPLATES,
@@ -50,6 +51,7 @@ def section(change: AttributionChange) -> Section:
         styles=(TEMPLATES / "prompt.css", TEMPLATES / "list.css"),
         settings=change.settings,
         notes=tuple(_notes(change)),
+        labels=LABELS,
     )
 
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.density_comparison import Table2Row
+from aftertune.explainers.attribution.labels import LABELS
 from aftertune.explainers.attribution.page import methods
 from aftertune.explainers.attribution.show import (
     figure6_figure,
@@ -92,6 +93,7 @@ def stages(changes: Changes, models: Sequence[str]) -> Section:
         figures=figures,
         methods=methods(changes[0]),
         settings=changes[0].settings,
+        labels=LABELS,
     )
 
 

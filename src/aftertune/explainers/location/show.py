@@ -5,6 +5,7 @@ from pathlib import Path
 from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.figures import cumulative_chart, grid_chart
 from aftertune.explainers.location.findings import left_out, questions
+from aftertune.explainers.location.labels import LABELS
 from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
 from aftertune.report import notebook
 from aftertune.report.environment import render
@@ -126,6 +127,7 @@ def section(change: LocationChange) -> Section:
         body=render("section.html", TEMPLATES, **body),
         methods=render("methods.html", TEMPLATES, change=change),
         settings=change.settings,
+        labels=LABELS,
     )
 
 

@@ -18,6 +18,7 @@ from aftertune.explainers.outputs.change import (
     WordRow,
 )
 from aftertune.explainers.outputs.findings import questions
+from aftertune.explainers.outputs.labels import LABELS
 from aftertune.explainers.outputs.openings import OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.words import DIRECTIONS
@@ -250,6 +251,7 @@ def section(change: OutputChange) -> Section:
         body=render("section.html", TEMPLATES, **page),
         methods=render("methods.html", TEMPLATES, change=change),
         settings=change.settings,
+        labels=LABELS,
     )
 
 

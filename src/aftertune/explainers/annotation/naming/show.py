@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from aftertune.explainers.annotation.labels import LABELS
 from aftertune.explainers.annotation.naming.findings import questions
 from aftertune.explainers.annotation.naming.result import NamingChange
 from aftertune.report import notebook
@@ -45,7 +46,7 @@ def section(change: NamingChange) -> Section:
     """The part of a report on the name of a tuning."""
     names, evidence = tables(change)
     body = render("section.html", TEMPLATES, names=names, evidence=evidence)
-    return Section(NAME, TITLE, tables=(names, evidence), body=body)
+    return Section(NAME, TITLE, tables=(names, evidence), body=body, labels=LABELS)
 
 
 def to_html(change: NamingChange) -> str:

@@ -1,0 +1,128 @@
+"""The numbers of a finding for a reader: each named in words, with its unit and its interval.
+
+1. Names and units come from the section whose finding it is (`Section.labels`), then from the words of statistics that
+   all sections share; a name that nobody explains is the key in words.
+2. What was not computed is left out. An interval stands behind its number, a standard deviation behind its mean.
+3. A group of single numbers is one entry; a group of groups names each in full.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aftertune.report.formats import is_number, p_value
+
+SHARE, P_VALUE, UNIT = "share", "p", "unit"
+DIGITS, HUNDRED = 3, 100
+
+
+class Label(NamedTuple):
+    """What a number is called, and its unit: "share" (from 0 to 1, written in per cent), "p", or one written behind."""
+
+    name: str
+    unit: str = ""
+
+
+Labels = Mapping[str, Label]
+
+SHARED = {
+    "n": Label("number"),
+    "n_pairs": Label("pairs of responses"),
+    "n_higher": Label("of them higher in tuned"),
+    "n_lower": Label("of them lower in tuned"),
+    "n_base": Label("responses, base"),
+    "n_tuned": Label("responses, tuned"),
+    "n_prompts": Label("prompts"),
+    "n_tested": Label("differences tested"),
+    "n_shown": Label("of them shown"),
+    "n_draws": Label("draws of noise"),
+    "dataset": Label("data set"),
+    "std": Label("standard deviation"),
+    "p_value": Label("p", P_VALUE),
+    "p_value_corrected": Label("p, corrected for all claims", P_VALUE),
+    "p_value_holm": Label("p (Holm)", P_VALUE),
+    "p_value_paper": Label("the paper's p", P_VALUE),
+    "p_value_permutation": Label("p (permutation)", P_VALUE),
+    "p_value_permutation_holm": Label("p (permutation, Holm)", P_VALUE),
+    "effect_size_g": Label("effect size g", "standard deviations"),
+    "detectable_effect": Label("smallest effect that would show", "standard deviations"),
+}
+
+
+def numbers(evidence: Mapping[str, Any], labels: Labels) -> list[tuple[str, str]]:
+    """Names and values of a finding's ``evidence``, in its order."""
+    return list(_entries(evidence, SHARED | dict(labels), ""))
+
+
+def _entries(values: Mapping[str, Any], labels: Labels, within: str) -> Iterator[tuple[str, str]]:
+    for key, value in _told(values):
+        label = _label(key, labels, str(values.get(UNIT, "")))
+        name = f"{within}{label.name}"
+        if not isinstance(value, Mapping):
+            yield name, _written(value, label.unit) + _interval(values.get(f"{key}_interval"), label.unit)
+        elif _is_spread(value):
+            yield name, _spread(value, label.unit)
+        elif any(isinstance(one, Mapping) and not _is_spread(one) for one in value.values()):
+            yield from _entries(value, labels, f"{name}: ")
+        else:
+            group = {UNIT: label.unit, **value}
+            yield name, "; ".join(f"{told} {written}" for told, written in _entries(group, labels, ""))
+
+
+def _told(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What has an entry of its own: not what is missing, an interval or a unit."""
+    for key, value in values.items():
+        of = key.removesuffix("_interval")
+        if key != UNIT and not (of != key and of in values) and value not in (None, "", [], (), {}):
+            yield key, value
+
+
+def _label(key: str, labels: Labels, unit: str) -> Label:
+    found = labels.get(key, Label(key.replace("_", " ")))
+    return found if found.unit else found._replace(unit=unit)
+
+
+def _written(value: object, unit: str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_written(one, unit)}" for key, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _listed(value, unit)
+    if not is_number(value):
+        return str(value)
+    if unit == P_VALUE:
+        return p_value(value)
+    return f"{_plain(value, unit)}{_sign(unit)}"
+
+
+def _listed(values: Sequence[Any], unit: str) -> str:
+    """Values with their unit once; what is a list itself is joined by arrows."""
+    if all(is_number(one) for one in values) and unit not in (SHARE, P_VALUE):
+        return f"{', '.join(_plain(one, unit) for one in values)}{_sign(unit)}"
+    return ", ".join(
+        " → ".join(map(str, one)) if isinstance(one, list | tuple) else _written(one, unit) for one in values
+    )
+
+
+def _plain(value: float, unit: str) -> str:
+    if isinstance(value, int) and unit != SHARE:
+        return f"{value:,}"
+    return f"{HUNDRED * value if unit == SHARE else value:.{DIGITS}g}".replace("-", "−")
+
+
+def _sign(unit: str) -> str:
+    return "%" if unit == SHARE else unit if unit == "°" else f" {unit}" if unit else ""
+
+
+def _interval(value: Sequence[float] | None, unit: str) -> str:
+    return f" [{', '.join(_plain(end, unit) for end in value)}]" if value is not None else ""
+
+
+def _is_spread(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"n", "mean", "std"}
+
+
+def _spread(value: Mapping[str, Any], unit: str) -> str:
+    """Mean and standard deviation where there are several."""
+    several = is_number(value["std"]) and (value["n"] or 0) > 1
+    return _written(value["mean"], unit) + (f" ± {_plain(value['std'], unit)}" if several else "")
