@@ -77,11 +77,12 @@ def stages(changes: Changes, models: Sequence[str]) -> Section:
     """The part of a report on several models."""
     scores = score_rows(changes, models)
     table1, figure6 = of_each_model(changes, models, "table1"), of_each_model(changes, models, "figure6")
+    table1_controls = table1_controls_table(of_each_model(changes, models, "table1_controls"))
     tables = (
         score_table(scores, changes, models),
         controls_table(changes),
         table1_table(table1),
-        table1_controls_table(of_each_model(changes, models, "table1_controls")),
+        replace(table1_controls, columns=table1_controls.columns if table1 else ()),
         replace(figure6_table(figure6), columns=()),
         prompt_table(changes, models),
     )

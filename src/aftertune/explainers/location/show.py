@@ -117,7 +117,7 @@ def figures(change: LocationChange) -> tuple[Figure, ...]:
 def section(change: LocationChange) -> Section:
     """The part of a report on where a change sits."""
     own, drawn = tables(change), figures(change)
-    shown = {"modules": own[0], "cumulative": own[1], "grid": drawn[0], "depth": drawn[1]}
+    shown = {"modules": own[0], "grid": drawn[0], "depth": drawn[1]}
     body = {"change": change, "where": change.where(), "left_out": left_out(change.total)} | shown
     return Section(
         name=NAME,
