@@ -202,3 +202,30 @@ def test_an_action_waits_for_a_server_that_is_gone(page: Any, run: Path) -> None
     lines = [json.loads(line)["helpfulness"] for line in (run / "labels" / "ann.jsonl").read_text().splitlines()]
     assert lines == [3, 2]
     page.get_log("browser")  # the browser itself notes what it could not send
+
+
+def test_on_a_phone_the_buttons_are_in_reach_and_a_label_is_told_as_kept(quiet: Any, run: Path) -> None:
+    sign = "return getComputedStyle(document.querySelectorAll('.answer .rated')[0], '::before').content"
+    in_sight = """
+document.querySelector('.answer').scrollIntoView();
+const { top, bottom } = document.querySelector('.answer fieldset').getBoundingClientRect();
+return innerHeight - bottom < 4 && top > innerHeight / 2;
+"""
+    set_width(quiet, 390)
+    try:
+        quiet.execute_script("document.querySelector('.answer .text').textContent = 'word '.repeat(2000)")
+        assert fits(quiet) and quiet.execute_script(in_sight)
+        quiet.find_element(By.CSS_SELECTOR, ".answer .level:nth-of-type(2)").click()
+        saved(quiet, run, lambda labels: len(labels.ratings) == 1)
+        assert ratings(quiet)[0] == "rated 2" and "saved" in quiet.execute_script(sign)
+    finally:
+        set_width(quiet, 1280)
+
+
+def test_a_second_rater_starts_at_nothing(page: Any, run: Path) -> None:
+    press(page, "a", "1", "x")
+    saved(page, run, lambda labels: len(labels.ratings) == 1)
+    shown = session(run, "ben").overview()
+    assert shown["n_actions"] == 0 and all(set(one["ratings"]) == {None} for one in shown["prompts"])
+    done = "return [document.getElementById('bar').value, document.getElementById('done').textContent]"
+    assert page.execute_script(done) == [1, "1 of 8 rated, 0 of 4 marked (1 more by the prompt file)"]

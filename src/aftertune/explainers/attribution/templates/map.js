@@ -4,12 +4,13 @@ import { mapButtons } from "./map_files.js";
 
 const LONGEST_CANVAS = 32000;
 /* Pixels: what names take beside and above the cells, and the least cell that has one. More rows go without. */
-const BESIDE = 88, ABOVE = 66, LEAST_NAMED = { w: 9, h: 10 }, MOST_NAMED = 120;
+const BESIDE = { wide: 88, narrow: 64 }, NARROW = 400, ABOVE = 66, LEAST_NAMED = { w: 9, h: 10 }, MOST_NAMED = 120;
 
 export class SalientGrid {
   constructor(owner) {
     this.owner = owner;
     this.large = false;
+    this.beside = BESIDE.wide;
     this.together = [this];
     this.rows = owner.side.prompt.length;
     this.head = this.makeHead();
@@ -57,7 +58,8 @@ export class SalientGrid {
 
   fitted() {
     const room = this.frame.clientWidth || 560, named = this.rows <= MOST_NAMED;
-    const w = Math.floor((room - (named ? BESIDE + 4 : 2)) / Math.max(1, this.owner.width));
+    this.beside = room < NARROW ? BESIDE.narrow : BESIDE.wide;
+    const w = Math.floor((room - (named ? this.beside + 4 : 2)) / Math.max(1, this.owner.width));
     return { w: Math.min(16, Math.max(2, w)), h: named ? (this.rows <= 40 ? 13 : 11) : Math.max(3, Math.floor(420 / this.rows)) };
   }
 
@@ -85,12 +87,12 @@ export class SalientGrid {
   drawNames(h) {
     this.names.hidden = h < LEAST_NAMED.h;
     if (this.names.hidden) return;
-    const { user, prompt } = this.owner.side, paint = sized(this.names, BESIDE, h * this.rows);
+    const { user, prompt } = this.owner.side, { beside } = this, paint = sized(this.names, beside, h * this.rows);
     const style = this.writeWith(paint, h - 2), soft = style.getPropertyValue("--soft");
     paint.textAlign = "right";
     prompt.forEach((text, n) => {
       paint.fillStyle = user[n] === "1" ? style.color : soft;
-      paint.fillText(shortened(paint, text, BESIDE - 8), BESIDE - 5, (n + 0.5) * h);
+      paint.fillText(shortened(paint, text, beside - 8), beside - 5, (n + 0.5) * h);
     });
   }
 
