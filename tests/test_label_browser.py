@@ -129,7 +129,7 @@ def test_mark_with_the_mouse_rate_and_reload(quiet: Any, run: Path) -> None:
     assert ratings(quiet) == [
         "rated 1",
         "rated 3",
-    ] and "2 of 8 rated, 1 of 4 marked (1 more by the prompt file)" in text(quiet, "done")
+    ] and "2 of 8 rated, 1 of 4 marked (1 by the prompt file)" in text(quiet, "done")
     found = saved(quiet, run, lambda labels: len(labels.ratings) == 2)
     assert found.spans == {"birds": ((0, 17, 0),)} and sorted(found.ratings.values()) == [1, 3]
     quiet.refresh()
@@ -228,4 +228,4 @@ def test_a_second_rater_starts_at_nothing(page: Any, run: Path) -> None:
     shown = session(run, "ben").overview()
     assert shown["n_actions"] == 0 and all(set(one["ratings"]) == {None} for one in shown["prompts"])
     done = "return [document.getElementById('bar').value, document.getElementById('done').textContent]"
-    assert page.execute_script(done) == [1, "1 of 8 rated, 0 of 4 marked (1 more by the prompt file)"]
+    assert page.execute_script(done) == [1, "1 of 8 rated, 0 of 4 marked (1 by the prompt file)"]

@@ -2,7 +2,8 @@
 
 1. Names and units come from the section whose finding it is (`Section.labels`), then from the words of statistics that
    all sections share; a name that nobody explains is the key in words.
-2. What was not computed is left out. An interval stands behind its number, a standard deviation behind its mean.
+2. Left out is what was not computed, rows (a table of the section has them), and what a group's own name says. An
+   interval stands behind its number, a standard deviation behind its mean.
 3. A group of single numbers is one entry; a group of groups names each in full.
 """
 
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from aftertune.report.formats import is_number, p_value
 
 SHARE, P_VALUE, UNIT = "share", "p", "unit"
+SILENT = (UNIT, "pooled")  # how others are read; said by the name of the row
 DIGITS, HUNDRED = 3, 100
 
 
@@ -50,30 +52,36 @@ SHARED = {
 
 def numbers(evidence: Mapping[str, Any], labels: Labels) -> list[tuple[str, str]]:
     """Names and values of a finding's ``evidence``, in its order."""
-    return list(_entries(evidence, SHARED | dict(labels), ""))
+    return list(_entries(evidence, SHARED | dict(labels), ()))
 
 
-def _entries(values: Mapping[str, Any], labels: Labels, within: str) -> Iterator[tuple[str, str]]:
+def _entries(values: Mapping[str, Any], labels: Labels, within: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for key, value in _told(values):
         label = _label(key, labels, str(values.get(UNIT, "")))
-        name = f"{within}{label.name}"
+        name = ": ".join((*within, label.name))
         if not isinstance(value, Mapping):
             yield name, _written(value, label.unit) + _interval(values.get(f"{key}_interval"), label.unit)
         elif _is_spread(value):
             yield name, _spread(value, label.unit)
         elif any(isinstance(one, Mapping) and not _is_spread(one) for one in value.values()):
-            yield from _entries(value, labels, f"{name}: ")
+            yield from _entries(value, labels, (*within, label.name))
         else:
             group = {UNIT: label.unit, **value}
-            yield name, "; ".join(f"{told} {written}" for told, written in _entries(group, labels, ""))
+            own = [entry for entry in _entries(group, labels, ()) if entry[1] not in (*within, label.name)]
+            yield name, "; ".join(f"{told} {written}" for told, written in own)
 
 
 def _told(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What has an entry of its own: not what is missing, an interval or a unit."""
     for key, value in values.items():
         of = key.removesuffix("_interval")
-        if key != UNIT and not (of != key and of in values) and value not in (None, "", [], (), {}):
+        is_missing = value is None or value in ("", [], (), {})
+        if key not in SILENT and not (of != key and of in values) and not is_missing and not _are_rows(value):
             yield key, value
+
+
+def _are_rows(value: object) -> bool:
+    return isinstance(value, list | tuple) and isinstance(value[0], Mapping)
 
 
 def _label(key: str, labels: Labels, unit: str) -> Label:
@@ -84,8 +92,6 @@ def _label(key: str, labels: Labels, unit: str) -> Label:
 def _written(value: object, unit: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_written(one, unit)}" for key, one in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return _listed(value, unit)
     if not is_number(value):

@@ -128,7 +128,7 @@ function refresh() {
 function progress() {
   const ratings = view.prompts.flatMap(one => one.ratings), rated = ratings.filter(Boolean).length;
   const marked = view.prompts.filter(one => one.spans.length).length, filed = view.prompts.filter(isMarked).length - marked;
-  const more = filed ? ` (${filed} more by the prompt file)` : "";
+  const more = filed ? ` (${filed} by the prompt file)` : "";
   control("done").textContent = `${rated} of ${ratings.length} rated, ${marked} of ${view.prompts.length} marked${more}`;
   Object.assign(control("bar"), { max: ratings.length + view.prompts.length - filed, value: rated + marked });
 }
