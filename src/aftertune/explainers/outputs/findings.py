@@ -26,6 +26,7 @@ from aftertune.statistics.questions import PValues, Question, corrected_by, desc
 OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 N_NAMED = 6
+TESTED = "The test swaps base and tuned within prompts."
 LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
@@ -57,7 +58,8 @@ def _openings(change: OutputChange, corrected: float | None) -> Finding:
         False: "No way to begin or end was found that the tuned model's answers share",
         True: f"{told[:1].upper()}{told[1:]}",
     }[shown]
-    sentence = f"The most common: {told}. {corrected_by(corrected)}".strip()
+    most = "" if shown or not told else f"The most common: {told}. "
+    sentence = f"{most}{TESTED} {corrected_by(corrected)}".strip()
     evidence = {
         row.where: {"text": visible(row.text), "base": row.n_base, "tuned": row.n_tuned, "n": row.n_answers}
         for row in change.openings
@@ -136,11 +138,9 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
         False: "No difference was found in the words of the answers",
         True: f"In its answers, the tuned model uses {_said('more', lists['more'])}{_and(lists)}",
     }[shown]
-    sentence = (
-        f"Over {len(change.answers)} prompts, the words whose use changed most are {_listed(lists['more']) or 'none'}"
-        f" (more) and {_listed(lists['less']) or 'none'} (less); base and tuned were swapped within prompts as the "
-        f"test. {corrected_by(corrected)}"
-    ).strip()
+    seen = ", ".join(filter(None, (_said("more", lists["more"]), _said("less", lists["less"]))))
+    most = "" if shown or not seen else f"What changed most: {seen}. "
+    sentence = f"{most}{TESTED} {corrected_by(corrected)}".strip()
     evidence = lists | {"n_prompts": len(change.answers), "p_value": change.response_words_p_value}
     links = (Link("Words of the answers", "output_response_words"),)
     full = evidence | {"p_value_corrected": corrected}
