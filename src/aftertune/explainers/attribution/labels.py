@@ -26,7 +26,7 @@ LABELS = {
     "spearman_std": Label("its standard deviation"),
     "ceiling_mean": Label("the highest possible rank correlation"),
     "top_fall": Label("fall without the five most important tokens", "nats"),
-    "random_fall": Label("fall without five random tokens", "nats"),
+    "random_fall": Label("fall without five others", "nats"),
     "lds": Label("correlation with random replacements"),
     "per_model": Label("by model"),
     "top1_agreement": Label("same most important token", SHARE),
