@@ -7,7 +7,10 @@
 3. A group of single numbers is one entry; a group of groups names each in full.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aftertune.report.formats import is_number, p_value
@@ -53,6 +56,13 @@ SHARED = {
 def numbers(evidence: Mapping[str, Any], labels: Labels) -> list[tuple[str, str]]:
     """Names and values of a finding's ``evidence``, in its order."""
     return list(_entries(evidence, SHARED | dict(labels), ()))
+
+
+@cache
+def read_labels(folder: Path) -> Labels:
+    """The labels in ``labels.toml`` of a ``folder`` of templates: by key a name, or a name and a unit."""
+    found = tomllib.loads((folder / "labels.toml").read_text("utf-8"))
+    return {key: Label(one) if isinstance(one, str) else Label(*one) for key, one in found.items()}
 
 
 def _entries(values: Mapping[str, Any], labels: Labels, within: tuple[str, ...]) -> Iterator[tuple[str, str]]:

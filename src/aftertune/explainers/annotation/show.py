@@ -20,7 +20,6 @@ from aftertune.explainers.annotation.category_shares import (
 from aftertune.explainers.annotation.change import AnnotationChange
 from aftertune.explainers.annotation.charts import interpreted_figure, level_figure
 from aftertune.explainers.annotation.findings import questions
-from aftertune.explainers.annotation.labels import LABELS
 from aftertune.explainers.annotation.page import (
     annotator_name,
     component_notes,
@@ -32,6 +31,7 @@ from aftertune.explainers.annotation.page import (
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.packing import packed
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
@@ -162,7 +162,7 @@ def section(change: AnnotationChange) -> Section:
         blocks={"component-notes": packed(component_notes(change))},
         styles=(TEMPLATES / "annotations.css",),
         settings=change.settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -187,7 +187,7 @@ def stages(changes: Sequence[AnnotationChange], models: Sequence[str]) -> Sectio
         methods=render("methods.html", TEMPLATES, **_who(changes[0])),
         styles=(TEMPLATES / "annotations.css",),
         settings=changes[0].settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 

@@ -7,7 +7,6 @@ from markupsafe import Markup
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.charts import map_chart, pair_chart
 from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RemovalCheck, of_possible
-from aftertune.explainers.attribution.labels import LABELS
 from aftertune.explainers.attribution.prompt_pairs import (
     ROLES,
     TEMPLATES,
@@ -19,6 +18,7 @@ from aftertune.explainers.attribution.prompt_pairs import (
 from aftertune.explainers.attribution.show import figures, tables
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.packing import packed
 from aftertune.report.section import Section
 from aftertune.report.table import Table
@@ -52,7 +52,7 @@ def section(change: AttributionChange) -> Section:
         styles=(TEMPLATES / "prompt.css", TEMPLATES / "list.css"),
         settings=change.settings,
         notes=tuple(_notes(change)),
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 

@@ -16,8 +16,8 @@ import polars as pl
 
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.density_comparison import Table2Row
-from aftertune.explainers.attribution.labels import LABELS
 from aftertune.explainers.attribution.page import methods
+from aftertune.explainers.attribution.prompt_pairs import TEMPLATES
 from aftertune.explainers.attribution.show import (
     figure6_figure,
     figure6_table,
@@ -28,6 +28,7 @@ from aftertune.explainers.attribution.show import (
 from aftertune.report.chart_style import Spec, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, SHAPES, one_each
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
 from aftertune.runs.frames import frame_of
@@ -94,7 +95,7 @@ def stages(changes: Changes, models: Sequence[str]) -> Section:
         figures=figures,
         methods=methods(changes[0]),
         settings=changes[0].settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 

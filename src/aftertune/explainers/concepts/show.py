@@ -18,13 +18,13 @@ from aftertune.explainers.concepts.change import ConceptChange
 from aftertune.explainers.concepts.charts import angles_figure, figure8_figure, figures, rotation_figure
 from aftertune.explainers.concepts.explained_variance import Figure8Row
 from aftertune.explainers.concepts.findings import describe_concepts
-from aftertune.explainers.concepts.labels import LABELS
 from aftertune.explainers.concepts.network_rotation import RotationRow
 from aftertune.explainers.concepts.page_data import blocks_of, strip_of
 from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.explainers.concepts.written_tables import read_table, written_table
 from aftertune.report import notebook
 from aftertune.report.environment import render
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
 from aftertune.runs.readable import visible
@@ -65,7 +65,7 @@ def section(change: ConceptChange) -> Section:
         scripts=(TEMPLATES / "concepts.js",),
         styles=(TEMPLATES / "concepts.css",),
         settings=change.settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -90,7 +90,7 @@ def section_of_stages(changes: Sequence[ConceptChange], models: Sequence[str]) -
         ),
         methods=render("methods.html", TEMPLATES, change=changes[0]),
         settings=changes[0].settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 

@@ -10,13 +10,13 @@ import polars as pl
 from aftertune.explainers.heads.change import DepthControl, DepthTrend, Figure2Row, HeadChange, StrengthRow, Table3Row
 from aftertune.explainers.heads.charts import heads_chart, layers_chart, pairs_chart
 from aftertune.explainers.heads.findings import questions
-from aftertune.explainers.heads.labels import LABELS
 from aftertune.explainers.heads.page_data import blocks_of, grid_of
 from aftertune.explainers.heads.result import HeadReading
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
 from aftertune.report.formats import number
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
 from aftertune.runs.result import Result
@@ -176,7 +176,7 @@ def section(change: HeadChange) -> Section:
         scripts=(TEMPLATES / "heads.js",),
         styles=(TEMPLATES / "heads.css",),
         settings=change.settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -195,7 +195,7 @@ def stages(changes: Sequence[HeadChange]) -> Section:
         figures=(drawn,),
         methods=render("methods.html", TEMPLATES, change=changes[0]),
         settings=changes[0].settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.figures import cumulative_chart, grid_chart
 from aftertune.explainers.location.findings import left_out, questions
-from aftertune.explainers.location.labels import LABELS
 from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section
 from aftertune.report.table import Column, Table
 from aftertune.statistics.questions import answer
@@ -127,7 +127,7 @@ def section(change: LocationChange) -> Section:
         body=render("section.html", TEMPLATES, **body),
         methods=render("methods.html", TEMPLATES, change=change),
         settings=change.settings,
-        labels=LABELS,
+        labels=read_labels(TEMPLATES),
     )
 
 
