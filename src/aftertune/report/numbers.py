@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from aftertune.report.formats import is_number, p_value
 
@@ -28,6 +28,7 @@ class Label(NamedTuple):
 
 
 Labels = Mapping[str, Label]
+Group = Mapping[str, object]
 
 SHARED = {
     "n": Label("number"),
@@ -53,7 +54,7 @@ SHARED = {
 }
 
 
-def numbers(evidence: Mapping[str, Any], labels: Labels) -> list[tuple[str, str]]:
+def numbers(evidence: Group, labels: Labels) -> list[tuple[str, str]]:
     """Names and values of a finding's ``evidence``, in its order."""
     return list(_entries(evidence, SHARED | dict(labels), ()))
 
@@ -65,24 +66,24 @@ def read_labels(folder: Path) -> Labels:
     return {key: Label(one) if isinstance(one, str) else Label(*one) for key, one in found.items()}
 
 
-def _entries(values: Mapping[str, Any], labels: Labels, within: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _entries(values: Group, labels: Labels, within: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for key, value in _told(values):
         label = _label(key, labels, str(values.get(UNIT, "")))
         name = ": ".join((*within, label.name))
-        if not isinstance(value, Mapping):
-            yield name, _written(value, label.unit) + _interval(values.get(f"{key}_interval"), label.unit)
-        elif _is_spread(value):
+        if _is_spread(value):
             yield name, _spread(value, label.unit)
-        elif any(isinstance(one, Mapping) and not _is_spread(one) for one in value.values()):
+        elif not _is_group(value):
+            yield name, _written(value, label.unit) + _interval(values.get(f"{key}_interval"), label.unit)
+        elif any(_is_group(one) and not _is_spread(one) for one in value.values()):
             yield from _entries(value, labels, (*within, label.name))
         else:
-            group = {UNIT: label.unit, **value}
-            own = [entry for entry in _entries(group, labels, ()) if entry[1] not in (*within, label.name)]
-            yield name, "; ".join(f"{told} {written}" for told, written in own)
+            own = _entries({UNIT: label.unit, **value}, labels, ())
+            said = (*within, label.name)
+            yield name, "; ".join(f"{told} {written}" for told, written in own if written not in said)
 
 
-def _told(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What has an entry of its own: not what is missing, an interval or a unit."""
+def _told(values: Group) -> Iterator[tuple[str, object]]:
+    """What has an entry of its own: not what is missing, rows, an interval or a unit."""
     for key, value in values.items():
         of = key.removesuffix("_interval")
         is_missing = value is None or value in ("", [], (), {})
@@ -90,8 +91,20 @@ def _told(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+def _is_group(value: object) -> TypeGuard[Group]:
+    return isinstance(value, Mapping)
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, list | tuple)
+
+
 def _are_rows(value: object) -> bool:
-    return isinstance(value, list | tuple) and isinstance(value[0], Mapping)
+    return _is_list(value) and isinstance(value[0], Mapping)
+
+
+def _is_spread(value: object) -> TypeGuard[Group]:
+    return isinstance(value, Mapping) and set(value) == {"n", "mean", "std"}
 
 
 def _label(key: str, labels: Labels, unit: str) -> Label:
@@ -102,27 +115,24 @@ def _label(key: str, labels: Labels, unit: str) -> Label:
 def _written(value: object, unit: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if _is_list(value):
         return _listed(value, unit)
     if not is_number(value):
         return str(value)
-    if unit == P_VALUE:
-        return p_value(value)
-    return f"{_plain(value, unit)}{_sign(unit)}"
+    return p_value(value) if unit == P_VALUE else f"{_plain(value, unit)}{_sign(unit)}"
 
 
-def _listed(values: Sequence[Any], unit: str) -> str:
+def _listed(values: Sequence[object], unit: str) -> str:
     """Values with their unit once; what is a list itself is joined by arrows."""
-    if all(is_number(one) for one in values) and unit not in (SHARE, P_VALUE):
-        return f"{', '.join(_plain(one, unit) for one in values)}{_sign(unit)}"
-    return ", ".join(
-        " → ".join(map(str, one)) if isinstance(one, list | tuple) else _written(one, unit) for one in values
-    )
+    plain = [_plain(one, unit) for one in values if is_number(one)]
+    if len(plain) == len(values) and unit not in (SHARE, P_VALUE):
+        return f"{', '.join(plain)}{_sign(unit)}"
+    return ", ".join(" → ".join(map(str, one)) if _is_list(one) else _written(one, unit) for one in values)
 
 
 def _plain(value: float, unit: str) -> str:
     if isinstance(value, int) and unit != SHARE:
-        return f"{value:,}"
+        return f"{value:,}".replace("-", "−")
     return f"{HUNDRED * value if unit == SHARE else value:.{DIGITS}g}".replace("-", "−")
 
 
@@ -130,15 +140,12 @@ def _sign(unit: str) -> str:
     return "%" if unit == SHARE else unit if unit == "°" else f" {unit}" if unit else ""
 
 
-def _interval(value: Sequence[float] | None, unit: str) -> str:
-    return f" [{', '.join(_plain(end, unit) for end in value)}]" if value is not None else ""
+def _interval(ends: object, unit: str) -> str:
+    return f" [{', '.join(_plain(end, unit) for end in ends if is_number(end))}]" if _is_list(ends) else ""
 
 
-def _is_spread(value: object) -> bool:
-    return isinstance(value, Mapping) and set(value) == {"n", "mean", "std"}
-
-
-def _spread(value: Mapping[str, Any], unit: str) -> str:
+def _spread(value: Group, unit: str) -> str:
     """Mean and standard deviation where there are several."""
-    several = is_number(value["std"]) and (value["n"] or 0) > 1
-    return _written(value["mean"], unit) + (f" ± {_plain(value['std'], unit)}" if several else "")
+    n, std = value["n"], value["std"]
+    several = is_number(std) and is_number(n) and n > 1
+    return _written(value["mean"], unit) + (f" ± {_plain(std, unit)}" if several and is_number(std) else "")
