@@ -4,7 +4,7 @@ import { element } from "./basics.js";
 
 const WIDE = ".scroll, .drawing, .grid-box";
 
-/* The line stands for those who see the page; the keyboard and screen readers find all of it as it is. */
+/* The line stands for those who see the page; screen readers find all of it as it is, and the keyboard can scroll it. */
 function hintFor(box) {
   const hint = element("p", "sideways", "Scrolls sideways →");
   hint.setAttribute("aria-hidden", "true");
@@ -19,6 +19,7 @@ function watch(box) {
     const hidden = box.scrollWidth - box.clientWidth;
     hint.hidden = hidden <= 1;
     box.classList.toggle("more", hidden - box.scrollLeft > 1);
+    if (box.matches(".drawing")) box.tabIndex = hidden > 1 ? 0 : -1;
   };
   const sizes = new ResizeObserver(look);
   for (const each of [box, ...box.children]) sizes.observe(each);
