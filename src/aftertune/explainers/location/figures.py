@@ -37,7 +37,7 @@ def grid_chart(rows: Sequence[ModuleRow]) -> Spec | None:
     return styled(alt.hconcat(*panels, spacing=24), {"location_modules": values})
 
 
-def _panel(way: str, columns: Sequence[str], places: Sequence[str], shade: alt.FillOpacity) -> alt.LayerChart:
+def _panel(way: str, columns: Sequence[str], places: Sequence[str], shade: alt.FillOpacity) -> Any:
     """The cells of one way of swapping; the names of layers stand at the first one only."""
     across = alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False)
     down = alt.Axis(ticks=False, domain=False, labelFontSize=9) if way == BRINGS else None
