@@ -105,7 +105,9 @@ def test_what_is_told_of_checks() -> None:
     assert found is not None and (found.n_instances, found.lds) == (2, 0.7)
     assert (found.spearman_mean, found.ceiling_mean) == (pytest.approx(0.7), pytest.approx(0.85))
     assert (found.top_fall, found.random_fall, found.per_model) == (10.0, 3.0, {"old": pytest.approx(0.7)})
-    assert found.is_faithful and describe_faithfulness(found).headline.endswith("replaced: 0.70 of a possible 0.85")
+    assert found.is_faithful and describe_faithfulness(found).headline.endswith(
+        "rank correlation 0.70 of a possible 0.85"
+    )
     poor = summarise_faithfulness({"old": [Faithfulness(0.4, 0.85, 1.0, 1.0, 0.1, 12)]})
     assert poor is not None and not poor.is_faithful and "hardly predict" in describe_faithfulness(poor).headline
     assert summarise_faithfulness({"old": []}) is None

@@ -17,6 +17,7 @@ from typing import Any
 from aftertune.errors import RunError
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import numbers
 from aftertune.report.render import write_picture
 from aftertune.report.section import Section
 from aftertune.report.table import Table
@@ -24,7 +25,7 @@ from aftertune.runs.parts import write_text
 from aftertune.statistics.finding import Finding
 from aftertune.statistics.verdict import Status, TuningVerdict
 
-SCRIPTS = ("downloads.js", "pages.js")
+SCRIPTS = ("downloads.js", "sideways.js", "pages.js")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ class Report:
     def figures(self) -> list[Figure]:
         """The figures of all sections that can be drawn."""
         return [one for section in self.sections for one in section.figures if one.chart is not None]
+
+    def numbers(self, finding: Finding) -> list[tuple[str, str]]:
+        """The numbers behind a finding, named as its section names them."""
+        name = finding.kind.partition(".")[0]
+        own = next((section.labels for section in self.sections if section.name == name), {})
+        return numbers(finding.evidence, own)
 
 
 def write_report(folder: Path, report: Report) -> Path:

@@ -18,6 +18,7 @@ from aftertune.explainers.attribution.prompt_pairs import (
 from aftertune.explainers.attribution.show import figures, tables
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.packing import packed
 from aftertune.report.section import Section
 from aftertune.report.table import Table
@@ -30,6 +31,7 @@ REMOVALS = {
 }
 
 
+SECOND = "table1_controls"  # says what table 1 says where both are empty
 PLACED = ("table2", "table2_controls", "differences", "table1", "table1_controls", "read_first", "raters")
 
 
@@ -50,6 +52,7 @@ def section(change: AttributionChange) -> Section:
         styles=(TEMPLATES / "prompt.css", TEMPLATES / "list.css"),
         settings=change.settings,
         notes=tuple(_notes(change)),
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -104,7 +107,7 @@ def _body(
         is_removal=change.settings.get("method") == "removal",
         faithfulness=None if change.faithfulness is None else faithfulness_sentence(change.faithfulness),
         is_pale=change.faithfulness is not None and not change.faithfulness.is_faithful,
-        tables=[shown[name] for name in PLACED if name in shown],
+        tables=[shown[name] for name in PLACED if name in shown and (shown[name].listed or name != SECOND)],
         figures=own_figures,
         rows=rows,
         rated={role: n for role in ROLES if (n := sum(row.ratings[role] is not None for row in rows))},

@@ -9,6 +9,7 @@ from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section
 from aftertune.report.table import Column, Table
 from aftertune.statistics.questions import answer
@@ -116,7 +117,7 @@ def figures(change: LocationChange) -> tuple[Figure, ...]:
 def section(change: LocationChange) -> Section:
     """The part of a report on where a change sits."""
     own, drawn = tables(change), figures(change)
-    shown = {"modules": own[0], "cumulative": own[1], "grid": drawn[0], "depth": drawn[1]}
+    shown = {"modules": own[0], "grid": drawn[0], "depth": drawn[1]}
     body = {"change": change, "where": change.where(), "left_out": left_out(change.total)} | shown
     return Section(
         name=NAME,
@@ -126,6 +127,7 @@ def section(change: LocationChange) -> Section:
         body=render("section.html", TEMPLATES, **body),
         methods=render("methods.html", TEMPLATES, change=change),
         settings=change.settings,
+        labels=read_labels(TEMPLATES),
     )
 
 
