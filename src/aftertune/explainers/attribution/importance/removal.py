@@ -8,6 +8,7 @@ A unit that is the whole prompt is zeroed in either reading: without it nothing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,17 +32,16 @@ def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tu
     with torch.no_grad():
         for row, task in enumerate(batch.tasks):
             whole, m = Whole.of(backbone, batch, row), len(task.response_ids)
-            probabilities[row, :m] = whole.log_p.exp()
-            variants = [removed(unit, removal, whole) for unit in task.units]
-            importance[row, : len(task.units), :m] = _fall(whole, variants)
-            if task.contrast_ids is not None:
-                importance[row, : len(task.units), :m] -= _fall(Whole.of(backbone, batch, row, True), variants)
+            probabilities[row, :m] = whole.log_p[0].exp()
+            importance[row, : len(task.units), :m] = fall(whole, task.units, removal)
     return importance, probabilities
 
 
-def _fall(whole: Whole, variants: list[Variant]) -> Tensor:
-    """How far the probability falls (n_variants, M)."""
-    return whole.log_p.exp() - whole.log_p_after(variants).exp()
+def fall(whole: Whole, units: Sequence[Unit], removal: Removal) -> Tensor:
+    """How far p(y_m) falls without each unit, less how far p(c_m) does where there is a contrast: (n_units, M)."""
+    after = whole.log_p_after([removed(unit, removal, whole) for unit in units])
+    falls = whole.log_p.exp()[:, None] - after.exp()
+    return falls[0] - falls[1:].sum(0)
 
 
 def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
