@@ -21,7 +21,13 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from aftertune.explainers.attribution.importance.explicit_jvp.attention import Plain, blocks_of, plain_in, push, push_values
+from aftertune.explainers.attribution.importance.explicit_jvp.attention import (
+    Plain,
+    blocks_of,
+    plain_in,
+    push,
+    push_values,
+)
 from aftertune.models.matrix_products import Weight
 
 FUSED = "aftertune"

@@ -117,9 +117,7 @@ def _proportional(_module: nn.Module, given: Any, gave: Tensor) -> Tensor:
     return value + slope * _change(x)
 
 
-def _normalised(
-    module: nn.Module, given: Any, gave: Tensor, *, offset: float, centred: bool, epsilon: float
-) -> Tensor:
+def _normalised(module: nn.Module, given: Any, gave: Tensor, *, offset: float, centred: bool, epsilon: float) -> Tensor:
     """What a norm gave, as its input, centred or not, times a constant, and its bias."""
     gain, bias = (getattr(module, name, None) for name in ("weight", "bias"))
     x, change = given[0].detach(), _change(given[0])
