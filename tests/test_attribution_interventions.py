@@ -38,11 +38,11 @@ def test_variants_are_those_of_whole_sequences(family: str, monkeypatch: pytest.
             Variant(replaced={2: other}),
             Variant(left_out=frozenset({0})),
         ]
-        found = whole.log_p_after(variants)
+        (found,) = whole.log_p_after(variants)
         texts = [prompt[:4] + prompt[5:], [3, 12, 7, 30], [3, 9, 55, 7, 30, 31], prompt[1:]]
         expected = [log_p(checkpoint.model, text, TASK.response_ids) for text in texts]
         np.testing.assert_allclose(found, expected, atol=1e-5)
-        np.testing.assert_allclose(whole.log_p, log_p(checkpoint.model, prompt, TASK.response_ids), atol=1e-6)
+        np.testing.assert_allclose(whole.log_p[0], log_p(checkpoint.model, prompt, TASK.response_ids), atol=1e-6)
 
 
 def test_numbers_of_faithfulness_by_scipy() -> None:

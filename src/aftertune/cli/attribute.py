@@ -34,6 +34,13 @@ def attribute(
     removal: Annotated[
         str, typer.Option(help="How removal removes: deleted (tokens leave the sequence) or zeroed (embeddings are 0).")
     ] = "deleted",
+    removal_budget: Annotated[
+        float,
+        typer.Option(
+            help="Share of the cost of leaving every token out. Below 1, prompts of 200 tokens or more have whole "
+            "sentences left out first, then the tokens of those that matter."
+        ),
+    ] = 1.0,
     route: Annotated[
         str,
         typer.Option(help="Of the gradient: auto, forward, reverse, or forward-bfloat16 (faster, less exact)."),
@@ -58,7 +65,7 @@ def attribute(
     """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
     if out is not None:
         _check_out(out)
-    chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal}
+    chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal, "removal_budget": removal_budget}
     how = aftertune.AttributionSettings(**chosen)
     checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
@@ -70,6 +77,7 @@ def attribute(
         template=template,
         removal=how.removal,
         route=how.route,
+        removal_budget=how.removal_budget,
         contrast_with=contrast_with,
         check=check,
         max_new_tokens=max_new_tokens,
@@ -123,12 +131,18 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
 
     console = Console()
     console.print(Text(f"Response: {found.response}"))
+    n_divided = int(found.is_divided.sum())
     table = Table("prompt " + found.unit, "density", "most important for", box=None)
     for token, density, row in zip(found.prompt_tokens, found.density(), found.levels(), strict=True):
         order = (-row.astype(int)).argsort(kind="stable")[:5]
         top = [found.response_tokens[index] for index in order if row[index] > DENSITY_THRESHOLD]
         table.add_row(Text(repr(token)[1:-1]), f"{density:.2f}", Text(" | ".join(repr(t)[1:-1] for t in top)))
     console.print(table)
+    if n_divided:
+        console.print(
+            f"{len(found.is_divided) - n_divided} of {len(found.is_divided)} prompt {found.unit}s were left out by "
+            "themselves; the others share the importance of their sentence, divided evenly."
+        )
     if found.faithfulness:
         kind = of_possible(found.faithfulness.spearman, found.faithfulness.ceiling)
         console.print(f"This map predicts what happens when a word is replaced: rank correlation {kind}.")

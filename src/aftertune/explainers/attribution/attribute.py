@@ -31,6 +31,7 @@ def attribute(
     template: str = "auto",
     removal: Removal = "deleted",
     route: Route = "auto",
+    removal_budget: float = 1.0,
     contrast_with: str | None = None,
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
@@ -40,7 +41,7 @@ def attribute(
     Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``method`` is "removal" (Eq. 1
     itself: by how much p(y_m) falls), with ``removal`` "deleted" (a unit's tokens leave the sequence) or "zeroed"
     (their embeddings are set to 0); "gradient", the paper's first order; or "locally-linear", the first order with
-    norms, attention patterns and gates held constant (arXiv 2505.24293), for models of Llama's build in float32.
+    norms, attention patterns and gates held constant (arXiv 2505.24293).
     ``route`` is that of the gradient: "forward", "reverse" (equal up to rounding), "forward-bfloat16" (products of
     tangents in bfloat16, for models of Llama's build in float32), or "auto", the cheaper of the first two. ``unit`` is
     "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", or "auto": chat where the
@@ -49,6 +50,10 @@ def attribute(
 
     ``contrast_with`` is another response of as many tokens: importance is then that for p(y_m) - p(c_m), both after the
     same prompt and response so far (why this token, and not that one).
+
+    A ``removal_budget`` below 1 is the share of the cost of removing every unit that may be spent on a prompt of 200
+    units or more: groups of sentences are removed first, then the units of those that matter. Other units share their
+    group's importance; the result's ``is_divided`` marks them.
 
     Raises `PromptError` for a prompt or response that is empty or too long, or a contrast of another length,
     `AttributionError` for a setting that is not known, or a check of a contrast, `CheckpointError` where a response
@@ -59,7 +64,9 @@ def attribute(
         item = _contrasted(checkpoint, _as_prompt(prompt), how, response, contrast_with, max_new_tokens)
         if check:
             raise AttributionError("A contrast can't be held against replaced words. Leave check or contrast_with out.")
-        return attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route)[0]
+        return attribute_batch(
+            checkpoint, [item], method, unit, removal=removal, route=route, removal_budget=removal_budget
+        )[0]
     (found,) = attribute_all(
         checkpoint,
         [prompt],
@@ -69,6 +76,7 @@ def attribute(
         template=template,
         removal=removal,
         route=route,
+        removal_budget=removal_budget,
         check=check,
         max_new_tokens=max_new_tokens,
     )
@@ -85,6 +93,7 @@ def attribute_all(
     template: str = "auto",
     removal: Removal = "deleted",
     route: Route = "auto",
+    removal_budget: float = 1.0,
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     batch_size: int = 8,
@@ -105,7 +114,9 @@ def attribute_all(
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
         batch = _answer(checkpoint, [encoded[place] for place in places], max_new_tokens)
-        results = attribute_batch(checkpoint, batch, method, unit, removal=removal, route=route)
+        results = attribute_batch(
+            checkpoint, batch, method, unit, removal=removal, route=route, removal_budget=removal_budget
+        )
         for place, item, result in zip(places, batch, results, strict=True):
             found[place] = checked(checkpoint, item, result, unit, method, removal) if check else result
     return [found[place] for place in range(len(encoded))]
@@ -122,6 +133,7 @@ def attribute_difference(
     template: str = "auto",
     removal: Removal = "deleted",
     route: Route = "auto",
+    removal_budget: float = 1.0,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> AttributionDifference:
     """On which prompt units does log p_tuned - log p_base of a response hang?
@@ -141,7 +153,9 @@ def attribute_difference(
         )
     read = respond(read, response_of(answered).tolist())
     one, other = (
-        attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route)[0]
+        attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route, removal_budget=removal_budget)[
+            0
+        ]
         for checkpoint, item in ((base, read), (tuned, answered))
     )
     return AttributionDifference(one, other)

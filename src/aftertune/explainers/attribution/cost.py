@@ -29,7 +29,7 @@ from aftertune.explainers.attribution.importance.head import STATES_AT_ONCE
 from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM, N_REPLACED
 from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST, Way, cheaper_route
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
-from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.attribution.settings import LEAST_UNITS, AttributionSettings
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
 from aftertune.models.machine import Machine
@@ -77,7 +77,7 @@ def remaining(
     n_checked = round(min(settings.check, len(items)) * _share(left, items))
     answering = [responses(size, end) for end in ends]
     way = way_of(settings)
-    attributing = [attributions(size, end, way, n_checked, machine) for end in ends]
+    attributing = [attributions(size, end, way, n_checked, machine, settings.removal_budget) for end in ends]
     silent = [item for item in left if item.is_silent]
     steps = {
         "responses": Step(answering[0], answering[1], 1 - _share(silent, items)),
@@ -102,7 +102,7 @@ def remaining_pair(
     items = [Item(lengths[prompt.id], 0, is_silent=True) for prompt in missing]
     n_most = most_tokens(inputs, size)
     least, most = (
-        attributions(size, _answered(items, n), way_of(settings), 0, machine)
+        attributions(size, _answered(items, n), way_of(settings), 0, machine, settings.removal_budget)
         for n in (max(1, round(EARLY * n_most)), n_most)
     )
     return Remaining({"difference": Step(least, most)})
@@ -140,13 +140,16 @@ def way_of(settings: AttributionSettings) -> Asked:
     return settings.route if settings.method == "gradient" else settings.method
 
 
-def attributions(size: ModelSize, items: Sequence[Item], way: Asked, n_checked: int, machine: Machine) -> Cost:
+def attributions(
+    size: ModelSize, items: Sequence[Item], way: Asked, n_checked: int, machine: Machine, budget: float = 1.0
+) -> Cost:
     """The attribution of all, and of a sample of ``n_checked`` what it is held against."""
     at_once = MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
     found = Cost()
     for item in items:
-        check = (attribution(size, item, "removal", at_once) + interventions(size, item)) * (n_checked / len(items))
-        found += attribution(size, item, chosen_way(way, item, size), at_once) + check
+        removal = attribution(size, item, "removal", at_once, budget)
+        check = (removal + interventions(size, item)) * (n_checked / len(items))
+        found += attribution(size, item, chosen_way(way, item, size), at_once, budget) + check
     return found
 
 
@@ -160,10 +163,15 @@ def interventions(size: ModelSize, item: Item) -> Cost:
     return after + plain_pass(size, positions) * n_many + prediction(size, item.n_response) * n_all
 
 
-def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_ON_CPU) -> Cost:
-    """One prompt with its response by a way other than "auto", ``at_once`` directions at a time."""
+def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_ON_CPU, budget: float = 1.0) -> Cost:
+    """One prompt with its response by a way other than "auto", ``at_once`` directions at a time.
+
+    The ``budget`` is that of removal, a share of the passes of long prompts.
+    """
     n_prompt, n_response = item.n_prompt, item.n_response
-    positions, n_directions = n_prompt + n_response - 1, n_response if route == "reverse" else n_prompt
+    positions, n_directions = n_prompt + n_response - 1, float(n_response if route == "reverse" else n_prompt)
+    if route == "removal" and n_prompt >= LEAST_UNITS:
+        n_directions *= budget
     if not n_response:
         return Cost()
     around = Cost(seconds=SECONDS_OF_CHUNK * size.n_layers * ceil(n_directions / at_once))

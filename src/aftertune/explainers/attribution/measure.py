@@ -55,7 +55,7 @@ class AttributionWork(Work):
 
     def __post_init__(self) -> None:
         must_be_known("template", self.inputs.template, TEMPLATES)
-        must_belong(self.settings.method, self.settings.route)
+        must_belong(self.settings.method, self.settings.route, self.settings.removal_budget, self.settings.unit)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class AttributionWork(Work):
         for batch in _batches(answered, attributions_at_once(base.model.device.type)):
             progress("difference", done, total)
             done += sum(map(_cost, batch))
-            found = attribute_batch(base, batch, how.method, how.unit, removal=how.removal, route=how.route)
+            found = attribute_batch(base, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
                 run.write(run.part(SHARED, "-".join(pair), item.prompt.id), _row(item, one))
         progress("difference", total, total)
@@ -181,7 +181,7 @@ class AttributionWork(Work):
             if not missing:
                 continue
             how = self.settings
-            found = attribute_batch(checkpoint, batch, how.method, how.unit, removal=how.removal, route=how.route)
+            found = attribute_batch(checkpoint, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
                 if item.prompt.id in missing & sampled:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
@@ -197,8 +197,13 @@ class AttributionWork(Work):
 
 def _way(settings: AttributionSettings) -> str:
     """The method with what it depends on."""
-    of = {"removal": f" ({settings.removal})", "gradient": f" (route {settings.route})"}
+    budget = f", budget {settings.removal_budget:g}" if settings.removal_budget < 1 else ""
+    of = {"removal": f" ({settings.removal}{budget})", "gradient": f" (route {settings.route})"}
     return settings.method + of.get(settings.method, "")
+
+
+def _ways(settings: AttributionSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in ("removal", "route", "removal_budget")}
 
 
 def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:

@@ -15,6 +15,7 @@ from aftertune.explainers.attribution.prompt_pairs import (
     pair_maps,
     payload,
 )
+from aftertune.explainers.attribution.settings import LEAST_UNITS
 from aftertune.explainers.attribution.show import figures, tables
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
@@ -64,10 +65,22 @@ def methods(change: AttributionChange) -> Markup:
         "methods.html",
         TEMPLATES,
         removal=None if removal is None else REMOVALS[removal],
+        by_hierarchy=by_hierarchy(change),
         is_locally_linear=change.settings.get("method") == "locally-linear",
         faithfulness=None if change.faithfulness is None else faithfulness_sentence(change.faithfulness),
         check=None if check is None else check_sentence(check),
         per_model={} if check is None else check.per_model,
+    )
+
+
+def by_hierarchy(change: AttributionChange) -> str | None:
+    """What maps of long prompts hold where removal had a budget: the line on the page."""
+    budget = change.settings.get("removal_budget", 1.0)
+    if budget == 1:
+        return None
+    return (
+        f"In prompts of {LEAST_UNITS} tokens or more only the sentences that matter most were looked into, at "
+        f"{budget:.0%} of the cost; tokens of the others share their sentence's importance, divided evenly."
     )
 
 
@@ -105,6 +118,7 @@ def _body(
         "section.html",
         TEMPLATES,
         is_removal=change.settings.get("method") == "removal",
+        by_hierarchy=by_hierarchy(change),
         faithfulness=None if change.faithfulness is None else faithfulness_sentence(change.faithfulness),
         is_pale=change.faithfulness is not None and not change.faithfulness.is_faithful,
         tables=[shown[name] for name in PLACED if name in shown and (shown[name].listed or name != SECOND)],

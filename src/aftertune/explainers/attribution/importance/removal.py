@@ -8,11 +8,14 @@ A unit that is the whole prompt is zeroed in either reading: without it nothing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from aftertune.explainers.attribution.importance.hierarchy import by_hierarchy
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
 
 if TYPE_CHECKING:
@@ -24,24 +27,41 @@ if TYPE_CHECKING:
 
 def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tuple[Tensor, Tensor]:
     """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning."""
+    importance, probabilities, _ = removal_within_budget(backbone, batch, removal, 1.0)
+    return importance, probabilities
+
+
+def removal_within_budget(
+    backbone: Backbone, batch: Batch, removal: Removal, budget: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Importance and probability as above, and which units (B, n_units) share the importance of their group.
+
+    Tasks without groups are exact.
+    """
     kind = torch.promote_types(batch.embeds.dtype, torch.float32)
     shape, place = (len(batch.tasks), batch.n_units, batch.n_response), batch.embeds.device
     importance = torch.zeros(shape, dtype=kind, device=place)
     probabilities = torch.zeros(shape[0], shape[2], dtype=kind, device=place)
+    is_divided = torch.zeros(shape[:2], dtype=torch.bool)
     with torch.no_grad():
         for row, task in enumerate(batch.tasks):
-            whole, m = Whole.of(backbone, batch, row), len(task.response_ids)
-            probabilities[row, :m] = whole.log_p.exp()
-            variants = [removed(unit, removal, whole) for unit in task.units]
-            importance[row, : len(task.units), :m] = _fall(whole, variants)
-            if task.contrast_ids is not None:
-                importance[row, : len(task.units), :m] -= _fall(Whole.of(backbone, batch, row, True), variants)
-    return importance, probabilities
+            whole, n, m = Whole.of(backbone, batch, row), len(task.units), len(task.response_ids)
+            probabilities[row, :m] = whole.log_p[0].exp()
+            falls = partial(fall, whole, removal=removal)
+            if task.groups:
+                cost = partial(_positions, whole, removal=removal)
+                found, is_divided[row, :n] = by_hierarchy(task.units, task.groups, falls, cost, budget)
+            else:
+                found = falls(task.units)
+            importance[row, :n, :m] = found
+    return importance, probabilities, is_divided
 
 
-def _fall(whole: Whole, variants: list[Variant]) -> Tensor:
-    """How far the probability falls (n_variants, M)."""
-    return whole.log_p.exp() - whole.log_p_after(variants).exp()
+def fall(whole: Whole, units: Sequence[Unit], removal: Removal) -> Tensor:
+    """How far p(y_m) falls without each unit, less how far p(c_m) does where there is a contrast: (n_units, M)."""
+    after = whole.log_p_after([removed(unit, removal, whole) for unit in units])
+    falls = whole.log_p.exp()[:, None] - after.exp()
+    return falls[0] - falls[1:].sum(0)
 
 
 def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
@@ -49,3 +69,9 @@ def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
     if removal == "deleted" and len(unit) <= whole.first_place:
         return Variant(left_out=frozenset(unit))
     return Variant(replaced=dict.fromkeys(unit, whole.embeds.new_zeros(())))
+
+
+def _positions(whole: Whole, unit: Unit, removal: Removal) -> int:
+    """How many positions are computed again without a unit."""
+    variant = removed(unit, removal, whole)
+    return len(whole.embeds) - len(variant.left_out) - (0 if whole.cache is None else variant.first)
