@@ -55,7 +55,7 @@ def import_labels(run: str | Path, file: str | Path, rater: str) -> int:
     must_be_rateable(folder)
     names = display_names(folder)
     known = {prompt.id: prompt for prompt in read_run_prompts(folder)}
-    given = read_prompts(file)
+    given = read_prompts(file, strict=True)
     _must_be_known([prompt.id for prompt in given], known, file, folder)
     actions = [action for prompt in given for action in _actions(folder, prompt, known[prompt.id], names, file)]
     if not actions:
