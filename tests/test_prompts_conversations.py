@@ -84,7 +84,8 @@ def test_tools_are_read_as_their_calls_and_what_they_give(tmp_path: Path) -> Non
     given = {"role": "tool", "tool_call_id": "c1", "content": "21 degrees"}
     found = only(tmp_path, {"messages": [asked, called, given, {"role": "assistant", "content": "It is 21 degrees."}]})
     assert [one.role for one in found.messages] == ["user", "assistant", "tool"]
-    assert json.loads(found.messages[1].content) == calls and found.response == "It is 21 degrees."
+    assert json.loads(found.messages[1].more) == {"tool_calls": calls} and found.response == "It is 21 degrees."
+    assert json.loads(found.messages[2].more) == {"tool_call_id": "c1"}
 
 
 def test_the_context_of_dolly_is_part_of_the_prompt(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_limit_reads_no_further_than_it_needs(tmp_path: Path) -> None:
     path = write_lines(tmp_path, {"prompt": "a"}, {"prompt": "b"}, {"prompt": ""})
     assert [prompt.text for prompt in read_prompts(path, limit=2)] == ["a", "b"]
     with pytest.raises(PromptError, match="line 3"):
-        read_prompts(path, limit=3)
+        read_prompts(path, limit=3, strict=True)
 
 
 class FakeHub:

@@ -15,7 +15,7 @@ GOOD = '{"prompt": "a"}\n'
 def refusal(path: Path, content: str | bytes) -> str:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(PromptError) as caught:
-        read_prompts(path)
+        read_prompts(path, strict=True)
     text = str(caught.value)
     assert text.startswith(str(path)) and "\n" not in text
     return text.removeprefix(str(path))
@@ -46,8 +46,9 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "other columns": (
         "frage;antwort\na;b\n",
-        " is neither JSON nor a table whose first line, in commas or tabs, has one of the columns instruction, prompt, "
-        "question, text. It begins: 'frage;antwort'.",
+        " is neither JSON nor a table whose first line, in commas or tabs, has one of the columns chosen, "
+        "conversation, conversations, instruction, messages, prompt, question, text. It begins: 'frage;antwort'. Of "
+        'texts make lines such as {"text": "..."}.',
     ),
     "table": (
         "prompt,id\na,1\nb\n",
@@ -120,7 +121,8 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "role": (
         roles("user", "narrator"),
         "\"messages.1.role\" is 'narrator'. It must be one of system, developer, user, human, prompter, assistant, "
-        "gpt, chatgpt, bot, bard, bing, model, tool, function, observation, ipython.",
+        "gpt, chatgpt, bot, bard, bing, model, function_call, tool_call, tool, function, observation, ipython, "
+        "tool_response.",
     ),
     "picture": (
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
@@ -177,7 +179,8 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown form": (
         {"id": 1, "title": "a", "prompt": None},
         "it has neither prompt nor messages, nor a field of another known form. Its fields: id, title. A row must "
-        "have one of: chosen or completion (TRL); prompt or messages (Aftertune's own); conversations or conversation "
+        "have one of: chosen or chosen_messages or completion (TRL); message_tree_id (OASST trees); prompt or messages "
+        "(Aftertune's own); conversations or conversation "
         "(ShareGPT); conversations (LIMA); turns (MT-Bench); instances (Self-Instruct); instruction (Alpaca); question "
         "(OpenOrca); message_id (OASST); text (plain).",
     ),
@@ -211,7 +214,7 @@ def test_rows(tmp_path: Path, name: str) -> None:
 def test_ids_that_are_not_unique(tmp_path: Path) -> None:
     lines = [{"id": "a", "prompt": "x"}, {"id": 1, "prompt": "x"}, {"id": "1", "prompt": "x"}]
     assert refusal(tmp_path / "p", "\n\n".join(map(json.dumps, lines))) == (
-        ": the id '1' stands on line 3 and on line 5. Ids must be unique; change one of them."
+        ", line 5: the id '1' stands on line 3 as well. Ids must be unique; change one."
     )
 
 

@@ -15,11 +15,10 @@ FIELDS_TOLD = 8
 
 @dataclass(frozen=True)
 class Account:
-    """Of ``source``: ``n_rows`` that were read, ``n_skipped`` of them with the first ``reasons``, each beginning with
-    its place; ``n_replies``, rows that answer another and are no prompts; ``unused``, fields by the number of rows.
+    """``n_rows`` that were read, ``n_skipped`` of them with the first ``reasons``, each beginning with its place;
+    ``n_replies``, rows that answer another and are no prompts; ``unused``, fields by the number of rows.
     """
 
-    source: str = ""
     n_rows: int = 0
     n_skipped: int = 0
     n_replies: int = 0
@@ -44,7 +43,6 @@ class Account:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "source": self.source,
             "rows": self.n_rows,
             "skipped": self.n_skipped,
             "reasons": list(self.reasons),
@@ -68,10 +66,10 @@ class Tally:
         self.n_skipped += 1
         self.reasons += [reason] if len(self.reasons) < REASONS_TOLD else []
 
-    def account(self, source: str) -> Account:
+    def account(self) -> Account:
         """The account of all that was read."""
         unused = dict(sorted(self.unused.items(), key=lambda one: (-one[1], one[0])))
-        return Account(source, self.n_rows, self.n_skipped, self.n_replies, tuple(self.reasons), unused)
+        return Account(self.n_rows, self.n_skipped, self.n_replies, tuple(self.reasons), unused)
 
 
 def say_skipped(n: int, n_all: int, what: str, reasons: Sequence[str]) -> str:

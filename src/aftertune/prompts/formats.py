@@ -93,7 +93,7 @@ def read_with_account(source: str | Path, limit: int | None, strict: bool) -> tu
         raise PromptError(f"{address}, {tally.reasons[0]}{others}")
     if not prompts:
         raise PromptError(f"{address} has no rows. Give a source with at least one prompt.")
-    return prompts, tally.account(address)
+    return prompts, tally.account()
 
 
 def _usable(address: str, found: Iterator[Row], tally: Tally, strict: bool) -> Iterator[Prompt]:

@@ -92,7 +92,7 @@ def _render_chat(prompt: Prompt, tokenizer: Any) -> Rendered:
             continue
         if all(name in text for name in calls):
             break
-    lost = (TOOLS,) if tools and not all(_name(one) in text for one in tools) else ()
+    lost: tuple[str, ...] = (TOOLS,) if tools and not all(_name(one) in text for one in tools) else ()
     lost += (CALLS,) if calls and not way.data else ()
     return _placed(prompt, tokenizer, text, way, tools, lost)
 

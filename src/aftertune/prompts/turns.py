@@ -38,7 +38,7 @@ def read_turn(role: str, content: Any, turn: Mapping[str, Any], place: str, *, i
         if content is None:
             raise PromptError(f'the field "{place}" is missing. Give it: a text that is not blank.')
         raise PromptError(f'"{place}" is {content!r}. It must be a text that is not blank.')
-    more = {"reasoning_content": thought} if thought else {}
+    more: dict[str, Any] = {"reasoning_content": thought} if thought else {}
     more |= {"tool_calls": [_call(one, place) for one in calls]} if calls else {}
     more |= {name: turn[name] for name in OF_TOOLS if role == "tool" and _is_filled(turn.get(name))}
     return Message(role, said, json.dumps(more, ensure_ascii=False) if more else "")

@@ -204,7 +204,7 @@ def _lent(folder: RunFolder, pair: Pair) -> list[str]:
     """That one of these models was given the chat template of another."""
     template = saved_template(folder)
     said = template.said(display_names(folder), pair) if template else ""
-    return [f"{said[:1].upper()}{said[1:]}."] if said else []
+    return [f"{said}."] if said else []
 
 
 def _of_rows(rows: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Template:
         """Which of ``roles`` were lent a template, with the models' ``names`` by role; empty where none was."""
         owner = names.get(self.owner, self.owner)
         if self.for_all:
-            return f"the prompts are put in the chat template of {owner} for every model"
+            return f"{owner}: its chat template is used for every model"
         without = [names[role] for role in self.lent_to if role in roles]
         if not without:
             return ""

@@ -47,8 +47,8 @@ def attribute(
     tangents in bfloat16, for models of Llama's build in float32), or "auto", the cheaper of the first two. ``unit`` is
     "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", "auto" (chat where the
     tokenizer has a chat template), "rendered" (the text was put in one already), or the file of a chat template, and
-    ``template_arg`` what it is told by name. With ``check`` the result says how well it predicts what replacing words does, and
-    how well it ranks units against removal (of removal: the other kind).
+    ``template_arg`` what it is told by name. With ``check`` the result says how well it predicts what replacing words
+    does, and how well it ranks units against removal (of removal: the other kind).
 
     ``contrast_with`` is another response of as many tokens: importance is then that for p(y_m) - p(c_m), both after the
     same prompt and response so far (why this token, and not that one).
