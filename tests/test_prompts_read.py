@@ -128,6 +128,8 @@ class FakeHub:
 
     def load_dataset(self, name: str, *config: str, split: str) -> list[dict[str, Any]]:
         self.asked.append((name, *config, split))
+        if split == "english":
+            raise ValueError("Unknown split")
         if name != "org/set":
             raise ConnectionError("no route to host\nand much more")
         return [{"prompt": "a", "id": None, "helpfulness": 2}, {"prompt": "b", "id": "x", "helpfulness": None}]
@@ -141,7 +143,9 @@ def test_hub_rows_go_through_the_same_parsers(monkeypatch: pytest.MonkeyPatch) -
     assert second == Prompt("x", (Message("user", "b"),))
     read_prompts("hub:org/set", limit=1)
     read_prompts("hub:org/set:english:test")
-    assert hub.asked == [("org/set", "test"), ("org/set", "train"), ("org/set", "english", "test")]
+    read_prompts("hub:org/set:english")  # a configuration, since it is no split
+    asked = [("test",), ("train",), ("english", "test"), ("english",), ("english", "train")]
+    assert hub.asked == [("org/set", *one) for one in asked]
     with pytest.raises(PromptError, match=r"split 'train' of org/none .*: no route to host Check the name"):
         read_prompts("hub:org/none")
     with pytest.raises(PromptError, match="names no data set"):

@@ -35,6 +35,12 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "list in a line": (GOOD + "[1]", ', line 2 is [1]. Each must be a JSON object such as {"prompt": "..."}.'),
     "list of numbers": ("[1, 2]", ', item 1 is 1. Each must be a JSON object such as {"prompt": "..."}.'),
     "empty list": ("[]", " is an empty list. Give at least one prompt."),
+    "zip": (b"PK\x03\x04abc", " is a zip archive or a spreadsheet. Unpack it, or save it as CSV."),
+    "Zstandard": (b"\x28\xb5\x2f\xfdabc", " is packed by Zstandard. Unpack it, or pack it by gzip."),
+    "turns": (
+        '[{"role": "user", "content": "a"}]',
+        ', item 1: it is one turn alone. Put the turns of a conversation into one row: {"messages": [...]}.',
+    ),
     "broken list": (
         '[{"prompt": "a"},\n{"prompt" "b"}]',
         ", line 2 is not JSON: expecting ':' delimiter, column 11. "
@@ -127,6 +133,44 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "picture": (
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
         "\"messages.0.content.0\" is a part of the kind 'image_url'. Only text can be read; leave the row out.",
+    ),
+    "pictures": (
+        {"messages": [{"role": "user", "content": "<image>Who?"}], "images": ["a.jpg"]},
+        'it has "images". Only text can be read; leave the row out.',
+    ),
+    "rows within": (
+        {"version": 1, "data": [{"prompt": "a"}]},
+        "it has neither prompt nor messages, nor a field of another known form. Its fields: version, data. Its rows "
+        "may be those of 'data': give a file that holds that list alone. A row must have one of: chosen or chosen_messages "
+        "or completion (TRL); message_tree_id (OASST trees); prompt or messages (Aftertune's own); conversations or "
+        "conversation (ShareGPT); conversations (LIMA); turns (MT-Bench); instances (Self-Instruct); instruction "
+        "(Alpaca); question (OpenOrca); message_id (OASST); text (plain).",
+    ),
+    "two systems": (
+        {"system": "b", "messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "a"}]},
+        'its "system" and the system turn of its conversation differ. Keep one of them.',
+    ),
+    "turn that says nothing": (
+        {
+            "conversations": [
+                {"from": "human", "value": "a"},
+                {"from": "gpt", "value": ""},
+                {"from": "human", "value": "b"},
+            ]
+        },
+        "\"conversations.1.value\" is ''. It must be a text that is not blank.",
+    ),
+    "call without a name": (
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [{"id": "c"}]}]},
+        "\"messages.1.content\" calls {'id': 'c'}. A call must have the name of a function.",
+    ),
+    "call that is no JSON": (
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "weather()"}]},
+        "\"conversations.1.value\" is 'weather()'. It must be the call of a tool, as JSON.",
+    ),
+    "tools": (
+        {"prompt": "a", "tools": "weather"},
+        "\"tools\" is 'weather'. It must be a list of tools, or JSON of one.",
     ),
     "turn of text": ({"messages": ["a"]}, "\"messages.0\" is 'a'. It must be a turn with role and content."),
     "content of another kind": (

@@ -89,7 +89,7 @@ def read_with_account(source: str | Path, limit: int | None, strict: bool) -> tu
     found = read_hub_rows(address) if address.startswith(PREFIX) else read_rows(address)
     prompts = list(islice(_usable(address, found, tally, strict), limit))
     if not prompts and tally.reasons:
-        others = f" (none of its {tally.n_rows:,} rows can be used)" if tally.n_rows > 1 else ""
+        others = f" None of its {tally.n_rows:,} rows can be used." if tally.n_rows > 1 else ""
         raise PromptError(f"{address}, {tally.reasons[0]}{others}")
     if not prompts:
         raise PromptError(f"{address} has no rows. Give a source with at least one prompt.")
