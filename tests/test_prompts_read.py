@@ -130,7 +130,11 @@ class FakeHub:
         self.asked.append((name, *config, split))
         if split == "english":
             raise ValueError("Unknown split")
-        if name != "org/set":
+        if name == "org/several" and not config:
+            raise ValueError(
+                "Config name is missing.\nPlease pick one among the available configs: ['a', 'b']\nExample"
+            )
+        if name not in ("org/set", "org/several"):
             raise ConnectionError("no route to host\nand much more")
         return [{"prompt": "a", "id": None, "helpfulness": 2}, {"prompt": "b", "id": "x", "helpfulness": None}]
 
@@ -148,6 +152,9 @@ def test_hub_rows_go_through_the_same_parsers(monkeypatch: pytest.MonkeyPatch) -
     assert hub.asked == [("org/set", *one) for one in asked]
     with pytest.raises(PromptError, match=r"split 'train' of org/none .*: no route to host Check the name"):
         read_prompts("hub:org/none")
+    with pytest.raises(PromptError, match=r"Config name is missing\. Please pick one among .*: \['a', 'b'\]\. Check"):
+        read_prompts("hub:org/several")
+    assert read_prompts("hub:org/several:a")[1] == second
     with pytest.raises(PromptError, match="names no data set"):
         read_prompts("hub:")
 

@@ -100,6 +100,11 @@ def roles(*given: str) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": "a"} for role in given]}
 
 
+KNOWN = (
+    "A row must have one of: chosen or chosen_messages or completion (TRL); message_tree_id (OASST trees); prompt or "
+    "messages (Aftertune's own); conversations or conversation (ShareGPT); conversations (LIMA); turns (MT-Bench); "
+    "instances (Self-Instruct); instruction (Alpaca); question (OpenOrca); message_id (OASST); text (plain)."
+)
 RATING = " It must be 1, 2, 3 or 4, or null if unrated."
 TEXT = " It must be a text that is not blank."
 OUTSIDE = " does not lie in the prompt of 12 characters. Give 0 <= start < end <= 12."
@@ -141,10 +146,7 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "rows within": (
         {"version": 1, "data": [{"prompt": "a"}]},
         "it has neither prompt nor messages, nor a field of another known form. Its fields: version, data. Its rows "
-        "may be those of 'data': give a file that holds that list alone. A row must have one of: chosen or chosen_messages "
-        "or completion (TRL); message_tree_id (OASST trees); prompt or messages (Aftertune's own); conversations or "
-        "conversation (ShareGPT); conversations (LIMA); turns (MT-Bench); instances (Self-Instruct); instruction "
-        "(Alpaca); question (OpenOrca); message_id (OASST); text (plain).",
+        f"may be those of 'data': give a file that holds that list alone. {KNOWN}",
     ),
     "two systems": (
         {"system": "b", "messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "a"}]},
@@ -222,11 +224,7 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown form": (
         {"id": 1, "title": "a", "prompt": None},
-        "it has neither prompt nor messages, nor a field of another known form. Its fields: id, title. A row must "
-        "have one of: chosen or chosen_messages or completion (TRL); message_tree_id (OASST trees); prompt or messages "
-        "(Aftertune's own); conversations or conversation "
-        "(ShareGPT); conversations (LIMA); turns (MT-Bench); instances (Self-Instruct); instruction (Alpaca); question "
-        "(OpenOrca); message_id (OASST); text (plain).",
+        "it has neither prompt nor messages, nor a field of another known form. Its fields: id, title. " + KNOWN,
     ),
     "history": (
         {"instruction": "a", "history": [["b"]]},

@@ -38,8 +38,14 @@ def _load(name: str, more: list[str]) -> Any:
         try:
             return load_dataset(name, *config, split=asked)
         except Exception as error:  # network, hub, formats and splits fail with unrelated types
-            reasons.append((str(error) or type(error).__name__).splitlines()[0])
+            reasons.append(_reason(error))
     raise PromptError(
         f"The split {split!r} of {name} could not be read from the hub: {reasons[0]} "
         "Check the name, the split and the connection, or give a file."
     )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what is said, with the second where that says what there is to choose from."""
+    first, *more = (str(error) or type(error).__name__).splitlines()
+    return f"{first} {more[0]}." if more and more[0].startswith("Please pick") else first

@@ -14,7 +14,7 @@ from aftertune.explainers.attribution.importance.routes import attribute_batch, 
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Method, Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
-from aftertune.models.chat_templates import put
+from aftertune.models.asked_template import put
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
 from aftertune.prompts.encoding import EncodedPrompt, encode
