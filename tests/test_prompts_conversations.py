@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from aftertune.prompts import Message, Prompt, read_prompts
+from aftertune.prompts.prompt import to_row
 
 SYSTEM, RIVER, RHINE = Message("system", "Be short."), Message("user", "Name a river."), Message("assistant", "Rhine")
 MORE = Message("user", "And another?")
@@ -174,6 +175,15 @@ def test_every_way_to_write_a_call(tmp_path: Path, tools: Any, turn: dict[str, A
     found = only(tmp_path, row)
     assert found.messages[1].content == "" and json.loads(found.messages[1].more) == CALLED
     assert (json.loads(found.tools), found.response) == (TOOLS, None)
+
+
+def test_what_is_written_as_a_row_is_read_the_same(tmp_path: Path) -> None:
+    calls = [{"id": "c1", "type": "function", "function": CALL}]
+    turn = {"role": "assistant", "content": "", "reasoning": "Rivers.", "tool_calls": calls}
+    given = {"role": "tool", "name": "weather", "tool_call_id": "c1", "content": "21"}
+    for row in ({"messages": [*turns(RIVER), turn, given], "tools": TOOLS}, {"prompt": "Name a river."}):
+        found = only(tmp_path, row)
+        assert only(tmp_path, to_row(found)) == found
 
 
 def test_reasoning_is_kept_for_the_template(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class _Stopped(BaseException):  # no template can catch it, and no reader either
+class _Stopped(SystemExit):  # no template can catch it, and a thread that ends with it says nothing
     pass
 
 

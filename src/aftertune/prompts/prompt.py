@@ -3,6 +3,7 @@
 A prompt as a run keeps it beside its measurements, as plain JSON data, and back.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -65,6 +66,14 @@ def to_plain(prompt: Prompt) -> dict[str, Any]:
         {name: value for name, value in one.items() if name != "more" or value} for one in plain["messages"]
     ]
     return plain if prompt.tools else {name: value for name, value in plain.items() if name != "tools"}
+
+
+def to_row(prompt: Prompt) -> dict[str, Any]:
+    """What a prompt file says of the prompt's text: ``prompt``, or ``messages`` with all that belongs to them."""
+    if len(prompt.messages) == 1:
+        return {"prompt": prompt.text}
+    turns = [{"role": one.role, "content": one.content} | json.loads(one.more or "{}") for one in prompt.messages]
+    return {"messages": turns} | ({"tools": json.loads(prompt.tools)} if prompt.tools else {})
 
 
 def to_record(prompt: Prompt) -> dict[str, Any]:
