@@ -101,6 +101,20 @@ class TestThinking:
         thought = Message("assistant", "the world", '{"reasoning_content": "hello"}')
         assert "assistant\n(hello)the world<|im_end|>" in put(template, ASKED, thought, Message("user", "a")).text
 
+    def test_reasoning_that_the_template_does_not_read_is_said(self) -> None:
+        thought = Message("assistant", "the world", '{"reasoning_content": "hello"}')
+        assert put(CHATML, ASKED, thought, Message("user", "a")).lost == ("reasoning",)
+
+    def test_what_is_said_beside_a_call_may_be_left_out(self) -> None:
+        template = OF_OBJECTS.replace("{{ m.content }}", "{% if not m.tool_calls %}{{ m.content }}{% endif %}")
+        found = put(template, ASKED, called(content="hello"), GIVEN)
+        assert "hello" not in found.text and found.lost == ("beside calls",)
+
+    def test_contents_as_parts_for_templates_that_want_them(self) -> None:
+        parts = CHATML.replace("{{ m.content }}", "{% for part in m.content %}{{ part.text }}{% endfor %}")
+        found = put(parts, Message("system", "in"), ASKED)
+        assert found.text == put(CHATML, Message("system", "in"), ASKED).text and said_by(found) == "inhow warm"
+
     def test_nothing_else_may_be_taken_out(self) -> None:
         template = CHATML.replace("for m in messages", "for m in messages if m.role != 'system'")
         with pytest.raises(

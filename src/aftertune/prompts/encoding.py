@@ -30,7 +30,8 @@ class EncodedPrompt:
     for a token that the tokenizer added, such as BOS. ``tokens`` are for display. ``is_user`` and ``is_instruction``
     (n_prompt,) are explained above. ``response_ids`` (n_response,) is None where no response was given.
     ``contrast_ids`` (n_response,) are tokens that the response is held against, if any. ``lost`` names what the chat
-    template had no place for: reasoning of earlier answers, tools, calls (which are then in the text as JSON).
+    template had no place for: reasoning of earlier answers, what is said beside calls of tools, tools, and calls,
+    which are then in the text as JSON.
     """
 
     prompt: Prompt

@@ -5,7 +5,8 @@ says what stands around each piece, so it is found even if its words occur in th
 
 1. A message is one piece. An assistant's is several where it thinks (<think>...</think>), so that a template that
    takes the thinking out of earlier answers does the same to both.
-2. A piece may come out with white space stripped. Thinking may be left out, and that is said; nothing else may be.
+2. A piece may come out with white space stripped. Thinking may be left out, and what is said beside a call of a tool,
+   and that is told; nothing else may be.
 """
 
 import re
@@ -17,6 +18,8 @@ from aftertune.prompts.prompt import Message
 # Private-use characters: no template strips or splits them.
 MARKER = "\ue000{}\ue001"
 MARKED = re.compile("\ue000(\\d+)\ue001")
+# What a template may leave out.
+REASONING, BESIDE = "reasoning", "beside calls"
 TAGS = re.compile(r"(\s*</?think>\s*)")
 
 
@@ -39,11 +42,11 @@ class Placed:
 
 @dataclass(frozen=True)
 class Piece:
-    """Characters of the message of that index; ``may_go``: it is thinking, which a template may leave out."""
+    """Characters of the message of that index; ``kind`` is what a template may leave out, "" for what it may not."""
 
     index: int
     text: str
-    may_go: bool = False
+    kind: str = ""
 
 
 def mark(messages: Sequence[Message]) -> tuple[list[str], list[Piece]]:
@@ -54,24 +57,24 @@ def mark(messages: Sequence[Message]) -> tuple[list[str], list[Piece]]:
 
 def _marked(index: int, message: Message, pieces: list[Piece]) -> Iterator[str]:
     parts = TAGS.split(message.content) if message.role == "assistant" else [message.content]
-    thinks = False
+    thinks, beside = False, BESIDE if '"tool_calls"' in message.more else ""
     for number, text in enumerate(parts):
         if number % 2:  # a tag, which stays
             thinks = "</" not in text
             yield text
         elif text.strip():
             closes = number + 1 < len(parts) and "</" in parts[number + 1]  # some begin within their thinking
-            pieces.append(Piece(index, text, thinks or closes))
+            pieces.append(Piece(index, text, REASONING if thinks or closes else beside))
             yield MARKER.format(len(pieces) - 1)
         else:
             yield text
 
 
-def place(text: str, marked: str, pieces: Sequence[Piece]) -> tuple[list[Placed], bool] | None:
-    """Where the pieces stand in ``text``, and whether thinking is left out; None if that can't be told."""
+def place(text: str, marked: str, pieces: Sequence[Piece]) -> tuple[list[Placed], set[str]] | None:
+    """Where the pieces stand in ``text``, and the kinds of those that are left out; None if that can't be told."""
     around, order = MARKED.split(marked)[::2], [int(number) for number in MARKED.findall(marked)]
-    missing = set(range(len(pieces))) - set(order)
-    if len(order) != len(set(order)) or not all(pieces[number].may_go for number in missing):
+    missing = {pieces[number].kind for number in set(range(len(pieces))) - set(order)}
+    if len(order) != len(set(order)) or "" in missing:
         return None
     placed, cursor = list[Placed](), len(around[0])
     if not text.startswith(around[0]):
@@ -82,7 +85,7 @@ def place(text: str, marked: str, pieces: Sequence[Piece]) -> tuple[list[Placed]
             return None
         placed.append(found)
         cursor = found.end + len(following)
-    return (placed, bool(missing)) if cursor == len(text) else None
+    return (placed, missing) if cursor == len(text) else None
 
 
 def _find(piece: Piece, text: str, cursor: int, following: str) -> Placed | None:

@@ -16,16 +16,16 @@ from jinja2 import TemplateSyntaxError
 
 from aftertune.errors import CheckpointError, PromptError
 from aftertune.prompts.bounded import run_within
-from aftertune.prompts.markers import Placed, mark, place
+from aftertune.prompts.markers import REASONING, Placed, mark, place
 from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.turns_given import WAYS, Turns, Way, names_called, turns_of
+from aftertune.prompts.turns_given import Turns, Way, names_called, reasonings, turns_of, ways_for
 
 TEMPLATES = ("raw", "chat", "rendered")
 TemplateName = Literal["raw", "chat", "rendered"]
 ASKED = ("auto", "chat", "raw", "rendered")
 SECONDS = 5.0
-# What a template had no place for.
-REASONING, TOOLS, CALLS = "reasoning", "tools", "calls"
+# What a template had no place for, besides what `markers` tells of.
+TOOLS, CALLS = "tools", "calls"
 
 
 @dataclass(frozen=True)
@@ -81,33 +81,35 @@ def _render_chat(prompt: Prompt, tokenizer: Any) -> Rendered:
             "This tokenizer has no chat template. Use the template raw, give the file of one, or a tokenizer that has "
             "one."
         )
-    calls, tools = names_called(prompt.messages), json.loads(prompt.tools) if prompt.tools else None
-    texts = [one.content for one in prompt.messages]
-    for way in WAYS if calls else WAYS[:1]:
+    calls, refused = names_called(prompt.messages), list[PromptError]()
+    for way in ways_for(calls):
         try:
-            text = _apply(tokenizer, prompt, turns_of(prompt.messages, texts, way), tools)
-        except PromptError:
-            if way is WAYS[-1] or not calls:
-                raise
+            made = _render_way(prompt, tokenizer, way)
+        except PromptError as error:
+            refused.append(error)
             continue
-        if all(name in text for name in calls):
-            break
-    lost: tuple[str, ...] = (TOOLS,) if tools and not all(_name(one) in text for one in tools) else ()
-    lost += (CALLS,) if calls and not way.data else ()
-    return _placed(prompt, tokenizer, text, way, tools, lost)
+        if all(name in made.text for name in calls):
+            return made
+    raise refused[0]
 
 
-def _placed(prompt: Prompt, tokenizer: Any, text: str, way: Way, tools: Any, lost: tuple[str, ...]) -> Rendered:
-    contents, pieces = mark(prompt.messages)
-    marked = _apply(tokenizer, prompt, turns_of(prompt.messages, contents, way), tools)
+def _render_way(prompt: Prompt, tokenizer: Any, way: Way) -> Rendered:
+    tools = json.loads(prompt.tools) if prompt.tools else None
+    (contents, pieces), texts = mark(prompt.messages), [one.content for one in prompt.messages]
+    text, marked = (
+        _apply(tokenizer, prompt, turns_of(prompt.messages, given, way), tools) for given in (texts, contents)
+    )
     found = place(text, marked, pieces)
     if found is None:
         raise PromptError(
             f"The chat template rewrites or leaves out messages of prompt {prompt.id!r}, so what the user wrote cannot "
             f"be told from what the template wrote. {_instead(prompt.messages)}, or change the messages."
         )
-    placed, is_shortened = found
-    return Rendered(text, placed, lost + ((REASONING,) if is_shortened else ()))
+    placed, lost = found
+    lost |= {REASONING} if any(one.strip() not in text for one in reasonings(prompt.messages)) else set()
+    lost |= {TOOLS} if tools and not all(_name(one) in text for one in tools) else set()
+    lost |= {CALLS} if names_called(prompt.messages) and not way.data else set()
+    return Rendered(text, placed, tuple(sorted(lost)))
 
 
 def _apply(tokenizer: Any, prompt: Prompt, turns: Turns, tools: list[Any] | None) -> str:

@@ -5,7 +5,8 @@ in turn, and the first that the template takes and that shows the name of every 
 
 1. calls as data, their arguments as an object, as most templates want them;
 2. the same with arguments as JSON;
-3. for a template that has no place for calls, the calls as JSON in the content.
+3. for a template that has no place for calls, the calls as JSON in the content;
+4. contents as lists of one part, for the templates of models that see pictures.
 """
 
 import contextlib
@@ -21,18 +22,30 @@ Turns = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Way:
-    """A way to give calls of tools: as ``data`` or in the content; ``parsed``: arguments as an object."""
+    """A way to give calls of tools: as ``data`` or in the content; ``parsed``: arguments as an object.
+
+    ``parts``: contents are lists.
+    """
 
     data: bool = True
     parsed: bool = True
+    parts: bool = False
 
 
-WAYS = (Way(), Way(parsed=False), Way(data=False))
+def ways_for(calls: Sequence[str]) -> tuple[Way, ...]:
+    """The ways that are tried for messages that call these functions."""
+    of_calls = (Way(parsed=False), Way(data=False)) if calls else ()
+    return (Way(), *of_calls, Way(parts=True))
 
 
 def names_called(messages: Sequence[Message]) -> list[str]:
     """The functions that the messages call."""
     return [call["function"]["name"] for one in messages for call in _more(one).get("tool_calls", [])]
+
+
+def reasonings(messages: Sequence[Message]) -> list[str]:
+    """What the messages think, where it stands beside their contents."""
+    return [more["reasoning_content"] for one in messages if "reasoning_content" in (more := _more(one))]
 
 
 def turns_of(messages: Sequence[Message], contents: Sequence[str], way: Way) -> Turns:
@@ -46,11 +59,10 @@ def _turn(message: Message, content: str, way: Way) -> Iterator[tuple[str, Any]]
     yield "role", message.role
     if calls and not way.data:
         said = json.dumps(calls, ensure_ascii=False)
-        yield "content", f"{content}\n{said}" if content.strip() else said
-    else:
-        yield "content", content
-        if calls:
-            yield "tool_calls", [_with_arguments(call, way.parsed) for call in calls]
+        content = f"{content}\n{said}" if content.strip() else said
+    elif calls:
+        yield "tool_calls", [_with_arguments(call, way.parsed) for call in calls]
+    yield "content", [{"type": "text", "text": content}] if way.parts else content
     yield from more.items()
 
 

@@ -21,6 +21,7 @@ from aftertune.runs.run import RunFolder
 FILE = "rows.json"
 LOST = {
     "reasoning": "The chat template leaves the reasoning of earlier answers out of {}.",
+    "beside calls": "The chat template leaves what is said beside calls of tools out of {}.",
     "tools": "The tools of {} are not in the text: the template has no place for them.",
     "calls": "The chat template has no place for calls of tools: in {} they stand as JSON.",
 }
