@@ -29,7 +29,7 @@ SETTINGS = {
         "The route 'sideways' is not known. Allowed: auto, forward, reverse, forward-bfloat16.",
     ),
     "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: deleted, zeroed."),
-    "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: auto, chat, raw."),
+    "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: auto, chat, raw, rendered."),
     "unit": (
         "--unit",
         "letter",
@@ -48,7 +48,7 @@ def test_chat_template_that_the_tokenizer_has_not(cli: CommandLine, broken: Path
     (broken / "chat_template.jinja").unlink()
     make_tokenizer(chat=False).save_pretrained(broken)
     assert refusal(cli, broken, "--template", "chat") == (
-        "This tokenizer has no chat template. Use the template raw, or a tokenizer that has one."
+        "This tokenizer has no chat template. Use the template raw, give the file of one, or a tokenizer that has one."
     )
 
 

@@ -8,8 +8,9 @@ import typer
 
 import aftertune
 from aftertune.cli.app import command_app
-from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template
+from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template, TemplateArg
 from aftertune.errors import RunError
+from aftertune.prompts.template_head import read_arguments
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.result import Attribution
@@ -55,6 +56,7 @@ def attribute(
     out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
     adapter: Adapter = None,
     template: Template = "auto",
+    template_arg: TemplateArg = None,
     max_new_tokens: MaxNew = 300,
     device: Device = "auto",
     dtype: Dtype = "float32",
@@ -75,6 +77,7 @@ def attribute(
         how.method,
         unit,
         template=template,
+        template_arg=read_arguments(template_arg),
         removal=how.removal,
         route=how.route,
         removal_budget=how.removal_budget,

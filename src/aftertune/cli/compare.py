@@ -8,7 +8,7 @@ import typer
 
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, TEMPLATE, Json, Remote
+from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, TEMPLATE, Json, Remote, TemplateArg
 from aftertune.cli.output import announce, show
 from aftertune.cli.settings_file import as_yaml, given_only, keeping_settings, read_settings
 from aftertune.study.study import Study, measuring
@@ -41,7 +41,11 @@ def compare(
     max_new_tokens: Annotated[
         int | None, typer.Option(help="Most tokens of a generated response. [default: 300]")
     ] = None,
-    template: Annotated[str | None, typer.Option(help=f"How prompts are put: {TEMPLATE}. [default: auto]")] = None,
+    template: Annotated[
+        str | None, typer.Option(help=f"How prompts are put: {TEMPLATE}; or base, tuned: that model's. [default: auto]")
+    ] = None,
+    template_arg: TemplateArg = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a row that can't be used, not skip it.")] = False,
     base_adapter: Annotated[
         str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the base.")
     ] = None,

@@ -23,5 +23,10 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a h
 RunOfOne = Annotated[str, typer.Option(help="Folder that keeps what is read, a layer at a time.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"{CHECKPOINT}.")]
 MaxNew = Annotated[int, typer.Option(min=1, help="Most tokens of a generated response.")]
-TEMPLATE = "auto (chat where there is a chat template, else raw), chat, or raw (the text as it stands, as in the paper)"
+TEMPLATE = (
+    "auto (chat where there is a chat template, else raw), chat, raw (the text as it stands, as in the paper), "
+    "rendered (the text was put in a chat template already), or the file of a chat template"
+)
 Template = Annotated[str, typer.Option(help=f"How prompts are put: {TEMPLATE}.")]
+ARGUMENT = "NAME=VALUE, told to the chat template (enable_thinking=false); repeat it for more"
+TemplateArg = Annotated[list[str] | None, typer.Option(help=f"{ARGUMENT}.")]

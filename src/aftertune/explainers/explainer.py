@@ -17,7 +17,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from aftertune.explainers.settings import Settings
@@ -59,7 +59,9 @@ class Inputs:
     @property
     def identity(self) -> dict[str, Any]:
         """The prompts to the letter and how they are put: what must be the same for a run to go on."""
-        plain = json.dumps([asdict(prompt) for prompt in self.prompts], sort_keys=True, ensure_ascii=False)
+        from aftertune.prompts.prompt import to_plain
+
+        plain = json.dumps([to_plain(prompt) for prompt in self.prompts], sort_keys=True, ensure_ascii=False)
         about = {"n": len(self.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
         return {"template": self.template, "prompts": about}
 

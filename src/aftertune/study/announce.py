@@ -62,6 +62,8 @@ def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
         yield "template", lent
     for work in intent.works.values():
         yield from work.chosen()
+    for sentence in intent.rows.sentences:
+        yield "rows", sentence.rstrip(".")
     yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
     yield "device", f"{found.machine.kind}, {intent.study.dtype}"
     yield "run", intent.run.address

@@ -7,7 +7,8 @@ from aftertune.errors import RunError
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.stage import Progress, Stage, silent
 from aftertune.study.comparison import Comparison
-from aftertune.study.measure import Announce, choose_prompts, measure
+from aftertune.study.measure import Announce, measure
+from aftertune.study.rows import read_rows
 from aftertune.study.saved import Found, make_report
 from aftertune.study.stages import Stages
 from aftertune.study.study import Study
@@ -64,5 +65,5 @@ def score(
     """
     from aftertune.explainers.attribution.released import score_maps
 
-    change = score_maps(maps, choose_prompts(prompts, None), base, tuned)
+    change = score_maps(maps, read_rows(prompts, None, strict=True).prompts, base, tuned)
     return Comparison(change.base, change.tuned, {"attribution": change})

@@ -24,13 +24,14 @@ class Comparison(Result):
 
     ``changes`` are the changes by explainer, in the order of a report; each is an attribute too: ``comparison.heads``
     is the change of the heads, None where they were not measured. Models of which no weight differs (``is_same``) have
-    no changes.
+    no changes. ``rows`` is what became of the rows of the prompt file (docs/run-folder.md).
     """
 
     base: str
     tuned: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     is_same: bool = False
+    rows: Mapping[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "changes" or name not in explainers():
@@ -77,7 +78,7 @@ class Comparison(Result):
     def to_dict(self) -> dict[str, Any]:
         """Names, findings and each change as plain JSON data; what is not defined is None."""
         data: dict[str, Any] = {"base": self.base, "tuned": self.tuned, "verdict": self.verdict.to_dict()}
-        data |= {"summary": self.summary}
+        data |= {"summary": self.summary} | ({"rows": dict(self.rows)} if self.rows else {})
         data |= {"findings": [finding.to_dict() for finding in self.findings]}
         data |= {name: change.to_dict() for name, change in self.changes.items()}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))

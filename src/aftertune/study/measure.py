@@ -9,21 +9,21 @@ One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aftertune.errors import PromptError, WordError
+from aftertune.errors import WordError
 from aftertune.explainers import explainers
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.settings import Settings
 from aftertune.models.subject import Subject
-from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_names
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.rows import FILE as ROWS
+from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
 
@@ -37,7 +37,8 @@ class Intent:
     """A study that has been checked and not begun.
 
     ``subjects`` are all checkpoints by their roles, ``sizes`` those of the roles that are not wholly measured yet;
-    ``works`` are the explainers made ready, by name; ``template`` says how the prompts are put.
+    ``works`` are the explainers made ready, by name; ``template`` says how the prompts are put, ``rows`` what became of
+    the rows that they come from.
     """
 
     study: Study
@@ -47,6 +48,7 @@ class Intent:
     works: Mapping[str, Work]
     inputs: Inputs
     template: Template = field(default_factory=Template)
+    rows: Rows = field(default_factory=Rows)
 
 
 Announce = Callable[[Intent], None]
@@ -63,12 +65,15 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     reads_prompts = any(one.reads_prompts for one in chosen.values())
     needs_room = any(one.needs_room for one in chosen.values())
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
-    prompts = choose_prompts(study.prompts, study.limit) if reads_prompts else []
+    rows = read_rows(study.prompts, study.limit, study.strict) if reads_prompts else Rows()
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
     read = tokenizer_reader(study.trust_remote_code)
-    template = template_of_study(study.template, subjects, run, read) if reads_prompts else Template()
+    template = Template()
+    if reads_prompts:
+        template = template_of_study(study.template, subjects, run, read, study.template_arg)
+        rows = _fitted(rows, run, study, subjects, lambda subject: template.on(read(subject)), template, needs_room)
     asked = (template.name, study.max_new_tokens, study.device, study.dtype)
-    inputs = Inputs(prompts, *asked, needs_room=needs_room)
+    inputs = Inputs(rows.prompts, *asked, needs_room=needs_room)
     works = {name: _prepared(study, name, inputs) for name in chosen}
     pending = {role: one for role, one in subjects.items() if not _is_measured(run, role, works)}
     pairs = [pair for pair in pairs_of(list(subjects)) if not _is_pair_measured(run, pair, works)]
@@ -83,9 +88,10 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         architecture=study.architecture,
     )
     if announce is not None:
-        announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs, template))
+        announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs, template, rows))
     if reads_prompts:
         keep_template(template, run)
+        keep_rows(rows, run)
     loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
     needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
@@ -120,17 +126,23 @@ def _measure_all(
     return needed
 
 
-def choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:
-    """Prompts from a file or a list, or ours; raises `PromptError` for those that can't be used."""
-    from aftertune.prompts.formats import read_prompts
-
-    if prompts is None:
-        prompts = str(files("aftertune") / "demo" / "prompts.jsonl")
-    if isinstance(prompts, str | Path):
-        return read_prompts(prompts, limit)
-    if not prompts:
-        raise PromptError("No prompt was given. Give at least one, or leave prompts out for those of Aftertune.")
-    return list(prompts[:limit])
+def _fitted(
+    rows: Rows,
+    run: RunFolder,
+    study: Study,
+    subjects: Mapping[str, Subject],
+    read: checks.Reader,
+    template: Template,
+    needs_room: bool,
+) -> Rows:
+    """The rows that all checkpoints can read."""
+    if run.exists(ROWS):
+        return fitted(rows, run, template.name, [], study.strict)
+    different = list({(one.ref, one.revision, one.adapter): one for one in subjects.values()}.values())
+    configs = checks.must_be_there(different, study.trust_remote_code, study.architecture)
+    contexts = [getattr(one, "max_position_embeddings", None) if needs_room else None for one in configs]
+    tokenizers = [(read(one), context) for one, context in zip(different, contexts, strict=True)]
+    return fitted(rows, run, template.name, tokenizers, study.strict)
 
 
 def within(progress: Progress, role: str, explainer: str) -> StepProgress:

@@ -21,6 +21,7 @@ from aftertune.runs.parts import write_text
 from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.study.comparison import Comparison
+from aftertune.study.rows import saved_rows
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
 from aftertune.study.templates import saved_template
@@ -112,8 +113,9 @@ def _compare(
     held: Held, pair: Pair, present: Mapping[str, AnyExplainer], settings: Mapping[str, Settings]
 ) -> Comparison:
     names = (held.names[pair.base], held.names[pair.tuned])
+    rows = saved_rows(held.run) or {}
     if is_same(held.run, pair):
-        return Comparison(*names, is_same=True)
+        return Comparison(*names, is_same=True, rows=rows)
     changes: dict[str, Any] = {}
     for name, explainer in present.items():
         if set(explainer.needs) <= set(changes):
@@ -121,7 +123,7 @@ def _compare(
             own = settings.get(name) or explainer.settings()
             change = explainer.change(held, pair, own, needs)
             changes |= {} if change is None else {name: change}
-    return Comparison(*names, changes)
+    return Comparison(*names, changes, rows=rows)
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:
@@ -172,9 +174,10 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
             "checkpoints": {role: one["record"] for role, one in checkpoints.items()},
         }
         | ({"template": template.facts()} if template else {})
+        | ({"rows": _of_rows(comparison.rows)} if comparison.rows else {})
         | {section.name: dict(section.settings) for section in sections if section.settings},
         not_run=[] if comparison.is_same else _not_run(comparison),
-        notes=_lent(folder, pair),
+        notes=[*_lent(folder, pair), *comparison.rows.get("told", [])],
     )
 
 
@@ -202,3 +205,10 @@ def _lent(folder: RunFolder, pair: Pair) -> list[str]:
     template = saved_template(folder)
     said = template.said(display_names(folder), pair) if template else ""
     return [f"{said}."] if said else []
+
+
+def _of_rows(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of the rows, without what the notes tell."""
+    return {name: value for name, value in rows.items() if name not in ("reasons", "told", "notes", "left_out")} | {
+        "left_out": len(rows["left_out"])
+    }

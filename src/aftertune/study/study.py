@@ -18,7 +18,10 @@ from aftertune.explainers.settings import Settings, flag_of, what_is_wrong
 from aftertune.models.adapters.alone import base_of, is_adapter
 from aftertune.models.subject import Subject, run_name
 from aftertune.prompts.prompt import Prompt
-from aftertune.prompts.templates import TemplateChoice
+from aftertune.prompts.template_head import read_arguments
+from aftertune.prompts.templates import ASKED
+from aftertune.runs.parts import is_there
+from aftertune.runs.roles import role_names
 
 Given = str | Path | Subject
 OF_SUBJECTS = ("adapter", "revision", "name")
@@ -32,12 +35,14 @@ class Study(BaseModel):
     an adapter, a revision or another name belongs to it. An adapter's folder may stand in their place: as ``tuned`` it
     is merged into the base, and alone it is compared with the base that it names. ``run`` is the folder that keeps all
     that is measured, any fsspec address, by default runs/BASE-TUNED. ``prompts`` is a file (see
-    `aftertune.read_prompts`) or a list, by
-    default the twelve that come with Aftertune; ``limit`` takes the first of them. ``template`` says how they are put:
-    "raw", "chat", or "auto", which is chat where any of the tokenizers has a chat template; where only some have one,
-    the first of these is used for all. ``architecture`` is that of `aftertune.load`, where a model is built unlike all
-    that are known. ``only`` and ``skip`` choose explainers; further keywords are their settings, by section or by
-    themselves. Raises `AftertuneError` for what is not allowed.
+    `aftertune.read_prompts`) or a list, by default the twelve that come with Aftertune; ``limit`` takes the first of
+    them. ``template`` says how they are put: "raw", "chat", or "auto", which is chat where any of the tokenizers has a
+    chat template; where only some have one, the first of these is used for all; "tuned" or "base", that model's chat
+    template for all; the file of one; or "rendered", for texts that were put in one already. ``template_arg`` are
+    arguments of chat templates, by name or as NAME=VALUE. ``strict`` refuses a row that can't be used instead of
+    skipping it. ``architecture`` is that of `aftertune.load`, where a model is built unlike all that are known.
+    ``only`` and ``skip`` choose explainers; further keywords are their settings, by section or by themselves. Raises
+    `AftertuneError` for what is not allowed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
@@ -48,7 +53,9 @@ class Study(BaseModel):
     prompts: str | Path | tuple[Prompt, ...] | None = None
     limit: int | None = Field(None, ge=1)
     max_new_tokens: int = Field(300, ge=1)
-    template: TemplateChoice = "auto"
+    template: str = "auto"
+    template_arg: Mapping[str, bool | int | float | str] = Field(default_factory=dict)
+    strict: bool = False
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     device: str = "auto"
@@ -66,6 +73,8 @@ class Study(BaseModel):
         if isinstance(own.get("prompts"), list):
             own["prompts"] = tuple(own["prompts"])
         own["run"] = str(own.get("run") or f"runs/{run_name([*subjects['base'], *subjects['tuned']])}")
+        own["template"] = _template(own.get("template", "auto"), len(subjects["tuned"]))
+        own["template_arg"] = read_arguments(own.get("template_arg"))
         try:
             super().__init__(**own)
         except ValidationError as error:
@@ -186,6 +195,22 @@ def _subject(given: Given, said: Mapping[str, Any]) -> Subject:
     if isinstance(given, Subject):
         return Subject(given.ref, **({name: getattr(given, name) for name in OF_SUBJECTS} | told))
     return Subject(given, **told)
+
+
+def _template(asked: Any, n_tuned: int) -> Any:
+    """How prompts are put: a known name, a role, or the file of a chat template, in full where it lies here."""
+    known = [*ASKED, *role_names(n_tuned + 1)]
+    if asked in known or not isinstance(asked, str | Path):
+        return asked
+    path = Path(asked).expanduser()
+    if path.is_file():
+        return str(path.resolve())
+    if "://" in str(asked) and is_there(str(asked)):
+        return str(asked)
+    raise RunError(
+        f"The template {str(asked)!r} is not known, and no file. Allowed: {', '.join(known)}, or a file with a chat "
+        "template."
+    )
 
 
 def _names(value: Any) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@
 3. Where wanted, hold the maps against replaced words, and against another removal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aftertune.errors import AttributionError, CheckpointError, PromptError
@@ -14,11 +14,12 @@ from aftertune.explainers.attribution.importance.routes import attribute_batch, 
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Method, Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
+from aftertune.models.asked_template import put
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.templates import choose_template
+from aftertune.prompts.template_head import Argument
 
 
 def attribute(
@@ -29,6 +30,7 @@ def attribute(
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
+    template_arg: Mapping[str, Argument] | None = None,
     removal: Removal = "deleted",
     route: Route = "auto",
     removal_budget: float = 1.0,
@@ -44,9 +46,10 @@ def attribute(
     norms, attention patterns and gates held constant (arXiv 2505.24293).
     ``route`` is that of the gradient: "forward", "reverse" (equal up to rounding), "forward-bfloat16" (products of
     tangents in bfloat16, for models of Llama's build in float32), or "auto", the cheaper of the first two. ``unit`` is
-    "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", or "auto": chat where the
-    tokenizer has a chat template. With ``check`` the result says how well it predicts what replacing words does, and
-    how well it ranks units against removal (of removal: the other kind).
+    "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", "auto" (chat where the
+    tokenizer has a chat template), "rendered" (the text was put in one already), or the file of a chat template, and
+    ``template_arg`` what it is told by name. With ``check`` the result says how well it predicts what replacing words
+    does, and how well it ranks units against removal (of removal: the other kind).
 
     ``contrast_with`` is another response of as many tokens: importance is then that for p(y_m) - p(c_m), both after the
     same prompt and response so far (why this token, and not that one).
@@ -60,7 +63,7 @@ def attribute(
     must be generated but never ends.
     """
     if contrast_with is not None:
-        how = choose_template(template, [checkpoint.tokenizer])[0]
+        checkpoint, how = put(checkpoint, template, template_arg)
         item = _contrasted(checkpoint, _as_prompt(prompt), how, response, contrast_with, max_new_tokens)
         if check:
             raise AttributionError("A contrast can't be held against replaced words. Leave check or contrast_with out.")
@@ -74,6 +77,7 @@ def attribute(
         method,
         unit,
         template=template,
+        template_arg=template_arg,
         removal=removal,
         route=route,
         removal_budget=removal_budget,
@@ -91,6 +95,7 @@ def attribute_all(
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
+    template_arg: Mapping[str, Argument] | None = None,
     removal: Removal = "deleted",
     route: Route = "auto",
     removal_budget: float = 1.0,
@@ -107,7 +112,7 @@ def attribute_all(
     texts = [prompt.response for prompt in given] if responses is None else list(responses)
     if len(texts) != len(given):
         raise PromptError(f"There are {len(texts)} responses to {len(given)} prompts. Give one response a prompt.")
-    how, _ = choose_template(template, [checkpoint.tokenizer])
+    checkpoint, how = put(checkpoint, template, template_arg)
     encoded = [encode_for(checkpoint, one, how, text) for one, text in zip(given, texts, strict=True)]
     found: dict[int, Attribution] = {}
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
@@ -131,6 +136,7 @@ def attribute_difference(
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
+    template_arg: Mapping[str, Argument] | None = None,
     removal: Removal = "deleted",
     route: Route = "auto",
     removal_budget: float = 1.0,
@@ -142,7 +148,7 @@ def attribute_difference(
 
     Raises what `attribute` raises, and `CheckpointError` if the two read the prompt or the response as other tokens.
     """
-    how = choose_template(template, [tuned.tokenizer])[0]
+    (tuned, how), (base, _) = put(tuned, template, template_arg), put(base, template, template_arg)
     given = _as_prompt(prompt)
     answered = _answered(tuned, given, how, response, max_new_tokens)
     read = encode_for(base, given, how, given.response if response is None else response)

@@ -81,11 +81,18 @@ def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> Prompts:
 
     ``tokenizers`` are those of base and tuned; the prompts, ours and the user's, are put as the study says.
     """
-    template, tokenizer = choose_template(inputs.template, tokenizers)
+    template, tokenizer = choose_template(
+        inputs.template if context == PROMPTS else _of_ours(inputs.template), tokenizers
+    )
     ours = (own_prompt(line, number) for number, line in enumerate(own_lines("chat")))
     prompts = inputs.prompts[:MOST_PROMPTS] if context == PROMPTS else list(ours)
     read = [encode(prompt, tokenizer, template) for prompt in prompts]
     return {one.prompt.id: (one.prompt.text, tuple(one.ids.tolist())) for one in read}
+
+
+def _of_ours(template: str) -> str:
+    """How our own prompts are put, which nobody has put in a chat template yet."""
+    return "auto" if template == "rendered" else template
 
 
 def own_prompt(line: str, number: int = 0) -> Prompt:
@@ -97,10 +104,10 @@ def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]
     """What free samples begin with: nothing, and the chat template up to what the user says, where it is used."""
     start = next((getattr(tokenizers[0], name) for name in ("bos_token_id", "eos_token_id")), None)
     found = {} if start is None else {"nothing": (int(start),)}
-    template, chat = choose_template(asked_template, tokenizers)
+    template, chat = choose_template(_of_ours(asked_template), tokenizers)
     if template == "chat":
-        text, (placed, *_) = render(own_prompt("Hello"), chat, "chat")
-        found["the user's turn"] = tuple(tokenize(text[: placed.start], chat, chat=True).ids.tolist())
+        made = render(own_prompt("Hello"), chat, "chat")
+        found["the user's turn"] = tuple(tokenize(made.text[: made.placed[0].start], chat, chat=True).ids.tolist())
     return {name: ids for name, ids in found.items() if ids}
 
 
