@@ -14,11 +14,11 @@ from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.cost import Item
 from aftertune.explainers.attribution.importance import hierarchy, routes
 from aftertune.explainers.attribution.page import by_hierarchy
-from aftertune.explainers.attribution.settings import LEAST_UNITS
+from aftertune.explainers.attribution.settings import LEAST_UNITS, AttributionSettings
 from aftertune.explainers.attribution.units import group_units, split_units
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
-from cost_samples import SIZE
+from cost_samples import MACHINE, SIZE
 from test_attribution_written import load
 from tiny import make_tokenizer
 
@@ -114,7 +114,10 @@ def test_the_budget_is_kept_and_the_first_group_is_opened_in_any_case() -> None:
 def test_the_estimate_counts_the_budget() -> None:
     short, long = Item(LEAST_UNITS - 1, 10), Item(LEAST_UNITS, 10)
     for item, share in ((short, 1.0), (long, 0.1)):
-        whole, part = (cost.attribution(SIZE, item, "removal", 1, budget).operations for budget in (1.0, 0.1))
+        whole, part = (
+            cost.attributions(SIZE, [item], AttributionSettings(removal_budget=budget), 0, MACHINE).operations
+            for budget in (1.0, 0.1)
+        )
         assert part == pytest.approx(share * whole)
 
 

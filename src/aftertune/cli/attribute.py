@@ -33,7 +33,11 @@ def attribute(
     ] = "removal",
     unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
     removal: Annotated[
-        str, typer.Option(help="How removal removes: deleted (tokens leave the sequence) or zeroed (embeddings are 0).")
+        str,
+        typer.Option(
+            help="How removal removes: deleted (tokens leave the sequence), zeroed (embeddings are 0), mean "
+            "(embeddings are the mean of all), or averaged (the mean of the effects of deleted and mean)."
+        ),
     ] = "deleted",
     removal_budget: Annotated[
         float,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +14,8 @@ from aftertune.models.description import at
 
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
+
+AT_ONCE = 8192  # embeddings
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,13 @@ class Backbone:
         """Token embeddings (batch, positions, d_model) of token ids (batch, positions)."""
         embedded: Tensor = self.checkpoint.model.get_input_embeddings()(ids)
         return embedded
+
+    @cached_property
+    def mean_embedding(self) -> Tensor:
+        """The mean (d_model,) of the embeddings of all tokens, in float32 or better."""
+        ids = torch.arange(self.checkpoint.model.get_input_embeddings().weight.shape[0], device=self.device)
+        kind = torch.promote_types(self.embed(ids[:1, None]).dtype, torch.float32)
+        return sum((self.embed(some[None])[0].to(kind).sum(0) for some in ids.split(AT_ONCE)), start=0) / len(ids)
 
     def states(self, embeds: Tensor, cache: DynamicCache | None = None) -> Tensor:
         """Final normalised states (batch, positions, d_model) of embeddings of that shape.

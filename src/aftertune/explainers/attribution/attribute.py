@@ -41,15 +41,17 @@ def attribute(
     """Importance of each prompt unit to each response token (section 4.1).
 
     Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``method`` is "removal" (Eq. 1
-    itself: by how much p(y_m) falls), with ``removal`` "deleted" (a unit's tokens leave the sequence) or "zeroed"
-    (their embeddings are set to 0); "gradient", the paper's first order; or "locally-linear", the first order with
-    norms, attention patterns and gates held constant (arXiv 2505.24293).
+    itself: by how much p(y_m) falls), with ``removal`` "deleted" (a unit's tokens leave the sequence), "zeroed" (their
+    embeddings are set to 0), "mean" (to the mean of all tokens' embeddings) or "averaged" (the mean of the effects of
+    deleted and mean, for twice the passes, which predicts best what replacing a word does); "gradient", the paper's
+    first order; or "locally-linear", the first order with norms, attention patterns and gates held constant (arXiv
+    2505.24293).
     ``route`` is that of the gradient: "forward", "reverse" (equal up to rounding), "forward-bfloat16" (products of
     tangents in bfloat16, for models of Llama's build in float32), or "auto", the cheaper of the first two. ``unit`` is
     "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", "auto" (chat where the
     tokenizer has a chat template), "rendered" (the text was put in one already), or the file of a chat template, and
     ``template_arg`` what it is told by name. With ``check`` the result says how well it predicts what replacing words
-    does, and how well it ranks units against removal (of removal: the other kind).
+    does, and how well it ranks units against removal (of removal: another kind).
 
     ``contrast_with`` is another response of as many tokens: importance is then that for p(y_m) - p(c_m), both after the
     same prompt and response so far (why this token, and not that one).

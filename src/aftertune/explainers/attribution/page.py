@@ -29,6 +29,8 @@ N_PICTURES = 12
 REMOVALS = {
     "zeroed": "with the token's input embedding set to zero",
     "deleted": "with the token left out of the sequence",
+    "mean": "with the token's input embedding set to the mean of all tokens' embeddings",
+    "averaged": "as the mean of the effects of leaving it out and of setting its embedding to the mean of all tokens'",
 }
 
 

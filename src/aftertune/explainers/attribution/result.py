@@ -132,7 +132,7 @@ class Attribution(Result):
 
     ``importance`` (n_prompt, n_response) float32 is I of the paper's section 4.1, in probability: by removal the drop
     of p(y_m) itself (Eq. 1), else the first-order effect on p(y_m) of scaling the unit's embeddings. ``route`` says
-    which: "removal (deleted)", "removal (zeroed)", "forward", "reverse", "forward-bfloat16" or "locally-linear".
+    which: "removal (deleted)" and other kinds of it, "forward", "reverse", "forward-bfloat16" or "locally-linear".
     ``probability`` (n_response,) is p(y_m | Z_m). A prompt unit is a token unless ``unit`` says otherwise;
     ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template; ``is_user``
     and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction. With

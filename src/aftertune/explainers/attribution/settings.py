@@ -8,7 +8,7 @@ from aftertune.explainers.settings import Settings, setting
 
 Method = Literal["removal", "gradient", "locally-linear"]
 Route = Literal["auto", "forward", "reverse", "forward-bfloat16"]
-Removal = Literal["deleted", "zeroed"]
+Removal = Literal["deleted", "zeroed", "mean", "averaged"]
 Division = Literal["token", "word", "sentence", "line"]
 LEAST_UNITS = 200  # fewer are left out one by one whatever the budget
 
@@ -29,7 +29,9 @@ class AttributionSettings(Settings):
         "network with norms, attention patterns and gates held constant",
     )
     removal: Removal = setting(
-        "deleted", "what leaving out means: the token leaves the sequence, or its embedding is set to zero"
+        "deleted",
+        "what leaving out means: the token leaves the sequence; its embedding is set to zero, or to the mean of all "
+        "embeddings; or the mean of the effects of deleted and mean, for twice the passes",
     )
     removal_budget: float = setting(
         1.0,
@@ -69,5 +71,5 @@ def must_belong(method: str, route: str, budget: float = 1.0, unit: object = "to
 
 
 def other_removal(removal: Removal) -> Removal:
-    """The other way to leave a token out."""
-    return "zeroed" if removal == "deleted" else "deleted"
+    """Another way to leave a token out, that has no part in the first."""
+    return "deleted" if removal in ("zeroed", "mean") else "zeroed"

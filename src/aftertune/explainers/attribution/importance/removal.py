@@ -1,9 +1,11 @@
 """Removal itself: how much does p(y_m) fall when a unit of the prompt is taken away?
 
-Section 4.1, Eq. 1: I[n, m] = p(y_m | Z_m) - p(y_m | Z_m without x_n).  "Without" has two readings:
-``deleted``  the unit's tokens leave the sequence, later tokens move up;
-``zeroed``   the unit's embeddings are set to zero, positions stay (appendix A).
-A unit that is the whole prompt is zeroed in either reading: without it nothing would predict the first response token.
+Section 4.1, Eq. 1: I[n, m] = p(y_m | Z_m) - p(y_m | Z_m without x_n).  "Without" has several readings:
+``deleted``   the unit's tokens leave the sequence, later tokens move up;
+``zeroed``    the unit's embeddings are set to zero, positions stay (appendix A);
+``mean``      they are set to the mean of all tokens' embeddings (mean ablation);
+``averaged``  the mean of what deleted and mean give: each errs in its own way.
+A unit that is the whole prompt is not deleted but zeroed: without it nothing would predict the first response token.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ def removal_within_budget(
 
 def fall(whole: Whole, units: Sequence[Unit], removal: Removal) -> Tensor:
     """How far p(y_m) falls without each unit, less how far p(c_m) does where there is a contrast: (n_units, M)."""
+    if removal == "averaged":
+        return (fall(whole, units, "deleted") + fall(whole, units, "mean")) / 2
     after = whole.log_p_after([removed(unit, removal, whole) for unit in units])
     falls = whole.log_p.exp()[:, None] - after.exp()
     return falls[0] - falls[1:].sum(0)
@@ -68,10 +72,13 @@ def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
     """The prompt without a unit."""
     if removal == "deleted" and len(unit) <= whole.first_place:
         return Variant(left_out=frozenset(unit))
-    return Variant(replaced=dict.fromkeys(unit, whole.embeds.new_zeros(())))
+    instead = whole.backbone.mean_embedding if removal == "mean" else whole.embeds.new_zeros(())
+    return Variant(replaced=dict.fromkeys(unit, instead))
 
 
 def _positions(whole: Whole, unit: Unit, removal: Removal) -> int:
     """How many positions are computed again without a unit."""
+    if removal == "averaged":
+        return _positions(whole, unit, "deleted") + _positions(whole, unit, "mean")
     variant = removed(unit, removal, whole)
     return len(whole.embeds) - len(variant.left_out) - (0 if whole.cache is None else variant.first)

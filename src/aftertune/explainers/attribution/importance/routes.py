@@ -67,7 +67,7 @@ def checked(
 ) -> Attribution:
     """The attribution of an encoded prompt, held against removal and against words that are replaced.
 
-    Removal is held against the other kind of it; of removal by hierarchy, those units that were left out by themselves.
+    Removal is held against another kind of it; of removal by hierarchy, those units that were left out by themselves.
     """
     compared = other_removal(removal) if method == "removal" else removal
     task = _task(encoded, split_units(encoded, unit))
