@@ -8,7 +8,7 @@ import typer
 
 import aftertune
 from aftertune.cli.app import command_app
-from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template
+from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template, Tokenizer
 from aftertune.errors import RunError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def attribute(
     device: Device = "auto",
     dtype: Dtype = "float32",
     revision: Revision = None,
+    tokenizer: Tokenizer = None,
     trust_remote_code: Remote = False,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +61,8 @@ def attribute(
         _check_out(out)
     chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal}
     how = aftertune.AttributionSettings(**chosen)
-    checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
+    given = (model, adapter, device, dtype, revision)
+    checkpoint = aftertune.load(*given, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
         checkpoint,
         prompt,
