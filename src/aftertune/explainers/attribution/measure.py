@@ -41,9 +41,9 @@ from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.sample_size import say_what_can_show
 from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known, must_belong
 from aftertune.explainers.explainer import Inputs, Work
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import generate
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
