@@ -29,6 +29,7 @@ from aftertune.models.files.reading import (
     read_tokenizer_at,
     read_weights,
 )
+from aftertune.models.files.quantised import must_be_plain
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import must_hold_weights
 from aftertune.models.fingerprint import fingerprint, versions
@@ -142,6 +143,7 @@ def _adopt(
             "An adapter can't be merged into your model in memory, which is left as it is. "
             "Give the model's folder or hub id with the adapter, or merge it yourself."
         )
+    must_be_plain(model)
     model = merged_copy(model) if is_wrapped(model) else model
     name = model.config.name_or_path or type(model).__name__
     part = text_part(model)

@@ -111,10 +111,10 @@ def make_ready(model: Any, saved: SavedAdapter) -> None:
 
 def key_mapping(saved: SavedAdapter, model: Any) -> dict[str, str]:
     """How an adapter's names have to be changed for a model: of one trained on the model without its output head."""
-    prefix = f"{OUTSIDE}{model.base_model_prefix}."
-    if not saved.shapes or any(name.startswith(prefix) for name in saved.shapes):
-        return {}
-    return {f"^{re.escape(OUTSIDE)}": prefix}
+    inner = getattr(model, model.base_model_prefix, model)
+    inside = {name for name, _ in inner.named_children()} - {name for name, _ in model.named_children()}
+    firsts = {name.removeprefix(OUTSIDE).partition(".")[0] for name in saved.shapes}
+    return {f"^{re.escape(OUTSIDE)}": f"{OUTSIDE}{model.base_model_prefix}."} if firsts & inside else {}
 
 
 def laid_over(saved: SavedAdapter, model: Any) -> Any:

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, CompressedTensorsConfig, PreTrain
 from aftertune.errors import CheckpointError
 
 DEQUANTISED_ON_LOAD = {"mxfp4"}  # transformers makes weights of these itself
-PACKAGES = {"bitsandbytes": "bitsandbytes", "compressed-tensors": "compressed_tensors"}
+BITSANDBYTES, COMPRESSED = "bitsandbytes", "compressed-tensors"
+PACKAGES = {BITSANDBYTES: "bitsandbytes", COMPRESSED: "compressed_tensors"}
 ENDINGS = re.compile(
     r"[-_.](unsloth-bnb-4bit|bnb-[48]bit|gptq[^/]*|awq[^/]*|[48]bit|int[48][^/]*|fp8[^/]*|w[48]a(8|16)[^/]*)$", re.I
 )
@@ -49,9 +50,18 @@ def quantised_by(config: Any) -> str | None:
     return None if about is None else str(about.get("quant_method", "quantised"))
 
 
+def must_be_plain(model: PreTrainedModel) -> None:
+    """Raise `CheckpointError` for a model in memory whose weights are codes of bitsandbytes."""
+    if quantised_by(model.config) == BITSANDBYTES:
+        raise CheckpointError(
+            f"The weights of your model in memory are quantised ({BITSANDBYTES} {bits_of(model.config)}). Give "
+            "model.dequantize(), or the checkpoint in full precision with its adapter."
+        )
+
+
 def settings_to_read(config: Any) -> dict[str, Any]:
     """What transformers has to be told to read the weights of a configuration as numbers."""
-    if quantised_by(config) == "compressed-tensors":
+    if quantised_by(config) == COMPRESSED:
         return {"quantization_config": CompressedTensorsConfig(run_compressed=False)}
     return {}
 
@@ -61,12 +71,18 @@ def dequantised(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreT
     method = quantised_by(config)
     if method is None or method in DEQUANTISED_ON_LOAD:
         return model
-    if method == "bitsandbytes":
+    if method == BITSANDBYTES:
         model = model.dequantize()
     del config.quantization_config
     with torch.device("meta"):
         plain: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     state = {name: one.to(dtype) if one.is_floating_point() else one for name, one in model.state_dict().items()}
+    missing = sorted(plain.state_dict().keys() - state.keys())
+    if missing:
+        raise CheckpointError(
+            f"The weights of this {method} checkpoint could not be dequantised: {len(missing)} have no number (first: "
+            f"{missing[0]}). Give the checkpoint in full precision."
+        )
     plain.load_state_dict({name: state[name] for name in plain.state_dict()}, assign=True)
     plain.tie_weights()
     for name, buffer in model.named_buffers():

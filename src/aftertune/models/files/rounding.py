@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from aftertune.models.files.gguf import read_once
-from aftertune.models.files.quantised import bits_of, kind_of, quantised_by
+from aftertune.models.files.quantised import BITSANDBYTES, bits_of, kind_of, quantised_by
 from aftertune.models.files.references import find_checkpoint
 from aftertune.models.loaded import Checkpoint
 
 PLAIN = {"F64", "F32", "F16", "BF16"}
-GGUF, BITSANDBYTES = "GGUF", "bitsandbytes"
+GGUF = "GGUF"
 MOST_NUMBERS = 50_000_000
 INT8 = 127
 
