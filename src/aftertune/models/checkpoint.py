@@ -22,6 +22,7 @@ from aftertune.models.adapters.merge import merge_adapter
 from aftertune.models.adapters.tokenizer import tokenizer_with
 from aftertune.models.architectures import ARCHITECTURES, find_description, text_part
 from aftertune.models.description import Architecture, Description, read_description
+from aftertune.models.files.quantised import must_be_plain
 from aftertune.models.files.reading import (
     has_tokenizer,
     read_config,
@@ -29,7 +30,6 @@ from aftertune.models.files.reading import (
     read_tokenizer_at,
     read_weights,
 )
-from aftertune.models.files.quantised import must_be_plain
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import must_hold_weights
 from aftertune.models.fingerprint import fingerprint, versions

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters.merge import logits_of, must_agree, part_shared
 from aftertune.models.adapters.tying import say_tied
+from aftertune.models.temporary_state import quiet
 
 NAME = "in your model"
 
@@ -35,7 +36,9 @@ def merged_copy(model: Any) -> PreTrainedModel:
         own = copy.deepcopy(model)
         before = logits_of(own)
         part_shared(own)
-        merged: PreTrainedModel = own.merge_and_unload(safe_merge=True) if isinstance(own, PeftModel) else _merged(own)
+        with quiet():
+            is_peft = isinstance(own, PeftModel)
+            merged: PreTrainedModel = own.merge_and_unload(safe_merge=True) if is_peft else _merged(own)
     except Exception as error:  # PEFT raises its own for what it can't merge
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise CheckpointError(

@@ -110,11 +110,14 @@ def make_ready(model: Any, saved: SavedAdapter) -> None:
 
 
 def key_mapping(saved: SavedAdapter, model: Any) -> dict[str, str]:
-    """How an adapter's names have to be changed for a model: of one trained on the model without its output head."""
+    """How an adapter's names have to be changed for a model, as PEFT takes it: after what it puts before them.
+
+    There is something to change for one that was trained on the model without its output head.
+    """
     inner = getattr(model, model.base_model_prefix, model)
     inside = {name for name, _ in inner.named_children()} - {name for name, _ in model.named_children()}
     firsts = {name.removeprefix(OUTSIDE).partition(".")[0] for name in saved.shapes}
-    return {f"^{re.escape(OUTSIDE)}": f"{OUTSIDE}{model.base_model_prefix}."} if firsts & inside else {}
+    return {"^": f"{model.base_model_prefix}."} if firsts & inside else {}
 
 
 def laid_over(saved: SavedAdapter, model: Any) -> Any:
@@ -144,7 +147,8 @@ def wanted_of(saved: SavedAdapter, wrapped: Any) -> Shapes:
 
 def _renamed(shapes: Shapes, mapping: Mapping[str, str]) -> Shapes:
     for pattern, new in mapping.items():
-        shapes = {re.sub(pattern, new, name): shape for name, shape in shapes.items()}
+        own = {name.removeprefix(OUTSIDE): shape for name, shape in shapes.items()}
+        shapes = {f"{OUTSIDE}{re.sub(pattern, new, name)}": shape for name, shape in own.items()}
     return shapes
 
 
