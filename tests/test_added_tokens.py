@@ -157,7 +157,7 @@ def test_a_chat_template_of_added_tokens_is_not_put_before_the_base(base: Path, 
     tuned = tuned_folder(tmp_path / "chat", grown(), tokenizer)
     said: list[str] = []
     compare(base, tuned, tmp_path / "run", prompts, said, only=["attribution"], skip=[])
-    told = "the chat template of chat uses 2 tokens that base has not (<new0>, <new1>): the prompts are put raw"
+    told = "chat has a chat template with 2 tokens that base has not (<new0>, <new1>): the prompts are put raw"
     assert told in said[0]
     with pytest.raises(CheckpointError, match=r"2 of 2 prompts .* only one of the checkpoints has \(<new0>, <new1>\)"):
         compare(base, tuned, tmp_path / "other", prompts, [], only=["attribution"], skip=[], template="chat")

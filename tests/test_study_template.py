@@ -71,7 +71,8 @@ def test_what_is_chosen() -> None:
 def test_auto_is_chat_where_both_have_a_template(tmp_path: Path, folders: dict[str, Path]) -> None:
     run = compared(tmp_path, folders["base"], folders["tuned"])
     assert put(run, "base") == put(run, "tuned") == PUT
-    assert said(run) == {"name": "chat", "asked": "auto", "lent": None, "owner": "", "lent_to": []}
+    nothing = {"lent": None, "owner": "", "lent_to": [], "added": [], "unread_by": ""}
+    assert said(run) == {"name": "chat", "asked": "auto"} | nothing
     assert RunFolder.open(run).read_json("attribution.json")["identity"]["template"] == "chat"
 
 

@@ -206,4 +206,4 @@ def _notes(folder: RunFolder, pair: Pair) -> list[str]:
     said = [template.said(names, pair)] if template else []
     said += tokens.said(names, pair) if tokens else []
     said += [one.said(names) for one in saved_roundings(folder, pair)]
-    return [f"{one[:1].upper()}{one[1:]}." for one in said if one]
+    return [f"{one}." for one in said if one]

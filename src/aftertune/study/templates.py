@@ -50,7 +50,7 @@ class Template:
         """Which of ``roles`` were lent a template, or could not read one, with ``names`` by role; else empty."""
         if self.added and self.unread_by in names and {self.owner, self.unread_by} <= set(roles):
             added = f"{number_of(self.added)} that {names[self.unread_by]} has not ({named(self.added)})"
-            return f"the chat template of {names[self.owner]} uses {added}: the prompts are put raw"
+            return f"{names[self.owner]} has a chat template with {added}: the prompts are put raw"
         without = [names[role] for role in self.lent_to if role in roles]
         if not without:
             return ""
