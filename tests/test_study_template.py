@@ -72,6 +72,7 @@ def test_auto_is_chat_where_both_have_a_template(tmp_path: Path, folders: dict[s
     run = compared(tmp_path, folders["base"], folders["tuned"])
     assert put(run, "base") == put(run, "tuned") == PUT
     nothing = {"lent": None, "owner": "", "lent_to": [], "for_all": False, "arguments": {}, "moment": ""}
+    nothing |= {"added": [], "unread_by": ""}
     assert said(run) == {"name": "chat", "asked": "auto"} | nothing
     assert RunFolder.open(run).read_json("attribution.json")["identity"]["template"] == "chat"
 

@@ -8,7 +8,19 @@ import typer
 
 import aftertune
 from aftertune.cli.app import command_app
-from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template, TemplateArg
+from aftertune.cli.options import (
+    Adapter,
+    Device,
+    Dtype,
+    Json,
+    MaxNew,
+    Model,
+    Remote,
+    Revision,
+    Template,
+    TemplateArg,
+    Tokenizer,
+)
 from aftertune.errors import RunError
 from aftertune.prompts.template_head import read_arguments
 
@@ -65,6 +77,7 @@ def attribute(
     device: Device = "auto",
     dtype: Dtype = "float32",
     revision: Revision = None,
+    tokenizer: Tokenizer = None,
     trust_remote_code: Remote = False,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +86,8 @@ def attribute(
         _check_out(out)
     chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal, "removal_budget": removal_budget}
     how = aftertune.AttributionSettings(**chosen)
-    checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
+    given = (model, adapter, device, dtype, revision)
+    checkpoint = aftertune.load(*given, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
         checkpoint,
         prompt,

@@ -8,7 +8,7 @@ import typer
 
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, TEMPLATE, Json, Remote, TemplateArg
+from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, TEMPLATE, Json, Remote, TemplateArg, Tokenizer
 from aftertune.cli.output import announce, show
 from aftertune.cli.settings_file import as_yaml, given_only, keeping_settings, read_settings
 from aftertune.study.study import Study, measuring
@@ -64,6 +64,7 @@ def compare(
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs). [default: auto]")
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64. [default: float32]")] = None,
+    tokenizer: Tokenizer = None,
     architecture: Annotated[
         str | None, typer.Option(help="JSON or YAML file that describes a model built unlike all that are known.")
     ] = None,

@@ -9,7 +9,7 @@ import typer
 import aftertune
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne
+from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne, Tokenizer
 from aftertune.explainers import explainers
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def heads(
     device: Device = "auto",
     dtype: Dtype = "float32",
     revision: Revision = None,
+    tokenizer: Tokenizer = None,
     trust_remote_code: Remote = False,
     as_json: Json = False,
     *,
@@ -41,7 +42,8 @@ def heads(
 
     made, subject = HEADS(**settings), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:
-        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        how: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer}
+        how |= {"trust_remote_code": trust_remote_code}
         read_into_run(subject, run, "heads", made, **how, progress=progress)
     found = aftertune.open_heads(run)
     if as_json:

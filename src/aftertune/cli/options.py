@@ -20,6 +20,8 @@ Remote = Annotated[
 ]
 Adapter = Annotated[str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the model.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")]
+TOKENIZER = "Tokenizer (folder or hub id) for a checkpoint that was saved without one"
+Tokenizer = Annotated[str | None, typer.Option(help=f"{TOKENIZER}.")]
 RunOfOne = Annotated[str, typer.Option(help="Folder that keeps what is read, a layer at a time.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"{CHECKPOINT}.")]
 MaxNew = Annotated[int, typer.Option(min=1, help="Most tokens of a generated response.")]

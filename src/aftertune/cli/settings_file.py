@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from aftertune.study.study import Study
 
 FILE = "settings.yaml"
-PLACES = frozenset({"base", "tuned", "base_adapter", "tuned_adapter", "prompts", "words", "vectors", "verbs"})
+PLACES = frozenset(
+    {"base", "tuned", "base_adapter", "tuned_adapter", "tokenizer", "prompts", "words", "vectors", "verbs"}
+)
 PACKAGES = ("aftertune", "torch", "transformers", "numpy", "polars")
 # Either says which explainers are computed, so one on the command line takes the place of both in the file.
 EXCLUSIVE = ("only", "skip")

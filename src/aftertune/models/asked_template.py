@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from aftertune.models.chat_templates import with_template
+from aftertune.models.adapters.tokenizer import with_template
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.template_head import Argument, must_name, read_template_file, told
 from aftertune.prompts.templates import ASKED, choose_template

@@ -42,9 +42,12 @@ class Backbone:
     @cached_property
     def mean_embedding(self) -> Tensor:
         """The mean (d_model,) of the embeddings of all tokens, in float32 or better."""
-        ids = torch.arange(self.checkpoint.model.get_input_embeddings().weight.shape[0], device=self.device)
-        kind = torch.promote_types(self.embed(ids[:1, None]).dtype, torch.float32)
-        return sum((self.embed(some[None])[0].to(kind).sum(0) for some in ids.split(AT_ONCE)), start=0) / len(ids)
+        n = self.checkpoint.model.get_input_embeddings().weight.shape[0]
+        total = torch.zeros((), device=self.device)
+        for some in torch.split(torch.arange(n, device=self.device), AT_ONCE):
+            embedded = self.embed(some[None])[0]
+            total = total + embedded.to(torch.promote_types(embedded.dtype, torch.float32)).sum(0)
+        return total / n
 
     def states(self, embeds: Tensor, cache: DynamicCache | None = None) -> Tensor:
         """Final normalised states (batch, positions, d_model) of embeddings of that shape.

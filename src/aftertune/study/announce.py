@@ -57,9 +57,14 @@ def memory_warning(found: Estimate) -> str | None:
 def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
     for role, subject in intent.subjects.items():
         yield role, f"{subject.label}{'' if role in intent.sizes else ' (measured already)'}"
-    lent = intent.template.said({role: one.label for role, one in intent.subjects.items()}, intent.subjects)
+    names = {role: one.label for role, one in intent.subjects.items()}
+    lent = intent.template.said(names, intent.subjects)
     if lent:
         yield "template", lent
+    for said in intent.tokens.said(names, intent.subjects) if intent.tokens else ():
+        yield "tokens", said
+    for one in intent.roundings:
+        yield "rounding", one.announced(names)
     for work in intent.works.values():
         yield from work.chosen()
     for sentence in intent.rows.sentences:

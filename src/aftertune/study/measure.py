@@ -9,6 +9,7 @@ One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,12 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.rounding import Rounding, find_roundings, measure_roundings
 from aftertune.study.rows import FILE as ROWS
 from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
+from aftertune.study.tokens import AddedTokens, added_tokens, keep_tokens, saved_tokens
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
@@ -38,7 +41,8 @@ class Intent:
 
     ``subjects`` are all checkpoints by their roles, ``sizes`` those of the roles that are not wholly measured yet;
     ``works`` are the explainers made ready, by name; ``template`` says how the prompts are put, ``rows`` what became of
-    the rows that they come from.
+    the rows that they come from, ``tokens`` which tokens only some of the checkpoints have, ``roundings`` which were
+    stored in fewer bits than others.
     """
 
     study: Study
@@ -49,6 +53,8 @@ class Intent:
     inputs: Inputs
     template: Template = field(default_factory=Template)
     rows: Rows = field(default_factory=Rows)
+    tokens: AddedTokens | None = None
+    roundings: Sequence[Rounding] = ()
 
 
 Announce = Callable[[Intent], None]
@@ -67,32 +73,43 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
     rows = read_rows(study.prompts, study.limit, study.strict) if reads_prompts else Rows()
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
-    read = tokenizer_reader(study.trust_remote_code)
+    there = partial(_there, study)
+    new = {role: one for role, one in subjects.items() if not run.exists(f"{role}.json")}
+    configs = there(new)
+    roundings = find_roundings(subjects, configs) if len(new) == len(subjects) else []
+    read = tokenizer_reader(study.trust_remote_code, study.tokenizer)
     template = Template()
     if reads_prompts:
         template = template_of_study(study.template, subjects, run, read, study.template_arg)
         rows = _fitted(rows, run, study, subjects, lambda subject: template.on(read(subject)), template, needs_room)
+    tokens = added_tokens({role: read(one) for role, one in subjects.items()}) if new else saved_tokens(run)
     asked = (template.name, study.max_new_tokens, study.device, study.dtype)
     inputs = Inputs(rows.prompts, *asked, needs_room=needs_room)
     works = {name: _prepared(study, name, inputs) for name in chosen}
     pending = {role: one for role, one in subjects.items() if not _is_measured(run, role, works)}
     pairs = [pair for pair in pairs_of(list(subjects)) if not _is_pair_measured(run, pair, works)]
-    configs = checks.must_be_comparable(
+    configs |= there({role: one for role, one in pending.items() if role not in configs})
+    checks.must_be_comparable(
         list(pending.values()),
+        [configs[role] for role in pending],
         works.values(),
         inputs,
         run,
         read=(lambda subject: template.on(read(subject))) if reads_prompts else None,
         reads_weights=any(one.reads_weights for one in chosen.values()),
-        trust_remote_code=study.trust_remote_code,
-        architecture=study.architecture,
     )
     if announce is not None:
-        announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs, template, rows))
+        sizes = _sizes(study, pending, configs)
+        told = [one for one, _ in roundings]
+        announce(Intent(study, run, subjects, sizes, works, inputs, template, rows, tokens, told))
+    loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
+    _claim_all(loaded, list(subjects), works, inputs, run, progress)
     if reads_prompts:
         keep_template(template, run)
         keep_rows(rows, run)
-    loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
+    if tokens is not None:
+        keep_tokens(tokens, run)
+    measure_roundings(roundings, loaded, run)
     needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
@@ -112,9 +129,6 @@ def _measure_all(
     progress: Progress,
 ) -> set[str]:
     """Measure what is missing of models that differ from one that they are compared with; returns their roles."""
-    for role in reversed(roles):  # the base last: it stays for what is measured first
-        if not run.exists(f"{role}.json"):
-            _claim(loaded, role, works, inputs, run, progress)
     different = [pair for pair in pairs_of(roles) if not is_same(run, pair)]
     needed = {role for pair in different for role in pair}
     for role in pending:
@@ -138,10 +152,10 @@ def _fitted(
     """The rows that all checkpoints can read."""
     if run.exists(ROWS):
         return fitted(rows, run, template.name, [], study.strict)
-    different = list({(one.ref, one.revision, one.adapter): one for one in subjects.values()}.values())
-    configs = checks.must_be_there(different, study.trust_remote_code, study.architecture)
+    different = {f"{one.ref} {one.revision} {one.adapter}": one for one in subjects.values()}
+    configs = _there(study, different).values()
     contexts = [getattr(one, "max_position_embeddings", None) if needs_room else None for one in configs]
-    tokenizers = [(read(one), context) for one, context in zip(different, contexts, strict=True)]
+    tokenizers = list(zip(map(read, different.values()), contexts, strict=True))
     return fitted(rows, run, template.name, tokenizers, study.strict)
 
 
@@ -161,6 +175,12 @@ def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
         raise WordError(f"{error} Or leave {name} out (skip).") from error
 
 
+def _there(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
+    """The configurations of checkpoints, by role, if each of them can be loaded."""
+    how = (study.trust_remote_code, study.architecture, study.tokenizer)
+    return dict(zip(subjects, checks.must_be_there(list(subjects.values()), *how), strict=True))
+
+
 def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
     return {role: one.identity() for role, one in subjects.items()} | {"settings": {"dtype": study.dtype}}
 
@@ -173,14 +193,14 @@ def _is_pair_measured(run: RunFolder, pair: Pair, works: Mapping[str, Work]) -> 
     return all(work.is_pair_measured(run, pair) for work in works.values())
 
 
-def _sizes(study: Study, pending: Mapping[str, Subject], configs: Sequence[Any]) -> dict[str, "ModelSize"]:
+def _sizes(study: Study, pending: Mapping[str, Subject], configs: Mapping[str, Any]) -> dict[str, "ModelSize"]:
     """The sizes of checkpoints by their roles; raises `CheckpointError` if a GGUF file's header can't be read."""
     from aftertune.models.size import size_of
 
     known: dict[Any, ModelSize] = {}
-    for one, config in zip(pending.values(), configs, strict=True):
+    for role, one in pending.items():
         if (one.ref, one.revision) not in known:
-            known[one.ref, one.revision] = size_of(one.ref, config, one.revision, study.architecture)
+            known[one.ref, one.revision] = size_of(one.ref, configs[role], one.revision, study.architecture)
     return {role: known[one.ref, one.revision] for role, one in pending.items()}
 
 
@@ -192,13 +212,31 @@ def _measure_one(
     run: RunFolder,
     progress: Progress,
 ) -> None:
-    checkpoint = _claim(loaded, role, works, inputs, run, progress)
+    checkpoint = _load(loaded, role, works, inputs, run, progress)
+    checks.claim_weights(run, role, checkpoint.provenance)
     for name, work in works.items():
         if not work.is_measured(run, role):
             work.measure(checkpoint, role, run, within(progress, role, name))
 
 
-def _claim(
+def _claim_all(
+    loaded: Loader,
+    roles: Sequence[str],
+    works: Mapping[str, Work],
+    inputs: Inputs,
+    run: RunFolder,
+    progress: Progress,
+) -> None:
+    """Bind the run to all checkpoints, once each of them could be read: one that can't leaves no run behind."""
+    new = [role for role in reversed(roles) if not run.exists(f"{role}.json")]
+    found = {}
+    for role in new:  # the base last: it stays for what is measured first
+        found[role] = _load(loaded, role, works, inputs, run, progress).provenance
+    for role, provenance in found.items():
+        checks.claim_weights(run, role, provenance)
+
+
+def _load(
     loaded: Loader,
     role: str,
     works: Mapping[str, Work],
@@ -206,13 +244,12 @@ def _claim(
     run: RunFolder,
     progress: Progress,
 ) -> "Checkpoint":
-    """Load a checkpoint, and bind the run to its weights."""
+    """Load a checkpoint, and check it once more."""
     loading = Stage(role, "", "loading")
     progress(loading, 0, 1)
     checkpoint = loaded(role)
     progress(loading, 1, 1)
     checks.must_fit_loaded(checkpoint, works.values(), inputs, run)
-    checks.claim_weights(run, role, checkpoint)
     return checkpoint
 
 
@@ -238,6 +275,7 @@ def read_into_run(
     *,
     device: str = "auto",
     dtype: str = "float32",
+    tokenizer: str | Path | None = None,
     trust_remote_code: bool = False,
     progress: Progress = silent,
 ) -> RunFolder:
@@ -255,15 +293,15 @@ def read_into_run(
     folder = RunFolder.start(
         run, {"model": subject.identity(), "settings": {"dtype": dtype}}, {"aftertune": __version__}
     )
-    work.must_fit(checks.must_be_there([subject], trust_remote_code), folder)
+    work.must_fit(checks.must_be_there([subject], trust_remote_code, tokenizer=tokenizer), folder)
     if not work.is_measured(folder, MODEL):
         loading = Stage(step="loading")
         progress(loading, 0, 1)
         given = (subject.ref, subject.adapter, device, dtype, subject.revision)
-        checkpoint = load(*given, trust_remote_code=trust_remote_code)
+        checkpoint = load(*given, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
         progress(loading, 1, 1)
         work.must_fit([checkpoint.model.config], folder)
-        checks.claim_weights(folder, MODEL, checkpoint)
+        checks.claim_weights(folder, MODEL, checkpoint.provenance)
         work.measure(checkpoint, MODEL, folder, within(progress, "", explainer))
     work.finish(folder, MODEL)
     return folder

@@ -21,10 +21,12 @@ from aftertune.runs.parts import write_text
 from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.study.comparison import Comparison
+from aftertune.study.rounding import saved_roundings
 from aftertune.study.rows import saved_rows
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
 from aftertune.study.templates import saved_template
+from aftertune.study.tokens import saved_tokens
 
 ASKED, EVIDENCE = "asked.json", "evidence.json"
 PAIRS = "pairs"
@@ -160,7 +162,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
     record = folder.read_json("run.json")
     checkpoints = {role: folder.read_json(f"{role}.json") for role in pair}
     sections = [known[name].section(change) for name, change in comparison.changes.items()]
-    template = saved_template(folder)
+    template, tokens = saved_template(folder), saved_tokens(folder)
     return Report(
         title=f"What tuning changed: {comparison.base} and {comparison.tuned}",
         models=(comparison.base, comparison.tuned),
@@ -175,9 +177,10 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
         }
         | ({"template": template.facts()} if template else {})
         | ({"rows": _of_rows(comparison.rows)} if comparison.rows else {})
+        | ({"tokens": tokens.facts()} if tokens else {})
         | {section.name: dict(section.settings) for section in sections if section.settings},
         not_run=[] if comparison.is_same else _not_run(comparison),
-        notes=[*_lent(folder, pair), *comparison.rows.get("told", [])],
+        notes=[*_notes(folder, pair), *comparison.rows.get("told", [])],
     )
 
 
@@ -200,11 +203,13 @@ def _not_run(comparison: Comparison) -> list[str]:
     return [one.absent for name, one in explainers().items() if name not in comparison.changes and one.absent]
 
 
-def _lent(folder: RunFolder, pair: Pair) -> list[str]:
-    """That one of these models was given the chat template of another."""
-    template = saved_template(folder)
-    said = template.said(display_names(folder), pair) if template else ""
-    return [f"{said}."] if said else []
+def _notes(folder: RunFolder, pair: Pair) -> list[str]:
+    """That one of these models was given the chat template of another, or has tokens of its own."""
+    template, tokens, names = saved_template(folder), saved_tokens(folder), display_names(folder)
+    said = [template.said(names, pair)] if template else []
+    said += tokens.said(names, pair) if tokens else []
+    said += [one.said(names) for one in saved_roundings(folder, pair)]
+    return [f"{one}." for one in said if one]
 
 
 def _of_rows(rows: Mapping[str, Any]) -> dict[str, Any]:

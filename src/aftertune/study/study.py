@@ -40,9 +40,9 @@ class Study(BaseModel):
     chat template; where only some have one, the first of these is used for all; "tuned" or "base", that model's chat
     template for all; the file of one; or "rendered", for texts that were put in one already. ``template_arg`` are
     arguments of chat templates, by name or as NAME=VALUE. ``strict`` refuses a row that can't be used instead of
-    skipping it. ``architecture`` is that of `aftertune.load`, where a model is built unlike all that are known.
-    ``only`` and ``skip`` choose explainers; further keywords are their settings, by section or by themselves. Raises
-    `AftertuneError` for what is not allowed.
+    skipping it. ``tokenizer`` is the place of one for checkpoints that were saved without. ``architecture`` is that of
+    `aftertune.load`, where a model is built unlike all that are known. ``only`` and ``skip`` choose explainers; further
+    keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is not allowed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
@@ -60,11 +60,13 @@ class Study(BaseModel):
     skip: tuple[str, ...] = ()
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    tokenizer: str | Path | None = None
     architecture: str | Path | Mapping[str, Any] | None = None
     trust_remote_code: bool = False
     settings: Mapping[str, Settings] = Field(default_factory=dict)
 
     def __init__(self, base: Given | None = None, tuned: Given | Sequence[Given] | None = None, **given: Any) -> None:
+        _must_be_named(base, tuned)
         own = {name: given.pop(name) for name in [*type(self).model_fields] if name in given}
         base, tuned = _with_bases(base, tuned, given)
         subjects = {"base": _subjects("base", base, given), "tuned": _subjects("tuned", tuned, given)}
@@ -188,6 +190,17 @@ def _with_bases(
             for one in found
         ]
     return base, found
+
+
+def _must_be_named(base: Any, tuned: Any) -> None:
+    """Raise `RunError` for a model in memory: a run has to find its checkpoints again."""
+    for one in (base, *(tuned if isinstance(tuned, list | tuple) else (tuned,))):
+        if hasattr(one, "state_dict"):
+            raise RunError(
+                f"A {type(one).__name__} in memory can't be a checkpoint of a study, which has to find it again. Save "
+                "it (save_pretrained) and give the folder; or load it with aftertune.load(model, tokenizer=tokenizer) "
+                "and read it by itself: attribute, read_heads, read_concepts."
+            )
 
 
 def _subject(given: Given, said: Mapping[str, Any]) -> Subject:

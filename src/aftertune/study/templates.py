@@ -5,6 +5,8 @@
 3. Else the tokenizers are asked: for "auto", chat where any of them has a chat template, else raw.
 4. Where some have no chat template, the first that there is is lent to them. Where two differ, each keeps its own: the
    prompts must come out as the same tokens (`checks`).
+5. A chat template that writes tokens which another of the checkpoints has not, since tuning added them, can't be read
+   by that one: for "auto" the prompts are put raw then.
 """
 
 import hashlib
@@ -13,13 +15,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aftertune.errors import PromptError
+from aftertune.errors import AftertuneError, PromptError
 from aftertune.models.subject import Subject
+from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.template_head import TODAY, must_name, read_template_file, told
-from aftertune.prompts.templates import ASKED, choose_template
+from aftertune.prompts.templates import ASKED, choose_template, render
+from aftertune.prompts.tokenization import tokenize
 from aftertune.runs.run import RunFolder
+from aftertune.study.tokens import named, number_of
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
@@ -34,7 +40,8 @@ class Template:
 
     ``lent`` is the chat template of ``owner`` (a role or a file) that the roles ``lent_to`` are given: those without
     one of their own or, ``for_all``, every one. ``arguments`` are what chat templates are told, and ``moment`` (ISO
-    8601) the date and time, where one asks for it.
+    8601) the date and time, where one asks for it. ``added`` are the tokens of the owner's chat template that
+    ``unread_by`` does not have, for which prompts are put raw.
     """
 
     name: str = "raw"
@@ -45,12 +52,17 @@ class Template:
     for_all: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
     moment: str = ""
+    added: tuple[str, ...] = ()
+    unread_by: str = ""
 
     def said(self, names: Mapping[str, str], roles: Collection[str]) -> str:
-        """Which of ``roles`` were lent a template, with the models' ``names`` by role; empty where none was."""
+        """Which of ``roles`` were lent a template, or could not read one, with ``names`` by role; else empty."""
         owner = names.get(self.owner, self.owner)
         if self.for_all:
             return f"{owner}: its chat template is used for every model"
+        if self.added and self.unread_by in names and {self.owner, self.unread_by} <= set(roles):
+            added = f"{number_of(self.added)} that {names[self.unread_by]} has not ({named(self.added)})"
+            return f"{owner} has a chat template with {added}: the prompts are put raw"
         without = [names[role] for role in self.lent_to if role in roles]
         if not without:
             return ""
@@ -60,7 +72,8 @@ class Template:
     def facts(self) -> dict[str, Any]:
         """What a report says of it."""
         lent = {"of": self.owner, "lent_to": list(self.lent_to)} if self.lent is not None else {}
-        more = {"arguments": dict(self.arguments), "moment": self.moment}
+        unread = {"by": self.unread_by, "tokens": list(self.added)} if self.added else {}
+        more = {"arguments": dict(self.arguments), "moment": self.moment, "unread": unread}
         return {"used": self.name, "asked": self.asked} | lent | {name: value for name, value in more.items() if value}
 
     def identity(self) -> dict[str, Any]:
@@ -75,7 +88,7 @@ class Template:
 
     def on(self, tokenizer: Any) -> Any:
         """The tokenizer, with the lent template where it is given one, and what that is told."""
-        from aftertune.models.chat_templates import with_template
+        from aftertune.models.adapters.tokenizer import with_template
 
         own = getattr(tokenizer, "chat_template", None)
         text = self.lent if self.lent is not None and (self.for_all or not own) else own
@@ -89,13 +102,16 @@ class Template:
         return replace(checkpoint, tokenizer=self.on(checkpoint.tokenizer))
 
 
-def tokenizer_reader(trust_remote_code: bool) -> Reader:
-    """Reads the tokenizer of a subject, each file once; it raises `CheckpointError` for one that can't be read."""
-    from aftertune.models import read_tokenizer
-    from aftertune.models.chat_templates import with_template_of
+def tokenizer_reader(trust_remote_code: bool, spare: str | Path | None = None) -> Reader:
+    """Reads the tokenizer of a subject, each once; it raises `CheckpointError` for one that can't be read.
 
-    read = cache(lambda ref, revision: read_tokenizer(ref, revision, trust_remote_code=trust_remote_code))
-    return lambda subject: with_template_of(read(subject.ref, subject.revision), subject.adapter)
+    ``spare`` is the place of one for checkpoints that have none.
+    """
+    from aftertune.models import read_tokenizer
+
+    how: dict[str, Any] = {"spare": spare, "trust_remote_code": trust_remote_code}
+    read = cache(lambda ref, revision, adapter: read_tokenizer(ref, revision, adapter=adapter, **how))
+    return lambda subject: read(subject.ref, subject.revision, subject.adapter)
 
 
 def template_of_study(
@@ -117,7 +133,34 @@ def template_of_study(
         return _without(asked, given)
     tokenizers = {role: read(subject) for role, subject in subjects.items()}
     made = replace(_chosen(asked, tokenizers, lent), arguments=given)
+    unread = _unread(tokenizers) if asked == "auto" and made.name == "chat" else None
+    if unread is not None:
+        _without(asked, given)
+        return unread
     return _dated(made, [one for one in _texts(made, tokenizers) if one], saved)
+
+
+def _unread(tokenizers: Mapping[str, Any]) -> Template | None:
+    """Raw prompts, where a chat template uses tokens that another tokenizer has not."""
+    for owner, own in tokenizers.items():
+        used = _tokens_of_template(own) if getattr(own, "chat_template", None) else []
+        for role, other in tokenizers.items():
+            vocabulary = other.get_vocab() if used else {}
+            added = tuple(token for token in used if token not in vocabulary) if used else ()
+            if added:
+                return Template("raw", "auto", owner=owner, added=added, unread_by=role)
+    return None
+
+
+def _tokens_of_template(tokenizer: Any) -> list[str]:
+    """The tokens of a short prompt in a tokenizer's chat template; none where it can't be rendered."""
+    prompt = Prompt("", (Message("user", "Hello"),))
+    try:
+        text = render(prompt, tokenizer, "chat").text
+        ids = tokenize(text, tokenizer, chat=True).ids.tolist()
+    except AftertuneError:
+        return []  # told when the prompts themselves are read
+    return list(dict.fromkeys(tokenizer.convert_ids_to_tokens(ids)))
 
 
 def keep_template(template: Template, run: RunFolder) -> None:
@@ -130,7 +173,7 @@ def saved_template(run: RunFolder) -> Template | None:
     if not run.exists(FILE):
         return None
     record = run.read_json(FILE)["record"]
-    return Template(**record | {"lent_to": tuple(record["lent_to"])})
+    return Template(**record | {name: tuple(record.get(name, ())) for name in ("lent_to", "added")})
 
 
 def _lent_by_file(asked: str, subjects: Mapping[str, Subject], saved: Template | None) -> str | None:

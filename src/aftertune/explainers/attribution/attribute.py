@@ -15,8 +15,8 @@ from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Method, Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
 from aftertune.models.asked_template import put
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
+from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.template_head import Argument

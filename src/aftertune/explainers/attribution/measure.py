@@ -4,7 +4,7 @@
 2. Responses in fixed batches of prompts of like length, one part a prompt; a batch is the unit of work, since the
    numbers of a batch depend on its members.
 3. Attributions in fixed batches too, one part a prompt; on the CPU a batch is one prompt.
-4. Of a pair, the attribution of the tuned model's responses under the base.
+4. Of a pair, the attribution of the tuned model's responses under the base, but of those with tokens that tuning added.
 5. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
 What has its part already is not computed again.
 """
@@ -28,14 +28,22 @@ from aftertune.explainers.attribution.importance.routes import (
     respond,
     response_of,
 )
-from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS, SHARED
+from aftertune.explainers.attribution.reading import (
+    ATTRIBUTIONS,
+    PROMPTS,
+    RESPONSES,
+    SETTINGS,
+    SHARED,
+    beyond_base,
+    beyond_file,
+)
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.sample_size import say_what_can_show
 from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known, must_belong
 from aftertune.explainers.explainer import Inputs, Work
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import generate
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
@@ -124,6 +132,7 @@ class AttributionWork(Work):
         how, missing = self.settings, self._unread(run, pair)
         encoded = [encode_for(base, prompt, self.inputs.template, prompt.response) for prompt in missing]
         answered = [_with_response(pair.tuned, item, run) for item in encoded]
+        answered = _readable(base, answered, run, pair)
         done, total = 0.0, sum(map(_cost, answered))
         for batch in _batches(answered, attributions_at_once(base.model.device.type)):
             progress("difference", done, total)
@@ -134,8 +143,9 @@ class AttributionWork(Work):
         progress("difference", total, total)
 
     def _unread(self, run: RunFolder, pair: Pair) -> list[Prompt]:
-        """The prompts whose tuned response the base has not read; one that was given it read anyway."""
-        own = [prompt for prompt in self.inputs.prompts if prompt.response is None]
+        """The prompts whose tuned response the base has not read, and can; one that was given it read anyway."""
+        beyond = beyond_base(run, pair)
+        own = [prompt for prompt in self.inputs.prompts if prompt.response is None and prompt.id not in beyond]
         return [prompt for prompt in own if not run.exists(*run.part(SHARED, "-".join(pair), prompt.id))]
 
     def _claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
@@ -240,6 +250,16 @@ def _with_response(role: str, item: EncodedPrompt, run: RunFolder) -> EncodedPro
     if item.response_ids is not None:
         return item
     return respond(item, run.read(run.part(RESPONSES, role, item.prompt.id))["response_ids"])
+
+
+def _readable(base: Checkpoint, answered: Sequence[EncodedPrompt], run: RunFolder, pair: Pair) -> list[EncodedPrompt]:
+    """Those whose response holds no token that the base has not; the others are kept by their ids."""
+    n_known = base.model.get_input_embeddings().weight.shape[0]
+    found = [item for item in answered if max(response_of(item), default=0) < n_known]
+    beyond = {item.prompt.id for item in answered} - {item.prompt.id for item in found}
+    if beyond:
+        run.remember(beyond_file(pair), {"ids": sorted(beyond | beyond_base(run, pair))})
+    return found
 
 
 def _row(item: EncodedPrompt, found: Attribution) -> dict[str, object]:

@@ -25,8 +25,8 @@ from aftertune.explainers.concepts.result import CONCEPTS, ConceptReading, has_c
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.explainers.concepts.weight_change import ChangedWeights
 from aftertune.explainers.explainer import Work
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings

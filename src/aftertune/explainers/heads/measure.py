@@ -28,8 +28,8 @@ from aftertune.explainers.heads.result import (
 )
 from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.explainers.heads.verbs import must_form_pairs
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings

@@ -6,7 +6,8 @@
    the template a test passes thousands of tokens on noise.
 3. "prompts": the first 12 of the user's prompts, likewise.
 
-What leaves no room for an answer in the model's context is left out.
+What leaves no room for an answer in the model's context is left out. An answer ends before a token that only one of the
+models has.
 """
 
 import hashlib
@@ -111,8 +112,13 @@ def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]
     return {name: ids for name, ids in found.items() if ids}
 
 
-def answered(checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int) -> dict[str, list[Text]]:
+def answered(
+    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int
+) -> dict[str, list[Text]]:
     """Greedy answers to the prompts of each context, in their order; none of a model that names no end of a sequence.
+
+    An answer is cut before the first token that is not among the ``n_known`` that both models have, and a prompt that
+    holds one is left out.
 
     All are written together: a step costs hardly more for two prompts than for one.
     """
@@ -123,7 +129,7 @@ def answered(checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: 
         (context, id): (shown, ids)
         for context, prompts in asked.items()
         for id, (shown, ids) in prompts.items()
-        if len(ids) < room
+        if len(ids) < room and max(ids) < n_known
     }
     order = sorted(fitting, key=lambda key: len(fitting[key][1]))  # of like length, so that little is padded
     answers: dict[tuple[str, str], Ids] = {}
@@ -134,8 +140,14 @@ def answered(checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: 
     for (context, id), (shown, ids) in fitting.items():
         answer = answers[context, id]
         most = min(most_tokens, room + 1 - len(ids))
-        found[context].append(Text(id, shown, ids, answer, len(answer) < most))
+        known = known_part(answer, n_known)
+        found[context].append(Text(id, shown, ids, known, len(known) == len(answer) < most))
     return found
+
+
+def known_part(ids: Ids, n_known: int) -> Ids:
+    """Tokens up to the first that is not among the first ``n_known``."""
+    return ids[: next((place for place, token in enumerate(ids) if token >= n_known), len(ids))]
 
 
 def texts_of(parts: OutputParts, name: str) -> list[Text]:

@@ -28,7 +28,7 @@ from aftertune.models.backbone import Backbone
 from aftertune.prompts.encoding import show_tokens
 
 if TYPE_CHECKING:
-    from aftertune.models.checkpoint import Checkpoint
+    from aftertune.models.loaded import Checkpoint
 
 N_REPLACED, N_DRAWS, N_ABLATIONS = 12, 6, 32
 N_TOP, N_RANDOM = 5, 5

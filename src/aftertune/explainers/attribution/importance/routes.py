@@ -46,7 +46,7 @@ from aftertune.models.temporary_state import borrowed
 from aftertune.prompts.encoding import EncodedPrompt, show_tokens
 
 if TYPE_CHECKING:
-    from aftertune.models.checkpoint import Checkpoint
+    from aftertune.models.loaded import Checkpoint
 
 BFLOAT16: Literal["forward-bfloat16"] = "forward-bfloat16"
 Way = Literal["removal", "locally-linear", "forward", "reverse", "forward-bfloat16"]
