@@ -101,7 +101,7 @@ def timed(
 
 
 def cost_of(exact: dict, given: EncodedPrompt, places: np.ndarray) -> dict:
-    """What exact removal takes; from a sample its seconds by positions, which are counted from each removed token on."""
+    """What exact removal takes; from a sample its seconds by positions, counted from each removed token on."""
     n, m = len(given.ids), len(given.response_ids)
     if len(places) == n:
         return {f"{name}_exact": exact[name] for name in ("seconds", "positions", "passes")}

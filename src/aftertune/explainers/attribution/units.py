@@ -62,10 +62,16 @@ def group_units(encoded: EncodedPrompt, units: Sequence[Unit], longest: int) -> 
 
 
 def _parts(members: list[int], units: Sequence[Unit], longest: int) -> list[list[int]]:
-    """Units in as few parts as even as can be, of at most ``longest`` tokens where no unit is longer."""
+    """Units in parts as even as can be, of at most ``longest`` tokens where no unit is longer."""
     n_tokens = sum(len(units[index]) for index in members)
-    n_parts = min(len(members), ceil(n_tokens / longest))
-    return [part.tolist() for part in np.array_split(np.array(members), n_parts)]
+    even, parts, size = ceil(n_tokens / ceil(n_tokens / longest)), list[list[int]](), 0
+    for index in members:
+        size += len(units[index])
+        if not parts or size > even:
+            parts.append([])
+            size = len(units[index])
+        parts[-1].append(index)
+    return parts
 
 
 def _own_units(encoded: EncodedPrompt, spans: Sequence[Span]) -> tuple[Unit, ...]:

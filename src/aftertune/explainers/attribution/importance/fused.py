@@ -28,10 +28,10 @@ from aftertune.explainers.attribution.importance.explicit_jvp.attention import (
     push,
     push_values,
 )
+from aftertune.explainers.attribution.importance.held import HELD
 from aftertune.models.matrix_products import Weight
 
 FUSED = "aftertune"
-HELD = "aftertune-held"  # the same, with patterns that are constants: those of the locally linear network
 N_PLAIN = 5  # queries, keys, values, mask, soft cap
 _SEEN = -1.0  # what is added to the score of a key that is not seen lies far below, of one that is seen it is 0
 
@@ -113,7 +113,11 @@ def _pushed(
 ) -> Tensor:
     blocks = list(blocks_of(queries, keys, values, softcap, partial(_unseen, mask)))
     plain: Plain = plain_in(queries.dtype, queries, keys, values, blocks)
-    pushed = push_values(plain, *changes, 0, 0) if len(changes) == 1 else push(plain, *changes, 0, 0)
+    if len(changes) == 1:
+        pushed = push_values(plain, changes[0], 0, 0)
+    else:
+        dq, dk, dv = changes
+        pushed = push(plain, dq, dk, dv, 0, 0)
     found = torch.unflatten(pushed, -1, (keys.shape[1], -1, keys.shape[-1]))
     return found.permute(0, 1, 3, 4, 2, 5)
 

@@ -26,7 +26,7 @@ def predict(
     type.
     """
     wanted = torch.stack([targets] if contrast is None else [targets, contrast])
-    chunks = zip(states.split(STATES_AT_ONCE, dim=1), wanted.split(STATES_AT_ONCE, dim=2), strict=True)
+    chunks = zip(torch.split(states, STATES_AT_ONCE, dim=1), torch.split(wanted, STATES_AT_ONCE, dim=2), strict=True)
     parts = [_predict(backbone, *chunk) for chunk in chunks]
     return torch.cat([p for p, _ in parts], 1), torch.cat([g for _, g in parts], 1)
 

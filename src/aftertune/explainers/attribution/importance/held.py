@@ -2,7 +2,7 @@
 
 The detached Jacobian (arXiv 2505.24293): every factor that depends on the input, but for one, is a constant.
 1. Norms: what they divide by. x / rms(x) becomes x times a number; what centring takes away stays linear in x.
-2. Attention: its patterns (`fused.HELD`), and what gates are made of the queries' projection (Qwen3.5).
+2. Attention: its patterns (`HELD`, in `fused`), and what gates are made of the queries' projection (Qwen3.5).
 3. Networks: act(gate(x)) where there is a gate, and act(h) / h where there is none, so that act(h) is h times a number.
 4. Mixtures of experts: which experts a position goes to, with what weights, and the gate of a shared expert.
 
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from aftertune.errors import AttributionError
-from aftertune.explainers.attribution.importance.fused import HELD
 from aftertune.models.description import Description, at, found_at
 from aftertune.models.norms import kind_of
 from aftertune.models.temporary_state import borrowed
@@ -29,6 +28,7 @@ from aftertune.models.temporary_state import borrowed
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
 
+HELD = "aftertune-held"  # attention whose patterns are constants, by the name that transformers finds it by
 Hook = Callable[[nn.Module, Any, Any], Any]
 Held = tuple[nn.Module, Hook]
 
@@ -114,7 +114,8 @@ def _proportional(_module: nn.Module, given: Any, gave: Tensor) -> Tensor:
     """What an activation gave, as its input times a constant; where that input is 0 nothing depends on it."""
     x, value = given[0], gave.detach()
     slope = (value / x.detach()).masked_fill(x.detach() == 0, 0)
-    return value + slope * _change(x)
+    found: Tensor = value + slope * _change(x)
+    return found
 
 
 def _normalised(module: nn.Module, given: Any, gave: Tensor, *, offset: float, centred: bool, epsilon: float) -> Tensor:
@@ -125,8 +126,8 @@ def _normalised(module: nn.Module, given: Any, gave: Tensor, *, offset: float, c
         x, change = (part - part.mean(-1, keepdim=True) for part in (x, change))
     scale = (x.double().square().mean(-1, keepdim=True) + epsilon).rsqrt().to(x.dtype)
     scaled = scale * change if gain is None else scale * (gain + offset) * change
-    value = gave.detach() if bias is None else gave.detach() + _change(bias)
-    return value + scaled.to(gave.dtype)
+    found: Tensor = gave.detach() + scaled.to(gave.dtype)
+    return found if bias is None else found + _change(bias)
 
 
 def _change(x: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ def by_hierarchy(
 def _opened(effects: Sequence[float], costs: Sequence[int], left: float) -> list[int]:
     """The groups that are looked into, in their order."""
     order = sorted(range(len(effects)), key=lambda number: -effects[number] / costs[number])
-    chosen = []
+    chosen = list[int]()
     for number in order:
         if not chosen or costs[number] <= left:
             chosen.append(number)
