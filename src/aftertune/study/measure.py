@@ -2,7 +2,8 @@
 
 First all checkpoints are read once and checked, so that what is wrong with the last is not told after hours of work on
 the first, and models of which no weight differs are not measured. Then each is loaded again for all explainers, and
-only if something of it is missing. An interrupted run goes on where it stopped when the same study is measured again.
+only if something of it is missing. Last, what explainers name is measured by others (`named`). An interrupted run goes
+on where it stopped when the same study is measured again.
 
 One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
 """
@@ -21,9 +22,10 @@ from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_names
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import Progress, Stage, StepProgress, silent
+from aftertune.runs.stage import Progress, Stage, silent, within
 from aftertune.study import checks
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.named import measure_named
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
 
@@ -92,6 +94,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     for work in works.values():
         for role in needed:
             work.finish(run, role)
+    measure_named(loaded, [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)], works, run, progress)
     return run
 
 
@@ -131,11 +134,6 @@ def choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | N
     if not prompts:
         raise PromptError("No prompt was given. Give at least one, or leave prompts out for those of Aftertune.")
     return list(prompts[:limit])
-
-
-def within(progress: Progress, role: str, explainer: str) -> StepProgress:
-    """Progress of the steps of one explainer on one role."""
-    return lambda step, done, total: progress(Stage(role, explainer, step), done, total)
 
 
 def _prepared(study: Study, name: str, inputs: Inputs) -> Work:

@@ -1,0 +1,96 @@
+"""At which tokens of the texts does the change of weights write most along a direction?
+
+1. The tuned model reads each text, prompt and answer; what the module's last weight is given at each token is h.
+2. The change writes u u' dW h there: u' dW h, signed, is how strongly a token drives the direction u.
+3. Of each text its strongest token, of all texts the ``N_SHOWN`` strongest, with what stands around. The first token of
+   a text is left out: many models gather large activations on it.
+4. Each in units of the root mean square over all tokens.
+
+A mixture of experts has no such weight for its routed experts: there are no tokens then.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from aftertune.explainers.location.bench import experts_of
+from aftertune.explainers.location.named.result import CONTEXTS, Unit
+from aftertune.explainers.location.named.swap import direction_of
+from aftertune.explainers.location.texts import Text
+from aftertune.models.description import at
+from aftertune.models.loaded import Checkpoint
+from aftertune.models.temporary_state import borrowed
+from aftertune.models.weight_changes import Writer, writers
+
+N_SHOWN = 3
+N_BEFORE, N_AFTER = 12, 4  # tokens that are shown around one
+Given = dict[tuple[int, str], list[Tensor]]
+
+
+@torch.inference_mode()
+def driving_texts(
+    base: Checkpoint, tuned: Checkpoint, texts: Sequence[Text], directions: Sequence[Unit]
+) -> dict[Unit, pl.DataFrame]:
+    """The rows of `CONTEXTS` of each direction, the strongest token first; both models are left as they were."""
+    places = {(one.layer, one.module): writers(tuned, one.layer, one.module) for one in directions}
+    dense = {place: found[0] for place, found in places.items() if len(found) == 1 and found[0].weight.ndim == 2}
+    given = _given(tuned, texts, dense)
+    empty = pl.DataFrame(schema=pl.Schema(CONTEXTS))
+    return {
+        one: _strongest(tuned, texts, _driven(base, tuned, one, given[one.layer, one.module]))
+        if (one.layer, one.module) in given
+        else empty
+        for one in directions
+    }
+
+
+def _driven(base: Checkpoint, tuned: Checkpoint, unit: Unit, given: Sequence[Tensor]) -> list[Tensor]:
+    """u' dW h of the tokens (n_tokens,) of each text."""
+    own, other = (writers(one, unit.layer, unit.module)[0] for one in (base, tuned))
+    read = own.along(other, direction_of(base, tuned, unit))
+    return [one.to(read.device, read.dtype) @ read for one in given]
+
+
+def _given(tuned: Checkpoint, texts: Sequence[Text], places: dict[tuple[int, str], Writer]) -> Given:
+    """What weights are given at each token of each text, (n_tokens, d_in)."""
+    found: Given = {place: [] for place in places}
+    model: Any = at(tuned.model, tuned.description.backbone)
+    with ExitStack() as stack:
+        stack.enter_context(borrowed(tuned.model, experts=experts_of(tuned)))
+        for place, writer in places.items():
+            stack.callback(writer.owner.register_forward_pre_hook(_keeping(found[place])).remove)
+        for text in texts:
+            ids = torch.tensor([[*text.prompt_ids, *text.answer_ids]], device=tuned.model.device)
+            model(input_ids=ids, use_cache=False)
+    return found
+
+
+def _keeping(found: list[Tensor]) -> Any:
+    return lambda _module, given: found.append(given[0].detach().flatten(0, -2).clone())
+
+
+def _strongest(tuned: Checkpoint, texts: Sequence[Text], driven: Sequence[Tensor]) -> pl.DataFrame:
+    rest = [one[1:] for one in driven]
+    scale = float(torch.cat(rest).square().mean().sqrt())
+    rows = [
+        _row(tuned, text, 1 + int(one.argmax()), float(one.max()) / scale)
+        for text, one in zip(texts, rest, strict=True)
+        if len(one) and scale
+    ]
+    ordered = sorted(rows, key=lambda row: -row["strength"])[:N_SHOWN]
+    return pl.DataFrame([row for row in ordered if row["strength"] > 0], schema=pl.Schema(CONTEXTS))
+
+
+def _row(tuned: Checkpoint, text: Text, position: int, strength: float) -> dict[str, Any]:
+    ids = [*text.prompt_ids, *text.answer_ids]
+    parts = {
+        "before": ids[max(0, position - N_BEFORE) : position],
+        "token": [ids[position]],
+        "after": ids[position + 1 : position + 1 + N_AFTER],
+    }
+    said = {name: tuned.tokenizer.decode(some) if some else "" for name, some in parts.items()}
+    return {"prompt": text.prompt, "position": position, "strength": strength} | said
