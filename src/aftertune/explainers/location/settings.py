@@ -16,7 +16,7 @@ class LocationSettings(Settings):
     texts: int = setting(12, "Most prompts whose answers the swaps are measured on.", flag="", ge=2)
     answer_tokens: int = setting(32, "Longest answer, in tokens.", flag="", ge=1)
     confirm: int = setting(
-        5,
+        3,
         "Most heads, and most directions, that are named and then swapped by themselves; 0 for none.",
         scope="units",
         ge=0,

@@ -2,8 +2,8 @@
 
 1. The tuned model reads each text, prompt and answer; what the module's last weight is given at each token is h.
 2. The change writes u u' dW h there: u' dW h, signed, is how strongly a token drives the direction u.
-3. Of each text its strongest token, of all texts the ``N_SHOWN`` strongest, with what stands around. The first token of
-   a text is left out: many models gather large activations on it.
+3. Of each text its strongest token, of all texts the ``N_SHOWN`` strongest that differ in their last ``N_ALIKE``
+   tokens, with what stands around. The first token of a text is left out: many models gather large activations on it.
 4. Each in units of the root mean square over all tokens.
 
 A mixture of experts has no such weight for its routed experts: there are no tokens then.
@@ -28,6 +28,8 @@ from aftertune.models.weight_changes import Writer, writers
 
 N_SHOWN = 3
 N_BEFORE, N_AFTER = 12, 4  # tokens that are shown around one
+N_ALIKE = 4  # a model often says the same to several prompts
+CUT = "\ufffd"  # a character whose other bytes are beyond the excerpt
 Given = dict[tuple[int, str], list[Tensor]]
 
 
@@ -64,7 +66,7 @@ def _given(tuned: Checkpoint, texts: Sequence[Text], places: dict[tuple[int, str
         for place, writer in places.items():
             stack.callback(writer.owner.register_forward_pre_hook(_keeping(found[place])).remove)
         for text in texts:
-            ids = torch.tensor([[*text.prompt_ids, *text.answer_ids]], device=tuned.model.device)
+            ids = torch.tensor([_ids(text)], device=tuned.model.device)
             model(input_ids=ids, use_cache=False)
     return found
 
@@ -76,21 +78,29 @@ def _keeping(found: list[Tensor]) -> Any:
 def _strongest(tuned: Checkpoint, texts: Sequence[Text], driven: Sequence[Tensor]) -> pl.DataFrame:
     rest = [one[1:] for one in driven]
     scale = float(torch.cat(rest).square().mean().sqrt())
-    rows = [
-        _row(tuned, text, 1 + int(one.argmax()), float(one.max()) / scale)
+    found = [
+        (float(one.max()) / scale, 1 + int(one.argmax()), text)
         for text, one in zip(texts, rest, strict=True)
-        if len(one) and scale
+        if len(one) and float(one.max()) > 0
     ]
-    ordered = sorted(rows, key=lambda row: -row["strength"])[:N_SHOWN]
-    return pl.DataFrame([row for row in ordered if row["strength"] > 0], schema=pl.Schema(CONTEXTS))
+    different = dict[tuple[int, ...], dict[str, Any]]()
+    for strength, position, text in sorted(found, key=lambda one: -one[0]):
+        last = _ids(text)[max(0, position + 1 - N_ALIKE) : position + 1]
+        different.setdefault(tuple(last), _row(tuned, text, position, strength))
+    return pl.DataFrame(list(different.values())[:N_SHOWN], schema=pl.Schema(CONTEXTS))
+
+
+def _ids(text: Text) -> list[int]:
+    return [*text.prompt_ids, *text.answer_ids]
 
 
 def _row(tuned: Checkpoint, text: Text, position: int, strength: float) -> dict[str, Any]:
-    ids = [*text.prompt_ids, *text.answer_ids]
+    ids = _ids(text)
     parts = {
         "before": ids[max(0, position - N_BEFORE) : position],
         "token": [ids[position]],
         "after": ids[position + 1 : position + 1 + N_AFTER],
     }
     said = {name: tuned.tokenizer.decode(some) if some else "" for name, some in parts.items()}
+    said |= {"before": said["before"].lstrip(CUT), "after": said["after"].rstrip(CUT)}
     return {"prompt": text.prompt, "position": position, "strength": strength} | said

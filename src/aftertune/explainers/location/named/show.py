@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aftertune.explainers.location.named.findings import VERDICTS
+from aftertune.explainers.location.named.findings import verdict_of
 from aftertune.explainers.location.named.result import DIRECTION
 from aftertune.explainers.location.named.rows import ContextRow, NamedRow
 from aftertune.report.table import Column, Table
@@ -76,7 +76,7 @@ class ShownContext:
 
 def named_table(rows: Sequence[NamedRow]) -> Table:
     """The heads, groups of heads and directions that were swapped by themselves."""
-    shown = [ShownUnit(row, row.text, _words(row.words), VERDICTS[row.is_confirmed]) for row in rows]
+    shown = [ShownUnit(row, row.text, _words(row.words), verdict_of(row)) for row in rows]
     title = "Heads and directions, swapped"
     return Table("location_named", title, NAMED_CAPTION, NAMED_COLUMNS, rows, NamedRow, shown, empty=NAMED_EMPTY)
 

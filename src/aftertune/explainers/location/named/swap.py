@@ -27,7 +27,7 @@ from aftertune.models.loaded import Checkpoint
 from aftertune.models.weight_changes import Writer, writers, written_change
 from aftertune.models.weights import attention_shape
 
-N_DRAWS = 3
+N_DRAWS = 2
 N_DIRECTIONS = 5  # of a module's change, as they are ranked
 Weights = dict[Slot, Tensor]
 
