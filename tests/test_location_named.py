@@ -19,9 +19,9 @@ from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.named.compare import context_rows, named_rows
 from aftertune.explainers.location.named.contexts import driving_texts
 from aftertune.explainers.location.named.findings import DIRECTIONS, HEADS, named_questions
-from aftertune.explainers.location.named.result import NAMED, NOISE, SWAP, Unit, units
+from aftertune.explainers.location.named.result import N_DRAWS, NAMED, NOISE, SWAP, Unit, units
 from aftertune.explainers.location.named.show import contexts_table, missing, named_table
-from aftertune.explainers.location.named.swap import N_DRAWS, of_direction, of_heads, swap_unit
+from aftertune.explainers.location.named.swap import of_direction, of_heads, swap_unit
 from aftertune.explainers.location.texts import Text, batches
 from aftertune.explainers.location.whole import Whole
 from aftertune.explainers.named import Named

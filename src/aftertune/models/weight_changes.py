@@ -20,12 +20,14 @@ from scipy.sparse.linalg import ArpackError, eigsh
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from aftertune.errors import CheckpointError
 from aftertune.models.description import Description, at, found_at
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.norms import norm_of, precise
 from aftertune.models.weights import block_of, scaled
 
 ATTENTION, FEED_FORWARD = MODULES = ("attention", "feed-forward")
+N_RANKED = 5
 SMALL = 64  # dimensions up to which all eigenvectors are computed
 
 
@@ -55,6 +57,18 @@ def written_change(base: Checkpoint, tuned: Checkpoint, layer: int, module: str,
         return None
     values, vectors = _largest(gram, n)
     return WrittenChange(vectors, [value / squared for value in values], squared, n_rows)
+
+
+def ranked_direction(base: Checkpoint, tuned: Checkpoint, layer: int, module: str, rank: int) -> Tensor:
+    """The direction (d_model,) of a rank, 1 the largest, that the change of a module writes along, in float64.
+
+    Raises `CheckpointError` where nothing of the module changed.
+    """
+    n = min(max(N_RANKED, rank), base.model.config.hidden_size)  # the same search, however many are asked for
+    change = written_change(base, tuned, layer, module, n)
+    if change is None:
+        raise CheckpointError(f"What the {module} of layer {layer} writes did not change, so it has no direction.")
+    return normalize(change.directions[rank - 1].double(), dim=0)
 
 
 @torch.inference_mode()

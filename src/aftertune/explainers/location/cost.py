@@ -9,9 +9,8 @@
 """
 
 from aftertune.explainers.explainer import Inputs
-from aftertune.explainers.location.named.measure import STEP as NAMED
-from aftertune.explainers.location.named.result import kept_units
-from aftertune.explainers.location.named.swap import N_DRAWS
+from aftertune.explainers.location.named.result import N_DRAWS, kept_units
+from aftertune.explainers.location.named.result import STEP as NAMED
 from aftertune.explainers.location.result import sizes_part, texts_part, together_part
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import EXACT, ITERATIONS, N_PROBES, N_TOP, OVERSAMPLING

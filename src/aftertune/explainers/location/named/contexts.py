@@ -19,12 +19,11 @@ from torch import Tensor
 
 from aftertune.explainers.location.bench import experts_of
 from aftertune.explainers.location.named.result import CONTEXTS, Unit
-from aftertune.explainers.location.named.swap import direction_of
 from aftertune.explainers.location.texts import Text
 from aftertune.models.description import at
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.temporary_state import borrowed
-from aftertune.models.weight_changes import Writer, writers
+from aftertune.models.weight_changes import Writer, ranked_direction, writers
 
 N_SHOWN = 3
 N_BEFORE, N_AFTER = 12, 4  # tokens that are shown around one
@@ -53,7 +52,7 @@ def driving_texts(
 def _driven(base: Checkpoint, tuned: Checkpoint, unit: Unit, given: Sequence[Tensor]) -> list[Tensor]:
     """u' dW h of the tokens (n_tokens,) of each text."""
     own, other = (writers(one, unit.layer, unit.module)[0] for one in (base, tuned))
-    read = own.along(other, direction_of(base, tuned, unit))
+    read = own.along(other, unit.sign * ranked_direction(base, tuned, unit.layer, unit.module, unit.number))
     return [one.to(read.device, read.dtype) @ read for one in given]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from aftertune.explainers.location.bench import Bench
 from aftertune.explainers.location.named import result
 from aftertune.explainers.location.named.contexts import driving_texts
-from aftertune.explainers.location.named.result import DIRECTION, Unit
+from aftertune.explainers.location.named.result import DIRECTION, STEP, Unit
 from aftertune.explainers.location.named.swap import swap_unit
 from aftertune.explainers.location.texts import Text
 from aftertune.explainers.named import Named
@@ -20,8 +20,6 @@ from aftertune.models.weights import attention_shape
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
-
-STEP = "named"
 
 
 def is_measured(run: RunFolder, pair: Pair, named: Sequence[Named], most: int) -> bool:

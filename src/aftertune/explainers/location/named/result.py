@@ -20,6 +20,7 @@ from aftertune.runs.run import RunFolder
 HEAD, GROUP, DIRECTION = "head", "group", "direction"
 Kind = Literal["head", "group", "direction"]
 SWAP, NOISE = "swap", "noise"
+STEP, N_DRAWS = "named", 2  # of progress; of noise
 
 NAMED: Mapping[str, Any] = {"what": pl.String, "draw": pl.Int32, "prompt": pl.String, **IN_OUT}
 CONTEXTS: Mapping[str, Any] = {

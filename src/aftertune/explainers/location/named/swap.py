@@ -20,15 +20,13 @@ from torch.nn.functional import normalize
 
 from aftertune.explainers.location.bench import Bench, Outcome
 from aftertune.explainers.location.modules import Slot
-from aftertune.explainers.location.named.result import DIRECTION, GROUP, NAMED, NOISE, SWAP, Unit
+from aftertune.explainers.location.named.result import DIRECTION, GROUP, N_DRAWS, NAMED, NOISE, SWAP, Unit
 from aftertune.explainers.location.result import IN_OUT, OUTCOME
 from aftertune.models.head_slices import WeightSlice, head_slices
 from aftertune.models.loaded import Checkpoint
-from aftertune.models.weight_changes import Writer, writers, written_change
+from aftertune.models.weight_changes import Writer, ranked_direction, writers
 from aftertune.models.weights import attention_shape
 
-N_DRAWS = 2
-N_DIRECTIONS = 5  # of a module's change, as they are ranked
 Weights = dict[Slot, Tensor]
 
 
@@ -75,7 +73,7 @@ def of_heads(base: Checkpoint, tuned: Checkpoint, unit: Unit) -> Exchange:
 
 def of_direction(base: Checkpoint, tuned: Checkpoint, unit: Unit) -> Exchange:
     """The exchange of the part of a module's change that writes along one direction."""
-    u = direction_of(base, tuned, unit)
+    u = ranked_direction(base, tuned, unit.layer, unit.module, unit.number)
     own, other = (writers(one, unit.layer, unit.module) for one in (base, tuned))
     read = [before.along(after, u) for before, after in zip(own, other, strict=True)]
 
@@ -84,15 +82,6 @@ def of_direction(base: Checkpoint, tuned: Checkpoint, unit: Unit) -> Exchange:
         return _added(own, drawn, read, 1)
 
     return Exchange(_added(own, u, read, 1), _added(other, u, read, -1), noise)
-
-
-def direction_of(base: Checkpoint, tuned: Checkpoint, unit: Unit) -> Tensor:
-    """The direction (d_model,) in what the module writes, on the side that has the words."""
-    width: int = base.model.config.hidden_size
-    n = min(max(N_DIRECTIONS, unit.number), width)
-    change = written_change(base, tuned, unit.layer, unit.module, n)
-    assert change is not None  # it was named
-    return unit.sign * normalize(change.directions[unit.number - 1].double(), dim=0)
 
 
 def _crossed(own: Sequence[WeightSlice], other: Sequence[WeightSlice]) -> Iterator[tuple[WeightSlice, Tensor]]:
