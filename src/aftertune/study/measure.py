@@ -94,7 +94,8 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     for work in works.values():
         for role in needed:
             work.finish(run, role)
-    measure_named(loaded, [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)], works, run, progress)
+    different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
+    measure_named(loaded.both, different, works, run, progress)
     return run
 
 
