@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from aftertune.explainers.settings import Settings
 
 if TYPE_CHECKING:
+    from aftertune.explainers.named import Named
     from aftertune.models import Checkpoint
     from aftertune.models.cost import Remaining
     from aftertune.models.machine import Machine
@@ -107,6 +108,32 @@ class Work(ABC):
     ) -> None:
         """Measure what needs both models of a pair at once."""
 
+    @property
+    def takes_names(self) -> bool:
+        """Whether it is handed what explainers name of a pair, when all else is measured (`measure_named`)."""
+        return False
+
+    def remaining_named(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
+        """What is left to do of what will be named, models of about this size; what is named is not known yet."""
+        from aftertune.models.cost import Remaining
+
+        return Remaining()
+
+    def is_named_measured(self, run: RunFolder, pair: Pair, named: Sequence[Named]) -> bool:
+        """Whether all that is to be measured of what is named lies in the run."""
+        return True
+
+    def measure_named(
+        self,
+        base: Checkpoint,
+        tuned: Checkpoint,
+        pair: Pair,
+        run: RunFolder,
+        named: Sequence[Named],
+        progress: StepProgress,
+    ) -> None:
+        """Measure what explainers name of a pair, with both models at once."""
+
     def finish(self, run: RunFolder, role: str) -> None:
         """Called when all is measured: let the run show what was asked for this time."""
 
@@ -120,7 +147,7 @@ class Explainer(ABC, Generic[S, C]):
     nothing is claimed. ``command`` is the command that measures it, where that is not ``aftertune compare``.
     ``absent`` is what a report says where it was not measured. ``reads_prompts`` says that it needs prompts,
     ``reads_weights`` that checkpoints must be alike layer by layer, ``needs_room`` that it can leave no prompt out that
-    is too long for the models' context.
+    is too long for the models' context. ``names_parts`` says that it names heads or directions (`names`).
     """
 
     name: ClassVar[str]
@@ -134,6 +161,7 @@ class Explainer(ABC, Generic[S, C]):
     reads_prompts: ClassVar[bool] = False
     reads_weights: ClassVar[bool] = False
     needs_room: ClassVar[bool] = False
+    names_parts: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self, settings: S, inputs: Inputs) -> Work:
@@ -159,6 +187,13 @@ class Explainer(ABC, Generic[S, C]):
     @abstractmethod
     def section(self, change: C) -> Section:
         """The part of a report on a change: tables, figures, a page."""
+
+    def names(self, held: Held, pair: Pair) -> Sequence[Named]:
+        """The heads or directions of a pair that it names, each once, in the order in which it tells them.
+
+        From the parts of a run alone. Raises `RunError` for what is not complete or damaged.
+        """
+        return ()
 
     def write(self, changes: Sequence[C], run: RunFolder) -> None:
         """Write what belongs beside the report, once for all pairs of a run: by default nothing."""

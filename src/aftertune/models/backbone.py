@@ -47,7 +47,8 @@ class Backbone:
         for some in torch.split(torch.arange(n, device=self.device), AT_ONCE):
             embedded = self.embed(some[None])[0]
             total = total + embedded.to(torch.promote_types(embedded.dtype, torch.float32)).sum(0)
-        return total / n
+        mean: Tensor = total / n
+        return mean
 
     def states(self, embeds: Tensor, cache: DynamicCache | None = None) -> Tensor:
         """Final normalised states (batch, positions, d_model) of embeddings of that shape.

@@ -2,7 +2,8 @@
 
 First all checkpoints are read once and checked, so that what is wrong with the last is not told after hours of work on
 the first, and models of which no weight differs are not measured. Then each is loaded again for all explainers, and
-only if something of it is missing. An interrupted run goes on where it stopped when the same study is measured again.
+only if something of it is missing. Last, what explainers name is measured by others (`named`). An interrupted run goes
+on where it stopped when the same study is measured again.
 
 One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
 """
@@ -20,9 +21,10 @@ from aftertune.explainers.settings import Settings
 from aftertune.models.subject import Subject
 from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_names
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import Progress, Stage, StepProgress, silent
+from aftertune.runs.stage import Progress, Stage, silent, within
 from aftertune.study import checks
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.named import measure_named
 from aftertune.study.rounding import Rounding, find_roundings, measure_roundings
 from aftertune.study.rows import FILE as ROWS
 from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
@@ -115,6 +117,8 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     for work in works.values():
         for role in needed:
             work.finish(run, role)
+    different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
+    measure_named(loaded.both, different, works, run, progress)
     return run
 
 
@@ -157,11 +161,6 @@ def _fitted(
     contexts = [getattr(one, "max_position_embeddings", None) if needs_room else None for one in configs]
     tokenizers = list(zip(map(read, different.values()), contexts, strict=True))
     return fitted(rows, run, template.name, tokenizers, study.strict)
-
-
-def within(progress: Progress, role: str, explainer: str) -> StepProgress:
-    """Progress of the steps of one explainer on one role."""
-    return lambda step, done, total: progress(Stage(role, explainer, step), done, total)
 
 
 def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
