@@ -33,7 +33,7 @@ SETTINGS = {
     "unit": (
         "--unit",
         "letter",
-        "The unit 'letter' is not known. Allowed: token, word, sentence, line, or character ranges (start, end).",
+        "The unit 'letter' is not known. Allowed: token, word, sentence, line.",
     ),
 }
 

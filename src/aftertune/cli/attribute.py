@@ -8,14 +8,21 @@ import typer
 
 import aftertune
 from aftertune.cli.app import command_app
-from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template
+from aftertune.cli.options import Adapter, Device, Dtype, Json, MaxNew, Model, Remote, Revision, Template, one_of
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.settings import allowed_values
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.result import Attribution
 
 
 app = command_app()
+
+
+def _of(setting: str, help: str) -> Any:
+    """An option that takes what a setting of attribution does."""
+    return one_of(allowed_values(AttributionSettings.model_fields[setting].annotation), help)
 
 
 @app.command()
@@ -25,18 +32,18 @@ def attribute(
     response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
     method: Annotated[
         str,
-        typer.Option(
-            help="removal (tokens are left out), gradient (the paper's), or locally-linear (the gradient with norms, "
-            "attention patterns and gates held constant)."
+        _of(
+            "method",
+            "removal (tokens are left out), gradient (the paper's), or locally-linear (the gradient with norms, "
+            "attention patterns and gates held constant).",
         ),
     ] = "removal",
-    unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
+    unit: Annotated[str, _of("unit", "token, word, sentence, or line.")] = "token",
     removal: Annotated[
-        str, typer.Option(help="How removal removes: deleted (tokens leave the sequence) or zeroed (embeddings are 0).")
+        str, _of("removal", "How removal removes: deleted (tokens leave the sequence) or zeroed (embeddings are 0).")
     ] = "deleted",
     route: Annotated[
-        str,
-        typer.Option(help="Of the gradient: auto, forward, reverse, or forward-bfloat16 (faster, less exact)."),
+        str, _of("route", "Of the gradient: auto, forward, reverse, or forward-bfloat16 (faster, less exact).")
     ] = "auto",
     contrast_with: Annotated[
         str | None,
@@ -59,7 +66,7 @@ def attribute(
     if out is not None:
         _check_out(out)
     chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal}
-    how = aftertune.AttributionSettings(**chosen)
+    how = AttributionSettings(**chosen)
     checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
         checkpoint,

@@ -73,4 +73,4 @@ def _show_concepts(rows: "pl.DataFrame", run: str, word: str | None) -> None:
     console.print(Text(f"Read: {run.rstrip('/')}/concepts/components/model/*.parquet, and spectra beside it"))
 
 
-app.command()(with_settings(concepts, [CONCEPTS]))
+app.command()(with_settings(concepts, {"How layers are read": CONCEPTS}))

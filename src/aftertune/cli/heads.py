@@ -70,4 +70,4 @@ def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
     console.print(Text(f"Read: {run.rstrip('/')}/heads/pairs/model/*.parquet, and neurons beside it"))
 
 
-app.command()(with_settings(heads, [HEADS]))
+app.command()(with_settings(heads, {"How heads are read": HEADS}))

@@ -18,6 +18,15 @@ def announce(display: "Display", intent: "Intent") -> None:
     display.begin(*prepare(intent))
 
 
+def _tell_taken(run: str) -> None:
+    from aftertune.runs.run import RunFolder
+    from aftertune.study.reuse import saved_taken
+
+    taken = saved_taken(RunFolder(run))
+    if taken is not None:
+        typer.echo(str(taken))
+
+
 def show(found: "Found", as_json: bool, run: str | None = None) -> None:
     """Print what was found: as JSON, in full, or of a run in a few sentences with the place of its report."""
     if as_json:
@@ -31,6 +40,7 @@ def show(found: "Found", as_json: bool, run: str | None = None) -> None:
             typer.echo(f"Verdict: {verdict.status}")
         for sentence in found.summary:
             typer.echo(f"- {sentence}")
+        _tell_taken(run)
         for step in verdict.steps if verdict is not None else ():
             typer.echo(f"Next: {step.text}{f' {step.command}' if step.command else ''}")
         typer.echo(f"\nReport: {run.rstrip('/')}/report.html")

@@ -25,4 +25,4 @@ def report(
     show(write_report(run, **settings), as_json, run)
 
 
-app.command()(with_settings(report, [one.settings for one in measuring().values()], scopes="change"))
+app.command()(with_settings(report, {one.title: one.settings for one in measuring().values()}, scopes="change"))

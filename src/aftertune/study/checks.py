@@ -121,8 +121,11 @@ def must_fit_loaded(checkpoint: "Checkpoint", works: Iterable[Work], inputs: Inp
 
 def claim_weights(run: RunFolder, role: str, checkpoint: "Checkpoint") -> None:
     """Bind the run to these weights; raises `RunError` if the folder holds a run of others."""
+    from aftertune.models.fingerprint import configuration_digest
+
     provenance = checkpoint.provenance
-    run.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
+    told = {"configuration": configuration_digest(checkpoint.model, checkpoint.tokenizer)}
+    run.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict() | told)
 
 
 def _shape(shape: "AttentionShape") -> str:

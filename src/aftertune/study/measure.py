@@ -23,7 +23,9 @@ from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_nam
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
+from aftertune.study.files import must_find_files
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.reuse import open_earlier, take_from
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
 
@@ -59,12 +61,14 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     """
     from aftertune import __version__
 
+    must_find_files(study)
     chosen = study.explainers
     reads_prompts = any(one.reads_prompts for one in chosen.values())
     needs_room = any(one.needs_room for one in chosen.values())
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
     prompts = choose_prompts(study.prompts, study.limit) if reads_prompts else []
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
+    earlier = open_earlier(study.reuse, run)
     read = tokenizer_reader(study.trust_remote_code)
     template = template_of_study(study.template, subjects, run, read) if reads_prompts else Template()
     asked = (template.name, study.max_new_tokens, study.device, study.dtype)
@@ -87,7 +91,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     if reads_prompts:
         keep_template(template, run)
     loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
-    needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
+    needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, earlier, progress)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
         for role in needed:
@@ -103,12 +107,15 @@ def _measure_all(
     works: Mapping[str, Work],
     inputs: Inputs,
     run: RunFolder,
+    earlier: RunFolder | None,
     progress: Progress,
 ) -> set[str]:
     """Measure what is missing of models that differ from one that they are compared with; returns their roles."""
     for role in reversed(roles):  # the base last: it stays for what is measured first
         if not run.exists(f"{role}.json"):
             _claim(loaded, role, works, inputs, run, progress)
+    if earlier is not None:
+        take_from(earlier, run, works)
     different = [pair for pair in pairs_of(roles) if not is_same(run, pair)]
     needed = {role for pair in different for role in pair}
     for role in pending:
@@ -154,11 +161,18 @@ def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
 
 
 def _is_measured(run: RunFolder, role: str, works: Mapping[str, Work]) -> bool:
-    return run.exists(f"{role}.json") and all(work.is_measured(run, role) for work in works.values())
+    return run.exists(f"{role}.json") and all(
+        _has(run, work) and work.is_measured(run, role) for work in works.values()
+    )
 
 
 def _is_pair_measured(run: RunFolder, pair: Pair, works: Mapping[str, Work]) -> bool:
-    return all(work.is_pair_measured(run, pair) for work in works.values())
+    return all(_has(run, work) and work.is_pair_measured(run, pair) for work in works.values())
+
+
+def _has(run: RunFolder, work: Work) -> bool:
+    """Whether a run says how an explainer measured: parts that were taken from another run do not by themselves."""
+    return not work.saved_settings or run.exists(work.saved_settings)
 
 
 def _sizes(study: Study, pending: Mapping[str, Subject], configs: Sequence[Any]) -> dict[str, "ModelSize"]:
@@ -182,7 +196,7 @@ def _measure_one(
 ) -> None:
     checkpoint = _claim(loaded, role, works, inputs, run, progress)
     for name, work in works.items():
-        if not work.is_measured(run, role):
+        if not (_has(run, work) and work.is_measured(run, role)):
             work.measure(checkpoint, role, run, within(progress, role, name))
 
 
@@ -214,7 +228,7 @@ def _measure_pair(
     """What needs both checkpoints at once: both are in memory then."""
     base, tuned = loaded.both(pair)
     for name, work in works.items():
-        if not work.is_pair_measured(run, pair):
+        if not (_has(run, work) and work.is_pair_measured(run, pair)):
             work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))
 
 

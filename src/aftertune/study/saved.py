@@ -20,6 +20,7 @@ from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
 from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
+from aftertune.statistics.verdict import PLACEHOLDERS, Addresses
 from aftertune.study.comparison import Comparison
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
@@ -111,9 +112,9 @@ def joined(found: Mapping[Pair, Comparison]) -> Found:
 def _compare(
     held: Held, pair: Pair, present: Mapping[str, AnyExplainer], settings: Mapping[str, Settings]
 ) -> Comparison:
-    names = (held.names[pair.base], held.names[pair.tuned])
+    names, at = (held.names[pair.base], held.names[pair.tuned]), _addresses(held.run, pair)
     if is_same(held.run, pair):
-        return Comparison(*names, is_same=True)
+        return Comparison(*names, is_same=True, addresses=at)
     changes: dict[str, Any] = {}
     for name, explainer in present.items():
         if set(explainer.needs) <= set(changes):
@@ -121,7 +122,14 @@ def _compare(
             own = settings.get(name) or explainer.settings()
             change = explainer.change(held, pair, own, needs)
             changes |= {} if change is None else {name: change}
-    return Comparison(*names, changes)
+    return Comparison(*names, changes, addresses=at)
+
+
+def _addresses(run: RunFolder, pair: Pair) -> Addresses:
+    """What commands on a pair name; placeholders where the run does not say whose checkpoints they were."""
+    held = run.read_json("run.json")["identity"]
+    known = all("checkpoint" in held.get(role, {}) for role in pair)
+    return Addresses.of(held[pair.base], held[pair.tuned], run.address) if known else PLACEHOLDERS
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:

@@ -35,6 +35,7 @@ from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weight_noise import change_norms
 from aftertune.models.weights import attending, attention_shape, shape_of
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
@@ -92,6 +93,13 @@ class HeadWork(Work):
     """The heads of any number of models, to be read into a run with one lexicon."""
 
     lexicon: Lexicon
+    saved_settings = HEADS.settings
+    reusable = (Reusable((*HEADS.places("{role}"), *NOISE_PARTS.places("{base}-{tuned}-[0-9][0-9][0-9]"))),)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        return settings_of_parts(self.lexicon)
 
     @classmethod
     def of(cls, settings: HeadSettings) -> "HeadWork":
