@@ -52,7 +52,10 @@ def attribute(
     check: Annotated[
         bool, typer.Option("--check", help="Also hold the map against replaced words, and against another removal.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also write it as .json, .html, .svg, .png, .pdf or .parquet; may be repeated."),
+    ] = None,
     adapter: Adapter = None,
     template: Template = "auto",
     max_new_tokens: MaxNew = 300,
@@ -63,8 +66,8 @@ def attribute(
     as_json: Json = False,
 ) -> None:
     """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
-    if out is not None:
-        _check_out(out)
+    for one in out or ():
+        _check_out(one)
     chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal}
     how = AttributionSettings(**chosen)
     checkpoint = aftertune.load(model, adapter, device, dtype, revision, trust_remote_code=trust_remote_code)
@@ -81,8 +84,8 @@ def attribute(
         check=check,
         max_new_tokens=max_new_tokens,
     )
-    if out is not None:
-        _write_attribution(out, found)
+    for one in out or ():
+        _write_attribution(one, found)
     if as_json:
         typer.echo(json.dumps(_plain(found), ensure_ascii=False))
     else:
@@ -101,7 +104,7 @@ def _check_out(out: Path) -> None:
     """Refuse a place that can't be written before the model is loaded, not after it has worked."""
     from aftertune.runs.parts import must_be_writable
 
-    allowed = (".json", ".html", ".svg", ".png", ".parquet")
+    allowed = (".json", ".html", ".svg", ".png", ".pdf", ".parquet")
     if out.suffix not in allowed:
         given = f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
         raise RunError(f"{out} {given}. Name the file {', '.join(allowed[:-1])} or {allowed[-1]}.")
@@ -120,7 +123,7 @@ def _write_attribution(out: Path, found: "Attribution") -> None:
         write_instance(out, found.to_map("attribution"), found.importance, found.probability)
 
 
-def _show_attribution(found: "Attribution", out: Path | None) -> None:
+def _show_attribution(found: "Attribution", outs: list[Path] | None) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -144,5 +147,5 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
             f"Against removal ({found.agreement.removal}): rank correlation {found.agreement.spearman:.2f}, same top "
             f"unit for {found.agreement.top1:.0%} of response tokens."
         )
-    if out is not None:
-        console.print(Text(f"Written: {out}"))
+    if outs:
+        console.print(Text(f"Written: {', '.join(map(str, outs))}"))

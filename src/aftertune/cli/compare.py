@@ -11,6 +11,7 @@ from aftertune.cli.flags import with_settings
 from aftertune.cli.options import (
     CHECKPOINT,
     EACH,
+    OUT,
     PROMPTS,
     REMOTE,
     TEMPLATE,
@@ -74,6 +75,7 @@ def compare(
     skip: Annotated[
         list[str] | None, one_of(EXPLAINERS, what="explainer", help=f"Leave out this explainer: {NAMES}.", **RUN)
     ] = None,
+    out: Annotated[list[Path] | None, typer.Option(help=f"Also write a part of the report {OUT}", **RUN)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON on standard output.", **RUN)
     ] = False,
@@ -124,11 +126,15 @@ def compare(
     again.
     """
     given = {
-        name: value for name, value in locals().items() if name not in ("config", "as_json", "settings")
+        name: value for name, value in locals().items() if name not in ("config", "out", "as_json", "settings")
     } | settings
     study = Study(**(given_only(given) if config is None else read_settings(config, given)))
 
     must_find_files(study)
+    if out:
+        from aftertune.report.files import must_be_known
+
+        must_be_known(out)
 
     from aftertune.cli.progress import shown_progress
     from aftertune.study.compare import run_study
@@ -136,6 +142,10 @@ def compare(
     with shown_progress() as display:
         keeping = keeping_settings(display, study.run, as_yaml(study))
         found = run_study(study, keeping, partial(announce, display))
+        if out:
+            from aftertune.study.saved import write_files
+
+            write_files(study.run, out)
     show(found, as_json, study.run)
 
 

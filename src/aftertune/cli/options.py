@@ -76,6 +76,10 @@ REMOTE = "Run Python code that comes with the checkpoint; only for sources that 
 Remote = Annotated[bool, typer.Option("--trust-remote-code", help=REMOTE)]
 Adapter = Annotated[str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the model.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")]
+OUT = (
+    "as a file of its own; may be repeated: a table (table2.tex, .md, .csv), a figure (figure2.pdf, .svg, .png), the "
+    "methods as text (methods.md), or the page (any .html)."
+)
 RunOfOne = Annotated[str, typer.Option(help="Folder that keeps what is read, a layer at a time.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"{CHECKPOINT}.")]
 MaxNew = Annotated[int, typer.Option(min=1, help="Most tokens of a generated response.")]

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from aftertune.cli.progress import Display
     from aftertune.study.measure import Intent
     from aftertune.study.saved import Found
@@ -16,6 +19,14 @@ def announce(display: "Display", intent: "Intent") -> None:
     from aftertune.study.announce import prepare
 
     display.begin(*prepare(intent))
+
+
+def show_written(found: "Found", as_json: bool, outs: "Sequence[Path]") -> None:
+    """Say which files were written, or print the result as JSON."""
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        typer.echo(f"Written: {', '.join(map(str, outs))}")
 
 
 def _tell_taken(run: str) -> None:

@@ -24,6 +24,13 @@ LATEX_SIGNS = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "–": "--",
+    "→": r"$\rightarrow$",
+    "−": "$-$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "κ": r"$\kappa$",
+    "α": r"$\alpha$",
+    "ρ": r"$\rho$",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")

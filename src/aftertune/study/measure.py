@@ -25,6 +25,7 @@ from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study import checks
 from aftertune.study.files import must_find_files
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.made import remember_making
 from aftertune.study.reuse import open_earlier, take_from
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
@@ -92,6 +93,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         keep_template(template, run)
     loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
     needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, earlier, progress)
+    remember_making(study, prompts, run)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
         for role in needed:

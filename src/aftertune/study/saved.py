@@ -7,13 +7,14 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings
+from aftertune.report import files
 from aftertune.report.page import Report
 from aftertune.report.page import write_report as write_page
 from aftertune.runs.held import Held
@@ -22,6 +23,7 @@ from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_o
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.verdict import PLACEHOLDERS, Addresses
 from aftertune.study.comparison import Comparison
+from aftertune.study.made import methods_lead
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
 from aftertune.study.templates import saved_template
@@ -80,6 +82,28 @@ def make_report(folder: RunFolder, settings: Mapping[str, Settings]) -> Found:
     with folder.local() as root:
         _write_pages(root, folder, compared, found)
     return found
+
+
+def write_files(run: str | Path, outs: Sequence[Path], **settings: Any) -> Found:
+    """Write single tables, figures, methods or the page of a finished run to files of their own; needs no torch.
+
+    What each of ``outs`` is follows from its name (`aftertune.report.files`). ``settings`` and what it returns are
+    those of `open_comparison`. Raises `RunError` for a name that stands for nothing, before anything is written.
+    """
+    files.must_be_known(outs)
+    folder = open_run(run)
+    compared = compare_pairs(Held(folder), _settings_for(folder, settings))
+    found = joined(compared)
+    files.write_files(whole_report(folder, compared, found), outs)
+    return found
+
+
+def whole_report(folder: RunFolder, compared: Mapping[Pair, Comparison], found: Found) -> Report:
+    """The report on all models of a run, two or more."""
+    if isinstance(found, Stages):
+        return report_of_stages(folder, found, _places(compared))
+    pair, comparison = next(iter(compared.items()))
+    return report_of(folder, pair, comparison)
 
 
 def _remember(folder: RunFolder, settings: Mapping[str, Settings]) -> None:
@@ -153,11 +177,16 @@ def _asked(name: str) -> list[str]:
 
 
 def _write_pages(root: Path, folder: RunFolder, compared: Mapping[Pair, Comparison], found: Found) -> None:
-    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if len(compared) > 1 else "." for pair in compared}
+    places = _places(compared)
     for pair, comparison in compared.items():
         write_page(root / places[pair], report_of(folder, pair, comparison))
     if isinstance(found, Stages):  # last, since it leads to the others
         write_page(root, report_of_stages(folder, found, places))
+
+
+def _places(compared: Mapping[Pair, Comparison]) -> dict[Pair, str]:
+    """The folder of each pair's report in the run."""
+    return {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if len(compared) > 1 else "." for pair in compared}
 
 
 def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
@@ -183,6 +212,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
         | {section.name: dict(section.settings) for section in sections if section.settings},
         not_run=[] if comparison.is_same else _not_run(comparison),
         notes=_lent(folder, pair),
+        lead=methods_lead(folder, pair, (comparison.base, comparison.tuned)),
     )
 
 
@@ -197,6 +227,7 @@ def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, st
         findings=stages.findings,
         sections=stages.sections(),
         settings={"run": record["identity"], "aftertune": record["record"]["aftertune"]},
+        lead=methods_lead(folder, roles_of(folder), stages.names),
         reports=[(name, f"{place}/report.html") for name, place in zip(names, places.values(), strict=True)],
     )
 
