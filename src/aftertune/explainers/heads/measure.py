@@ -27,7 +27,7 @@ from aftertune.explainers.heads.result import (
     without_noise,
 )
 from aftertune.explainers.heads.settings import HeadSettings
-from aftertune.explainers.heads.verbs import must_form_pairs
+from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS, VERBS_NAME, among, lowered, must_form_pairs
 from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
 from aftertune.models.machine import Machine
@@ -82,7 +82,10 @@ def make_lexicon(words: WordSource, vectors: Any, settings: HeadSettings | None 
     Raises `WordError` for those that can't be used.
     """
     settings = settings or HeadSettings()
-    loaded = load_words(settings.words if words is None else words)
+    given = settings.words if words is None else words
+    loaded = load_words(given)
+    if given is None:  # a list of one's own is taken to the word
+        loaded = loaded.with_words(INSTRUCTION_VERBS, VERBS_NAME)
     lexicon = Lexicon(loaded, load_vectors(settings.vectors if vectors is None else vectors, loaded), settings)
     _must_cover(lexicon)
     return lexicon
@@ -119,7 +122,12 @@ class HeadWork(Work):
         """The vocabulary, whose vectors, and which layers."""
         words, vectors, layers = self.lexicon.words, self.lexicon.vectors, self.lexicon.settings.layers
         share = self.lexicon.co_occurrence.has_vector.mean()
+        verbs, name = self.lexicon.settings.chosen_verbs
+        asked = lowered(verbs or ())
+        lacking = sorted(set(asked) - set(among(asked, lowered(words.words))))
+        missing = [("asked about", f"{name}, without {', '.join(lacking)}: add them to --words")] if lacking else []
         return (
+            *missing,
             ("words", f"{len(words):,} of {words.source}"),
             ("vectors", f"{vectors.source}; {share:.0%} of the words have one"),
             ("heads", f"layers {layers}" if layers else "all layers"),
