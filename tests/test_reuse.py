@@ -16,7 +16,6 @@ from tiny import make_model, make_tokenizer
 
 pytest_plugins = ("cli_fixtures",)
 
-MADE_BY_ALL = ("responses", "attribution", "attribution-shared", "outputs", "location", "heads", "concepts")
 CHANGED: dict[str, tuple[dict[str, Any], set[str]]] = {
     "another method": ({"method": "gradient"}, {"attribution", "attribution-shared"}),
     "shorter responses": ({"max_new_tokens": 3}, {"responses", "attribution", "attribution-shared"}),
@@ -70,11 +69,6 @@ def told_of(run: Path) -> Any:
     return json.loads((run / "comparison.json").read_text())["findings"]
 
 
-def marked(run: Path, place: Path) -> Path:
-    """A copy of a run in which every part says by its time that it is of that run."""
-    return Path(shutil.copytree(run, place))
-
-
 @pytest.mark.parametrize("name", CHANGED)
 def test_what_is_taken_equals_what_would_have_been_measured(
     compared: Callable[..., Path], earlier: Path, name: str
@@ -102,23 +96,15 @@ def test_nothing_of_other_checkpoints_prompts_or_tokens_is_taken(
     other = Path(shutil.copytree(tuned, tmp_path / "tuned"))
     edit_weights(other / "model.safetensors", doubled("layers.0.self_attn.q_proj"))
     found = compared("other weights", (base, other), reuse=earlier)
-    assert not any(path in parts(found) for path in ()) and parts(found).keys() == parts(earlier).keys()
-    same = {path for path, content in parts(found).items() if content == parts(earlier)[path]}
-    assert {path.split("/")[1] for path in same if path.startswith("responses/")} == {"base"} or True
     counts = taken(found)
     assert counts["outputs"] == counts["location"] == 0 < counts["heads"], "of the base alone"
-    for one in ("attribution", "heads", "concepts"):
-        assert 0 < counts[one] < taken_of_all(compared, earlier)[one]
+    everything = taken(compared("all", reuse=earlier))
+    assert all(0 < counts[one] < everything[one] for one in ("attribution", "heads", "concepts"))
 
     prompts = save_prompts(tmp_path / "other.jsonl", ["the mat sat", "rewrite the cat", "the text"])
     counts = taken(compared("other prompts", prompts=prompts, reuse=earlier))
     assert counts["attribution"] == counts["outputs"] == 0 < counts["heads"]
     assert counts["location"] == 1, "the sizes, which hang on no prompt"
-
-
-def taken_of_all(compared: Callable[..., Path], earlier: Path) -> dict[str, int]:
-    """What the same study takes: all of it."""
-    return taken(compared("all", reuse=earlier))
 
 
 @pytest.mark.parametrize("file", ["config.json", "generation_config.json", "tokenizer.json"])
@@ -130,7 +116,7 @@ def test_weights_alone_do_not_make_a_checkpoint_the_same(
         if file == "tokenizer.json":
             edit_json(one / file, normalizer={"type": "Lowercase"})
         else:
-            edit_json(one / file, **({"rope_theta": 5000.0} if file == "config.json" else {"repetition_penalty": 2.0}))
+            edit_json(one / file, **({"rms_norm_eps": 1e-3} if file == "config.json" else {"repetition_penalty": 2.0}))
     found = compared(file, tuple(pair), reuse=earlier, only="attribution")
     assert taken(found) == {"attribution": 0}
 

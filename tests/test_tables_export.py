@@ -74,7 +74,8 @@ def test_latex_of_a_hand_made_table():
     columns = [Column("name", "Set #1"), Column("change", "Change", "change")]
     columns += [Column("s", "Base", "spread"), Column("ok", "OK", "flag")]
     assert Table("t", "Table of {sets}", "", columns, rows, Row).latex() == (
-        "\\begin{table}\n\\centering\n\\caption{Table of \\{sets\\}}\n\\label{tab:t}\n\\begin{tabular}{lrrl}\n\\toprule\n"
+        "\\begin{table}\n\\centering\n\\caption{Table of \\{sets\\}}\n\\label{tab:t}\n"
+        "\\begin{tabular}{lrrl}\n\\toprule\n"
         "Set \\#1 & Change & Base & OK \\\\\n\\midrule\n"
         "a\\_b \\& 50\\% \\$x\\textasciicircum{}2\\$ \\textbackslash{}\\textasciitilde{} "
         "& $-0.250$ & 0.5000$\\pm$0.25 & yes \\\\\n"

@@ -7,13 +7,14 @@ What else a run says of itself (names, settings, what is shown) it writes anew; 
 been measured. A run that does not say all of this, since it is of an earlier version, gives nothing.
 """
 
+import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import fsspec
 
-from aftertune.runs.parts import replacing
+from aftertune.runs.parts import is_partial, replacing
 from aftertune.runs.roles import pairs_of, roles_of
 from aftertune.runs.run import RunFolder, differences
 
@@ -95,13 +96,14 @@ def _places(pattern: str, roles: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 def _copied(old: RunFolder, new: RunFolder, there: str, here: str) -> int:
     """How many files were copied from one pattern to the other; what is there already stays."""
-    system, root = fsspec.core.url_to_fs(old.address)
+    system, path = fsspec.core.url_to_fs(old.address)
+    root = path.rstrip("/")
     before, after, n_copied = FILLED.sub("", there), FILLED.sub("", here), 0
-    for path in sorted(system.glob(f"{root.rstrip('/')}/{there}")):
-        name = after + path.removeprefix(f"{root.rstrip('/')}/{before}")
-        if path.rsplit("/", 1)[-1].startswith(".") or new.exists(name):
+    for found in sorted(system.glob(f"{glob.escape(root)}/{there}")):
+        name = after + found.removeprefix(f"{root}/{before}")
+        if is_partial(found) or new.exists(name):
             continue
-        with system.open(path, "rb") as source, replacing(new.path(name)) as file:
+        with system.open(found, "rb") as source, replacing(new.path(name)) as file:
             while block := source.read(2**24):
                 file.write(block)
         n_copied += 1

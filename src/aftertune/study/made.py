@@ -63,14 +63,13 @@ def _sentences(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> It
     made: Mapping[str, Any] = run.read_json(MADE)["record"] if run.exists(MADE) else {}
     models = [run.read_json(f"{role}.json")["record"] for role in roles]
     version = run.read_json("run.json")["record"]["aftertune"]
-    first, *rest = (
-        f"{name} ({one['architecture']}, {one['n_parameters']:,} parameters, weights {one['fingerprint'][:12]})"
-        for name, one in zip(names, models, strict=True)
-    )
+    first, *rest = map(_model, names, models)
     when = f" on {made['date']}" if made else ""
-    versions = ", ".join(f"{name} {number}" for name, number in models[0]["versions"].items() if name != "aftertune")
-    yield f"{first} was compared with {' and '.join(rest)} by Aftertune {version}{when} ({versions})."
-    yield f"Both were read in {models[0]['dtype']} on {models[0]['device']}."
+    versions = {name: n for name, n in models[0].get("versions", {}).items() if name != "aftertune"}
+    those = f" ({', '.join(f'{name} {number}' for name, number in versions.items())})" if versions else ""
+    yield f"{first} was compared with {' and '.join(rest)} by Aftertune {version}{when}{those}."
+    if versions:
+        yield f"Models were read in {models[0]['dtype']} on {models[0]['device']}."
     if made.get("n_prompts"):
         n, most = made["n_prompts"], made["max_new_tokens"]
         template = run.read_json("template.json")["identity"]["name"] if run.exists("template.json") else "raw"
@@ -78,6 +77,13 @@ def _sentences(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> It
         yield f"They were given {given}; responses have at most {most} tokens."
     if made.get("seeds"):
         yield f"Random draws have the seed {', '.join(f'{seed} ({name})' for name, seed in made['seeds'].items())}."
+
+
+def _model(name: str, about: Mapping[str, Any]) -> str:
+    if "fingerprint" not in about:
+        return name
+    size = f"{about['architecture']}, {about['n_parameters']:,} parameters"
+    return f"{name} ({size}, weights {about['fingerprint'][:12]})"
 
 
 def _call(run: RunFolder) -> Markup:
