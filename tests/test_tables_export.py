@@ -83,6 +83,13 @@ def test_latex_of_a_hand_made_table():
     )
 
 
+def test_numbers_below_zero_have_a_true_minus_in_latex():
+    columns = [Column("a", "a", "number"), Column("b", "b", "interval"), Column("c", "c"), Column("d", "d", "p")]
+    row = {"a": -0.5, "b": (-1.0, 0.25), "c": "x-1 -2", "d": 1.5e-5}
+    found = Table("t", "", "", columns, [row]).latex()
+    assert "$-$0.500 & [$-$1.000, 0.250] & x-1 -2 & $1.5\\times10^{-5}$" in found
+
+
 def test_latex_names_the_models_and_leaves_numbers_to_latex():
     titles = ("Base, %", "Score, tuned", "Tuned", "Change over base")
     columns = [Column("name", title) for title in titles]

@@ -33,6 +33,7 @@ LATEX_SIGNS = {
     "ρ": r"$\rho$",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
+MINUS = re.compile(r"(?<!\w)-(?=\d)")
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")
 
 Kind = Literal[
@@ -190,8 +191,8 @@ def latex_p(value: float | None) -> str:
 
 
 def latex_of(write: Format) -> Format:
-    """How a kind of value is written in LaTeX, with its own sign between a mean and a standard deviation."""
-    return lambda value: latex_text(write(value)).replace("±", r"$\pm$")
+    """How a kind of number is written in LaTeX: a true minus, and its own sign before a standard deviation."""
+    return lambda value: MINUS.sub("$-$", latex_text(write(value))).replace("±", r"$\pm$")
 
 
 def latex_change(plain: str) -> str:
@@ -200,6 +201,7 @@ def latex_change(plain: str) -> str:
 
 
 LATEX: dict[Kind, Format] = {kind: latex_of(write) for kind, write in PLAIN.items()} | {
+    "text": latex_text,
     "p": latex_p,
     "change": lambda value: latex_change(PLAIN["change"](value)),
     "percent_change": lambda value: latex_change(PLAIN["percent_change"](value)),
