@@ -14,7 +14,7 @@ from tiny import make_tokenizer
 
 pytest_plugins = ("cli_fixtures",)
 
-SUFFIXES = ("json", "html", "svg", "png", "parquet")
+SUFFIXES = ("json", "html", "svg", "png", "pdf", "parquet")
 RAW = ("--template", "raw")
 
 
@@ -33,7 +33,7 @@ SETTINGS = {
     "unit": (
         "--unit",
         "letter",
-        "The unit 'letter' is not known. Allowed: token, word, sentence, line, or character ranges (start, end).",
+        "The unit 'letter' is not known. Allowed: token, word, sentence, line.",
     ),
 }
 
@@ -92,7 +92,10 @@ def test_response_that_does_not_fit_the_context(cli: CommandLine, base: Path) ->
 
 @pytest.mark.parametrize(("name", "given"), [("map.pdf", "ends in '.pdf'"), ("map", "has no suffix")])
 def test_unknown_suffix(cli: CommandLine, base: Path, name: str, given: str) -> None:
-    assert refusal(cli, base, "--out", name) == f"{name} {given}. Name the file .json, .html, .svg, .png or .parquet."
+    assert (
+        refusal(cli, base, "--out", name)
+        == f"{name} {given}. Name the file .json, .html, .svg, .png, .pdf or .parquet."
+    )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

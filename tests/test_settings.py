@@ -78,7 +78,7 @@ def test_names_of_runs_are_names_of_files() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("max_new_token: 3", "'max_new_token', which is not known. Known: base, tuned, run, prompts,"),
+        ("max_new_token: 3", "'max_new_token', which is not known. Did you mean max-new-tokens?"),
         ("max-new-tokens: many", "max_new_tokens is 'many'"),
         ("max-new-tokens: 2.5", "max_new_tokens is 2.5"),
         ("max-new-tokens: true", "max_new_tokens is True"),

@@ -20,8 +20,11 @@ from aftertune.cli.options import (
     Template,
     TemplateArg,
     Tokenizer,
+    one_of,
 )
 from aftertune.errors import RunError
+from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.settings import allowed_values
 from aftertune.prompts.template_head import read_arguments
 
 if TYPE_CHECKING:
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 app = command_app()
 
 
+def _of(setting: str, help: str) -> Any:
+    """An option that takes what a setting of attribution does."""
+    return one_of(allowed_values(AttributionSettings.model_fields[setting].annotation), help)
+
+
 @app.command()
 def attribute(
     model: Model,
@@ -38,17 +46,19 @@ def attribute(
     response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
     method: Annotated[
         str,
-        typer.Option(
-            help="removal (tokens are left out), gradient (the paper's), or locally-linear (the gradient with norms, "
-            "attention patterns and gates held constant)."
+        _of(
+            "method",
+            "removal (tokens are left out), gradient (the paper's), or locally-linear (the gradient with norms, "
+            "attention patterns and gates held constant).",
         ),
     ] = "removal",
-    unit: Annotated[str, typer.Option(help="token, word, sentence, or line.")] = "token",
+    unit: Annotated[str, _of("unit", "token, word, sentence, or line.")] = "token",
     removal: Annotated[
         str,
-        typer.Option(
-            help="How removal removes: deleted (tokens leave the sequence), zeroed (embeddings are 0), mean "
-            "(embeddings are the mean of all), or averaged (the mean of the effects of deleted and mean)."
+        _of(
+            "removal",
+            "How removal removes: deleted (tokens leave the sequence), zeroed (embeddings are 0), mean (embeddings "
+            "are the mean of all), or averaged (the mean of the effects of deleted and mean).",
         ),
     ] = "deleted",
     removal_budget: Annotated[
@@ -59,8 +69,7 @@ def attribute(
         ),
     ] = 1.0,
     route: Annotated[
-        str,
-        typer.Option(help="Of the gradient: auto, forward, reverse, or forward-bfloat16 (faster, less exact)."),
+        str, _of("route", "Of the gradient: auto, forward, reverse, or forward-bfloat16 (faster, less exact).")
     ] = "auto",
     contrast_with: Annotated[
         str | None,
@@ -69,7 +78,10 @@ def attribute(
     check: Annotated[
         bool, typer.Option("--check", help="Also hold the map against replaced words, and against another removal.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Also write it as .json, .html, .svg, .png or .parquet.")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also write it as .json, .html, .svg, .png, .pdf or .parquet; may be repeated."),
+    ] = None,
     adapter: Adapter = None,
     template: Template = "auto",
     template_arg: TemplateArg = None,
@@ -82,10 +94,10 @@ def attribute(
     as_json: Json = False,
 ) -> None:
     """Attribute a response of MODEL to its prompt: which prompt tokens did each response token depend on?"""
-    if out is not None:
-        _check_out(out)
+    for one in out or ():
+        _check_out(one)
     chosen: dict[str, Any] = {"method": method, "route": route, "removal": removal, "removal_budget": removal_budget}
-    how = aftertune.AttributionSettings(**chosen)
+    how = AttributionSettings(**chosen)
     given = (model, adapter, device, dtype, revision)
     checkpoint = aftertune.load(*given, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
     found = aftertune.attribute(
@@ -103,8 +115,8 @@ def attribute(
         check=check,
         max_new_tokens=max_new_tokens,
     )
-    if out is not None:
-        _write_attribution(out, found)
+    for one in out or ():
+        _write_attribution(one, found)
     if as_json:
         typer.echo(json.dumps(_plain(found), ensure_ascii=False))
     else:
@@ -123,7 +135,7 @@ def _check_out(out: Path) -> None:
     """Refuse a place that can't be written before the model is loaded, not after it has worked."""
     from aftertune.runs.parts import must_be_writable
 
-    allowed = (".json", ".html", ".svg", ".png", ".parquet")
+    allowed = (".json", ".html", ".svg", ".png", ".pdf", ".parquet")
     if out.suffix not in allowed:
         given = f"ends in {out.suffix!r}" if out.suffix else "has no suffix"
         raise RunError(f"{out} {given}. Name the file {', '.join(allowed[:-1])} or {allowed[-1]}.")
@@ -142,7 +154,7 @@ def _write_attribution(out: Path, found: "Attribution") -> None:
         write_instance(out, found.to_map("attribution"), found.importance, found.probability)
 
 
-def _show_attribution(found: "Attribution", out: Path | None) -> None:
+def _show_attribution(found: "Attribution", outs: list[Path] | None) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -172,5 +184,5 @@ def _show_attribution(found: "Attribution", out: Path | None) -> None:
             f"Against removal ({found.agreement.removal}): rank correlation {found.agreement.spearman:.2f}, same top "
             f"unit for {found.agreement.top1:.0%} of response tokens."
         )
-    if out is not None:
-        console.print(Text(f"Written: {out}"))
+    if outs:
+        console.print(Text(f"Written: {', '.join(map(str, outs))}"))

@@ -38,7 +38,7 @@ def concepts(
     An interrupted reading goes on where it stopped when the same command is given again.
     """
     from aftertune.cli.progress import shown_progress
-    from aftertune.study.measure import read_into_run
+    from aftertune.study.single import read_into_run
 
     values = {str(CONCEPTS.field_of(flag)): value for flag, value in settings.items()}
     made, subject = CONCEPTS(n_words=n_words, **values), aftertune.Subject(model, adapter, revision)
@@ -75,4 +75,4 @@ def _show_concepts(rows: "pl.DataFrame", run: str, word: str | None) -> None:
     console.print(Text(f"Read: {run.rstrip('/')}/concepts/components/model/*.parquet, and spectra beside it"))
 
 
-app.command()(with_settings(concepts, [CONCEPTS]))
+app.command()(with_settings(concepts, {"How layers are read": CONCEPTS}))

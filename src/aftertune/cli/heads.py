@@ -38,7 +38,7 @@ def heads(
     An interrupted reading goes on where it stopped when the same command is given again.
     """
     from aftertune.cli.progress import shown_progress
-    from aftertune.study.measure import read_into_run
+    from aftertune.study.single import read_into_run
 
     made, subject = HEADS(**settings), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:
@@ -72,4 +72,4 @@ def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
     console.print(Text(f"Read: {run.rstrip('/')}/heads/pairs/model/*.parquet, and neurons beside it"))
 
 
-app.command()(with_settings(heads, [HEADS]))
+app.command()(with_settings(heads, {"How heads are read": HEADS}))

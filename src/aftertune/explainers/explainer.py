@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aftertune.prompts.prompt import Prompt
     from aftertune.report.section import Section
     from aftertune.runs.held import Held
+    from aftertune.runs.reuse import Reusable
     from aftertune.runs.roles import Pair
     from aftertune.runs.run import RunFolder
     from aftertune.runs.stage import StepProgress
@@ -68,7 +69,19 @@ class Inputs:
 
 
 class Work(ABC):
-    """One explainer made ready for one study; nothing of it is done yet."""
+    """One explainer made ready for one study; nothing of it is done yet.
+
+    ``saved_settings`` is the file of a run that keeps its `identity`, ``reusable`` the parts that may be taken from
+    another run; without them nothing is.
+    """
+
+    saved_settings: ClassVar[str] = ""
+    reusable: ClassVar[tuple[Reusable, ...]] = ()
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What must be the same for a run to go on, beside the checkpoints: settings, prompts, words."""
+        return {}
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
         """Refuse what can't be done with checkpoints of these configurations, or not in this run folder.

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
-from aftertune.runs.provenance import Provenance
 from aftertune.runs.run import RunFolder
 from aftertune.study.tokens import named
 
@@ -150,9 +149,17 @@ def must_fit_loaded(checkpoint: "Checkpoint", works: Iterable[Work], inputs: Inp
         work.must_fit([checkpoint.model.config], run)
 
 
-def claim_weights(run: RunFolder, role: str, provenance: Provenance) -> None:
+def told_of(checkpoint: "Checkpoint") -> dict[str, Any]:
+    """What a run says of a checkpoint: its provenance, and the digest of what else decides what it does."""
+    from aftertune.models.fingerprint import configuration_digest
+
+    told = {"configuration": configuration_digest(checkpoint.model, checkpoint.tokenizer)}
+    return checkpoint.provenance.to_dict() | told
+
+
+def claim_weights(run: RunFolder, role: str, told: Mapping[str, Any]) -> None:
     """Bind the run to these weights; raises `RunError` if the folder holds a run of others."""
-    run.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
+    run.claim(f"{role}.json", {"fingerprint": told["fingerprint"]}, told)
 
 
 def _shape(shape: "AttentionShape") -> str:

@@ -11,20 +11,20 @@ One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aftertune.errors import WordError
-from aftertune.explainers import explainers
 from aftertune.explainers.explainer import Inputs, Work
-from aftertune.explainers.settings import Settings
 from aftertune.models.subject import Subject
-from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_names
+from aftertune.runs.roles import NAMES, Pair, is_same, pairs_of, role_names
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import Progress, Stage, silent, within
+from aftertune.runs.stage import Progress, Stage, within
 from aftertune.study import checks
+from aftertune.study.files import must_find_files
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.made import remember_making
 from aftertune.study.named import measure_named
+from aftertune.study.reuse import open_earlier, take_from
 from aftertune.study.rounding import Rounding, find_roundings, measure_roundings
 from aftertune.study.rows import FILE as ROWS
 from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
@@ -69,12 +69,14 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     """
     from aftertune import __version__
 
+    must_find_files(study)
     chosen = study.explainers
     reads_prompts = any(one.reads_prompts for one in chosen.values())
     needs_room = any(one.needs_room for one in chosen.values())
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
     rows = read_rows(study.prompts, study.limit, study.strict) if reads_prompts else Rows()
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
+    earlier = open_earlier(study.reuse, run)
     there = partial(_there, study)
     new = {role: one for role, one in subjects.items() if not run.exists(f"{role}.json")}
     configs = there(new)
@@ -112,7 +114,10 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     if tokens is not None:
         keep_tokens(tokens, run)
     measure_roundings(roundings, loaded, run)
+    if earlier is not None:
+        take_from(earlier, run, works)
     needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
+    remember_making(study, rows.prompts, run)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
         for role in needed:
@@ -185,11 +190,18 @@ def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
 
 
 def _is_measured(run: RunFolder, role: str, works: Mapping[str, Work]) -> bool:
-    return run.exists(f"{role}.json") and all(work.is_measured(run, role) for work in works.values())
+    return run.exists(f"{role}.json") and all(
+        _has(run, work) and work.is_measured(run, role) for work in works.values()
+    )
 
 
 def _is_pair_measured(run: RunFolder, pair: Pair, works: Mapping[str, Work]) -> bool:
-    return all(work.is_pair_measured(run, pair) for work in works.values())
+    return all(_has(run, work) and work.is_pair_measured(run, pair) for work in works.values())
+
+
+def _has(run: RunFolder, work: Work) -> bool:
+    """Whether a run says how an explainer measured: parts that were taken from another run do not by themselves."""
+    return not work.saved_settings or run.exists(work.saved_settings)
 
 
 def _sizes(study: Study, pending: Mapping[str, Subject], configs: Mapping[str, Any]) -> dict[str, "ModelSize"]:
@@ -212,9 +224,9 @@ def _measure_one(
     progress: Progress,
 ) -> None:
     checkpoint = _load(loaded, role, works, inputs, run, progress)
-    checks.claim_weights(run, role, checkpoint.provenance)
+    checks.claim_weights(run, role, checks.told_of(checkpoint))
     for name, work in works.items():
-        if not work.is_measured(run, role):
+        if not (_has(run, work) and work.is_measured(run, role)):
             work.measure(checkpoint, role, run, within(progress, role, name))
 
 
@@ -230,9 +242,9 @@ def _claim_all(
     new = [role for role in reversed(roles) if not run.exists(f"{role}.json")]
     found = {}
     for role in new:  # the base last: it stays for what is measured first
-        found[role] = _load(loaded, role, works, inputs, run, progress).provenance
-    for role, provenance in found.items():
-        checks.claim_weights(run, role, provenance)
+        found[role] = checks.told_of(_load(loaded, role, works, inputs, run, progress))
+    for role, told in found.items():
+        checks.claim_weights(run, role, told)
 
 
 def _load(
@@ -262,45 +274,5 @@ def _measure_pair(
     """What needs both checkpoints at once: both are in memory then."""
     base, tuned = loaded.both(pair)
     for name, work in works.items():
-        if not work.is_pair_measured(run, pair):
+        if not (_has(run, work) and work.is_pair_measured(run, pair)):
             work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))
-
-
-def read_into_run(
-    model: str | Path | Subject,
-    run: str | Path,
-    explainer: str,
-    settings: Settings,
-    *,
-    device: str = "auto",
-    dtype: str = "float32",
-    tokenizer: str | Path | None = None,
-    trust_remote_code: bool = False,
-    progress: Progress = silent,
-) -> RunFolder:
-    """Let one explainer measure one checkpoint into a run folder, under the role "model".
-
-    ``model`` is what `aftertune.load` takes, or an `aftertune.Subject`. An interrupted run goes on where it stopped.
-
-    Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
-    """
-    from aftertune import __version__
-    from aftertune.models import load
-
-    subject = model if isinstance(model, Subject) else Subject(model)
-    work = explainers()[explainer].prepare(settings, Inputs(device=device, dtype=dtype))
-    folder = RunFolder.start(
-        run, {"model": subject.identity(), "settings": {"dtype": dtype}}, {"aftertune": __version__}
-    )
-    work.must_fit(checks.must_be_there([subject], trust_remote_code, tokenizer=tokenizer), folder)
-    if not work.is_measured(folder, MODEL):
-        loading = Stage(step="loading")
-        progress(loading, 0, 1)
-        given = (subject.ref, subject.adapter, device, dtype, subject.revision)
-        checkpoint = load(*given, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
-        progress(loading, 1, 1)
-        work.must_fit([checkpoint.model.config], folder)
-        checks.claim_weights(folder, MODEL, checkpoint.provenance)
-        work.measure(checkpoint, MODEL, folder, within(progress, "", explainer))
-    work.finish(folder, MODEL)
-    return folder

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aftertune.errors import RunError
+from aftertune.errors import RunError, meant_or_known, not_known
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings, flag_of, what_is_wrong
 from aftertune.models.adapters.alone import base_of, is_adapter
@@ -25,7 +25,6 @@ from aftertune.runs.roles import role_names
 
 Given = str | Path | Subject
 OF_SUBJECTS = ("adapter", "revision", "name")
-DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 class Study(BaseModel):
@@ -41,7 +40,8 @@ class Study(BaseModel):
     template for all; the file of one; or "rendered", for texts that were put in one already. ``template_arg`` are
     arguments of chat templates, by name or as NAME=VALUE. ``strict`` refuses a row that can't be used instead of
     skipping it. ``tokenizer`` is the place of one for checkpoints that were saved without. ``architecture`` is that of
-    `aftertune.load`, where a model is built unlike all that are known. ``only`` and ``skip`` choose explainers; further
+    `aftertune.load`, where a model is built unlike all that are known. ``reuse`` is the folder of an earlier run: parts
+    that this one would make just the same are copied from there. ``only`` and ``skip`` choose explainers; further
     keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is not allowed.
     """
 
@@ -63,6 +63,7 @@ class Study(BaseModel):
     tokenizer: str | Path | None = None
     architecture: str | Path | Mapping[str, Any] | None = None
     trust_remote_code: bool = False
+    reuse: str | Path | None = None
     settings: Mapping[str, Settings] = Field(default_factory=dict)
 
     def __init__(self, base: Given | None = None, tuned: Given | Sequence[Given] | None = None, **given: Any) -> None:
@@ -133,7 +134,7 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Settings]:
             continue
         homes = homes_of(key)
         if not homes:
-            raise RunError(f"{key!r} is no setting of a study. Known: {', '.join(known_settings())}.")
+            raise RunError(f"{key!r} is no setting of a study.{meant_or_known(key, known_settings())}")
         for name, field in homes.items():
             values[name].setdefault(field, value)
     return {name: one.settings(**values[name]) for name, one in measuring().items()}
@@ -244,7 +245,7 @@ def _must_leave_any(only: Sequence[str], skip: Sequence[str]) -> None:
         raise RunError("Both only and skip say which explainers are computed. Give one of the two.")
     unknown = [name for name in (*only, *skip) if name not in measuring()]
     if unknown:
-        raise RunError(f"{unknown[0]!r} is no explainer. The explainers are {known}.")
+        raise RunError(not_known("explainer", unknown[0], measuring()))
     if not [name for name in measuring() if name not in skip]:
         raise RunError(f"All explainers are skipped. Leave at least one of {known}.")
 

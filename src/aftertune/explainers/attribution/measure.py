@@ -49,6 +49,7 @@ from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
 from aftertune.prompts.prompt import Prompt, to_record
 from aftertune.prompts.templates import TEMPLATES
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
@@ -60,6 +61,11 @@ class AttributionWork(Work):
 
     settings: AttributionSettings
     inputs: Inputs
+    saved_settings = SETTINGS
+    reusable = (
+        Reusable((f"{RESPONSES}/{{role}}/*",), ("template", "prompts", "max_new_tokens")),
+        Reusable((f"{ATTRIBUTIONS}/{{role}}/*", f"{SHARED}/{{base}}-{{tuned}}/*")),
+    )
 
     def __post_init__(self) -> None:
         must_be_known("template", self.inputs.template, TEMPLATES)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from aftertune.errors import AttributionError
+from aftertune.errors import AttributionError, not_known
 from aftertune.explainers.settings import Settings, setting
 
 Method = Literal["removal", "gradient", "locally-linear"]
@@ -51,7 +51,7 @@ class AttributionSettings(Settings):
 def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:
     """Raise `AttributionError` if a setting has a value that is not allowed."""
     if given not in allowed:
-        raise AttributionError(f"The {setting} {given!r} is not known. Allowed: {', '.join(allowed)}.")
+        raise AttributionError(not_known(setting, given, allowed))
 
 
 def must_belong(method: str, route: str, budget: float = 1.0, unit: object = "token") -> None:

@@ -36,6 +36,7 @@ from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.weights import attention_shape
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
@@ -57,6 +58,19 @@ class LocationWork(Work):
 
     settings: LocationSettings
     inputs: Inputs
+    saved_settings = result.SETTINGS
+    reusable = (
+        Reusable(("location/sizes/{base}/{tuned}.parquet",), ()),
+        Reusable(
+            (
+                "location/texts/{base}/{tuned}.parquet",
+                "location/swaps/{base}-{tuned}/*",
+                "location/cumulative/{base}-{tuned}/*",
+            ),
+            ("texts", "answer_tokens", "template", "prompts"),
+        ),
+        Reusable(("location/together/{base}/{tuned}.parquet",)),
+    )
 
     @cached_property
     def identity(self) -> dict[str, Any]:

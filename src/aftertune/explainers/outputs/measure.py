@@ -48,6 +48,7 @@ from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.weight_noise import change_norms
 from aftertune.prompts.encoding import show_tokens
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
@@ -61,6 +62,8 @@ class OutputWork(Work):
 
     settings: OutputSettings
     inputs: Inputs
+    saved_settings = result.SETTINGS
+    reusable = (Reusable((f"{result.KIND}/{{base}}-{{tuned}}/*",)),)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
