@@ -160,8 +160,8 @@ def _said(how: str, words: Sequence[str]) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """Words of answers in a sentence; what has no letter in quotes."""
-    return ", ".join(word if any(map(str.isalpha, word)) else f"“{word}”" for word in words)
+    """Words of answers in a sentence, in quotes: many are words such as "no", that would be read as part of it."""
+    return ", ".join(f"“{word}”" for word in words)
 
 
 def _and(lists: dict[str, list[str]]) -> str:
