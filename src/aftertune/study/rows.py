@@ -91,8 +91,10 @@ def fitted(
 
 
 def keep_rows(rows: Rows, run: RunFolder) -> None:
-    """Write what became of the rows into the run."""
-    run.remember(FILE, rows.record())
+    """Write what became of the rows into the run, unless it says so already."""
+    record = rows.record()
+    if saved_rows(run) != record:
+        run.remember(FILE, record)
 
 
 def saved_rows(run: RunFolder) -> dict[str, Any] | None:
