@@ -23,8 +23,9 @@ OWN = ("limit", "max_new_tokens", "template", "only", "skip", "device", "dtype",
 
 def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> None:
     """Keep how the run is made, as it was asked for last."""
-    seeds = {name: study.settings[name].seed for name in study.explainers if hasattr(study.settings[name], "seed")}
-    told = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
+    seeds = {name: getattr(study.settings[name], "seed", None) for name in study.explainers}
+    told: dict[str, Any] = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat()}
+    told["seeds"] = {name: seed for name, seed in seeds.items() if seed is not None}
     run.remember(MADE, told | {"n_prompts": len(prompts), "max_new_tokens": study.max_new_tokens})
 
 
