@@ -10,19 +10,18 @@ import pytest
 
 import aftertune
 from aftertune.models.fingerprint import configuration_digest
-from command_line import CommandLine, doubled, edit_json, edit_weights, save_prompts
+from aftertune.runs.reuse import SAME, same_roles
+from aftertune.runs.run import RunFolder
+from command_line import PROMPTS, CommandLine, doubled, edit_weights, save_prompts
 from head_files import HeadFiles, save_head_files
 from tiny import make_model, make_tokenizer
 
 pytest_plugins = ("cli_fixtures",)
 
-CHANGED: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "another method": ({"method": "gradient"}, {"attribution", "attribution-shared"}),
-    "shorter responses": ({"max_new_tokens": 3}, {"responses", "attribution", "attribution-shared"}),
-    "other words": ({"concepts": {"n_words": 3}}, {"concepts", "noise-concepts", "change-concepts"}),
-    "another draw": ({"heads": {"seed": 8}}, {"heads", "noise-heads"}),
-    "more swaps": ({"swaps": 4}, {"location/together"}),
-}
+# What is changed of each explainer, and the places whose parts differ by it.
+CHANGED = {"method": "gradient", "concepts": {"n_words": 3}, "heads": {"seed": 8}, "swaps": 4}
+REMADE = ("attribution", "attribution-shared", "concepts", "noise-concepts", "change-concepts")
+REMADE += ("heads", "noise-heads", "location/together")
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +68,20 @@ def told_of(run: Path) -> Any:
     return json.loads((run / "comparison.json").read_text())["findings"]
 
 
-@pytest.mark.parametrize("name", CHANGED)
-def test_what_is_taken_equals_what_would_have_been_measured(
-    compared: Callable[..., Path], earlier: Path, name: str
-) -> None:
-    given, remade = CHANGED[name]
-    fresh, reused = compared(f"{name}, fresh", **given), compared(f"{name}, reused", reuse=earlier, **given)
+def test_the_same_study_takes_everything(compared: Callable[..., Path], earlier: Path) -> None:
+    again = compared("again", reuse=earlier)
+    assert parts(again) == parts(earlier) and told_of(again) == told_of(earlier)
+    counts = taken(again)
+    assert sum(counts.values()) - n_json(counts) == sum(map(is_taken, parts(earlier)))
+
+
+def test_what_is_taken_equals_what_would_have_been_measured(compared: Callable[..., Path], earlier: Path) -> None:
+    fresh, reused = compared("fresh", **CHANGED), compared("reused", reuse=earlier, **CHANGED)
     assert parts(reused) == parts(fresh) and told_of(reused) == told_of(fresh)
-    n_same = sum(not any(path.startswith(f"{one}/") for one in remade) for path in parts(earlier) if is_taken(path))
-    assert sum(taken(reused).values()) - n_json(taken(reused)) == n_same
+    same = [path for path in parts(earlier) if is_taken(path) and not path.startswith(tuple(f"{p}/" for p in REMADE))]
+    assert sum(taken(reused).values()) == len(same) > 20
+    reasons = json.loads((reused / "reused.json").read_text())["record"]["reasons"]
+    assert reasons["concepts"] == "n_words was 15, is now 3" and "seed" in reasons["heads"]
 
 
 def is_taken(path: str) -> bool:
@@ -90,35 +94,39 @@ def n_json(counts: dict[str, int]) -> int:
     return int(counts["concepts"] > 0)
 
 
-def test_nothing_of_other_checkpoints_prompts_or_tokens_is_taken(
+def test_nothing_of_other_checkpoints_or_prompts_is_taken(
     compared: Callable[..., Path], earlier: Path, base: Path, tuned: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(tuned, tmp_path / "tuned"))
     edit_weights(other / "model.safetensors", doubled("layers.0.self_attn.q_proj"))
-    found = compared("other weights", (base, other), reuse=earlier)
-    counts = taken(found)
-    assert counts["outputs"] == counts["location"] == 0 < counts["heads"], "of the base alone"
-    everything = taken(compared("all", reuse=earlier))
-    assert all(0 < counts[one] < everything[one] for one in ("attribution", "heads", "concepts"))
+    found = compared("other weights", (base, other), reuse=earlier, only=("location", "attribution"))
+    shared = {path for path, content in parts(found).items() if parts(earlier).get(path) == content}
+    assert taken(found) == {"location": 0, "attribution": 2 * len(PROMPTS)}, "responses and maps of the base"
+    assert {path for path in shared if path.startswith("responses/base/")} and not any("/tuned/" in p for p in shared)
 
     prompts = save_prompts(tmp_path / "other.jsonl", ["the mat sat", "rewrite the cat", "the text"])
-    counts = taken(compared("other prompts", prompts=prompts, reuse=earlier))
-    assert counts["attribution"] == counts["outputs"] == 0 < counts["heads"]
-    assert counts["location"] == 1, "the sizes, which hang on no prompt"
+    counts = taken(compared("other prompts", prompts=prompts, reuse=earlier, only=("location", "attribution")))
+    assert counts == {"location": 1, "attribution": 0}, "the sizes, which hang on no prompt"
 
 
-@pytest.mark.parametrize("file", ["config.json", "generation_config.json", "tokenizer.json"])
-def test_weights_alone_do_not_make_a_checkpoint_the_same(
-    compared: Callable[..., Path], earlier: Path, base: Path, tuned: Path, tmp_path: Path, file: str
-) -> None:
-    pair = [Path(shutil.copytree(one, tmp_path / one.name)) for one in (base, tuned)]
-    for one in pair:
-        if file == "tokenizer.json":
-            edit_json(one / file, normalizer={"type": "Lowercase"})
-        else:
-            edit_json(one / file, **({"rms_norm_eps": 1e-3} if file == "config.json" else {"repetition_penalty": 2.0}))
-    found = compared(file, tuple(pair), reuse=earlier, only="attribution")
-    assert taken(found) == {"attribution": 0}
+@pytest.mark.parametrize("name", [None, *SAME])
+def test_a_model_is_the_same_if_all_that_decides_is(tmp_path: Path, name: str | None) -> None:
+    about = {one: f"some {one}" for one in SAME}
+    runs = []
+    for place, told in (("old", about), ("new", about | ({name: "another"} if name else {}))):
+        run = RunFolder.start(tmp_path / place, {"base": {}, "tuned": {}}, {"aftertune": "0"})
+        for role, more in (("base", {}), ("tuned", {"fingerprint": f"of {place}"})):
+            run.claim(f"{role}.json", {}, told | more)
+        runs.append(run)
+    assert same_roles(*runs) == ({"base": "base"} if name is None else {})
+    assert same_roles(runs[0], runs[0]) == {"base": "base", "tuned": "tuned"}
+
+
+def test_a_run_that_does_not_say_what_decides_gives_nothing(tmp_path: Path) -> None:
+    run = RunFolder.start(tmp_path, {"base": {}, "tuned": {}}, {"aftertune": "0"})
+    for role in ("base", "tuned"):
+        run.claim(f"{role}.json", {}, {one: "the same" for one in SAME if one != "configuration"})
+    assert same_roles(run, run) == {}
 
 
 def test_the_digest_of_a_configuration_is_of_what_it_does() -> None:
@@ -127,8 +135,15 @@ def test_the_digest_of_a_configuration_is_of_what_it_does() -> None:
     tokenizer(["the cat", "the"], padding=True, truncation=True, max_length=1)
     model.config._name_or_path = "elsewhere"
     assert configuration_digest(model, tokenizer) == first
-    tokenizer.chat_template = "{{ messages[0].content }}!"
-    assert configuration_digest(model, tokenizer) != first
+    for edit in (
+        lambda: setattr(tokenizer, "chat_template", "{{ messages[0].content }}!"),
+        lambda: setattr(model.config, "rms_norm_eps", 1e-3),
+        lambda: setattr(model.generation_config, "repetition_penalty", 2.0),
+        lambda: tokenizer.add_tokens(["unheard"]),
+    ):
+        before = configuration_digest(model, tokenizer)
+        edit()
+        assert configuration_digest(model, tokenizer) != before
 
 
 def test_a_run_of_one_model_lends_its_parts_and_the_line_says_so(

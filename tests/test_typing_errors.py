@@ -32,7 +32,7 @@ TYPED = {
     ("compare", "A", "B", "--only", "atribution"): "Did you mean attribution?",
     ("compare", "A", "B", "--methd", "x"): "There is no option --methd. Did you mean --method?",
     ("compare", "A", "B", "--limit", "x"): "--limit: it must be a valid integer. See aftertune compare --help.",
-    ("compare", "A", "B", "--limit"): "Option --limit requires an argument. See aftertune compare --help.",
+    ("compare", "A", "B", "--limit"): "Option --limit requires an argument. See aftertune --help.",
     ("compar",): "There is no command 'compar'. Did you mean compare?",
     ("frob",): "There is no command 'frob'. Known: compare, report, demo,",
     ("heads", "m", "--run", "x", "--dtype", "flot32"): "Did you mean float32?",
