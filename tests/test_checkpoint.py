@@ -1,6 +1,7 @@
 """Checkpoints from every kind of reference, with their provenance."""
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +127,10 @@ def test_a_model_in_memory_with_an_adapter_is_read_as_it_computes(kind: str) -> 
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings:UserWarning")
 def test_a_model_in_memory_whose_adapter_can_not_be_merged_is_refused() -> None:
     config = LoraConfig(r=2, target_modules=["q_proj"], lora_bias=True, task_type="CAUSAL_LM")
-    with pytest.raises(
-        CheckpointError, match=r"in your model can't be merged: Impossible to merge LoRA with `lora_bias"
-    ):
-        aftertune.load(get_peft_model(make_model(), config).base_model.model, tokenizer=make_tokenizer())
+    with warnings.catch_warnings(action="ignore"):
+        live = get_peft_model(make_model(), config).base_model.model
+    with pytest.raises(CheckpointError, match=r"in your model can't be merged: Impossible to merge LoRA"):
+        aftertune.load(live, tokenizer=make_tokenizer())
 
 
 def test_an_adapter_that_can_not_be_merged_rightly_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,8 @@ def load(
     then needs its ``tokenizer`` and is left as it was; of one with adapters inside, PEFT's wrapper too, a copy is taken
     in which they are merged). ``adapter`` is a PEFT adapter (folder or hub id), merged into the weights; the tokenizer
     and the chat template that were saved with it take the place of the model's. ``tokenizer`` may also be the place of
-    one (folder or hub id), for a checkpoint that has none of its own. Quantised weights are dequantised, where the
-    package that made them is installed.
+    one (folder or hub id), for a checkpoint that has none of its own. Weights that bitsandbytes quantised are
+    dequantised, where it is installed.
     ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or "balanced" (spread over all GPUs by
     accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
 

@@ -1,7 +1,7 @@
 """Checkpoints whose files hold codes instead of weights: told from the configuration, before anything is read.
 
-To subtract codes, or to read them without their scales, gives numbers that mean nothing. Where the package that made
-them is installed they are dequantised: each weight becomes its code times its scale. Elsewhere they are refused.
+To subtract codes, or to read them without their scales, gives numbers that mean nothing. Those of
+bitsandbytes are dequantised where it is installed: each weight becomes its code times its scale. Others are refused.
 """
 
 import re
@@ -10,13 +10,12 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, CompressedTensorsConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from aftertune.errors import CheckpointError
 
 DEQUANTISED_ON_LOAD = {"mxfp4"}  # transformers makes weights of these itself
-BITSANDBYTES, COMPRESSED = "bitsandbytes", "compressed-tensors"
-PACKAGES = {BITSANDBYTES: "bitsandbytes", COMPRESSED: "compressed_tensors"}
+BITSANDBYTES = "bitsandbytes"
 ENDINGS = re.compile(
     r"[-_.](unsloth-bnb-4bit|bnb-[48]bit|gptq[^/]*|awq[^/]*|[48]bit|int[48][^/]*|fp8[^/]*|w[48]a(8|16)[^/]*)$", re.I
 )
@@ -27,15 +26,14 @@ def must_be_readable(config: Any, ref: str) -> None:
     method = quantised_by(config)
     if method is None or method in DEQUANTISED_ON_LOAD:
         return
-    package = PACKAGES.get(method)
-    if package is not None and find_spec(package) is not None:
+    if method == BITSANDBYTES and find_spec(BITSANDBYTES) is not None:
         return
     how = " ".join(one for one in (method, bits_of(config)) if one)
     full = ENDINGS.sub("", ref)
     advice = f"such as {full}" if full != ref else "from which it was made"
     dequantise = (
         "install the package that reads it: pip install 'aftertune[quantised]'"
-        if package is not None
+        if method == BITSANDBYTES
         else "dequantise it (model.dequantize()) and save it"
     )
     raise CheckpointError(
@@ -59,20 +57,12 @@ def must_be_plain(model: PreTrainedModel) -> None:
         )
 
 
-def settings_to_read(config: Any) -> dict[str, Any]:
-    """What transformers has to be told to read the weights of a configuration as numbers."""
-    if quantised_by(config) == COMPRESSED:
-        return {"quantization_config": CompressedTensorsConfig(run_compressed=False)}
-    return {}
-
-
 def dequantised(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:
     """The model with plain weights of a dtype, one layer after the other; the same where they are plain already."""
     method = quantised_by(config)
     if method is None or method in DEQUANTISED_ON_LOAD:
         return model
-    if method == BITSANDBYTES:
-        model = model.dequantize()
+    model = model.dequantize()
     del config.quantization_config
     with torch.device("meta"):
         plain: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)

@@ -22,7 +22,7 @@ from aftertune.errors import CheckpointError
 from aftertune.models.architectures import find_description, must_be_known
 from aftertune.models.description import Description
 from aftertune.models.files.gguf import read_once
-from aftertune.models.files.quantised import dequantised, must_be_readable, settings_to_read
+from aftertune.models.files.quantised import dequantised, must_be_readable
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import wrapper_names
 
@@ -80,7 +80,6 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
     folder = Path(source.place)
     if folder.is_dir() and not source.is_gguf:
         told |= {"key_mapping": wrapper_names(folder)}
-    told |= settings_to_read(config)
     model: PreTrainedModel
     model, found = _read("weights", ref, source, AutoModelForCausalLM.from_pretrained, **told, **arguments)
     absent, misshapen = sorted(found["missing_keys"]), sorted(str(key[0]) for key in found["mismatched_keys"])
