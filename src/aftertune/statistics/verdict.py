@@ -77,8 +77,8 @@ def same_weights(base: str, tuned: str) -> TuningVerdict:
     return TuningVerdict(Status.SAME, (Sentence(text),), (meant,))
 
 
-def judge(findings: Sequence[Finding]) -> TuningVerdict:
-    """The verdict that the findings of a comparison give."""
+def judge(findings: Sequence[Finding], is_served: bool = False) -> TuningVerdict:
+    """The verdict that the findings of a comparison give; ``is_served``: nobody could read the models' weights."""
     shown = [one for one in findings if one.verdict is Verdict.SHOWN]
     naming = [one for one in shown if one.part is Part.NAME]
     if naming:
@@ -88,7 +88,7 @@ def judge(findings: Sequence[Finding]) -> TuningVerdict:
             *_of(findings, Part.EXAMPLE),
             *_of(findings, Part.PLACE),
         ]
-        return TuningVerdict(Status.NAMED, tuple(map(_sentence, told)), _steps(Status.NAMED, findings))
+        return TuningVerdict(Status.NAMED, tuple(map(_sentence, told)), _steps(Status.NAMED, findings, is_served))
     moved = _of(findings, Part.CHANGE)
     if moved or shown:
         opening = Sentence("The models differ, but nothing that was found says what was tuned.")
@@ -100,9 +100,11 @@ def judge(findings: Sequence[Finding]) -> TuningVerdict:
             *others[:MOST_NAMING],
             *_of(findings, Part.PLACE),
         ]
-        return TuningVerdict(Status.CHANGED, (opening, *map(_sentence, told)), _steps(Status.CHANGED, findings))
+        return TuningVerdict(
+            Status.CHANGED, (opening, *map(_sentence, told)), _steps(Status.CHANGED, findings, is_served)
+        )
     nothing = Sentence(f"No difference between the models was found ({_tests(findings)}).")
-    return TuningVerdict(Status.NO_CHANGE, (nothing,), _steps(Status.NO_CHANGE, findings))
+    return TuningVerdict(Status.NO_CHANGE, (nothing,), _steps(Status.NO_CHANGE, findings, is_served))
 
 
 def _of_each_kind(naming: Sequence[Finding]) -> list[Finding]:
@@ -127,8 +129,20 @@ def _tests(findings: Sequence[Finding]) -> str:
     return f"{n} {'test' if n == 1 else 'tests'}; in a small sample only large differences show"
 
 
-def _steps(status: Status, findings: Sequence[Finding]) -> tuple[Step, ...]:
+def _steps(status: Status, findings: Sequence[Finding], is_served: bool) -> tuple[Step, ...]:
     """At most three: prompts where the tuning was meant to show, what was not measured, and a name by an annotator."""
+    if is_served:
+        return (
+            Step(
+                "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
+                "aftertune compare --base-server URL --tuned-server URL --prompts FILE --run NEW_FOLDER",
+            ),
+            Step(
+                "Where you have the checkpoints, compare them: what models say, where the change sits, heads and "
+                "concepts are read with weights.",
+                "aftertune compare BASE TUNED --run NEW_FOLDER",
+            ),
+        )
     found = []
     if status is not Status.NAMED:
         found.append(

@@ -24,13 +24,14 @@ class Comparison(Result):
 
     ``changes`` are the changes by explainer, in the order of a report; each is an attribute too: ``comparison.heads``
     is the change of the heads, None where they were not measured. Models of which no weight differs (``is_same``) have
-    no changes.
+    no changes. ``is_served`` models were asked through servers.
     """
 
     base: str
     tuned: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     is_same: bool = False
+    is_served: bool = False
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "changes" or name not in explainers():
@@ -45,7 +46,7 @@ class Comparison(Result):
     @cached_property
     def verdict(self) -> TuningVerdict:
         """Whether the tuning can be named, and what to do next."""
-        return same_weights(self.base, self.tuned) if self.is_same else judge(self.findings)
+        return same_weights(self.base, self.tuned) if self.is_same else judge(self.findings, self.is_served)
 
     @cached_property
     def summary(self) -> list[str]:

@@ -18,7 +18,7 @@ from aftertune.report.page import Report
 from aftertune.report.page import write_report as write_page
 from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
-from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of
+from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of, server_of
 from aftertune.runs.run import RunFolder
 from aftertune.study.comparison import Comparison
 from aftertune.study.stages import Stages
@@ -121,7 +121,7 @@ def _compare(
             own = settings.get(name) or explainer.settings()
             change = explainer.change(held, pair, own, needs)
             changes |= {} if change is None else {name: change}
-    return Comparison(*names, changes)
+    return Comparison(*names, changes, is_served=server_of(held.run, pair.tuned) is not None)
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:
@@ -174,7 +174,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
         | ({"template": template.facts()} if template else {})
         | {section.name: dict(section.settings) for section in sections if section.settings},
         not_run=[] if comparison.is_same else _not_run(comparison),
-        notes=_lent(folder, pair),
+        notes=[*_served(folder, pair), *_lent(folder, pair)],
     )
 
 
@@ -195,6 +195,18 @@ def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, st
 
 def _not_run(comparison: Comparison) -> list[str]:
     return [one.absent for name, one in explainers().items() if name not in comparison.changes and one.absent]
+
+
+def _served(folder: RunFolder, pair: Pair) -> list[str]:
+    """That these models were asked through servers, and what of the report is missing for it."""
+    if server_of(folder, pair.tuned) is None:
+        return []
+    kinds = dict.fromkeys(str(folder.read_json(f"{role}.json")["record"]["kind"]) for role in pair)
+    absent = ", ".join(name for name, one in measuring().items() if not one.is_in(folder))
+    return [
+        f"The models were asked through servers ({', '.join(kinds)}), which tell probabilities of texts and no "
+        f"weights. What needs weights was left out: {absent}; nor were maps held against replaced words."
+    ]
 
 
 def _lent(folder: RunFolder, pair: Pair) -> list[str]:

@@ -21,12 +21,12 @@ from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.templates import TemplateChoice
 
 Given = str | Path | Subject
-OF_SUBJECTS = ("adapter", "revision", "name")
+OF_SUBJECTS = ("adapter", "revision", "name", "server")
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 class Study(BaseModel):
-    """Two checkpoints or more, in the order of their training, and what is asked of them.
+    """Two models or more, in the order of their training, and what is asked of them.
 
     ``base`` and ``tuned`` (one, or several in a list) are what `aftertune.load` takes, or an `aftertune.Subject` where
     an adapter, a revision or another name belongs to it. An adapter's folder may stand in their place: as ``tuned`` it
@@ -36,8 +36,9 @@ class Study(BaseModel):
     default the twelve that come with Aftertune; ``limit`` takes the first of them. ``template`` says how they are put:
     "raw", "chat", or "auto", which is chat where any of the tokenizers has a chat template; where only some have one,
     the first of these is used for all. ``architecture`` is that of `aftertune.load`, where a model is built unlike all
-    that are known. ``only`` and ``skip`` choose explainers; further keywords are their settings, by section or by
-    themselves. Raises `AftertuneError` for what is not allowed.
+    that are known. Where the subjects have a ``server`` they are asked there, at most ``concurrency`` requests at a
+    time, and what needs weights is left out. ``only`` and ``skip`` choose explainers; further keywords are their
+    settings, by section or by themselves. Raises `AftertuneError` for what is not allowed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
@@ -55,6 +56,7 @@ class Study(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
     architecture: str | Path | Mapping[str, Any] | None = None
     trust_remote_code: bool = False
+    concurrency: int = Field(4, ge=1)
     settings: Mapping[str, Settings] = Field(default_factory=dict)
 
     def __init__(self, base: Given | None = None, tuned: Given | Sequence[Given] | None = None, **given: Any) -> None:
@@ -71,6 +73,12 @@ class Study(BaseModel):
         except ValidationError as error:
             raise RunError(what_is_wrong(type(self), error)) from None
         _must_leave_any(self.only, self.skip)
+        _must_all_be_served(self.subjects)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the models are asked through servers."""
+        return self.base.server is not None
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -154,11 +162,26 @@ def _subjects(role: str, given: Given | Sequence[Given] | None, values: dict[str
     return tuple(_subject(one, dict(zip(OF_SUBJECTS, rest, strict=True))) for one, *rest in rows)
 
 
+def _must_all_be_served(subjects: Sequence[Subject]) -> None:
+    served = [one for one in subjects if one.server is not None]
+    if served and len(served) < len(subjects):
+        raise RunError(
+            "Some of the models are behind a server and others are checkpoints here: their probabilities are computed "
+            "differently, so they can't be compared. Give a server for each (base-server, tuned-server), or for none."
+        )
+    if any(one.adapter or one.revision for one in served):
+        raise RunError("A served model has no adapter and no revision of its own. Serve the model with them merged.")
+    if len({(one.server, one.ref) for one in served}) < len(served):
+        raise RunError("Two of the models are the same model of the same server. Give each its own.")
+
+
 def _with_bases(
     base: Given | None, tuned: Given | Sequence[Given] | None, said: Mapping[str, Any]
 ) -> tuple[Given | None, list[Given]]:
-    """Base and tuned, adapters among them with the base that they are merged into."""
+    """Base and tuned, adapters among them with the base that they are merged into; of servers their only models."""
     found = [tuned] if isinstance(tuned, str | Path | Subject) else list(tuned or ())
+    if said.get("base_server") or said.get("tuned_server"):
+        return base or "", found or [""] * len(_several(said.get("tuned_server")))
     if isinstance(base, str | Path) and not said.get("base_adapter") and is_adapter(base):
         own = base_of(base)
         merged = Subject(own.ref, base, own.revision, name=Path(base).name)

@@ -20,13 +20,12 @@ from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE, attributions_at_once
+from aftertune.explainers.attribution.importance.describe import respond, response_of
 from aftertune.explainers.attribution.importance.routes import (
     attribute_batch,
     checked,
     must_suit,
     must_suit_architecture,
-    respond,
-    response_of,
 )
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS, SHARED
 from aftertune.explainers.attribution.result import Attribution
@@ -99,18 +98,18 @@ class AttributionWork(Work):
         must_suit(checkpoint, self.settings.route)
         template = self.inputs.template
         encoded = [encode_for(checkpoint, prompt, template, prompt.response) for prompt in self.inputs.prompts]
-        self._claim(run, {item.prompt.id: item.ids.tolist() for item in encoded})
+        self.claim(run, {item.prompt.id: item.ids.tolist() for item in encoded})
         answered = self._respond(checkpoint, role, encoded, run, progress)
         self._attribute(checkpoint, role, answered, run, progress)
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
         """The base's attributions of the tuned model's responses that are not in the run."""
-        missing = self._unread(run, pair) if self.settings.difference else []
+        missing = self.unread(run, pair) if self.settings.difference else []
         return cost.remaining_pair(self.settings, self.inputs, missing, size, machine)
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether the base has read all responses of the tuned model."""
-        return not self.settings.difference or not self._unread(run, pair)
+        return not self.settings.difference or not self.unread(run, pair)
 
     def measure_pair(
         self,
@@ -121,24 +120,25 @@ class AttributionWork(Work):
         progress: StepProgress,
     ) -> None:
         """Let the base read the tuned model's responses, those that it has not read yet."""
-        how, missing = self.settings, self._unread(run, pair)
+        how, missing = self.settings, self.unread(run, pair)
         encoded = [encode_for(base, prompt, self.inputs.template, prompt.response) for prompt in missing]
-        answered = [_with_response(pair.tuned, item, run) for item in encoded]
+        answered = [with_response(pair.tuned, item, run) for item in encoded]
         done, total = 0.0, sum(map(_cost, answered))
         for batch in _batches(answered, attributions_at_once(base.model.device.type)):
             progress("difference", done, total)
             done += sum(map(_cost, batch))
             found = attribute_batch(base, batch, how.method, how.unit, removal=how.removal, route=how.route)
             for item, one in zip(batch, found, strict=True):
-                run.write(run.part(SHARED, "-".join(pair), item.prompt.id), _row(item, one))
+                run.write(run.part(SHARED, "-".join(pair), item.prompt.id), row_of(item, one))
         progress("difference", total, total)
 
-    def _unread(self, run: RunFolder, pair: Pair) -> list[Prompt]:
+    def unread(self, run: RunFolder, pair: Pair) -> list[Prompt]:
         """The prompts whose tuned response the base has not read; one that was given it read anyway."""
         own = [prompt for prompt in self.inputs.prompts if prompt.response is None]
         return [prompt for prompt in own if not run.exists(*run.part(SHARED, "-".join(pair), prompt.id))]
 
-    def _claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
+    def claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
+        """Bind the run to the settings and to the prompts' tokens; raises what `measure` raises."""
         if run.exists(PROMPTS):
             _must_be_same_tokens(run.read_json(PROMPTS)["record"]["tokens"], tokens)
         run.claim(SETTINGS, self.identity, {})
@@ -162,7 +162,7 @@ class AttributionWork(Work):
                 found = generate(checkpoint, ids, self.inputs.max_new_tokens)
                 _write_responses(checkpoint, role, batch, found, run)
         progress("responses", len(silent), len(silent))
-        return [_with_response(role, item, run) for item in encoded]
+        return [with_response(role, item, run) for item in encoded]
 
     def _attribute(
         self,
@@ -186,13 +186,13 @@ class AttributionWork(Work):
                 if item.prompt.id in missing & sampled:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
                 if item.prompt.id in missing:
-                    run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), _row(item, one))
+                    run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), row_of(item, one))
         progress("attribution", total, total)
 
     def _sampled(self, answered: Sequence[EncodedPrompt]) -> set[str]:
         """The prompts whose maps are checked."""
-        with_response = [item for item in answered if len(response_of(item))]
-        return {item.prompt.id for item in sample(with_response, self.settings.check)}
+        answering = [item for item in answered if len(response_of(item))]
+        return {item.prompt.id for item in sample(answering, self.settings.check)}
 
 
 def _way(settings: AttributionSettings) -> str:
@@ -231,13 +231,15 @@ def _write_responses(
             run.write(part, {"id": item.prompt.id, "response": text, "response_ids": np.array(ids, dtype=np.int64)})
 
 
-def _with_response(role: str, item: EncodedPrompt, run: RunFolder) -> EncodedPrompt:
+def with_response(role: str, item: EncodedPrompt, run: RunFolder) -> EncodedPrompt:
+    """The prompt with the response that was given, or that lies in the run."""
     if item.response_ids is not None:
         return item
     return respond(item, run.read(run.part(RESPONSES, role, item.prompt.id))["response_ids"])
 
 
-def _row(item: EncodedPrompt, found: Attribution) -> dict[str, object]:
+def row_of(item: EncodedPrompt, found: Attribution) -> dict[str, object]:
+    """What a part keeps of an attribution."""
     return {"id": item.prompt.id, "dataset": item.prompt.dataset, **found.to_row()}
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.faithfulness import measure_agreement
 from aftertune.explainers.attribution.importance.batch import Batch, Task, make_batch
+from aftertune.explainers.attribution.importance.describe import Computed, describe, response_of
 from aftertune.explainers.attribution.importance.explicit_jvp.build import is_of_this_build
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
@@ -32,7 +33,7 @@ from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
 from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
 from aftertune.models.temporary_state import borrowed
-from aftertune.prompts.encoding import EncodedPrompt, show_tokens
+from aftertune.prompts.encoding import EncodedPrompt
 
 if TYPE_CHECKING:
     from aftertune.models.checkpoint import Checkpoint
@@ -64,18 +65,6 @@ def checked(
     task = _task(encoded, split_units(encoded, unit))
     with borrowed(checkpoint.model, attention=attention_for("removal", checkpoint), experts="eager"):
         return with_faithfulness(checkpoint, task, replace(found, agreement=agreement))
-
-
-def respond(encoded: EncodedPrompt, response_ids: Sequence[int]) -> EncodedPrompt:
-    """The encoded prompt with a response in token ids, as a model generated it."""
-    return replace(encoded, response_ids=np.asarray(response_ids, dtype=np.int64))
-
-
-def response_of(encoded: EncodedPrompt) -> npt.NDArray[np.int64]:
-    """The response's token ids; raises `AttributionError` if there is no response yet."""
-    if encoded.response_ids is None:
-        raise AttributionError("This prompt has no response yet. Generate one, or give it.")
-    return encoded.response_ids
 
 
 def attribute_batch(
@@ -203,32 +192,5 @@ def _result(
 ) -> Attribution:
     empty = np.zeros((len(units), 0), np.float32), np.zeros(0, np.float32)
     importance, probability = computed or empty
-    offsets = _unit_offsets(encoded, units)
-    tokens = encoded.tokens if unit == "token" else tuple(encoded.text[start:end] for start, end in offsets)
-    ids = response_of(encoded).tolist()
-    return Attribution(
-        importance=importance,
-        probability=probability,
-        prompt_tokens=tuple(tokens),
-        response_tokens=show_tokens(checkpoint.tokenizer, ids),
-        text=encoded.text,
-        response=checkpoint.tokenizer.decode(ids),
-        offsets=offsets,
-        is_user=_majority(encoded.is_user, units),
-        is_instruction=_majority(encoded.is_instruction, units),
-        unit=unit,
-        route=route,
-        provenance=checkpoint.provenance,
-        contrast_tokens=()
-        if encoded.contrast_ids is None
-        else show_tokens(checkpoint.tokenizer, encoded.contrast_ids.tolist()),
-    )
-
-
-def _unit_offsets(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> npt.NDArray[np.int64]:
-    ranges = [(encoded.offsets[unit[0], 0], encoded.offsets[unit[-1], 1]) for unit in units]
-    return np.array(ranges, dtype=np.int64).reshape(-1, 2)
-
-
-def _majority(marked: npt.NDArray[np.bool_], units: tuple[Unit, ...]) -> npt.NDArray[np.bool_]:
-    return np.array([2 * marked[list(unit)].sum() >= len(unit) for unit in units], dtype=bool)
+    found = Computed(importance, probability, route, unit)
+    return describe(found, encoded, units, checkpoint.tokenizer, checkpoint.provenance)

@@ -1,0 +1,1 @@
+"""Attribution of models that are only asked for probabilities, behind a server."""
