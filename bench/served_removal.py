@@ -12,9 +12,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import aftertune
-from aftertune.explainers.attribution.importance.describe import respond
-from aftertune.explainers.attribution.importance.routes import attribute_batch
 from aftertune.explainers.attribution.attribute import encode_for
+from aftertune.explainers.attribution.importance.routes import attribute_batch
 from aftertune.explainers.attribution.measure import with_response
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS
 from aftertune.explainers.attribution.result import Attribution

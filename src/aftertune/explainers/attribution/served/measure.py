@@ -1,4 +1,4 @@
-"""Attribution of a served model: removal (Eq. 1), by probabilities that its server tells of a given response.
+"""Attribution of a served model: removal, by probabilities that its server tells of a given response (section 4.1).
 
 1. Encode the prompts by the server's tokenizer, and bind the run to their tokens.
 2. Greedy responses, one request and one part each.

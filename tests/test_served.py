@@ -1,0 +1,180 @@
+"""Models behind servers: the same maps as with weights, whatever the server does meanwhile; and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openai._base_client
+import pytest
+
+import aftertune
+from aftertune.errors import AttributionError, CheckpointError, RunError
+from aftertune.explainers.attribution.result import Attribution
+from aftertune.models.served import connection
+from aftertune.prompts.formats import read_prompts
+from aftertune.runs.run import RunFolder
+from command_line import CommandLine
+from model_server import ModelServer, model_server
+from tiny import make_model, make_tokenizer
+from tokenizers_for_tests import byte_level
+
+pytest_plugins = ("cli_fixtures",)
+KEY = "sk-secret-key-0123456789"
+ROWS = [
+    {"id": "own", "prompt": "Rewrite the text.\n\nInput: the cat", "instruction_spans": ["Rewrite the text."]},
+    {"id": "given", "prompt": "answer the question", "response": " on the mat. 日 sat"},
+]
+N_NEW = 5
+DIALECTS = ("llama.cpp", "echo")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr(openai._base_client, "MAX_RETRY_DELAY", 0.02)
+    monkeypatch.setattr(connection, "BROKEN_DELAY_SECONDS", 0.01)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Any]:
+    return {role: make_model(seed=seed) for seed, role in enumerate(("base", "tuned"))}
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+    return path
+
+
+def serve(models: dict[str, Any], role: str = "base", **behaviour: Any) -> Any:
+    return model_server(models[role], make_tokenizer(), **behaviour)
+
+
+def study(base: ModelServer, tuned: ModelServer, prompts: Path, **settings: Any) -> aftertune.Study:
+    run = prompts.parent / "run"
+    addresses = {"base_server": base.address, "tuned_server": tuned.address}
+    return aftertune.Study(**addresses, run=run, prompts=prompts, max_new_tokens=N_NEW, **settings)
+
+
+def part(run: Path, kind: str, role: str, id: str) -> Attribution:
+    folder = RunFolder.open(run)
+    return Attribution.from_row(folder.read(folder.part(kind, role, id)))
+
+
+def must_be_alike(found: Attribution, expected: Attribution) -> None:
+    assert found.response == expected.response and found.prompt_tokens == expected.prompt_tokens
+    np.testing.assert_allclose(found.probability, expected.probability, atol=1e-5)
+    np.testing.assert_allclose(found.importance, expected.importance, atol=1e-5)
+    assert found.is_instruction.tolist() == expected.is_instruction.tolist()
+    assert found.is_user.tolist() == expected.is_user.tolist()
+    assert found.offsets.tolist() == expected.offsets.tolist()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("template", ["raw", "chat"])
+def test_maps_are_those_that_the_weights_give(models, prompts, dialect, template) -> None:
+    with serve(models, "base", dialect=dialect) as base, serve(models, "tuned", dialect=dialect) as tuned:
+        compared = aftertune.compare(study(base, tuned, prompts, template=template))
+    run = prompts.parent / "run"
+    here = {role: aftertune.load(model, tokenizer=make_tokenizer()) for role, model in models.items()}
+    for prompt in read_prompts(str(prompts)):
+        for role, checkpoint in here.items():
+            expected = aftertune.attribute(checkpoint, prompt, prompt.response, template=template, max_new_tokens=N_NEW)
+            must_be_alike(part(run, "attribution", role, prompt.id), expected)
+    own = next(one for one in read_prompts(str(prompts)) if one.response is None)
+    expected = aftertune.attribute_difference(here["base"], here["tuned"], own, template=template, max_new_tokens=N_NEW)
+    must_be_alike(part(run, "attribution-shared", "base-tuned", "own"), expected.base)
+    assert list(compared.changes) == ["attribution"] and len(compared.attribution.instances) == len(ROWS)
+    report = (run / "report.html").read_text("utf-8")
+    assert "asked through servers" in report and "outputs, location, heads, concepts" in report
+    assert aftertune.open_comparison(run).to_dict() == compared.to_dict()
+
+
+def test_no_fault_changes_a_number_and_the_key_stays_out_of_the_run(models, prompts) -> None:
+    faults = ("429", "500", "503", "cut", "half", "wrong json", "no log probabilities")
+    with serve(models, "tuned") as tuned, serve(models, "base") as plain, serve(models, "base") as failing:
+        expected = aftertune.compare(study(plain, tuned, prompts)).to_dict()
+        failing.faults = ("", *faults)
+        failing._met = 1  # the check at the start is passed
+        files = {one.name: one.read_bytes() for one in prompts.parent.rglob("*") if one.is_file()}
+        elsewhere = prompts.parent / "again"
+        again = study(failing, tuned, prompts).model_copy(update={"run": str(elsewhere)})
+        found = aftertune.compare(again).to_dict()
+        assert failing.keys == {f"Bearer {KEY}"} and len(failing.asked) > len(plain.asked)
+    assert found == expected and not [name for name, content in files.items() if KEY.encode() in content]
+
+
+def test_what_was_answered_is_not_asked_again(models, prompts, monkeypatch) -> None:
+    monkeypatch.setattr(connection, "RETRIES", 1)
+    with serve(models, "tuned") as tuned, serve(models, "base", breaks_after=3, delay_seconds=0.02) as base:
+        with pytest.raises(CheckpointError, match="All answers so far are kept"):
+            aftertune.compare(study(base, tuned, prompts, concurrency=2))
+        assert not tuned.read and 1 < base.most_at_once <= 2
+        kept = list((prompts.parent / "run" / "removal").rglob("*.parquet"))
+        assert len(kept) == 3
+        base.breaks_after = None
+        aftertune.compare(study(base, tuned, prompts, concurrency=2))
+        # The check at the start of the second run is the only request that came twice.
+        bodies = [json.dumps(body) for body in base.read]
+        assert len(bodies) - len(set(bodies)) == 0
+        n_before = len(base.read)
+        aftertune.compare(study(base, tuned, prompts))
+        assert len(base.read) == n_before + 1
+
+
+def test_the_plan_tells_what_is_asked_and_what_is_left_out(models, prompts, cli: CommandLine) -> None:
+    with serve(models, "tuned") as tuned, serve(models, "base") as base:
+        servers = ["--base-server", base.address, "--tuned-server", tuned.address]
+        ended = cli.run("compare", *servers, "--prompts", prompts, "--run", "run", "--max-new-tokens", N_NEW)
+        assert ended.code == 0, ended.err
+        n = sum(len(list((cli.folder / "run" / kind).rglob("*.parquet"))) for kind in ("responses", "removal"))
+        assert f"requests    about {n} (4 at a time)" in ended.err
+        assert "skipped     outputs, location, heads, concepts: they need weights" in ended.err
+        again = cli.run("compare", "--config", "run/settings.yaml", "--run", "run")
+    assert "requests    none: all is answered already" in again.err
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ({"lacks": ["log probabilities"]}, "gives no log probabilities of a given text"),
+        ({"lacks": ["log probabilities"], "dialect": "echo"}, "gives no log probabilities of a given text"),
+        ({"lacks": ["/tokenize"], "dialect": "echo"}, "has no /tokenize"),
+        ({"models": ["a", "b"]}, "2 models, and none was named. It lists a, b"),
+        ({"context": 12}, "context of 12"),
+    ],
+)
+def test_a_server_that_lacks_something_is_refused_before_any_work(
+    models, prompts, cli: CommandLine, behaviour, said
+) -> None:
+    with serve(models, "tuned", **behaviour) as tuned, serve(models, "base") as base:
+        addresses = ["--base-server", base.address, "--tuned-server", tuned.address]
+        assert said in cli.refuses("compare", *addresses, "--prompts", prompts)
+
+
+def test_models_of_different_tokenizers_are_refused(models, prompts, cli: CommandLine) -> None:
+    with serve(models, "base") as base, model_server(models["tuned"], byte_level()) as tuned:
+        addresses = ["--base-server", base.address, "--tuned-server", tuned.address]
+        assert "read 2 of 2 prompts as different tokens" in cli.refuses("compare", *addresses, "--prompts", prompts)
+
+
+def test_what_no_server_can_be_asked_is_refused(cli: CommandLine) -> None:
+    nobody = "http://127.0.0.1:9/v1"
+    told = cli.refuses("compare", "a", "b", "--base-server", nobody, "--tuned-server", nobody)
+    assert f"Nothing answers at {nobody}" in told
+    told = cli.refuses("compare", "--base-server", "http://me:secret@host/v1", "--tuned-server", nobody)
+    assert "must be a scheme, a host and a path" in told and "secret" not in told
+    two = {"base_server": "http://a/v1", "tuned_server": "http://b/v1"}
+    with pytest.raises(RunError, match="Some of the models are behind a server"):
+        aftertune.Study("base", "tuned", tuned_server="http://b/v1")
+    with pytest.raises(RunError, match="the same model of the same server"):
+        aftertune.Study(base_server="http://a/v1", tuned_server="http://a/v1")
+    with pytest.raises(RunError, match="no adapter and no revision"):
+        aftertune.Study(**two, tuned_adapter="folder")
+    with pytest.raises(RunError, match="heads can't be told of served models"):
+        aftertune.compare(aftertune.Study(**two, only="heads"))
+    with pytest.raises(AttributionError, match="no gradients"):
+        aftertune.compare(aftertune.Study(**two, method="gradient"))
