@@ -33,13 +33,14 @@ def main(address: str, gguf: str, role: str = "base") -> None:
 
 
 def compared(here: Attribution, served: Attribution) -> tuple[str, ...]:
-    """Rank correlation of all numbers of the map, largest differences of importance and probability, scores."""
+    """Correlations over all numbers of the map, largest differences of importance and probability, and scores."""
     assert here.prompt_tokens == served.prompt_tokens and here.response_tokens == served.response_tokens
     rank = spearmanr(here.importance.ravel(), served.importance.ravel()).statistic
+    plain = np.corrcoef(here.importance.ravel(), served.importance.ravel())[0, 1]
     top = np.mean(here.importance.argmax(0) == served.importance.argmax(0))
     far = np.abs(here.importance - served.importance).max()
     p = np.abs(here.probability - served.probability).max()
-    numbers = {"rank correlation": rank, "same top": top, "importance off by": far, "p off by": p}
+    numbers = {"correlation": plain, "rank correlation": rank, "same top": top, "importance off by": far, "p off by": p}
     scores = f"score {here.score():.3f} here, {served.score():.3f} served"
     return *(f"{name} {value:.3f}," for name, value in numbers.items()), scores
 

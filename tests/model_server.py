@@ -51,10 +51,15 @@ class ModelServer:
         probed = [body for place, body in self.answered if place == "/v1/completions" and _is_reading(body)]
         return probed[1:]
 
-    def next_fault(self) -> str | None:
+    def next_fault(self, body: Body) -> str | None:
+        """What goes wrong with a request: nothing does where none is read, or at the check at the start."""
+        if not _is_reading(body):
+            return None
         with self._lock:
             if self.breaks_after is not None and len(self.read) >= self.breaks_after:
                 return "500"
+            if not any(_is_reading(body) for _, body in self.answered):
+                return None
             self._met += 1
         return self.faults[self._met - 1] if self._met <= len(self.faults) else None
 
@@ -90,7 +95,7 @@ class ModelHandler(Handler):
     def served(self) -> ModelServer:
         return self.server.fault  # type: ignore[attr-defined,no-any-return]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         served = self.served
         if self.path == "/v1/models":
             rows = [{"id": one, "object": "model", "created": 0, "owned_by": "us"} for one in served.models]
@@ -102,7 +107,7 @@ class ModelHandler(Handler):
             return self._send(200, {"default_generation_settings": settings, "chat_template": template} | texts)
         return self._send(404, {"error": {"message": "Not Found"}})
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         served, body = self.served, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with served._lock:
             served.asked.append((self.path, body))
@@ -118,7 +123,7 @@ class ModelHandler(Handler):
     def _reply(self, served: ModelServer, body: Body) -> None:
         if self.path in served.lacks:
             return self._send(404, {"error": {"message": "Not Found"}})
-        kind = served.next_fault() if self.path in ("/v1/completions", "/completion") else None
+        kind = served.next_fault(body)
         if kind not in (None, "no log probabilities"):
             return self._fail(str(kind), body)
         time.sleep(served.delay_seconds)

@@ -14,6 +14,8 @@ from aftertune.explainers.attribution.result import Attribution
 from aftertune.models.served import connection
 from aftertune.prompts.formats import read_prompts
 from aftertune.runs.run import RunFolder
+from aftertune.runs.stage import silent
+from aftertune.study.served import measure_served
 from command_line import CommandLine
 from model_server import ModelServer, model_server
 from tiny import make_model, make_tokenizer
@@ -22,11 +24,12 @@ from tokenizers_for_tests import byte_level
 pytest_plugins = ("cli_fixtures",)
 KEY = "sk-secret-key-0123456789"
 ROWS = [
-    {"id": "own", "prompt": "Rewrite the text.\n\nInput: the cat", "instruction_spans": ["Rewrite the text."]},
-    {"id": "given", "prompt": "answer the question", "response": " on the mat. 日 sat"},
+    {"id": "own", "prompt": "Rewrite the text.\nthe cat", "instruction_spans": ["Rewrite the text."]},
+    {"id": "given", "prompt": "the question", "response": " on the 日"},
 ]
-N_NEW = 5
-DIALECTS = ("llama.cpp", "echo")
+# Without parts of characters, which are asked for one by one: a part of the run for each request.
+PLAIN = [{"id": text, "prompt": f"{text}. answer the question", "response": " on the mat"} for text in ("text", "cat")]
+N_NEW = 3
 
 
 @pytest.fixture(autouse=True)
@@ -44,19 +47,21 @@ def models() -> dict[str, Any]:
 
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
-    path = tmp_path / "prompts.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+    return save(tmp_path / "prompts.jsonl", ROWS)
+
+
+def save(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
-def serve(models: dict[str, Any], role: str = "base", **behaviour: Any) -> Any:
-    return model_server(models[role], make_tokenizer(), **behaviour)
+def serve(checkpoints: dict[str, Any], role: str, **behaviour: Any) -> Any:
+    return model_server(checkpoints[role], make_tokenizer(), **behaviour)
 
 
 def study(base: ModelServer, tuned: ModelServer, prompts: Path, **settings: Any) -> aftertune.Study:
-    run = prompts.parent / "run"
-    addresses = {"base_server": base.address, "tuned_server": tuned.address}
-    return aftertune.Study(**addresses, run=run, prompts=prompts, max_new_tokens=N_NEW, **settings)
+    given = {"run": prompts.parent / "run", "prompts": prompts, "max_new_tokens": N_NEW, **settings}
+    return aftertune.Study(base_server=base.address, tuned_server=tuned.address, **given)
 
 
 def part(run: Path, kind: str, role: str, id: str) -> Attribution:
@@ -73,56 +78,51 @@ def must_be_alike(found: Attribution, expected: Attribution) -> None:
     assert found.offsets.tolist() == expected.offsets.tolist()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("template", ["raw", "chat"])
+@pytest.mark.parametrize(("dialect", "template"), [("llama.cpp", "raw"), ("llama.cpp", "chat"), ("echo", "chat")])
 def test_maps_are_those_that_the_weights_give(models, prompts, dialect, template) -> None:
     with serve(models, "base", dialect=dialect) as base, serve(models, "tuned", dialect=dialect) as tuned:
-        compared = aftertune.compare(study(base, tuned, prompts, template=template))
-    run = prompts.parent / "run"
+        measure_served(study(base, tuned, prompts, template=template), silent)
+    run, how = prompts.parent / "run", {"template": template, "max_new_tokens": N_NEW}
     here = {role: aftertune.load(model, tokenizer=make_tokenizer()) for role, model in models.items()}
     for prompt in read_prompts(str(prompts)):
         for role, checkpoint in here.items():
-            expected = aftertune.attribute(checkpoint, prompt, prompt.response, template=template, max_new_tokens=N_NEW)
+            expected = aftertune.attribute(checkpoint, prompt, prompt.response, **how)
             must_be_alike(part(run, "attribution", role, prompt.id), expected)
     own = next(one for one in read_prompts(str(prompts)) if one.response is None)
-    expected = aftertune.attribute_difference(here["base"], here["tuned"], own, template=template, max_new_tokens=N_NEW)
+    expected = aftertune.attribute_difference(here["base"], here["tuned"], own, **how)
     must_be_alike(part(run, "attribution-shared", "base-tuned", "own"), expected.base)
-    assert list(compared.changes) == ["attribution"] and len(compared.attribution.instances) == len(ROWS)
-    report = (run / "report.html").read_text("utf-8")
-    assert "asked through servers" in report and "outputs, location, heads, concepts" in report
-    assert aftertune.open_comparison(run).to_dict() == compared.to_dict()
 
 
-def test_no_fault_changes_a_number_and_the_key_stays_out_of_the_run(models, prompts) -> None:
+def test_no_fault_changes_a_number_and_the_key_stays_out_of_the_run(models, tmp_path) -> None:
     faults = ("429", "500", "503", "cut", "half", "wrong json", "no log probabilities")
-    with serve(models, "tuned") as tuned, serve(models, "base") as plain, serve(models, "base") as failing:
-        expected = aftertune.compare(study(plain, tuned, prompts)).to_dict()
-        failing.faults = ("", *faults)
-        failing._met = 1  # the check at the start is passed
-        files = {one.name: one.read_bytes() for one in prompts.parent.rglob("*") if one.is_file()}
-        elsewhere = prompts.parent / "again"
-        again = study(failing, tuned, prompts).model_copy(update={"run": str(elsewhere)})
-        found = aftertune.compare(again).to_dict()
-        assert failing.keys == {f"Bearer {KEY}"} and len(failing.asked) > len(plain.asked)
-    assert found == expected and not [name for name, content in files.items() if KEY.encode() in content]
+    prompts, found = save(tmp_path / "prompts.jsonl", PLAIN), []
+    for kinds in ((), faults):
+        with serve(models, "tuned") as tuned, serve(models, "base", faults=kinds) as base:
+            measure_served(study(base, tuned, prompts, run=tmp_path / f"run{len(kinds)}"), silent)
+        reading = [body for _, body in base.asked if body.get("grammar")]
+        assert base.keys == {f"Bearer {KEY}"} and len(reading) == 1 + len(base.read) + len(kinds) - bool(kinds)
+        found.append([part(tmp_path / f"run{len(kinds)}", "attribution", "base", one["id"]) for one in PLAIN])
+    for plain, failing in zip(*found, strict=True):
+        np.testing.assert_array_equal(plain.importance, failing.importance)
+    assert not [one for one in tmp_path.rglob("*") if one.is_file() and KEY.encode() in one.read_bytes()]
 
 
-def test_what_was_answered_is_not_asked_again(models, prompts, monkeypatch) -> None:
+def test_what_was_answered_is_not_asked_again(models, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(connection, "RETRIES", 1)
+    prompts = save(tmp_path / "prompts.jsonl", PLAIN)
     with serve(models, "tuned") as tuned, serve(models, "base", breaks_after=3, delay_seconds=0.02) as base:
+        asked = study(base, tuned, prompts, concurrency=2)
         with pytest.raises(CheckpointError, match="All answers so far are kept"):
-            aftertune.compare(study(base, tuned, prompts, concurrency=2))
-        assert not tuned.read and 1 < base.most_at_once <= 2
-        kept = list((prompts.parent / "run" / "removal").rglob("*.parquet"))
-        assert len(kept) == 3
+            measure_served(asked, silent)
+        kept = list((tmp_path / "run" / "removal").rglob("*.parquet"))
+        assert not tuned.read and base.most_at_once == 2
+        assert len(kept) == len(base.read) in (3, 4)  # the one under way came to its end
         base.breaks_after = None
-        aftertune.compare(study(base, tuned, prompts, concurrency=2))
-        # The check at the start of the second run is the only request that came twice.
+        measure_served(asked, silent)
         bodies = [json.dumps(body) for body in base.read]
-        assert len(bodies) - len(set(bodies)) == 0
-        n_before = len(base.read)
-        aftertune.compare(study(base, tuned, prompts))
-        assert len(base.read) == n_before + 1
+        assert len(bodies) == len({*bodies})
+        measure_served(asked, silent)
+        assert len(base.read) == len(bodies) + 1  # the check at the start
 
 
 def test_the_plan_tells_what_is_asked_and_what_is_left_out(models, prompts, cli: CommandLine) -> None:
@@ -135,6 +135,11 @@ def test_the_plan_tells_what_is_asked_and_what_is_left_out(models, prompts, cli:
         assert "skipped     outputs, location, heads, concepts: they need weights" in ended.err
         again = cli.run("compare", "--config", "run/settings.yaml", "--run", "run")
     assert "requests    none: all is answered already" in again.err
+    compared = aftertune.open_comparison(cli.folder / "run")
+    assert list(compared.changes) == ["attribution"] and len(compared.attribution.instances) == len(ROWS)
+    assert "--base-server URL" in compared.verdict.steps[0].command
+    report = (cli.folder / "run" / "report.html").read_text("utf-8")
+    assert "asked through servers" in report and "outputs, location, heads, concepts" in report
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,7 @@ def test_the_plan_tells_what_is_asked_and_what_is_left_out(models, prompts, cli:
         ({"lacks": ["log probabilities"], "dialect": "echo"}, "gives no log probabilities of a given text"),
         ({"lacks": ["/tokenize"], "dialect": "echo"}, "has no /tokenize"),
         ({"models": ["a", "b"]}, "2 models, and none was named. It lists a, b"),
-        ({"context": 12}, "context of 12"),
+        ({"context": 12}, "the model's context 12"),
     ],
 )
 def test_a_server_that_lacks_something_is_refused_before_any_work(
@@ -175,6 +180,6 @@ def test_what_no_server_can_be_asked_is_refused(cli: CommandLine) -> None:
     with pytest.raises(RunError, match="no adapter and no revision"):
         aftertune.Study(**two, tuned_adapter="folder")
     with pytest.raises(RunError, match="heads can't be told of served models"):
-        aftertune.compare(aftertune.Study(**two, only="heads"))
+        measure_served(aftertune.Study(**two, only="heads"), silent)
     with pytest.raises(AttributionError, match="no gradients"):
-        aftertune.compare(aftertune.Study(**two, method="gradient"))
+        measure_served(aftertune.Study(**two, method="gradient"), silent)

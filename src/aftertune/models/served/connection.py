@@ -53,7 +53,7 @@ class Connection:
     @property
     def root(self) -> str:
         """The address without its path: where servers put what OpenAI has not."""
-        return ENDINGS.sub("", self.address)
+        return root_of(self.address)
 
     def must_answer(self) -> None:
         """Raise an error if nothing answers at the address: at once, since nobody waits for it there yet."""
@@ -153,6 +153,11 @@ class Connection:
     def hide(self, text: str) -> str:
         """The text without the key."""
         return text if self.key == NO_KEY else text.replace(self.key, "***")
+
+
+def root_of(address: str) -> str:
+    """An address without the path below which OpenAI's places lie."""
+    return ENDINGS.sub("", address)
 
 
 def must_be_address(address: str, error: type[AftertuneError] = CheckpointError) -> None:

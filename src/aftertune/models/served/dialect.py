@@ -3,7 +3,7 @@
 `llama_cpp` and `echo` are the two dialects. Token ids are the truth in both: texts are only sent to be tokenised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -34,9 +34,18 @@ class Dialect(Protocol):
 
     name: str
     model: str
-    context: int | None
-    chat_template: str | None
-    special_texts: dict[str, str]
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens of a request, where the server tells it."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's chat template, or a sign without braces that the server has one; None where there is none."""
+
+    @property
+    def special_texts(self) -> Mapping[str, str]:
+        """The texts of tokens that templates name."""
 
     def tokenize(self, text: str, *, control: bool, added: bool) -> list[Piece]:
         """Tokens of a text; with ``control`` control tokens that it spells are those, with ``added`` BOS is added."""

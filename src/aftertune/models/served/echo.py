@@ -5,7 +5,7 @@ sent: a server that reads something else is refused.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import openai
 
 from aftertune.errors import CheckpointError, PromptError
-from aftertune.models.served.connection import TRIES_OF_BROKEN, Connection, UnusableAnswerError
+from aftertune.models.served.connection import TRIES_OF_BROKEN, Answer, Connection, UnusableAnswerError
 from aftertune.models.served.dialect import GREEDY, Ids, LogP, Piece
 
 OWN_TEMPLATE = "(the server's own)"
@@ -91,7 +91,9 @@ class Echo:
         """What /v1/models tells of it."""
         return dict(self.told)
 
-    def _ask(self, place: str, body: dict[str, Any], read: Any, tries: int = TRIES_OF_BROKEN) -> Any:
+    def _ask(
+        self, place: str, body: dict[str, Any], read: Callable[[Any], Answer], tries: int = TRIES_OF_BROKEN
+    ) -> Answer:
         try:
             return self.connection.ask(place, {"model": self.model, **body}, read, tries)
         except openai.NotFoundError as error:

@@ -10,7 +10,7 @@ the response that is read:
 Several prompts go in one request. Ends of sequence are left out: such a token ends the writing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -19,9 +19,10 @@ import numpy as np
 import openai
 
 from aftertune.errors import CheckpointError
-from aftertune.models.served.connection import TRIES_OF_BROKEN, Connection, UnusableAnswerError
+from aftertune.models.served.connection import TRIES_OF_BROKEN, Answer, Connection, UnusableAnswerError
 from aftertune.models.served.dialect import GREEDY, Ids, LogP, Piece
 
+Read = Callable[[list[Any]], list[float]]
 LIKELIEST = 512
 EVERY = 10**6  # more than any vocabulary has
 
@@ -123,13 +124,13 @@ class LlamaCpp:
             return [likeliest.get(id, np.nan)]
 
         found = self._write(prompts, [other], LIKELIEST, tries, read)
-        for row in np.flatnonzero(np.isnan(found[:, 0])):  # one by one: such an answer has megabytes
+        for row in np.flatnonzero(np.isnan(found[:, 0])).tolist():  # one by one: such an answer has megabytes
             found[row] = self._write([prompts[row]], [other], EVERY, tries, read)[0]
         if np.isnan(found).any():
             raise CheckpointError(f"{self.connection.address} gives no log probability of the token {id}.")
         return found
 
-    def _write(self, prompts: Sequence[Ids], run: list[int], likeliest: int, tries: int, read: Any) -> LogP:
+    def _write(self, prompts: Sequence[Ids], run: list[int], likeliest: int, tries: int, read: Read) -> LogP:
         """Let it write ``run`` after each prompt; ``read`` finds the numbers in what it tells of the tokens."""
         grammar = "root ::= " + " ".join(f"<[{id}]>" for id in run)
         body = {"prompt": [list(one) for one in prompts], "max_tokens": len(run), "logprobs": likeliest}
@@ -143,7 +144,9 @@ class LlamaCpp:
 
         return self._ask("/v1/completions", body, rows, tries)
 
-    def _ask(self, place: str, body: dict[str, Any], read: Any, tries: int = TRIES_OF_BROKEN) -> Any:
+    def _ask(
+        self, place: str, body: dict[str, Any], read: Callable[[Any], Answer], tries: int = TRIES_OF_BROKEN
+    ) -> Answer:
         try:
             return self.connection.ask(place, {"model": self.model, **body}, read, tries)
         except openai.APIStatusError as error:

@@ -16,7 +16,7 @@ from typing import Any
 import openai
 
 from aftertune.errors import CheckpointError
-from aftertune.models.served.connection import Connection, listed, must_be_address
+from aftertune.models.served.connection import Connection, listed, must_be_address, root_of
 from aftertune.models.served.dialect import Dialect, Ids, LogP
 from aftertune.models.served.echo import Echo
 from aftertune.models.served.llama_cpp import LlamaCpp
@@ -60,7 +60,7 @@ def served_model(subject: Subject, concurrency: int) -> Iterator[ServedModel]:
     and a server that lacks what is needed.
     """
     must_be_address(str(subject.server))
-    connection = Connection(str(subject.server))
+    connection = Connection(f"{root_of(str(subject.server))}/v1")
     with connection.client:
         connection.must_answer()
         told = _find(connection, str(subject.ref))
@@ -72,19 +72,27 @@ def served_model(subject: Subject, concurrency: int) -> Iterator[ServedModel]:
 
 def _find(connection: Connection, name: str) -> dict[str, Any]:
     """What the server tells of the model of this name, or of its only one."""
-    known = {str(one.id): one.model_dump() for one in _models(connection)}
+    known: dict[str, dict[str, Any]] = {str(one.id): one.model_dump() for one in _models(connection)}
     if not known and name:
         return {"id": name}
     if name in known or (not name and len(known) == 1):
         return known.get(name) or next(iter(known.values()))
-    offered = f"It lists {listed(list(known))}." if known else "It lists none."
+    if not known:
+        raise CheckpointError(
+            f"{connection.address} lists no models. Is it the address of an OpenAI-compatible server, as in "
+            "http://localhost:8000/v1? If it is, name the model as BASE or TUNED."
+        )
     asked = f"no model {name!r}" if name else f"{len(known)} models, and none was named"
-    raise CheckpointError(f"{connection.address} has {asked}. {offered} Give one of them as BASE or TUNED.")
+    raise CheckpointError(
+        f"{connection.address} has {asked}. It lists {listed(list(known))}. Give one of them as BASE or TUNED."
+    )
 
 
 def _models(connection: Connection) -> list[Any]:
     try:
         return connection.models()
+    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+        raise connection.failure(error) from None
     except (openai.OpenAIError, ValueError):  # some list none
         return []
 
