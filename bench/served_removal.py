@@ -14,9 +14,9 @@ from scipy.stats import spearmanr
 import aftertune
 from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.routes import attribute_batch
-from aftertune.explainers.attribution.measure import with_response
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS
 from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.work.asked import with_response
 from aftertune.prompts.prompt import from_record
 from aftertune.runs.run import RunFolder
 

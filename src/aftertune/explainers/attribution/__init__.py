@@ -37,7 +37,7 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
 
     def prepare_served(self, settings: AttributionSettings, inputs: Inputs) -> ServedWork:
         """The same by removal alone; raises `AttributionError` for what a server can't be asked."""
-        from aftertune.explainers.attribution.served.measure import ServedAttributionWork
+        from aftertune.explainers.attribution.work.served import ServedAttributionWork
 
         return ServedAttributionWork(settings, inputs)
 

@@ -4,7 +4,7 @@
 2. Greedy responses, one request and one part each.
 3. log p of each response after the whole prompt, and after it without each unit: some texts a request, a part each, so
    that a run which is killed asks again only for what was under way.
-4. Importance: by how much p(y_m) falls. Maps, parts and what is made of them are those of `attribution.measure`.
+4. Importance: by how much p(y_m) falls. Maps, parts and what is made of them are those of checkpoints.
 Of a pair, the base is asked for the tuned model's responses too.
 """
 
@@ -17,12 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.errors import AttributionError, CheckpointError, PromptError
-from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.describe import Computed, describe, response_of
-from aftertune.explainers.attribution.measure import AttributionWork, row_of, with_response
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES, SHARED
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.units import Unit, split_units
+from aftertune.explainers.attribution.work.asked import AskedAttribution, row_of, with_response
 from aftertune.explainers.explainer import ServedWork
 from aftertune.models.served.model import ServedModel
 from aftertune.prompts.encoding import EncodedPrompt
@@ -37,7 +36,7 @@ TEXTS_A_REQUEST = 8
 
 
 @dataclass(frozen=True)
-class ServedAttributionWork(AttributionWork, ServedWork):
+class ServedAttributionWork(AskedAttribution, ServedWork):
     """The attribution of a served model's responses; raises `AttributionError` for what a server can't be asked."""
 
     def __post_init__(self) -> None:
@@ -87,7 +86,7 @@ class ServedAttributionWork(AttributionWork, ServedWork):
             _must_read_alike(base, tuned, item)
         self._attribute_all(base, (SHARED, "-".join(pair)), answered, run, ("difference", progress))
 
-    def _respond(  # type: ignore[override]
+    def _respond(
         self,
         model: ServedModel,
         role: str,
@@ -182,6 +181,8 @@ def _part(run: RunFolder, role: str, id: str, number: int) -> tuple[str, str, st
 
 
 def _encoded(model: ServedModel, prompt: Prompt, template: str) -> EncodedPrompt:
+    from aftertune.explainers.attribution.attribute import encode_for  # with torch, which nothing else here needs
+
     return encode_for(model, prompt, template, prompt.response)
 
 

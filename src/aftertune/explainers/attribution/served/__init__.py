@@ -1,1 +1,0 @@
-"""Attribution of models that are only asked for probabilities, behind a server."""
