@@ -25,12 +25,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.methods import METHODS, REFERENCES
+from bench.methods import METHODS, PARTS, REFERENCES
 from bench.shared import dated, save_model, spread, weights_of_layers
 
 TEXT = "Summarize the following passage in one sentence and then list three questions that a reader could ask. "
 FILLER = "The river rises in the hills above the town, runs past the old mill and the market, and joins the sea. "
 REFERENCE = "float64"
+NOT_BY_DEFAULT = (REFERENCE, *PARTS)
+OF_REMOVAL = ("removal", "deletion", "locally-linear", "forward", *PARTS)
 
 
 def main() -> None:
@@ -38,10 +40,17 @@ def main() -> None:
     parser.add_argument("--n-prompt", type=int, default=50)
     parser.add_argument("--n-response", type=int, nargs="+", default=[150, 300])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name != REFERENCE])
+    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name not in NOT_BY_DEFAULT])
+    parser.add_argument(
+        "--removal",
+        action="store_true",
+        help="removal at M = 300 beside the peers', of which a part is run",
+    )
     parser.add_argument("--no-error", action="store_true", help="leave the numbers in float64 out, which take minutes")
     parser.add_argument("--out", type=Path, default=dated("attribution"))
     settings = parser.parse_args()
+    if settings.removal:
+        settings.n_response, settings.methods, settings.no_error = [300], list(OF_REMOVAL), True
     with tempfile.TemporaryDirectory() as folder:
         results = measure(settings, Path(folder))
     show(results, settings.methods)
@@ -55,8 +64,9 @@ def measure(settings: argparse.Namespace, folder: Path) -> dict:
     results = {"about": about, "n_prompt": settings.n_prompt, "cases": []}
     for n_response in settings.n_response:
         prompt, response = make_texts(checkpoint.tokenizer, settings.n_prompt, n_response)
+        given = {"prompt": prompt, "response": response, "n_prompt": settings.n_prompt, "n_response": n_response}
         task = folder / f"{n_response}.json"
-        task.write_text(json.dumps({"prompt": prompt, "response": response}), encoding="utf-8")
+        task.write_text(json.dumps(given), encoding="utf-8")
         operations = 2 * layers * (settings.n_prompt + n_response - 1) * settings.n_prompt
         case = {"n_response": n_response, "floors": [], "rates_gflops": [], "rounds": []}
         results["cases"].append(case)
@@ -108,7 +118,8 @@ def run_method(name: str, folder: Path, task: Path) -> dict:
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"{task.stem} response tokens, {name}: {found['seconds']:.1f} s", flush=True)
+    part = f", of which {found['share']:.1%} was run" if found["share"] < 1 else ""
+    print(f"{task.stem} response tokens, {name}: {found['seconds']:.1f} s{part}", flush=True)
     reference, own = folder / f"{REFERENCES.get(name)}.npy", np.load(out)
     exact = np.load(reference) if reference.exists() else np.zeros(0)
     if own.shape == exact.shape:  # words are fewer than tokens

@@ -5,10 +5,10 @@
 A test compares the page in the repository with what this script would write.
 """
 
-import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 from typing import Any, get_args
 
 import typer
@@ -16,7 +16,7 @@ import typer
 from aftertune.cli.app import app
 
 PAGE = Path(__file__).parent / "cli.md"
-DEFAULT = re.compile(r" \[default: (.*)\]")
+DEFAULT = re.compile(r" \\\[default: (.*)\]")
 HEAD = """# The command line
 
 <!-- Written by docs/make_cli.py; change aftertune/cli/ and run it again. -->
@@ -41,7 +41,7 @@ def section(name: str, command: Any) -> str:
     required = "".join(f" {flag(one)} {one.name.upper()}" for one in options(command) if one.required)
     usage = " ".join(["aftertune", name, *map(placeholder, arguments)])
     lines = [f"## aftertune {name}\n", "```text", f"{usage}{required} [OPTIONS]", "```\n"]
-    lines += [inspect.cleandoc(command.help or ""), ""]
+    lines += ["\n\n".join(fill(one, 120) for one in (command.help or "").split("\n\n")), ""]
     if arguments:
         lines += ["| argument | what |", "| --- | --- |"]
         lines += [f"| `{placeholder(one)}` | {one.help} |" for one in arguments] + [""]

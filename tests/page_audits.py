@@ -13,6 +13,8 @@ for (const key of ['aria-labelledby', 'aria-controls', 'aria-activedescendant', 
     for (const id of e.getAttribute(key).split(' ')) if (!document.getElementById(id)) say(`${key} leads nowhere`, e);
 for (const e of document.querySelectorAll('[tabindex]')) if (e.tabIndex > 0) say('an order of its own', e);
 for (const e of document.querySelectorAll('th')) if (!e.scope && e.textContent.trim()) say('no scope', e);
+for (const e of document.querySelectorAll('svg, canvas, img'))
+  if (!e.closest('[role=img], [aria-hidden=true]')) say('no text alternative', e);
 let last = 1;
 for (const e of document.querySelectorAll('h1, h2, h3, h4, h5, h6')) {
   if (!e.checkVisibility()) continue;

@@ -11,7 +11,7 @@ from aftertune.explainers.attribution.importance.batch import Task
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.routes import attribute_batch, choose_route
 from aftertune.prompts.prompt import Message, Prompt
-from oracles.importance import delete_each, finite_difference, zero_each
+from oracles.importance import average_each, delete_each, finite_difference, mean_each, zero_each
 from tiny import FAMILIES, make_model, make_tokenizer
 
 PROMPT, RESPONSE = "Rewrite the text. the cat sat", " on the mat."
@@ -110,13 +110,16 @@ def test_own_spans_are_the_only_units() -> None:
     assert relative(found.importance, reverse.importance) < 5e-6
 
 
-@pytest.mark.parametrize("removal", ["zeroed", "deleted"])
+REMOVED_BY_HAND = {"zeroed": zero_each, "deleted": delete_each, "mean": mean_each, "averaged": average_each}
+
+
+@pytest.mark.parametrize("removal", REMOVED_BY_HAND)
 def test_removing_a_unit_removes_all_of_its_tokens(removal: str) -> None:
     checkpoint = load("gemma2")
     found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, "removal", "word", removal=removal)
     prompt_ids, response_ids = ids_of(checkpoint)
     tokens = aftertune.attribute(checkpoint, PROMPT, RESPONSE)
-    oracle = zero_each if removal == "zeroed" else delete_each
+    oracle = REMOVED_BY_HAND[removal]
     units = [[i for i, (s, e) in enumerate(tokens.offsets) if s >= start and e <= end] for start, end in found.offsets]
     assert relative(found.importance, oracle(checkpoint.model, prompt_ids, response_ids, units)) < 1e-6
 

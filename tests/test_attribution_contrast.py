@@ -8,6 +8,10 @@ import torch
 
 import aftertune
 from aftertune.errors import AttributionError, PromptError
+from aftertune.explainers.attribution.importance.batch import Task, make_batch
+from aftertune.explainers.attribution.importance.removal import removal_importance
+from aftertune.explainers.attribution.settings import Removal
+from aftertune.models.backbone import Backbone
 from tiny import make_model, make_tokenizer
 
 PROMPT, RESPONSE, OTHER = "Rewrite the text. the cat sat", " on the mat.", " on the cat."
@@ -48,3 +52,24 @@ def test_a_contrast_must_be_as_long_and_can_not_be_checked() -> None:
         aftertune.attribute(load(), PROMPT, RESPONSE, contrast_with=" on the mat. the cat sat")
     with pytest.raises(AttributionError, match="can't be held against replaced words"):
         aftertune.attribute(load(), PROMPT, RESPONSE, contrast_with=OTHER, check=True)
+
+
+@pytest.mark.parametrize("removal", ["deleted", "zeroed"])
+def test_both_tokens_are_read_from_the_same_passes(removal: Removal) -> None:
+    """The contrast is the fall of each token's probability, taken apart from the other; no pass is made twice."""
+    model, positions = load().model, list[int]()
+    model.model.register_forward_hook(lambda _module, _given, out: positions.append(out[0][..., 0].numel()))
+    checkpoint = aftertune.load(model, tokenizer=make_tokenizer(chat=False))
+    backbone, places = Backbone(checkpoint), tuple((place,) for place in range(6))
+
+    def importance(response: tuple[int, ...], contrast: tuple[int, ...] | None) -> tuple[np.ndarray, int]:
+        positions.clear()
+        batch = make_batch(backbone, [Task((3, 9, 12, 7, 30, 31), response, places, contrast)])
+        return removal_importance(backbone, batch, removal)[0][0].numpy(), sum(positions)
+
+    own, passed = importance((40, 41, 42), None)
+    found, passed_once = importance((40, 41, 42), (50, 41, 52))
+    assert passed_once == passed > 6 * 8 / 2
+    first = own[:, 0] - importance((50, 41, 42), None)[0][:, 0]
+    last = own[:, 2] - importance((40, 41, 52), None)[0][:, 2]
+    np.testing.assert_allclose(found, np.stack([first, np.zeros(6), last], axis=1), atol=1e-9)

@@ -56,9 +56,13 @@ def test_a_check_costs_its_share_of_removal_and_of_interventions() -> None:
     items = [ITEM, replace(ITEM, n_prompt=5)]
     checks = [cost.attribution(SIZE, one, "removal") + cost.interventions(SIZE, one) for one in items]
     own = [cost.attribution(SIZE, one, "forward") + check * 0.5 for one, check in zip(items, checks, strict=True)]
-    close(cost.attributions(SIZE, items, "auto", 1, MACHINE), own[0] + own[1])
+    gradient = AttributionSettings(method="gradient")
+    close(cost.attributions(SIZE, items, gradient, 1, MACHINE), own[0] + own[1])
+    one, two = (AttributionSettings(removal=kind) for kind in ("deleted", "averaged"))
+    directions = [cost.attributions(SIZE, [ITEM], how, 0, MACHINE).operations for how in (one, two)]
+    assert directions[1] == 2 * directions[0]
     assert cost.way_of(AttributionSettings()) == "removal"
-    assert cost.way_of(AttributionSettings(method="gradient")) == "auto"
+    assert cost.way_of(gradient) == "auto"
 
 
 def test_interventions_are_passes_of_replaced_words_and_of_words_left_out() -> None:

@@ -38,11 +38,11 @@ def test_variants_are_those_of_whole_sequences(family: str, monkeypatch: pytest.
             Variant(replaced={2: other}),
             Variant(left_out=frozenset({0})),
         ]
-        found = whole.log_p_after(variants)
+        (found,) = whole.log_p_after(variants)
         texts = [prompt[:4] + prompt[5:], [3, 12, 7, 30], [3, 9, 55, 7, 30, 31], prompt[1:]]
         expected = [log_p(checkpoint.model, text, TASK.response_ids) for text in texts]
         np.testing.assert_allclose(found, expected, atol=1e-5)
-        np.testing.assert_allclose(whole.log_p, log_p(checkpoint.model, prompt, TASK.response_ids), atol=1e-6)
+        np.testing.assert_allclose(whole.log_p[0], log_p(checkpoint.model, prompt, TASK.response_ids), atol=1e-6)
 
 
 def test_numbers_of_faithfulness_by_scipy() -> None:
@@ -105,7 +105,9 @@ def test_what_is_told_of_checks() -> None:
     assert found is not None and (found.n_instances, found.lds) == (2, 0.7)
     assert (found.spearman_mean, found.ceiling_mean) == (pytest.approx(0.7), pytest.approx(0.85))
     assert (found.top_fall, found.random_fall, found.per_model) == (10.0, 3.0, {"old": pytest.approx(0.7)})
-    assert found.is_faithful and describe_faithfulness(found).headline.endswith("replaced: 0.70 of a possible 0.85")
+    assert found.is_faithful and describe_faithfulness(found).headline.endswith(
+        "rank correlation 0.70 of a possible 0.85"
+    )
     poor = summarise_faithfulness({"old": [Faithfulness(0.4, 0.85, 1.0, 1.0, 0.1, 12)]})
     assert poor is not None and not poor.is_faithful and "hardly predict" in describe_faithfulness(poor).headline
     assert summarise_faithfulness({"old": []}) is None

@@ -52,12 +52,17 @@ def test_each_data_set_has_a_column_for_each_model_and_pair(changes: list[Attrib
 def test_the_section_has_all_models_side_by_side(changes: list[AttributionChange]) -> None:
     section = AttributionExplainer().stages(changes, MODELS)
     tables = {table.name: table for table in section.tables}
-    assert list(tables) == ["table2", "table1", "figure6", "instances"]
+    assert list(tables) == ["table2", "table2_controls", "table1", "table1_controls", "figure6", "instances"]
     frame = tables["table2"].frame
     assert frame["models_second_mean"][0] == pytest.approx(sum(map(score_of, KS["second"])) / 3)
     assert frame["pairs_first to third_paired_n_pairs"].to_list() == [3, 3, None, 6]
     assert [row.model for row in tables["table1"].rows] == [name for name in MODELS for _ in range(3)]
     assert sorted({row.model for row in tables["figure6"].rows}) == list(MODELS)
+    controls = tables["table2_controls"].frame
+    assert controls["pair"].unique(maintain_order=True).to_list() == [f"{one.base} → {one.tuned}" for one in changes]
+    of_each = [row.excess.difference for one in changes for row in one.table2_controls]
+    assert controls["excess_difference"].to_list() == of_each
+    assert [row.model for row in tables["table1_controls"].rows] == [name for name in MODELS for _ in range(3)]
     scores = tables["instances"].frame.row(-1, named=True)
     assert scores["id"] == "z0" and scores["scores_third"] is None
     assert scores["scores_second"] == pytest.approx(score_of(2))

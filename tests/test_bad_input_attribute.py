@@ -14,7 +14,7 @@ from tiny import make_tokenizer
 
 pytest_plugins = ("cli_fixtures",)
 
-SUFFIXES = ("json", "html", "svg", "png", "parquet")
+SUFFIXES = ("json", "html", "svg", "png", "pdf", "parquet")
 RAW = ("--template", "raw")
 
 
@@ -28,12 +28,12 @@ SETTINGS = {
         "sideways",
         "The route 'sideways' is not known. Allowed: auto, forward, reverse, forward-bfloat16.",
     ),
-    "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: deleted, zeroed."),
-    "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: auto, chat, raw."),
+    "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: deleted, zeroed, mean, averaged."),
+    "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: auto, chat, raw, rendered."),
     "unit": (
         "--unit",
         "letter",
-        "The unit 'letter' is not known. Allowed: token, word, sentence, line, or character ranges (start, end).",
+        "The unit 'letter' is not known. Allowed: token, word, sentence, line.",
     ),
 }
 
@@ -48,7 +48,7 @@ def test_chat_template_that_the_tokenizer_has_not(cli: CommandLine, broken: Path
     (broken / "chat_template.jinja").unlink()
     make_tokenizer(chat=False).save_pretrained(broken)
     assert refusal(cli, broken, "--template", "chat") == (
-        "This tokenizer has no chat template. Use the template raw, or a tokenizer that has one."
+        "This tokenizer has no chat template. Use the template raw, give the file of one, or a tokenizer that has one."
     )
 
 
@@ -92,7 +92,10 @@ def test_response_that_does_not_fit_the_context(cli: CommandLine, base: Path) ->
 
 @pytest.mark.parametrize(("name", "given"), [("map.pdf", "ends in '.pdf'"), ("map", "has no suffix")])
 def test_unknown_suffix(cli: CommandLine, base: Path, name: str, given: str) -> None:
-    assert refusal(cli, base, "--out", name) == f"{name} {given}. Name the file .json, .html, .svg, .png or .parquet."
+    assert (
+        refusal(cli, base, "--out", name)
+        == f"{name} {given}. Name the file .json, .html, .svg, .png, .pdf or .parquet."
+    )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -91,7 +91,7 @@ FILES = {
     ),
     "duplicate ids": (
         json.dumps({"id": "a", "prompt": "a"}) + "\n" + json.dumps({"id": "a", "prompt": "b"}),
-        ": the id 'a' stands on line 1 and on line 2. Ids must be unique; change one of them.",
+        ", line 2: the id 'a' stands on line 1 as well. Ids must be unique; change one.",
     ),
     "span": (
         json.dumps({"prompt": "Add 1 and 2.", "instruction_spans": ["Subtract"]}),
@@ -111,22 +111,22 @@ def test_prompt_files(cli: CommandLine, base: Path, tuned: Path, tmp_path: Path,
     content, expected = FILES[name]
     path = tmp_path / "bad.jsonl"
     path.write_text(content)
-    assert refusal(cli, base, tuned, path) == f"{path}{expected}"
+    assert refusal(cli, base, tuned, path, "--strict") == f"{path}{expected}"
 
 
 def test_prompts_that_do_not_fit_the_context(cli: CommandLine, base: Path, tuned: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
     save_prompts(path, ["the cat", "x" * 129])
-    assert refusal(cli, base, tuned, path, "--template", "raw") == (
+    assert refusal(cli, base, tuned, path, "--template", "raw", "--strict") == (
         "Prompt 'p1' has 129 tokens, the model's context 128. Shorten it, or leave it out."
     )
     save_prompts(path, ["the cat", "x" * 128])
-    assert refusal(cli, base, tuned, path, "--template", "raw") == (
+    assert refusal(cli, base, tuned, path, "--template", "raw", "--strict") == (
         "Prompt 'p1' has 128 tokens, which leaves no room for a response in the model's context of 128. Shorten it, or "
         "leave it out."
     )
     save_prompts(path, ["the cat", {"prompt": "x" * 100, "response": "y" * 50}])
-    assert refusal(cli, base, tuned, path, "--template", "raw") == (
+    assert refusal(cli, base, tuned, path, "--template", "raw", "--strict") == (
         "Prompt 'p1' has 100 + 50 of its response tokens, the model's context 128. Shorten it, or leave it out."
     )
 

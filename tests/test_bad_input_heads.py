@@ -27,7 +27,7 @@ def files(tmp_path: Path) -> HeadFiles:
 def read(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of ``aftertune heads`` on the base's layer 0; `one` is a copy of it."""
     from aftertune import HeadSettings
-    from aftertune.study.measure import read_into_run
+    from aftertune.study.single import read_into_run
 
     folder = tmp_path_factory.mktemp("read")
     files = save_head_files(folder)
@@ -174,7 +174,10 @@ def test_no_vectors_given_and_none_installed(
 
 
 def test_verbs_that_can_not_be_read(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
-    assert compared(cli, base, tuned, files, "--verbs", "none.txt") == f"{NO_FILE}a list of words."
+    assert (
+        compared(cli, base, tuned, files, "--verbs", "none.txt")
+        == "There is no file at none.txt. Give the path of one that is there."
+    )
     files.verbs.write_text("# nothing yet\n")
     assert compared(cli, base, tuned, files, "--verbs", files.verbs) == (
         f"{files.verbs} has no word. Give one word a line, or words between commas; # starts a comment."
@@ -185,7 +188,7 @@ def test_skipping(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -
     assert compared(cli, base, tuned, files, "--skip", "heads") == (
         "All explainers are skipped. Leave at least one of outputs, location, attribution, heads, concepts."
     )
-    expected = "'prompts' is no explainer. The explainers are outputs, location, attribution, heads, concepts."
+    expected = "The explainer 'prompts' is not known. Allowed: outputs, location, attribution, heads, concepts."
     assert compared(cli, base, tuned, files, "--skip", "prompts") == expected
 
 

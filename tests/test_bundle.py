@@ -18,7 +18,7 @@ PAGES = {
     "instance": [EXPLAINERS / "attribution" / "templates" / "instance.js"],
     "stages": [SHARED_FOLDER / "downloads.js"],
     "report": [
-        *(SHARED_FOLDER / name for name in ("pages.js", "downloads.js")),
+        *(SHARED_FOLDER / name for name in ("pages.js", "downloads.js", "sideways.js")),
         EXPLAINERS / "attribution" / "templates" / "list.js",
         *(EXPLAINERS / name / "templates" / f"{name}.js" for name in ("heads", "concepts")),
     ],

@@ -35,7 +35,7 @@ def options() -> dict[str, set[str]]:
         name: common | {o for p in one.params for o in (*p.opts, *p.secondary_opts) if o[0] == "-"}
         for name, one in commands.items()
     }
-    return found | {"": common | {"--version"}}
+    return found | {"": common | {"--version", "--install-completion", "--show-completion"}}
 
 
 def commands_in(text: str) -> list[list[str]]:

@@ -263,8 +263,9 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     of_pair += [Stage("base-tuned", "location", step) for step in ("sizes", "answers", "swaps")]
     of_pair += [Stage("base-tuned", "attribution", "difference")]
     of_pair += [Stage("base-tuned", "concepts", step) for step in ("change", "noise")]
+    of_named = [Stage("base-tuned", "location", "named")]
     of_models = [Stage(role, *step) for role in ("base", "tuned") for step in steps]
-    assert list(found.most) == [TUNED_LOADING, BASE_LOADING, *of_models, *of_pair, REPORT]
+    assert list(found.most) == [TUNED_LOADING, BASE_LOADING, *of_models, *of_pair, *of_named, REPORT]
     assert all(found.least[name] <= found.most[name] for name in found.most) and set(found.already.values()) == {0}
     next((tmp_path / "run/attribution/tuned").glob("*.parquet")).unlink()
     rest, attribution = compare(), Stage("tuned", "attribution", "attribution")

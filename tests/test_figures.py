@@ -107,17 +107,17 @@ def test_long_names_are_cut():
     assert shorten("abcdef", 6) == "abcdef" and shorten("abcdefg", 6) == "abcde…"
 
 
-@pytest.mark.parametrize("suffix", ["svg", "png", "html"])
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf", "html"])
 def test_one_instance_is_written_by_its_suffix(tmp_path, suffix):
     path = write_instance(tmp_path / f"one.{suffix}", make_map("a", "model", "a prompt", 5))
-    start = {"svg": b"<svg", "png": b"\x89PNG", "html": b"<!doctype html>"}[suffix]
+    start = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF-", "html": b"<!doctype html>"}[suffix]
     assert path.read_bytes().startswith(start)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_other_suffixes_and_shapes_are_refused(tmp_path):
     salient = make_map("a", "model", "a prompt", 5)
-    with pytest.raises(RunError, match=r"Name the file \.html, \.svg or \.png"):
+    with pytest.raises(RunError, match=r"Name the file \.html, \.svg, \.png or \.pdf"):
         write_instance(tmp_path / "one.pdf", salient)
     with pytest.raises(RunError, match=r"importance has shape \(1, 1\), the map needs \(2, 5\)"):
         write_instance(tmp_path / "one.html", salient, importance=np.zeros((1, 1), np.float32))

@@ -56,11 +56,11 @@ def page(driver: Any, run: Path) -> Iterator[Any]:
     """The page of ann, on its first prompt."""
     with _listen(0) as listening:
         listening.listen()
-        app = make_app(session(run), "good-once")
+        app = make_app(session(run), "the-token")
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        driver.get(f"http://127.0.0.1:{listening.getsockname()[1]}/?token=good-once")
+        driver.get(f"http://127.0.0.1:{listening.getsockname()[1]}/?token=the-token")
         opened(driver, 1)
         yield driver
         driver.get("about:blank")
@@ -126,7 +126,10 @@ def test_mark_with_the_mouse_rate_and_reload(quiet: Any, run: Path) -> None:
     assert marks(quiet) == ["Name three birds."]
     quiet.find_element(By.CSS_SELECTOR, ".answer:nth-child(2) .level:nth-of-type(3)").click()
     press(quiet, "a", "1")
-    assert ratings(quiet) == ["rated 1", "rated 3"] and "2 of 8 rated, 2 of 4 marked" in text(quiet, "done")
+    assert ratings(quiet) == [
+        "rated 1",
+        "rated 3",
+    ] and "2 of 8 rated, 1 of 4 marked (1 by the prompt file)" in text(quiet, "done")
     found = saved(quiet, run, lambda labels: len(labels.ratings) == 2)
     assert found.spans == {"birds": ((0, 17, 0),)} and sorted(found.ratings.values()) == [1, 3]
     quiet.refresh()
@@ -199,3 +202,30 @@ def test_an_action_waits_for_a_server_that_is_gone(page: Any, run: Path) -> None
     lines = [json.loads(line)["helpfulness"] for line in (run / "labels" / "ann.jsonl").read_text().splitlines()]
     assert lines == [3, 2]
     page.get_log("browser")  # the browser itself notes what it could not send
+
+
+def test_on_a_phone_the_buttons_are_in_reach_and_a_label_is_told_as_kept(quiet: Any, run: Path) -> None:
+    sign = "return getComputedStyle(document.querySelectorAll('.answer .rated')[0], '::before').content"
+    in_sight = """
+document.querySelector('.answer').scrollIntoView();
+const { top, bottom } = document.querySelector('.answer fieldset').getBoundingClientRect();
+return innerHeight - bottom < 4 && top > innerHeight / 2;
+"""
+    set_width(quiet, 390)
+    try:
+        quiet.execute_script("document.querySelector('.answer .text').textContent = 'word '.repeat(2000)")
+        assert fits(quiet) and quiet.execute_script(in_sight)
+        quiet.find_element(By.CSS_SELECTOR, ".answer .level:nth-of-type(2)").click()
+        saved(quiet, run, lambda labels: len(labels.ratings) == 1)
+        assert ratings(quiet)[0] == "rated 2" and "saved" in quiet.execute_script(sign)
+    finally:
+        set_width(quiet, 1280)
+
+
+def test_a_second_rater_starts_at_nothing(page: Any, run: Path) -> None:
+    press(page, "a", "1", "x")
+    saved(page, run, lambda labels: len(labels.ratings) == 1)
+    shown = session(run, "ben").overview()
+    assert shown["n_actions"] == 0 and all(set(one["ratings"]) == {None} for one in shown["prompts"])
+    done = "return [document.getElementById('bar').value, document.getElementById('done').textContent]"
+    assert page.execute_script(done) == [1, "1 of 8 rated, 0 of 4 marked (1 by the prompt file)"]

@@ -30,12 +30,12 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stranger(run: Path) -> TestClient:
-    return TestClient(make_app(session(run), "good-once"), base_url=HOME, follow_redirects=False)
+    return TestClient(make_app(session(run), "the-token"), base_url=HOME, follow_redirects=False)
 
 
 @pytest.fixture
 def page(stranger: TestClient) -> TestClient:
-    assert stranger.get("/?token=good-once").status_code == 303
+    assert stranger.get("/?token=the-token").status_code == 303
     return stranger
 
 
@@ -45,21 +45,24 @@ def test_nobody_is_let_in_without_the_token(stranger: TestClient) -> None:
         "/prompts",
         "/prompts/0",
         "/?token=wrong",
-        "/prompts?token=good-once",
+        "/prompts?token=the-token",
     ):
         found = stranger.get(path)
         assert found.status_code == 403 and "set-cookie" not in found.headers and "birds" not in found.text
     assert stranger.post("/prompts/0/rate", json={"answer": 0, "helpfulness": 1}, headers=OWN).status_code == 403
 
 
-def test_the_token_is_good_once(stranger: TestClient) -> None:
-    found = stranger.get("/?token=good-once")
+def test_the_address_opens_again_as_long_as_the_server_runs(stranger: TestClient, run: Path) -> None:
+    found = stranger.get("/?token=the-token")
     cookie = found.headers["set-cookie"]
     assert found.headers["location"] == "/" and "HttpOnly" in cookie and "SameSite=strict" in cookie
     assert stranger.get("/").status_code == 200
-    assert stranger.get("/?token=good-once").headers["location"] == "/"  # the same browser may follow the link again
-    stranger.cookies.clear()
-    assert stranger.get("/?token=good-once").status_code == 403
+    assert stranger.get("/?token=the-token").headers["location"] == "/"  # the same browser may follow the link again
+    stranger.cookies.clear()  # another browser, or one that was closed
+    assert stranger.get("/").status_code == 403
+    assert stranger.get("/?token=the-token").status_code == 303 and stranger.get("/prompts").status_code == 200
+    anew = TestClient(make_app(session(run), "another"), base_url=HOME, follow_redirects=False)
+    assert anew.get("/?token=the-token", cookies=stranger.cookies).status_code == 403
 
 
 def test_another_host_is_refused(page: TestClient) -> None:

@@ -270,7 +270,7 @@ def test_the_page_the_tables_and_the_notebook() -> None:
     page = section(one)
     assert 'id="location_modules"' in str(page.body) and "<svg" in str(page.body) and str(page.methods)
     assert [table.name for table in tables(one)] == [
-        f"location_{n}" for n in ("modules", "cumulative", "weights", "answers")
+        f"location_{n}" for n in ("modules", "cumulative", "named", "contexts", "weights", "answers")
     ]
     assert all(figure.chart is not None for figure in page.figures)
     frame = one.tables()["location_modules"]

@@ -117,7 +117,7 @@ def test_limit_reads_no_further_than_it_needs(tmp_path: Path) -> None:
     path = write_lines(tmp_path, {"prompt": "a"}, {"prompt": "b"}, {"prompt": ""})
     assert [prompt.text for prompt in read_prompts(path, limit=2)] == ["a", "b"]
     with pytest.raises(PromptError, match="line 3"):
-        read_prompts(path, limit=3)
+        read_prompts(path, limit=3, strict=True)
 
 
 class FakeHub:
@@ -128,7 +128,13 @@ class FakeHub:
 
     def load_dataset(self, name: str, *config: str, split: str) -> list[dict[str, Any]]:
         self.asked.append((name, *config, split))
-        if name != "org/set":
+        if split == "english":
+            raise ValueError("Unknown split")
+        if name == "org/several" and not config:
+            raise ValueError(
+                "Config name is missing.\nPlease pick one among the available configs: ['a', 'b']\nExample"
+            )
+        if name not in ("org/set", "org/several"):
             raise ConnectionError("no route to host\nand much more")
         return [{"prompt": "a", "id": None, "helpfulness": 2}, {"prompt": "b", "id": "x", "helpfulness": None}]
 
@@ -141,9 +147,14 @@ def test_hub_rows_go_through_the_same_parsers(monkeypatch: pytest.MonkeyPatch) -
     assert second == Prompt("x", (Message("user", "b"),))
     read_prompts("hub:org/set", limit=1)
     read_prompts("hub:org/set:english:test")
-    assert hub.asked == [("org/set", "test"), ("org/set", "train"), ("org/set", "english", "test")]
+    read_prompts("hub:org/set:english")  # a configuration, since it is no split
+    asked = [("test",), ("train",), ("english", "test"), ("english",), ("english", "train")]
+    assert hub.asked == [("org/set", *one) for one in asked]
     with pytest.raises(PromptError, match=r"split 'train' of org/none .*: no route to host Check the name"):
         read_prompts("hub:org/none")
+    with pytest.raises(PromptError, match=r"Config name is missing\. Please pick one among .*: \['a', 'b'\]\. Check"):
+        read_prompts("hub:org/several")
+    assert read_prompts("hub:org/several:a")[1] == second
     with pytest.raises(PromptError, match="names no data set"):
         read_prompts("hub:")
 

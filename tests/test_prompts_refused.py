@@ -15,7 +15,7 @@ GOOD = '{"prompt": "a"}\n'
 def refusal(path: Path, content: str | bytes) -> str:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(PromptError) as caught:
-        read_prompts(path)
+        read_prompts(path, strict=True)
     text = str(caught.value)
     assert text.startswith(str(path)) and "\n" not in text
     return text.removeprefix(str(path))
@@ -35,6 +35,12 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "list in a line": (GOOD + "[1]", ', line 2 is [1]. Each must be a JSON object such as {"prompt": "..."}.'),
     "list of numbers": ("[1, 2]", ', item 1 is 1. Each must be a JSON object such as {"prompt": "..."}.'),
     "empty list": ("[]", " is an empty list. Give at least one prompt."),
+    "zip": (b"PK\x03\x04abc", " is a zip archive or a spreadsheet. Unpack it, or save it as CSV."),
+    "Zstandard": (b"\x28\xb5\x2f\xfdabc", " is packed by Zstandard. Unpack it, or pack it by gzip."),
+    "turns": (
+        '[{"role": "user", "content": "a"}]',
+        ', item 1: it is one turn alone. Put the turns of a conversation into one row: {"messages": [...]}.',
+    ),
     "broken list": (
         '[{"prompt": "a"},\n{"prompt" "b"}]',
         ", line 2 is not JSON: expecting ':' delimiter, column 11. "
@@ -46,8 +52,9 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "other columns": (
         "frage;antwort\na;b\n",
-        " is neither JSON nor a table whose first line, in commas or tabs, has one of the columns instruction, prompt, "
-        "question, text. It begins: 'frage;antwort'.",
+        " is neither JSON nor a table whose first line, in commas or tabs, has one of the columns chosen, "
+        "conversation, conversations, instruction, messages, prompt, question, text. It begins: 'frage;antwort'. Of "
+        'texts make lines such as {"text": "..."}.',
     ),
     "table": (
         "prompt,id\na,1\nb\n",
@@ -93,6 +100,11 @@ def roles(*given: str) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": "a"} for role in given]}
 
 
+KNOWN = (
+    "A row must have one of: chosen or chosen_messages or completion (TRL); message_tree_id (OASST trees); prompt or "
+    "messages (Aftertune's own); conversations or conversation (ShareGPT); conversations (LIMA); turns (MT-Bench); "
+    "instances (Self-Instruct); instruction (Alpaca); question (OpenOrca); message_id (OASST); text (plain)."
+)
 RATING = " It must be 1, 2, 3 or 4, or null if unrated."
 TEXT = " It must be a text that is not blank."
 OUTSIDE = " does not lie in the prompt of 12 characters. Give 0 <= start < end <= 12."
@@ -120,11 +132,47 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "role": (
         roles("user", "narrator"),
         "\"messages.1.role\" is 'narrator'. It must be one of system, developer, user, human, prompter, assistant, "
-        "gpt, chatgpt, bot, bard, bing, model, tool, function, observation, ipython.",
+        "gpt, chatgpt, bot, bard, bing, model, function_call, tool_call, tool, function, observation, ipython, "
+        "tool_response.",
     ),
     "picture": (
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
         "\"messages.0.content.0\" is a part of the kind 'image_url'. Only text can be read; leave the row out.",
+    ),
+    "pictures": (
+        {"messages": [{"role": "user", "content": "<image>Who?"}], "images": ["a.jpg"]},
+        'it has "images". Only text can be read; leave the row out.',
+    ),
+    "rows within": (
+        {"version": 1, "data": [{"prompt": "a"}]},
+        "it has neither prompt nor messages, nor a field of another known form. Its fields: version, data. Its rows "
+        f"may be those of 'data': give a file that holds that list alone. {KNOWN}",
+    ),
+    "two systems": (
+        {"system": "b", "messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "a"}]},
+        'its "system" and the system turn of its conversation differ. Keep one of them.',
+    ),
+    "turn that says nothing": (
+        {
+            "conversations": [
+                {"from": "human", "value": "a"},
+                {"from": "gpt", "value": ""},
+                {"from": "human", "value": "b"},
+            ]
+        },
+        "\"conversations.1.value\" is ''. It must be a text that is not blank.",
+    ),
+    "call without a name": (
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [{"id": "c"}]}]},
+        "\"messages.1.content\" calls {'id': 'c'}. A call must have the name of a function.",
+    ),
+    "call that is no JSON": (
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "weather()"}]},
+        "\"conversations.1.value\" is 'weather()'. It must be the call of a tool, as JSON.",
+    ),
+    "tools": (
+        {"prompt": "a", "tools": "weather"},
+        "\"tools\" is 'weather'. It must be a list of tools, or JSON of one.",
     ),
     "turn of text": ({"messages": ["a"]}, "\"messages.0\" is 'a'. It must be a turn with role and content."),
     "content of another kind": (
@@ -176,10 +224,7 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown form": (
         {"id": 1, "title": "a", "prompt": None},
-        "it has neither prompt nor messages, nor a field of another known form. Its fields: id, title. A row must "
-        "have one of: chosen or completion (TRL); prompt or messages (Aftertune's own); conversations or conversation "
-        "(ShareGPT); conversations (LIMA); turns (MT-Bench); instances (Self-Instruct); instruction (Alpaca); question "
-        "(OpenOrca); message_id (OASST); text (plain).",
+        "it has neither prompt nor messages, nor a field of another known form. Its fields: id, title. " + KNOWN,
     ),
     "history": (
         {"instruction": "a", "history": [["b"]]},
@@ -211,7 +256,7 @@ def test_rows(tmp_path: Path, name: str) -> None:
 def test_ids_that_are_not_unique(tmp_path: Path) -> None:
     lines = [{"id": "a", "prompt": "x"}, {"id": 1, "prompt": "x"}, {"id": "1", "prompt": "x"}]
     assert refusal(tmp_path / "p", "\n\n".join(map(json.dumps, lines))) == (
-        ": the id '1' stands on line 3 and on line 5. Ids must be unique; change one of them."
+        ", line 5: the id '1' stands on line 3 as well. Ids must be unique; change one."
     )
 
 

@@ -78,7 +78,7 @@ def test_names_of_runs_are_names_of_files() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("max_new_token: 3", "'max_new_token', which is not known. Known: base, tuned, run, prompts,"),
+        ("max_new_token: 3", "'max_new_token', which is not known. Did you mean max-new-tokens?"),
         ("max-new-tokens: many", "max_new_tokens is 'many'"),
         ("max-new-tokens: 2.5", "max_new_tokens is 2.5"),
         ("max-new-tokens: true", "max_new_tokens is True"),
@@ -87,7 +87,10 @@ def test_names_of_runs_are_names_of_files() -> None:
         ("skip: [{a: 1}]", "{'a': 1}"),
         ("layers: [0, 1]", "layers"),
         ("limit: 0", "limit is 0"),
-        ("template: chatty", "'chatty' is not known. Allowed: auto, chat, raw."),
+        (
+            "template: chatty",
+            "'chatty' is not known, and no file. Allowed: auto, chat, raw, rendered, base, tuned, or ",
+        ),
         ("heads: 3", "The settings of heads are given as 3"),
         ("heads: {layer: 3}", "'layer' is no setting"),
         ("check: 1\nmax-new-tokens: 1\nmax_new_tokens: 2", "twice, with a hyphen and an underscore. Give it once."),

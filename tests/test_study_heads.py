@@ -266,7 +266,7 @@ def test_a_damaged_part_is_named_and_made_anew(
 
 
 def test_heads_of_a_role_that_a_run_does_not_hold(base: Path, files: HeadFiles, run: Path, tmp_path: Path) -> None:
-    from aftertune.study.measure import read_into_run
+    from aftertune.study.single import read_into_run
 
     with pytest.raises(aftertune.RunError, match=r"run holds the heads of base and tuned, not of 'model'\. Ask for"):
         aftertune.open_heads(run)

@@ -64,21 +64,23 @@ def test_what_is_chosen() -> None:
     assert choose_template("auto", [plain, plain]) == ("raw", plain)
     assert choose_template("raw", [plain, chat]) == ("raw", plain)
     assert choose_template("chat", [plain]) == ("chat", plain)
-    with pytest.raises(aftertune.PromptError, match=r"'plain' is not known. Allowed: auto, chat, raw."):
+    with pytest.raises(aftertune.PromptError, match=r"'plain' is not known. Allowed: auto, chat, raw, rendered."):
         choose_template("plain", [chat])
 
 
 def test_auto_is_chat_where_both_have_a_template(tmp_path: Path, folders: dict[str, Path]) -> None:
     run = compared(tmp_path, folders["base"], folders["tuned"])
     assert put(run, "base") == put(run, "tuned") == PUT
-    assert said(run) == {"name": "chat", "asked": "auto", "lent": None, "owner": "", "lent_to": []}
+    nothing = {"lent": None, "owner": "", "lent_to": [], "for_all": False, "arguments": {}, "moment": ""}
+    nothing |= {"added": [], "unread_by": ""}
+    assert said(run) == {"name": "chat", "asked": "auto"} | nothing
     assert RunFolder.open(run).read_json("attribution.json")["identity"]["template"] == "chat"
 
 
 def test_auto_is_raw_where_none_has_a_template(tmp_path: Path, folders: dict[str, Path]) -> None:
     run = compared(tmp_path, folders["plain-base"], folders["plain-tuned"])
     assert put(run, "base") == put(run, "tuned") == PROMPT and said(run)["name"] == "raw"
-    with pytest.raises(aftertune.PromptError, match="no chat template"):
+    with pytest.raises(aftertune.PromptError, match=r"None of the models has a chat template \(base, tuned\)"):
         compared(tmp_path, folders["plain-base"], folders["plain-tuned"], "chat", template="chat")
 
 

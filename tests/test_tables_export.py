@@ -74,12 +74,28 @@ def test_latex_of_a_hand_made_table():
     columns = [Column("name", "Set #1"), Column("change", "Change", "change")]
     columns += [Column("s", "Base", "spread"), Column("ok", "OK", "flag")]
     assert Table("t", "Table of {sets}", "", columns, rows, Row).latex() == (
-        "\\begin{table}\n\\centering\n\\caption{Table of \\{sets\\}}\n\\begin{tabular}{lrrl}\n\\toprule\n"
+        "\\begin{table}\n\\centering\n\\caption{Table of \\{sets\\}}\n\\label{tab:t}\n"
+        "\\begin{tabular}{lrrl}\n\\toprule\n"
         "Set \\#1 & Change & Base & OK \\\\\n\\midrule\n"
         "a\\_b \\& 50\\% \\$x\\textasciicircum{}2\\$ \\textbackslash{}\\textasciitilde{} "
         "& $-0.250$ & 0.5000$\\pm$0.25 & yes \\\\\n"
         "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
+
+
+def test_numbers_below_zero_have_a_true_minus_in_latex():
+    columns = [Column("a", "a", "number"), Column("b", "b", "interval"), Column("c", "c"), Column("d", "d", "p")]
+    row = {"a": -0.5, "b": (-1.0, 0.25), "c": "x-1 -2", "d": 1.5e-5}
+    found = Table("t", "", "", columns, [row]).latex()
+    assert "$-$0.500 & [$-$1.000, 0.250] & x-1 -2 & $1.5\\times10^{-5}$" in found
+
+
+def test_latex_names_the_models_and_leaves_numbers_to_latex():
+    titles = ("Base, %", "Score, tuned", "Tuned", "Change over base")
+    columns = [Column("name", title) for title in titles]
+    found = Table("table2_x", "Table 2. How → densely", "", columns, [Row("a")], Row).latex(("my_base", "b & c"))
+    assert "my\\_base, \\% & Score, b \\& c & b \\& c & Change over base" in found
+    assert "\\caption{How $\\rightarrow$ densely}\n\\label{tab:table2-x}" in found
 
 
 def test_csv_carries_every_number_in_full():

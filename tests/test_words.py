@@ -31,6 +31,14 @@ def test_digest_is_that_of_the_words_in_order() -> None:
     assert load_words(["a", "b"]).digest != load_words(["b", "a"]).digest
 
 
+def test_words_asked_about_come_after_all_others() -> None:
+    found = load_words(["The", "cat", "sat"])
+    more = found.with_words(["the", "mat", "mat", "a phrase", "Dog"], "verbs")
+    assert more.words == ("The", "cat", "sat", "mat", "Dog") and more.source == f"{found.source}, and 2 verbs"
+    assert more.frequency.tolist() == [*found.frequency.tolist(), 0.0, 0.0]
+    assert found.with_words(["CAT"], "verbs") is found
+
+
 def test_english_words_are_those_of_wordfreq() -> None:
     wordfreq = pytest.importorskip("wordfreq")
     found = load_words(limit=500)

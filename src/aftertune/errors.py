@@ -9,6 +9,27 @@ AftertuneError            what was given, what is allowed, what to do
 `-- RunError              a run folder or a saved result that cannot be written, read or continued
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def not_known(what: str, given: object, allowed: Iterable[object]) -> str:
+    """The sentence on a value that is none of those allowed, with the one that was probably meant."""
+    known = [str(one) for one in allowed]
+    return f"The {what} {given!r} is not known. Allowed: {', '.join(known)}.{meant(given, known)}"
+
+
+def meant_or_known(given: object, known: Iterable[str]) -> str:
+    """What was probably meant, else all that is known: where there is much of it."""
+    names = list(known)
+    return meant(given, names) or f" Known: {', '.join(names)}."
+
+
+def meant(given: object, known: Iterable[str]) -> str:
+    """ " Did you mean ...?" where something known is spelled much like what was given, else nothing."""
+    found = get_close_matches(str(given), list(known), n=1, cutoff=0.7)
+    return f" Did you mean {found[0]}?" if found else ""
+
 
 class AftertuneError(Exception):
     """The root of all of them; the command line prints its text and exits with 2."""

@@ -52,6 +52,24 @@ def delete_each(model, prompt_ids, response_ids, units: Sequence[Sequence[int]] 
     return _each(model, prompt_ids, response_ids, units, delete)
 
 
+def mean_each(model, prompt_ids, response_ids, units: Sequence[Sequence[int]] | None = None) -> np.ndarray:
+    """p(y_m) minus p(y_m) with the unit's embeddings set to the mean of what the model makes of every token."""
+    every = model.get_input_embeddings()(torch.arange(model.config.get_text_config().vocab_size))
+
+    def mean(embeds: Tensor, unit: Sequence[int]) -> Tensor:
+        changed = embeds.clone()
+        changed[list(unit)] = every.double().mean(0).to(embeds)
+        return changed
+
+    return _each(model, prompt_ids, response_ids, units, mean)
+
+
+def average_each(model, prompt_ids, response_ids, units: Sequence[Sequence[int]] | None = None) -> np.ndarray:
+    """The mean of both."""
+    both = [one(model, prompt_ids, response_ids, units) for one in (delete_each, mean_each)]
+    return np.mean(both, axis=0)
+
+
 def _each(model, prompt_ids, response_ids, units, change: Callable[[Tensor, Sequence[int]], Tensor]) -> np.ndarray:
     embeds = _embed(model, prompt_ids, response_ids)
     whole = _probability(model, embeds, response_ids)

@@ -138,4 +138,4 @@ def _show_annotations(
         typer.echo(f"In the report: aftertune report {run}")
 
 
-app.command()(with_settings(annotate, [AnnotationSettings]))
+app.command()(with_settings(annotate, {"How it is asked": AnnotationSettings}))

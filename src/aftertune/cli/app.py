@@ -3,19 +3,22 @@
 A command's file is imported when the command is called, so that ``aftertune --help`` waits for none of them.
 """
 
+import inspect
+import re
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import aftertune
-from aftertune.errors import AftertuneError
+from aftertune.errors import AftertuneError, meant_or_known
 
 COMMANDS = {
     "compare": "Compare checkpoints: what did tuning change?",
-    "report": "Write the report of a saved run again.",
+    "report": "Write the report of a saved run again, or single tables and figures of it.",
     "demo": "Compare the pair that comes with Aftertune.",
     "attribute": "Attribute one response to its prompt.",
     "heads": "Read a model's heads as word pairs.",
@@ -25,6 +28,9 @@ COMMANDS = {
     "score": "Tables 1 and 2 from maps made elsewhere.",
 }
 INTERRUPTED = 130
+LINE_END = re.compile(r"(?<!\n)\n(?!\n)")  # within a paragraph
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+REASON = re.compile(r"Input should be ([^,]*).*", re.DOTALL)
 
 
 class Commands(TyperGroup):
@@ -34,61 +40,107 @@ class Commands(TyperGroup):
         """The names of all commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """The command of a name, None where there is none."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name; raises `AftertuneError` where there is none, unless a shell only asks."""
         if cmd_name not in COMMANDS:
-            return None
+            if ctx is None or ctx.resilient_parsing:
+                return None
+            raise AftertuneError(f"There is no command {cmd_name!r}.{meant_or_known(cmd_name, COMMANDS)}")
         found = typer.main.get_command(import_module(f"aftertune.cli.{cmd_name}").app)
-        found.name = cmd_name
+        found.name, found.help = cmd_name, LINE_END.sub(" ", inspect.cleandoc(found.help or ""))
         return found
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """The list of commands, without loading any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help, drawn without loading any command."""
+        stubs = Stubs(name=self.name, help=self.help, params=self.params, epilog=self.epilog)
+        stubs.format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """What a shell may offer after ``aftertune``, again without loading any command."""
+        return Stubs(name=self.name, params=self.params).shell_complete(ctx, incomplete)
+
+
+class Stubs(TyperGroup):
+    """The same commands by name and a line of help alone."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """The names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """A command that can only say what it is for."""
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
 
 
 def command_app() -> typer.Typer:
     """The app of one command."""
     return typer.Typer(
-        add_completion=False,
-        rich_markup_mode=None,  # plain help, at once: to draw it with rich takes as long as all the rest
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False, context_settings=CONTEXT
     )
+
+
+def examples(title: str, calls: Mapping[str, str]) -> str:
+    """The end of a help: calls to copy, each below what it is for."""
+    rows = [f"[dim]{what}:[/]\n  {call}" for call, what in calls.items()]
+    return "\n".join([f"[bold]{title}[/]", *rows])
 
 
 app = typer.Typer(
     cls=Commands,
     help="What did tuning change inside this language model?",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+    epilog=examples(
+        "Where to start",
+        {
+            "aftertune demo": "A pair that comes with Aftertune, in a few minutes",
+            "aftertune compare ADAPTER --only outputs": "Your LoRA adapter against the base that it names, at a glance",
+            "aftertune compare BASE TUNED": "Two checkpoints, everything that can be measured",
+            "aftertune COMMAND --help": "What a command takes, with examples",
+        },
+    ),
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
 )
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def top(
+    ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and end.")] = False,
 ) -> None:
     """What did tuning change inside this language model?"""
     if version:
         typer.echo(f"aftertune {aftertune.__version__}")
-        raise typer.Exit
+    elif ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
 
 
 def main() -> NoReturn:
     """The program ``aftertune``: exits with 2 and one message where the input is at fault."""
     try:
-        app(standalone_mode=True)
+        ended = app(prog_name="aftertune", standalone_mode=False)
     except AftertuneError as error:
         typer.echo(f"aftertune: {error}", err=True)
         sys.exit(2)
-    except (KeyboardInterrupt, SystemExit) as ended:
-        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:  # what typer makes of Ctrl-C
-            raise
+    except typer.TyperException as error:
+        typer.echo(f"aftertune: {what_is_wrong(error)}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        ended = INTERRUPTED
+    if ended == INTERRUPTED:  # what typer makes of Ctrl-C
         typer.echo("aftertune: interrupted. Run the same command again; it goes on where it stopped.", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(0)
+    sys.exit(ended if isinstance(ended, int) else 0)
+
+
+def what_is_wrong(error: typer.TyperException) -> str:
+    """A call that can't be understood, in one line: what is wrong, and what was meant or where all is told."""
+    known: Any = error  # each kind of error says more in attributes of its own
+    if hasattr(error, "possibilities"):
+        said, possible = f"There is no option {known.option_name}.", sorted(known.possibilities or ())[:3]
+        if possible:
+            return f"{said} Did you mean {' or '.join(possible)}?"
+    else:
+        message = REASON.sub(r"it must be \1", error.format_message()).removeprefix("Invalid value for ")
+        said = f"{message.strip().rstrip('.').replace(chr(39), '')}."
+    context = getattr(error, "ctx", None)
+    return f"{said} See {context.command_path if context else 'aftertune'} --help."

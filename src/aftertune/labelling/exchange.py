@@ -15,7 +15,7 @@ from aftertune.labelling.labels import Labels
 from aftertune.labelling.session import must_be_rateable, read_answer, read_run_prompts
 from aftertune.labelling.store import Action, append, must_be_named, raters, read_labels, read_rater
 from aftertune.prompts.formats import read_prompts
-from aftertune.prompts.prompt import Prompt, find_rating
+from aftertune.prompts.prompt import Prompt, find_rating, to_row
 from aftertune.runs.parts import write_text
 from aftertune.runs.roles import display_names
 from aftertune.runs.run import RunFolder
@@ -55,7 +55,7 @@ def import_labels(run: str | Path, file: str | Path, rater: str) -> int:
     must_be_rateable(folder)
     names = display_names(folder)
     known = {prompt.id: prompt for prompt in read_run_prompts(folder)}
-    given = read_prompts(file)
+    given = read_prompts(file, strict=True)
     _must_be_known([prompt.id for prompt in given], known, file, folder)
     actions = [action for prompt in given for action in _actions(folder, prompt, known[prompt.id], names, file)]
     if not actions:
@@ -65,7 +65,7 @@ def import_labels(run: str | Path, file: str | Path, rater: str) -> int:
 
 
 def _row(prompt: Prompt, labels: Labels, names: Mapping[str, str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": prompt.id, "dataset": prompt.dataset} | _text(prompt)
+    row: dict[str, Any] = {"id": prompt.id, "dataset": prompt.dataset} | to_row(prompt)
     spans = labels.spans(prompt.id) or prompt.spans
     found = {role: labels.rating(prompt.id, role) for role in names}
     ratings = {
@@ -79,12 +79,6 @@ def _row(prompt: Prompt, labels: Labels, names: Mapping[str, str]) -> dict[str, 
         | ({} if prompt.response is None else {"response": prompt.response})
         | {f"{name}_helpfulness": rating for name, rating in ratings.items() if rating is not None}
     )
-
-
-def _text(prompt: Prompt) -> dict[str, Any]:
-    if len(prompt.messages) == 1:
-        return {"prompt": prompt.text}
-    return {"messages": [{"role": one.role, "content": one.content} for one in prompt.messages]}
 
 
 def _span(span: Sequence[int], prompt: Prompt) -> list[int]:

@@ -2,8 +2,9 @@
 
 1. Only 127.0.0.1 is listened on, and only a request to that host is answered: a page elsewhere whose name is made to
    point here sends its own name.
-2. The address carries a token that is good once. It is exchanged for a cookie that scripts can't read and other sites
-   don't send; without it nothing is answered, no file of the page either.
+2. The address carries a token that is good as long as the server runs, so the page can be opened again. It is exchanged
+   for a cookie that scripts can't read and other sites don't send; without it nothing is answered, no file of the page
+   either.
 3. What changes labels must come from the page itself (Origin), since other servers on this machine share the cookie.
 4. The page may load nothing from anywhere else, and nothing in it that a model or prompt wrote is ever code.
 """
@@ -40,14 +41,14 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-CLOSED = "This address is closed. It opens once; give the same aftertune label command again for a new one."
+CLOSED = "This is not the address of the page. Open the one that aftertune label printed when it was started last."
 
 Given = TypeVar("Given", bound=Asked)
 Next = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(session: Session, token: str) -> Starlette:
-    """The application that serves ``session`` to whoever comes first with ``token``."""
+    """The application that serves ``session`` to whoever comes with ``token``."""
 
     async def overview(_: Request) -> Response:
         return JSONResponse(session.overview())
@@ -80,8 +81,8 @@ def make_app(session: Session, token: str) -> Starlette:
 
 
 def _guard(token: str) -> Callable[[Request, Next], Awaitable[Response]]:
-    """Lets nobody in without the cookie, and gives the cookie to the first who has the token."""
-    key, tokens = secrets.token_urlsafe(32), [token]
+    """Lets nobody in without the cookie, and gives the cookie to whoever has the token."""
+    key = secrets.token_urlsafe(32)
 
     async def guard(request: Request, following: Next) -> Response:
         name = f"{COOKIE}-{request.url.port}"  # cookies know no port, and another run may be open beside this one
@@ -90,8 +91,7 @@ def _guard(token: str) -> Callable[[Request, Next], Awaitable[Response]]:
             if given is not None:
                 return RedirectResponse("/", 303)
             return await following(request) if _is_own(request) else PlainTextResponse("Not from the page.", 403)
-        if request.method == "GET" and request.url.path == "/" and tokens and _same(given, tokens[0]):
-            tokens.clear()
+        if request.method == "GET" and request.url.path == "/" and _same(given, token):
             response = RedirectResponse("/", 303)
             response.set_cookie(name, key, httponly=True, samesite="strict")
             return response

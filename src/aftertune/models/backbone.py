@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +14,8 @@ from aftertune.models.description import at
 
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
+
+AT_ONCE = 8192  # embeddings
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,17 @@ class Backbone:
         """Token embeddings (batch, positions, d_model) of token ids (batch, positions)."""
         embedded: Tensor = self.checkpoint.model.get_input_embeddings()(ids)
         return embedded
+
+    @cached_property
+    def mean_embedding(self) -> Tensor:
+        """The mean (d_model,) of the embeddings of all tokens, in float32 or better."""
+        n = self.checkpoint.model.get_input_embeddings().weight.shape[0]
+        total = torch.zeros((), device=self.device)
+        for some in torch.split(torch.arange(n, device=self.device), AT_ONCE):
+            embedded = self.embed(some[None])[0]
+            total = total + embedded.to(torch.promote_types(embedded.dtype, torch.float32)).sum(0)
+        mean: Tensor = total / n
+        return mean
 
     def states(self, embeds: Tensor, cache: DynamicCache | None = None) -> Tensor:
         """Final normalised states (batch, positions, d_model) of embeddings of that shape.

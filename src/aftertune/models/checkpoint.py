@@ -10,30 +10,28 @@
 6. Check a description that is not one of the table on what the model computes (`proof`).
 """
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters.live import is_wrapped, merged_copy
 from aftertune.models.adapters.merge import merge_adapter
-from aftertune.models.architectures import ARCHITECTURES, find_description, must_be_known, text_config, text_part
-from aftertune.models.chat_templates import with_template_of
+from aftertune.models.adapters.tokenizer import tokenizer_with
+from aftertune.models.architectures import ARCHITECTURES, find_description, text_part
 from aftertune.models.description import Architecture, Description, read_description
-from aftertune.models.files.gguf import read_once
-from aftertune.models.files.quantised import must_have_plain_weights
-from aftertune.models.files.references import Source, find_adapter, find_checkpoint
+from aftertune.models.files.quantised import must_be_plain
+from aftertune.models.files.reading import (
+    has_tokenizer,
+    read_config,
+    read_own_tokenizer,
+    read_tokenizer_at,
+    read_weights,
+)
+from aftertune.models.files.references import Source, find_checkpoint
+from aftertune.models.files.weights import must_hold_weights
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.loaded import Checkpoint as Checkpoint
 from aftertune.models.loaded import rule_of
@@ -43,8 +41,6 @@ from aftertune.models.proof import prove
 from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
 
-IN_LAYER = re.compile(r"\b(layers|h)\.\d+\.")
-
 
 def load(
     ref: str | Path | PreTrainedModel,
@@ -53,7 +49,7 @@ def load(
     dtype: str = "float32",
     revision: str | None = None,
     *,
-    tokenizer: PreTrainedTokenizerBase | None = None,
+    tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
     trust_remote_code: bool = False,
     architecture: Architecture | None = None,
 ) -> Checkpoint:
@@ -61,8 +57,10 @@ def load(
 
     ``ref`` is a hub id, a local folder, a ``.gguf`` file, or a transformers model that is already in memory (which
     then needs its ``tokenizer`` and is left as it was; of one with adapters inside, PEFT's wrapper too, a copy is taken
-    in which they are merged). ``adapter`` is a PEFT LoRA adapter (folder or hub id), merged into the weights; a chat
-    template that was saved with it takes the place of the model's.
+    in which they are merged). ``adapter`` is a PEFT adapter (folder or hub id), merged into the weights; the tokenizer
+    and the chat template that were saved with it take the place of the model's. ``tokenizer`` may also be the place of
+    one (folder or hub id), for a checkpoint that has none of its own. Quantised weights are dequantised, where the
+    package that made them is installed.
     ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or "balanced" (spread over all GPUs by
     accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
 
@@ -76,20 +74,19 @@ def load(
     not fit.
     """
     described = None if architecture is None else read_description(architecture)
-    if is_wrapped(ref):
-        return _adopt(merged_copy(ref), tokenizer, adapter, described)
-    if isinstance(ref, PreTrainedModel):
+    if is_wrapped(ref) or isinstance(ref, PreTrainedModel):
         return _adopt(ref, tokenizer, adapter, described)
     place, kind = chosen_device(device), chosen_dtype(dtype)
     source = find_checkpoint(str(ref), revision)
     shared = {"trust_remote_code": trust_remote_code, "revision": revision, **source.arguments}
     with quiet():
-        config, described = _read_config(ref, source, shared, described)
+        config, described = read_config(ref, source, shared, described)
         shared["config"] = config  # else each reader parses it again, which for a GGUF file takes seconds
-        tokenizer = tokenizer or with_template_of(_read_tokenizer(ref, source, shared), adapter)
-        model = _read_weights(ref, source, {**shared, "dtype": kind, "device_map": _device_map(place)})
-        if "gguf_file" in source.arguments:
-            model = _without_quantisation_mark(model, config, kind)
+        if tokenizer is None or isinstance(tokenizer, str | Path):
+            tokenizer = _tokenizer(ref, source, shared, adapter, tokenizer)
+        if Path(source.place).is_dir() and not source.is_gguf:
+            must_hold_weights(Path(source.place), str(ref))
+        model = read_weights(ref, source, config, {**shared, "dtype": kind, "device_map": _device_map(place)})
         if adapter is not None:
             model = merge_adapter(model, str(adapter))
         model = text_part(model)
@@ -99,39 +96,31 @@ def load(
     return _checked(model, tokenizer, described, _name(str(ref)), revision, adapter)
 
 
-def must_be_loadable(
+def read_tokenizer(
     ref: str | Path,
-    adapter: str | Path | None = None,
     revision: str | None = None,
     *,
+    adapter: str | Path | None = None,
+    spare: str | Path | None = None,
     trust_remote_code: bool = False,
-    architecture: Architecture | None = None,
-) -> Any:
-    """Raise the `CheckpointError` that `load` would raise for what can be told without reading any weight.
-
-    That the checkpoint and its adapter are there, and that the architecture can be described; then its configuration
-    is returned, of a model with images or sound that of the part that reads text. Of a GGUF file, which takes seconds
-    to parse, only that it is there, and None.
-    """
-    described = None if architecture is None else read_description(architecture)
-    source = find_checkpoint(str(ref), revision)
-    if adapter is not None:
-        find_adapter(str(adapter))
-    if "gguf_file" in source.arguments:
-        return None
-    with quiet():
-        shared = {"trust_remote_code": trust_remote_code, "revision": revision}
-        return text_config(_read_config(ref, source, shared, described)[0])
-
-
-def read_tokenizer(
-    ref: str | Path, revision: str | None = None, *, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint (see `load`) without its weights; raises `CheckpointError` if there is none."""
+    """The tokenizer of a checkpoint (see `load`) without its weights; raises `CheckpointError` if there is none.
+
+    That of an adapter goes before the checkpoint's; ``spare`` is the place of one for a checkpoint that has none.
+    """
     source = find_checkpoint(str(ref), revision)
     shared = {"trust_remote_code": trust_remote_code, "revision": revision, **source.arguments}
     with quiet():
-        return _read_tokenizer(ref, source, shared)
+        return _tokenizer(ref, source, shared, adapter, spare)
+
+
+def _tokenizer(
+    ref: Any, source: Source, shared: dict[str, Any], adapter: str | Path | None, spare: str | Path | None
+) -> PreTrainedTokenizerBase:
+    found: PreTrainedTokenizerBase | None = None
+    if spare is None and adapter is not None and not has_tokenizer(source):
+        found = tokenizer_with(None, adapter)
+    return found or tokenizer_with(read_own_tokenizer(ref, source, shared, spare), adapter)
 
 
 def _name(ref: str) -> str:
@@ -141,17 +130,21 @@ def _name(ref: str) -> str:
 
 def _adopt(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase | None,
+    tokenizer: PreTrainedTokenizerBase | str | Path | None,
     adapter: str | Path | None,
     described: Description | None,
 ) -> Checkpoint:
     if tokenizer is None:
         raise CheckpointError("A model in memory needs its tokenizer: load(model, tokenizer=tokenizer).")
+    if isinstance(tokenizer, str | Path):
+        tokenizer = read_tokenizer_at(tokenizer)
     if adapter is not None:
         raise CheckpointError(
             "An adapter can't be merged into your model in memory, which is left as it is. "
             "Give the model's folder or hub id with the adapter, or merge it yourself."
         )
+    must_be_plain(model)
+    model = merged_copy(model) if is_wrapped(model) else model
     name = model.config.name_or_path or type(model).__name__
     part = text_part(model)
     return _checked(part, tokenizer, described or find_description(part.config, part), name, None, None)
@@ -189,75 +182,6 @@ def _checked(
     )
     checkpoint = Checkpoint(model, tokenizer, provenance, described, rule_of(model.config))
     return checkpoint if described in ARCHITECTURES.values() else replace(checkpoint, logit_rule=prove(checkpoint))
-
-
-def _read_config(
-    ref: Any, source: Source, shared: dict[str, Any], described: Description | None
-) -> tuple[Any, Description]:
-    """The configuration, and the description of its architecture: the one given, or the one found."""
-    if "gguf_file" not in source.arguments and described is None:
-        # AutoConfig says of a kind it has never heard of only that it is new; ours says which are known.
-        raw, _ = _read("configuration", ref, source, PreTrainedConfig.get_config_dict, **shared)
-        must_be_known(raw if isinstance(raw, dict) else {}, shared["trust_remote_code"])
-    config = _read("configuration", ref, source, AutoConfig.from_pretrained, **shared)
-    if "gguf_file" not in source.arguments:
-        must_have_plain_weights(config, str(ref))
-    return config, described or find_description(config, trust_remote_code=shared["trust_remote_code"])
-
-
-def _read_tokenizer(ref: Any, source: Source, shared: dict[str, Any]) -> PreTrainedTokenizerBase:
-    folder = Path(source.place)
-    if folder.is_dir() and not source.arguments and not any(folder.glob("*token*")) and not any(folder.glob("vocab*")):
-        raise CheckpointError(
-            f"The folder {ref} holds no tokenizer (no tokenizer.json). Save the model's own there, by save_pretrained."
-        )
-    tokenizer: PreTrainedTokenizerBase = _read("tokenizer", ref, source, AutoTokenizer.from_pretrained, **shared)
-    return tokenizer
-
-
-def _read_weights(ref: Any, source: Source, arguments: dict[str, Any]) -> PreTrainedModel:
-    told = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # so that we name them, in one line
-    model: PreTrainedModel
-    model, found = _read("weights", ref, source, AutoModelForCausalLM.from_pretrained, **told, **arguments)
-    absent, misshapen = sorted(found["missing_keys"]), sorted(str(key[0]) for key in found["mismatched_keys"])
-    # Heads that this model has not are harmless; a weight too many in a layer means another configuration.
-    extra = sorted(key for key in found["unexpected_keys"] if IN_LAYER.search(key) and not key.endswith("masked_bias"))
-    if absent or misshapen or extra:
-        raise CheckpointError(
-            f"The weights of {ref} do not fit its configuration: {len(absent)} missing, {len(misshapen)} of another "
-            f"shape, {len(extra)} without a place (first: {(absent + misshapen + extra)[0]}). {source.remedy}"
-        )
-    return model
-
-
-def _read(what: str, ref: Any, source: Source, reader: Any, **arguments: Any) -> Any:
-    name = source.arguments.get("gguf_file")
-    try:
-        if name is None:
-            return reader(source.place, **arguments)
-        how = (what, arguments.get("dtype"), arguments.get("device_map"))
-        return read_once(Path(source.place) / name, *how, read=lambda: reader(source.place, **arguments))
-    except Exception as error:  # each library below has its own exceptions; all of them mean that it can't be read
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise CheckpointError(
-            f"The {what} of {ref} could not be read: {reason.strip().rstrip('.')}. {source.remedy}"
-        ) from error
-
-
-def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:
-    # A model read from GGUF counts as quantised, and then refuses casts and save_pretrained.
-    state = model.state_dict()
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    plain.to_empty(device="cpu")
-    plain.load_state_dict(state)
-    plain.tie_weights()
-    for name, buffer in model.named_buffers():
-        plain.get_buffer(name).copy_(buffer)
-    plain.generation_config = model.generation_config
-    return plain
 
 
 def _device_map(device: str) -> str | None:

@@ -20,7 +20,7 @@ from aftertune.errors import CheckpointError
 from aftertune.models.matrix_products import TallWeight
 
 if TYPE_CHECKING:
-    from aftertune.models.checkpoint import Checkpoint
+    from aftertune.models.loaded import Checkpoint
 
 BOUNDARIES = ("▁", "Ġ")
 SIDES = ("input", "output")

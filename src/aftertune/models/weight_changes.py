@@ -5,6 +5,8 @@
 2. The change dW of these rows: its first right singular vectors, the directions in the stream that it writes along
    most, from dW'dW in float64.
 3. Of each layer, what its feed-forward networks read: rows of gate and up. Their dW'dW, and W'W of the base.
+4. The part of dW that writes along one direction u of the stream: what of the input it reads, u' dW, and the change of
+   rank one u u' dW.
 """
 
 from collections.abc import Iterator
@@ -15,15 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackError, eigsh
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from aftertune.errors import CheckpointError
 from aftertune.models.description import Description, at, found_at
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.norms import norm_of, precise
-from aftertune.models.weights import block_of, down_projections, scaled
+from aftertune.models.weights import block_of, scaled
 
 ATTENTION, FEED_FORWARD = MODULES = ("attention", "feed-forward")
+N_RANKED = 5
 SMALL = 64  # dimensions up to which all eigenvectors are computed
 
 
@@ -55,6 +59,18 @@ def written_change(base: Checkpoint, tuned: Checkpoint, layer: int, module: str,
     return WrittenChange(vectors, [value / squared for value in values], squared, n_rows)
 
 
+def ranked_direction(base: Checkpoint, tuned: Checkpoint, layer: int, module: str, rank: int) -> Tensor:
+    """The direction (d_model,) of a rank, 1 the largest, that the change of a module writes along, in float64.
+
+    Raises `CheckpointError` where nothing of the module changed.
+    """
+    n = min(max(N_RANKED, rank), base.model.config.hidden_size)  # the same search, however many are asked for
+    change = written_change(base, tuned, layer, module, n)
+    if change is None:
+        raise CheckpointError(f"What the {module} of layer {layer} writes did not change, so it has no direction.")
+    return normalize(change.directions[rank - 1].double(), dim=0)
+
+
 @torch.inference_mode()
 def after_norm(checkpoint: Checkpoint, layer: int, module: str, directions: Tensor) -> Tensor:
     """Unit directions (n, d_model) as they arrive in the stream: scaled by the norm after the module, if any."""
@@ -65,6 +81,49 @@ def after_norm(checkpoint: Checkpoint, layer: int, module: str, directions: Tens
         return directions
     found = norm_of(norm, directions.shape[1])
     return normalize(scaled(directions.to(found.gain.device, found.gain.dtype), found), dim=1).to(directions.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """A weight that writes into the stream: ``owner`` holds it as ``leaf``, one matrix or one for each expert.
+
+    ``transposed`` ones are (in, out), others (out, in).
+    """
+
+    owner: nn.Module
+    leaf: str
+    transposed: bool
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight."""
+        found: Tensor = getattr(self.owner, self.leaf)
+        return found.detach()
+
+    def along(self, other: "Writer", direction: Tensor) -> Tensor:
+        """What the change to another model's weight reads for a direction u (d_model,): u' dW (..., in), in float64."""
+        before, after = _on_double(self.weight), _on_double(other.weight.to(self.weight.device))
+        u = direction.to(before.device, torch.float64)
+        return (after - before) @ u if self.transposed else torch.einsum("o,...oi->...i", u, after - before)
+
+    def onto(self, direction: Tensor, read: Tensor) -> Tensor:
+        """The weight of rank one that reads ``read`` (..., in) and writes it along a direction (d_model,)."""
+        u = direction.to(read.device, read.dtype)
+        return read[..., :, None] * u if self.transposed else u[:, None] * read[..., None, :]
+
+
+def writers(checkpoint: Checkpoint, layer: int, module: str) -> list[Writer]:
+    """The weights with which a module of a layer writes; none where it has no such module."""
+    described, block = checkpoint.description, block_of(checkpoint, layer)
+    if module == ATTENTION:
+        attention = found_at(block, described.attention)
+        out = found_at(attention, described.out) if attention is not None else None
+        return [Writer(out, "weight", described.transposed)] if out is not None else []
+    experts, shared = found_at(block, described.experts), found_at(block, described.shared)
+    if experts is None:
+        return [Writer(at(block, described.down), "weight", described.transposed)]
+    beside = [Writer(shared.down_proj, "weight", described.transposed)] if shared is not None else []
+    return [Writer(experts, "down_proj", described.transposed), *beside]
 
 
 @torch.inference_mode()
@@ -87,15 +146,9 @@ def read_change(
 
 def _written(checkpoint: Checkpoint, layer: int, module: str) -> Iterator[Tensor]:
     """What each network, or attention, writes for each of its neurons: (n, d_model)."""
-    described, block = checkpoint.description, block_of(checkpoint, layer)
-    if module == FEED_FORWARD:
-        for weight in down_projections(block, described):
-            yield precise(weight if described.transposed else weight.T)
-        return
-    attention = found_at(block, described.attention)
-    out = found_at(attention, described.out) if attention is not None else None
-    if out is not None:
-        yield precise(out.weight if described.transposed else out.weight.T)
+    for writer in writers(checkpoint, layer, module):
+        for weight in writer.weight if writer.weight.ndim == 3 else [writer.weight]:
+            yield precise(weight if writer.transposed else weight.T)
 
 
 def _read(checkpoint: Checkpoint, layer: int) -> Iterator[Tensor]:

@@ -29,7 +29,9 @@ class EncodedPrompt:
     ``offsets`` (n_prompt, 2) are character ranges in ``text``, the text that was tokenised, template included; (0, 0)
     for a token that the tokenizer added, such as BOS. ``tokens`` are for display. ``is_user`` and ``is_instruction``
     (n_prompt,) are explained above. ``response_ids`` (n_response,) is None where no response was given.
-    ``contrast_ids`` (n_response,) are tokens that the response is held against, if any.
+    ``contrast_ids`` (n_response,) are tokens that the response is held against, if any. ``lost`` names what the chat
+    template had no place for: reasoning of earlier answers, what is said beside calls of tools, tools, and calls,
+    which are then in the text as JSON.
     """
 
     prompt: Prompt
@@ -42,6 +44,7 @@ class EncodedPrompt:
     response_ids: npt.NDArray[np.int64] | None
     template: str
     contrast_ids: npt.NDArray[np.int64] | None = None
+    lost: tuple[str, ...] = ()
 
 
 def encode(
@@ -53,37 +56,44 @@ def encode(
 ) -> EncodedPrompt:
     """Token ids of a prompt, and of its ``response`` if one is given (the prompt's own is not taken by itself).
 
-    ``template`` is "raw" (the one user message, with the special tokens that the tokenizer puts before a text) or
-    "chat" (the tokenizer's own template). ``max_length`` is the model's context, in tokens.
+    ``template`` is "raw" (the one user message, with the special tokens that the tokenizer puts before a text), "chat"
+    (the tokenizer's own template) or "rendered" (the one message, put in a chat template already: its control tokens
+    are read as such, and belong to nobody). ``max_length`` is the model's context, in tokens.
 
     Raises `PromptError` if the prompt is empty, does not suit the template, contains a control token that cannot be
     read as text, or is too long, or if the response has no token; `CheckpointError` for a tokenizer without offsets.
     """
-    text, placed = render(prompt, tokenizer, template)
-    found = tokenize(text, tokenizer, chat=template == "chat", add_special_tokens=template == "raw")
-    is_user = mark_tokens(text, found.offsets, [(one.start, one.end) for one in placed])
-    _refuse_control_tokens(prompt, text, found, is_user, tokenizer, template)
-    where = {one.index: one for one in placed}
+    made = render(prompt, tokenizer, template)
+    found = tokenize(made.text, tokenizer, chat=template != "raw", add_special_tokens=template == "raw")
+    is_user = mark_tokens(made.text, found.offsets, [(one.start, one.end) for one in made.placed])
+    if template == "rendered":
+        is_user &= ~np.isin(found.ids, list(control_tokens(tokenizer)))
+    _must_say_something(prompt, is_user)
+    _refuse_control_tokens(prompt, made.text, found, is_user, tokenizer, template)
+    where = {one.index: one for one in made.placed}
     spans = [where[index].project(start, end) for start, end, index in instruction_spans(prompt)]
-    response_ids = None if response is None else _encode_response(prompt, response, text, found, tokenizer, template)
+    response_ids = (
+        None if response is None else _encode_response(prompt, response, made.text, found, tokenizer, template)
+    )
     _must_fit(prompt, len(found.ids), 0 if response_ids is None else len(response_ids), max_length)
     return EncodedPrompt(
         prompt=prompt,
-        text=text,
+        text=made.text,
         ids=found.ids,
         offsets=found.offsets,
         tokens=show_tokens(tokenizer, found.ids),
         is_user=is_user,
-        is_instruction=mark_tokens(text, found.offsets, spans),
+        is_instruction=mark_tokens(made.text, found.offsets, spans) & is_user,
         response_ids=response_ids,
         template=template,
+        lost=made.lost,
     )
 
 
 def _encode_response(
     prompt: Prompt, response: str, text: str, found: Tokens, tokenizer: Any, template: str
 ) -> npt.NDArray[np.int64]:
-    ids = tokenize_response(response, text, found, tokenizer, chat=template == "chat")
+    ids = tokenize_response(response, text, found, tokenizer, chat=template != "raw")
     if not len(ids):
         raise PromptError(
             f"The response of prompt {prompt.id!r} has no token. Give a text, or none to have it generated."
@@ -94,11 +104,14 @@ def _encode_response(
     return ids
 
 
+def _must_say_something(prompt: Prompt, is_user: npt.NDArray[np.bool_]) -> None:
+    if not is_user.any():
+        raise PromptError(f"The tokenizer makes no token of what the user says in prompt {prompt.id!r}. Change it.")
+
+
 def _refuse_control_tokens(
     prompt: Prompt, text: str, found: Tokens, is_user: npt.NDArray[np.bool_], tokenizer: Any, template: str
 ) -> None:
-    if not is_user.any():
-        raise PromptError(f"The tokenizer makes no token of what the user says in prompt {prompt.id!r}. Change it.")
     control = control_tokens(tokenizer)
     pieces = [text[start:end].strip() for start, end in found.offsets[is_user]]
     ids = found.ids[is_user].tolist()
@@ -109,8 +122,11 @@ def _refuse_control_tokens(
 
 
 def _refuse(spelled: list[str], prompt: Prompt, what: str, template: str) -> None:
-    if spelled:
-        advice = ", or use the template raw" if template == "chat" else ", or use a tokenizer that reads it as text"
+    if spelled and template != "rendered":
+        raw = "; a text that was put in a chat template already is read by the template rendered"
+        advice = (
+            f", or use the template raw{raw}" if template == "chat" else ", or use a tokenizer that reads it as text"
+        )
         raise PromptError(
             f"The {what} of prompt {prompt.id!r} contains {spelled[0]!r}, which would reach the model as a control "
             f"token and not as text. Take it out{advice}."

@@ -3,6 +3,7 @@
 A prompt as a run keeps it beside its measurements, as plain JSON data, and back.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,10 +11,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation: ``role`` is system, user or assistant."""
+    """One turn of a conversation: ``role`` is system, user, assistant or tool.
+
+    ``more`` is what else a chat template is given of the turn, as a JSON object: ``tool_calls``, ``tool_call_id``,
+    ``name`` of a tool, ``reasoning_content``; "" where there is nothing. Only an assistant that calls tools may have a
+    blank ``content``.
+    """
 
     role: str
     content: str
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class Prompt:
     ``messages`` holds one user message for a plain prompt. ``spans`` are the instruction's character ranges
     (start, end), each with the index of its message; None where nobody marked the instruction, which means that all
     the user wrote counts as instruction. ``ratings`` maps a model's name to the helpfulness 1 to 4 of its response
-    (appendix B.1); the name "" stands for whatever model answered.
+    (appendix B.1); the name "" stands for whatever model answered. ``tools`` are those that a chat template is told
+    of, as a JSON list; "" for none.
     """
 
     id: str
@@ -33,6 +41,7 @@ class Prompt:
     context: str = ""
     response: str | None = None
     ratings: Mapping[str, int] = field(default_factory=dict)
+    tools: str = ""
 
     @property
     def text(self) -> str:
@@ -50,11 +59,28 @@ def find_rating(ratings: Mapping[str, int], model: str) -> int | None:
     return ratings[max(known, key=len)] if known else None
 
 
+def to_plain(prompt: Prompt) -> dict[str, Any]:
+    """The prompt as plain data, without the fields for tools where it has none."""
+    plain = asdict(prompt)
+    plain["messages"] = [
+        {name: value for name, value in one.items() if name != "more" or value} for one in plain["messages"]
+    ]
+    return plain if prompt.tools else {name: value for name, value in plain.items() if name != "tools"}
+
+
+def to_row(prompt: Prompt) -> dict[str, Any]:
+    """What a prompt file says of the prompt's text: ``prompt``, or ``messages`` with all that belongs to them."""
+    if len(prompt.messages) == 1:
+        return {"prompt": prompt.text}
+    turns = [{"role": one.role, "content": one.content} | json.loads(one.more or "{}") for one in prompt.messages]
+    return {"messages": turns} | ({"tools": json.loads(prompt.tools)} if prompt.tools else {})
+
+
 def to_record(prompt: Prompt) -> dict[str, Any]:
     """The prompt as plain data; ``marked`` says whether its instruction was."""
     # A rating without a model's name is of the response that the prompt carries, so it needs that response.
     ratings = {name: rating for name, rating in prompt.ratings.items() if name or prompt.response is not None}
-    return asdict(prompt) | {"marked": prompt.spans is not None, "ratings": ratings}
+    return to_plain(prompt) | {"marked": prompt.spans is not None, "ratings": ratings}
 
 
 def from_record(record: Mapping[str, Any]) -> Prompt:
@@ -68,4 +94,5 @@ def from_record(record: Mapping[str, Any]) -> Prompt:
         context=record["context"],
         response=record["response"],
         ratings=record["ratings"],
+        tools=record.get("tools", ""),
     )

@@ -1,7 +1,7 @@
 """Text -> token ids with the characters that each token covers, whatever the tokenizer does to the text.
 
 1. The user's text is text: strings that look like control tokens are split into ordinary tokens. Only a rendered
-   chat, whose template writes control tokens, is read with them.
+   chat, in which a template has written control tokens, is read with them.
 2. Tokens that the tokenizer adds before the text (BOS) are kept; those it adds after it (EOS) are not, because the
    response goes on there.
 3. Characters that no token covers, because a normaliser composed or dropped them, belong to the token before them;

@@ -24,8 +24,16 @@ LATEX_SIGNS = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "–": "--",
+    "→": r"$\rightarrow$",
+    "−": "$-$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "κ": r"$\kappa$",
+    "α": r"$\alpha$",
+    "ρ": r"$\rho$",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
+MINUS = re.compile(r"(?<!\w)-(?=\d)")
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>|&~#])")
 
 Kind = Literal[
@@ -183,8 +191,8 @@ def latex_p(value: float | None) -> str:
 
 
 def latex_of(write: Format) -> Format:
-    """How a kind of value is written in LaTeX, with its own sign between a mean and a standard deviation."""
-    return lambda value: latex_text(write(value)).replace("±", r"$\pm$")
+    """How a kind of number is written in LaTeX: a true minus, and its own sign before a standard deviation."""
+    return lambda value: MINUS.sub("$-$", latex_text(write(value))).replace("±", r"$\pm$")
 
 
 def latex_change(plain: str) -> str:
@@ -193,6 +201,7 @@ def latex_change(plain: str) -> str:
 
 
 LATEX: dict[Kind, Format] = {kind: latex_of(write) for kind, write in PLAIN.items()} | {
+    "text": latex_text,
     "p": latex_p,
     "change": lambda value: latex_change(PLAIN["change"](value)),
     "percent_change": lambda value: latex_change(PLAIN["percent_change"](value)),

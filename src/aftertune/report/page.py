@@ -17,14 +17,16 @@ from typing import Any
 from aftertune.errors import RunError
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import numbers
+from aftertune.report.prose import markdown_of
 from aftertune.report.render import write_picture
 from aftertune.report.section import Section
-from aftertune.report.table import Table
+from aftertune.report.table import ROLES, Table
 from aftertune.runs.parts import write_text
 from aftertune.statistics.finding import Finding
 from aftertune.statistics.verdict import Status, TuningVerdict
 
-SCRIPTS = ("downloads.js", "pages.js")
+SCRIPTS = ("downloads.js", "sideways.js", "pages.js")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Report:
 
     ``verdict`` is that on two models, ``summary`` what is told beside it, or of several models. ``not_run`` says what
     was not measured, ``notes`` what a reader must know first. ``reports`` are the reports of pairs of these models that
-    lie beside it: names, and the address from here. Raises `RunError` if two models have one name, if there is no
+    lie beside it: names, and the address from here. ``lead`` is what the page on methods begins with.
+
+    Raises `RunError` if two models have one name, if there is no
     section, or if two tables or two figures of it have one name.
     """
 
@@ -47,6 +51,7 @@ class Report:
     notes: Sequence[str] = ()
     reports: Sequence[tuple[str, str]] = ()
     verdict: TuningVerdict | None = None
+    lead: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.models)) < len(self.models):
@@ -58,6 +63,11 @@ class Report:
             if twice is not None:
                 raise RunError(f"Two tables or figures of one report are called {twice!r}. Rename one of them.")
 
+    def methods_text(self) -> str:
+        """The page on methods as Markdown."""
+        parts = (self.lead, *(section.methods for section in self.sections))
+        return "# Methods\n\n" + "\n\n".join(markdown_of(str(one)) for one in parts if one) + "\n"
+
     @property
     def tables(self) -> list[Table]:
         """The tables of all sections."""
@@ -68,13 +78,19 @@ class Report:
         """The figures of all sections that can be drawn."""
         return [one for section in self.sections for one in section.figures if one.chart is not None]
 
+    def numbers(self, finding: Finding) -> list[tuple[str, str]]:
+        """The numbers behind a finding, named as its section names them."""
+        name = finding.kind.partition(".")[0]
+        own = next((section.labels for section in self.sections if section.name == name), {})
+        return numbers(finding.evidence, own)
+
 
 def write_report(folder: Path, report: Report) -> Path:
     """Write ``report.html``, ``tables/`` and ``figures/`` into ``folder``; returns the page's path.
 
     Each file is written whole or not at all; raises `RunError` if that fails.
     """
-    texts = {table.name: table.texts() for table in report.tables}
+    texts = texts_of(report)
     for name, formats in texts.items():
         for suffix, text in formats.items():
             write_text(folder / "tables" / f"{name}.{suffix}", text)
@@ -83,8 +99,19 @@ def write_report(folder: Path, report: Report) -> Path:
     for picture in (one for section in report.sections for one in section.pictures):
         _write_figure(folder, picture, ("svg",))
     page = folder / "report.html"
-    write_text(page, render("report.html", report=report, texts=texts, scripts=_scripts(report)))
+    write_text(page, page_of(report))
     return page
+
+
+def page_of(report: Report) -> str:
+    """The page alone."""
+    return str(render("report.html", report=report, texts=texts_of(report), scripts=_scripts(report)))
+
+
+def texts_of(report: Report) -> dict[str, dict[str, str]]:
+    """Each table as files, by its name and by suffix; LaTeX names the two models in the headings."""
+    models = report.models if len(report.models) == len(ROLES) else ()
+    return {table.name: table.texts(models) for table in report.tables}
 
 
 def _write_figure(folder: Path, figure: Figure, suffixes: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 from markupsafe import Markup
 
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import Label
 from aftertune.report.table import Column, Table
 
 
@@ -20,7 +21,8 @@ class Section:
     is None, tables and figures stand one below the other. ``pictures`` are figures that become files only. ``data`` is
     JSON that scripts read at once, by the id of its element; ``blocks`` are packed (`aftertune.report.packing`) and
     stand at the end of the page. ``scripts`` are modules that draw the page, ``styles`` its style sheets. ``settings``
-    says how it was measured, ``notes`` what a reader must know before the findings.
+    says how it was measured, ``notes`` what a reader must know before the findings. ``labels`` name the numbers of its
+    findings by their keys in ``evidence``.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Section:
     styles: tuple[Path, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, Label] = field(default_factory=dict)
 
 
 def joined_sections(sections: Mapping[str, Section]) -> Section:
@@ -43,7 +46,7 @@ def joined_sections(sections: Mapping[str, Section]) -> Section:
     first = next(iter(sections.values()))
     names = [table.name for table in first.tables]
     tables = [joined_tables({pair: _named(one.tables, name) for pair, one in sections.items()}) for name in names]
-    return Section(first.name, first.title, tables=tuple(tables))
+    return Section(first.name, first.title, tables=tuple(tables), labels=first.labels)
 
 
 def joined_tables(tables: Mapping[str, Table | None]) -> Table:

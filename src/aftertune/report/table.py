@@ -17,6 +17,9 @@ from aftertune.runs.frames import frame_of
 
 Cells = list[list[str]]
 LEFT_KINDS = ("text", "flag")
+ROLES = ("base", "tuned")
+ROLE = re.compile(r"(^|, )([Bb]ase|[Tt]uned)(?=$|,)")
+NUMBER = re.compile(r"^(Table|Figure) \d+\. ")
 UNIT = re.compile(r", (?=\S$)")
 
 
@@ -60,9 +63,9 @@ class Table:
         """All rows as a data frame with every number."""
         return self.rows if isinstance(self.rows, pl.DataFrame) else frame_of(self.rows, self.row)
 
-    def texts(self) -> dict[str, str]:
-        """The table as files, by suffix: csv, and tex and md where it has columns."""
-        return {"csv": self.csv()} | ({"tex": self.latex(), "md": self.markdown()} if self.columns else {})
+    def texts(self, models: Sequence[str] = ()) -> dict[str, str]:
+        """The table as files, by suffix: csv, and tex and md where it has columns; ``models`` are those of `latex`."""
+        return {"csv": self.csv()} | ({"tex": self.latex(models), "md": self.markdown()} if self.columns else {})
 
     def csv(self) -> str:
         """All rows as CSV, numbers in full, empty where there is none; lists of words joined by a comma."""
@@ -70,12 +73,16 @@ class Table:
         joined = [pl.col(name).cast(pl.List(pl.String)).list.join(", ") for name in lists]
         return self.frame.with_columns(joined).write_csv()
 
-    def latex(self) -> str:
-        """A booktabs table; it needs the package booktabs and nothing else."""
+    def latex(self, models: Sequence[str] = ()) -> str:
+        """A booktabs table with a label, ``tab:NAME``; it needs the package booktabs and nothing else.
+
+        ``models`` are the names of base and tuned, which then stand in the headings. LaTeX numbers tables by itself.
+        """
         shape = "".join("l" if column.kind in LEFT_KINDS else "r" for column in self.columns)
         body = [" & ".join(cells) + r" \\" for cells in self.cells(LATEX)]
-        head = " & ".join(latex_text(column.title) for column in self.columns) + r" \\"
-        lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex_text(self.title)}}}"]
+        head = " & ".join(latex_text(_named(column.title, models)) for column in self.columns) + r" \\"
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex_text(NUMBER.sub('', self.title))}}}"]
+        lines += [rf"\label{{tab:{self.name.replace('_', '-')}}}"]
         lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule", head, r"\midrule", *body]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
@@ -99,6 +106,13 @@ class Table:
     def cells(self, formats: Mapping[Kind, Format]) -> Cells:
         """The written cells of each row that is shown."""
         return [[formats[one.kind](look_up(row, one.key)) for one in self.columns] for row in self.listed]
+
+
+def _named(title: str, models: Sequence[str]) -> str:
+    """A heading with a model's name in the place of its role: "Score, base"."""
+    if not models:
+        return title
+    return ROLE.sub(lambda role: role[1] + models[ROLES.index(role[2].lower())], title)
 
 
 def look_up(row: Any, key: str) -> Any:

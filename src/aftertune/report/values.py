@@ -1,4 +1,4 @@
-"""Plain values in words: a finding's evidence, the settings of a run."""
+"""Plain values in words: the settings of a run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

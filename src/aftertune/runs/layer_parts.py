@@ -48,6 +48,10 @@ class LayerParts:
         """The file that says how the analysis is made."""
         return f"{self.kind}.json"
 
+    def places(self, role: str) -> tuple[str, ...]:
+        """Patterns of the places where the frames of all layers of a role lie."""
+        return tuple(f"{self.kind}/{name}/{role}/*" for name in self.frames)
+
     def must_agree(self, run: RunFolder, settings: Mapping[str, Any]) -> None:
         """Raise `RunError` if the run holds the same analysis made with other settings."""
         if run.exists(self.settings):

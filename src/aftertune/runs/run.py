@@ -161,7 +161,7 @@ class RunFolder:
 
     def _must_agree(self, name: str, identity: Mapping[str, Any]) -> None:
         before, now = self.read_json(name)["identity"], json.loads(json.dumps(identity))
-        differing = list(_differences(before, now, "" if name == "run.json" else name.removesuffix(".json")))
+        differing = list(differences(before, now, "" if name == "run.json" else name.removesuffix(".json")))
         if differing:
             raise RunError(
                 f"{self.address} holds a run with other settings: {'; '.join(differing)}. "
@@ -193,10 +193,11 @@ def _as_text(identity: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return json.dumps({"identity": identity, "record": record}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """What differs between two identities, in words."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
-            yield from _differences(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+            yield from differences(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
     elif before != now:
         yield f"{name} was {_show(before)}, is now {_show(now)}"
 

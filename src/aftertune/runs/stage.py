@@ -24,3 +24,8 @@ StepProgress = Callable[[str, float, float], None]
 
 def silent(_stage: object, _done: float, _total: float) -> None:
     """Progress that nobody asked for."""
+
+
+def within(progress: Progress, role: str, explainer: str) -> StepProgress:
+    """Progress of the steps of one explainer on one role."""
+    return lambda step, done, total: progress(Stage(role, explainer, step), done, total)

@@ -9,7 +9,6 @@ A p-value that is None, of what could not be tested, stays None and is not count
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from aftertune.statistics.spread import Scores
 
@@ -23,6 +22,8 @@ def holm(p_values: PValues) -> list[float | None]:
 
 def benjamini_hochberg(p_values: PValues) -> list[float | None]:
     """Benjamini and Hochberg's correction: the false discovery rate at which each p-value would be claimed."""
+    from scipy import stats  # only now: it takes a second to import, and a mistyped call should not wait for it
+
     return _corrected(p_values, stats.false_discovery_control)
 
 

@@ -11,7 +11,8 @@ No chat model decides on the status: the same findings give the same verdict. A 
 (`Part.TOLD`) is told as such, where the models differ.
 """
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -70,15 +71,50 @@ class TuningVerdict:
         return {"status": self.status.value, "sentences": self.texts, "evidence": evidence, "next": steps}
 
 
-def same_weights(base: str, tuned: str) -> TuningVerdict:
+@dataclass(frozen=True)
+class Addresses:
+    """What next commands name, ready for a shell: both models, as ``aftertune compare`` takes them, and the run.
+
+    A comparison that was not read from a run has neither: placeholders stand in their place. ``is_served`` models are
+    behind servers.
+    """
+
+    models: str = "BASE TUNED"
+    run: str = "RUN"
+    is_served: bool = False
+
+    @classmethod
+    def of(cls, base: Mapping[str, str | None], tuned: Mapping[str, str | None], run: str) -> "Addresses":
+        """Those of a run; of each model ``checkpoint, adapter, revision, server``, as `run.json` has them."""
+        words = [str(base["checkpoint"]), str(tuned["checkpoint"])]
+        for role, one in (("base", base), ("tuned", tuned)):
+            for name in ("adapter", "revision", "server"):
+                words += [f"--{role}-{name}", str(one[name])] if one.get(name) else []
+        return cls(shlex.join(words), shlex.quote(run), bool(tuned.get("server")))
+
+    def beside(self, name: str) -> str:
+        """A new folder for another run of the same models, that takes from this one what it has already.
+
+        Nothing is taken where models are served: nobody can tell whether they are still the same.
+        """
+        if self == PLACEHOLDERS:
+            return "--run NEW_FOLDER"
+        folder = f"--run {shlex.quote(f'{shlex.split(self.run)[0]}-{name}')}"
+        return folder if self.is_served else f"{folder} --reuse {self.run}"
+
+
+PLACEHOLDERS = Addresses()
+
+
+def same_weights(base: str, tuned: str, at: Addresses = PLACEHOLDERS) -> TuningVerdict:
     """The verdict on two checkpoints of which no weight differs."""
     text = f"{base} and {tuned} are the same weights. Was an adapter meant?"
-    meant = Step("Give the adapter beside the model.", "aftertune compare BASE TUNED --tuned-adapter FOLDER")
+    meant = Step("Give the adapter beside the model.", f"aftertune compare {at.models} --tuned-adapter FOLDER")
     return TuningVerdict(Status.SAME, (Sentence(text),), (meant,))
 
 
-def judge(findings: Sequence[Finding], is_served: bool = False) -> TuningVerdict:
-    """The verdict that the findings of a comparison give; ``is_served``: nobody could read the models' weights."""
+def judge(findings: Sequence[Finding], at: Addresses = PLACEHOLDERS) -> TuningVerdict:
+    """The verdict that the findings of a comparison give; ``at`` is what the commands of its next steps name."""
     shown = [one for one in findings if one.verdict is Verdict.SHOWN]
     naming = [one for one in shown if one.part is Part.NAME]
     if naming:
@@ -88,7 +124,7 @@ def judge(findings: Sequence[Finding], is_served: bool = False) -> TuningVerdict
             *_of(findings, Part.EXAMPLE),
             *_of(findings, Part.PLACE),
         ]
-        return TuningVerdict(Status.NAMED, tuple(map(_sentence, told)), _steps(Status.NAMED, findings, is_served))
+        return TuningVerdict(Status.NAMED, tuple(map(_sentence, told)), _steps(Status.NAMED, findings, at))
     moved = _of(findings, Part.CHANGE)
     if moved or shown:
         opening = Sentence("The models differ, but nothing that was found says what was tuned.")
@@ -100,11 +136,9 @@ def judge(findings: Sequence[Finding], is_served: bool = False) -> TuningVerdict
             *others[:MOST_NAMING],
             *_of(findings, Part.PLACE),
         ]
-        return TuningVerdict(
-            Status.CHANGED, (opening, *map(_sentence, told)), _steps(Status.CHANGED, findings, is_served)
-        )
+        return TuningVerdict(Status.CHANGED, (opening, *map(_sentence, told)), _steps(Status.CHANGED, findings, at))
     nothing = Sentence(f"No difference between the models was found ({_tests(findings)}).")
-    return TuningVerdict(Status.NO_CHANGE, (nothing,), _steps(Status.NO_CHANGE, findings, is_served))
+    return TuningVerdict(Status.NO_CHANGE, (nothing,), _steps(Status.NO_CHANGE, findings, at))
 
 
 def _of_each_kind(naming: Sequence[Finding]) -> list[Finding]:
@@ -129,41 +163,36 @@ def _tests(findings: Sequence[Finding]) -> str:
     return f"{n} {'test' if n == 1 else 'tests'}; in a small sample only large differences show"
 
 
-def _steps(status: Status, findings: Sequence[Finding], is_served: bool) -> tuple[Step, ...]:
+def _steps(status: Status, findings: Sequence[Finding], at: Addresses) -> tuple[Step, ...]:
     """At most three: prompts where the tuning was meant to show, what was not measured, and a name by an annotator."""
-    if is_served:
-        return (
-            Step(
-                "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
-                "aftertune compare --base-server URL --tuned-server URL --prompts FILE --run NEW_FOLDER",
-            ),
-            Step(
-                "Where you have the checkpoints, compare them: what models say, where the change sits, heads and "
-                "concepts are read with weights.",
-                "aftertune compare BASE TUNED --run NEW_FOLDER",
-            ),
+    prompts = Step(
+        "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
+        f"aftertune compare {at.models} --prompts FILE {at.beside('prompts')}",
+    )
+    if at.is_served:
+        weights = Step(
+            "Where you have the checkpoints, compare them: what models say, where the change sits, heads and concepts "
+            "are read with weights.",
+            "aftertune compare BASE TUNED --run NEW_FOLDER",
         )
-    found = []
-    if status is not Status.NAMED:
-        found.append(
-            Step(
-                "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
-                "aftertune compare BASE TUNED --prompts FILE --run NEW_FOLDER",
-            )
-        )
+        return prompts, weights
+    found = [prompts] if status is not Status.NAMED else []
     if not any(one.part in (Part.NAME, Part.CHANGE) for one in findings):
         found.append(
-            Step("Compare what the models say.", "aftertune compare BASE TUNED --only outputs --run NEW_FOLDER")
+            Step("Compare what the models say.", f"aftertune compare {at.models} --only outputs {at.beside('outputs')}")
         )
     elif status is Status.CHANGED and not any(one.part is Part.TOLD for one in findings):
         found.append(
             Step(
                 "Let a chat model name it: it sees what both models say, blind, and may abstain.",
-                "aftertune annotate RUN --server ADDRESS --model NAME --name-only",
+                f"aftertune annotate {at.run} --server ADDRESS --model NAME --name-only",
             )
         )
     if not any(one.part is Part.PLACE for one in findings):
         found.append(
-            Step("Measure where the change sits.", "aftertune compare BASE TUNED --only location --run NEW_FOLDER")
+            Step(
+                "Measure where the change sits.",
+                f"aftertune compare {at.models} --only location {at.beside('location')}",
+            )
         )
     return tuple(found[:3])

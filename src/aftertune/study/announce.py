@@ -91,6 +91,8 @@ def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
     yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
     yield "device", f"{found.machine.kind}, {intent.study.dtype}"
     yield "run", intent.run.address
+    if intent.study.reuse:
+        yield "reuse", f"{intent.study.reuse}: what is the same there is taken, which the time does not count yet"
     yield "time", _time(found)
     yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak"
     warning = memory_warning(found)
@@ -111,11 +113,18 @@ def _served_lines(intent: Intent) -> Iterator[tuple[str, str]]:
 
 
 def _chosen(intent: Intent) -> Iterator[tuple[str, str]]:
-    lent = intent.template.said({role: one.label for role, one in intent.subjects.items()}, intent.subjects)
+    names = {role: one.label for role, one in intent.subjects.items()}
+    lent = intent.template.said(names, intent.subjects)
     if lent:
         yield "template", lent
+    for said in intent.tokens.said(names, intent.subjects) if intent.tokens else ():
+        yield "tokens", said
+    for one in intent.roundings:
+        yield "rounding", one.announced(names)
     for work in intent.works.values():
         yield from work.chosen()
+    for sentence in intent.rows.sentences:
+        yield "rows", sentence.rstrip(".")
 
 
 def _time(found: Estimate) -> str:

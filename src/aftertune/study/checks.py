@@ -10,12 +10,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
 from aftertune.runs.run import RunFolder
+from aftertune.study.tokens import named, vocabulary_of
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
@@ -27,21 +29,19 @@ Reader = Callable[[Subject], Any]
 
 def must_be_comparable(
     subjects: Sequence[Subject],
+    configs: Sequence[Any],
     works: Iterable[Work],
     inputs: Inputs,
     run: RunFolder,
     *,
     read: Reader | None,
     reads_weights: bool,
-    trust_remote_code: bool,
-    architecture: Any = None,
-) -> list[Any]:
-    """The checkpoints' configurations (None for one that can't be read quickly), if nothing is wrong with any of them.
+) -> None:
+    """Raise what is wrong with checkpoints of these configurations (None for one that can't be read quickly).
 
     ``read`` gives a checkpoint's tokenizer, as it puts the prompts; None where no prompts are read. Fills
     ``inputs.lengths``. A mistake in the last checkpoint must not be told after hours of work on the first.
     """
-    configs = must_be_there(subjects, trust_remote_code, architecture)
     if read is not None and subjects:
         tokens = must_read_prompts_the_same(subjects, configs, inputs, read)
         inputs.lengths[:] = [len(ids) for ids in tokens.values()]
@@ -49,15 +49,28 @@ def must_be_comparable(
         must_have_the_same_shape(configs)
     for work in works:
         work.must_fit(configs, run)
-    return configs
 
 
-def must_be_there(subjects: Sequence[Subject], trust_remote_code: bool, architecture: Any = None) -> list[Any]:
-    """The checkpoints' configurations; raises `CheckpointError` for what can be told without reading weights."""
+def must_be_there(
+    subjects: Sequence[Subject],
+    trust_remote_code: bool,
+    architecture: Any = None,
+    tokenizer: str | Path | None = None,
+) -> list[Any]:
+    """The checkpoints' configurations; raises one `CheckpointError` with all that is wrong with any of them."""
     from aftertune.models import must_be_loadable
+    from aftertune.models.loadable import mistakes_of, raise_all
 
-    how: dict[str, Any] = {"trust_remote_code": trust_remote_code, "architecture": architecture}
-    return [must_be_loadable(one.ref, one.adapter, one.revision, **how) for one in subjects]
+    how = {"trust_remote_code": trust_remote_code, "architecture": architecture, "tokenizer": tokenizer}
+    configs, wrong = [], list[str]()
+    for one in subjects:
+        try:
+            configs.append(must_be_loadable(one.ref, one.adapter, one.revision, **how))
+        except CheckpointError as error:
+            wrong += mistakes_of(error)
+    if wrong:
+        raise_all(wrong)
+    return configs
 
 
 def must_read_prompts_the_same(
@@ -68,11 +81,13 @@ def must_read_prompts_the_same(
     Raises `CheckpointError` if the tokenizers read a prompt differently, and what `read_prompts` raises.
     """
     found: list[Tokens] = []
+    tokenizers = []
     known = {(one.ref, one.revision, one.adapter): (one, config) for one, config in zip(subjects, configs, strict=True)}
     for subject, config in known.values():
-        found.append(read_prompts(inputs, read(subject), getattr(config, "max_position_embeddings", None)))
-    for before, now in pairwise(found):
-        must_be_same_tokens(before, now)
+        tokenizers.append(read(subject))
+        found.append(read_prompts(inputs, tokenizers[-1], getattr(config, "max_position_embeddings", None)))
+    for (before, one), (now, other) in pairwise(zip(found, tokenizers, strict=True)):
+        must_be_same_tokens(before, now, one, other)
     return found[-1]
 
 
@@ -89,15 +104,32 @@ def read_prompts(inputs: Inputs, tokenizer: Any, context: int | None) -> Tokens:
     return {one.prompt.id: one.ids.tolist() for one in read}
 
 
-def must_be_same_tokens(before: Tokens, now: Tokens) -> None:
-    """Raise `CheckpointError` if two checkpoints read a prompt as other tokens."""
+def must_be_same_tokens(before: Tokens, now: Tokens, tokenizer: Any, other: Any) -> None:
+    """Raise `CheckpointError` if two checkpoints, with these tokenizers, read a prompt as other tokens."""
     differing = [id for id in now if now[id] != before[id]]
-    if differing:
+    if not differing:
+        return
+    first = f"{len(differing)} of {len(now)} prompts as different tokens (the first is {differing[0]!r})"
+    added = _only_in_one([*(before[id] for id in differing)], tokenizer, other)
+    added += _only_in_one([*(now[id] for id in differing)], other, tokenizer)
+    if added:
         raise CheckpointError(
-            f"The checkpoints read {len(differing)} of {len(now)} prompts as different tokens (the first is "
-            f"{differing[0]!r}): their tokenizers or chat templates differ, so their responses can't be compared token "
-            "by token. Give checkpoints with the same tokenizer, or use the template raw."
+            f"The checkpoints read {first}: there are tokens in them that only one of the checkpoints has "
+            f"({named(added)}), so the other can't read them. Leave these prompts out, or, where a chat template "
+            "writes such tokens, use the template raw."
         )
+    raise CheckpointError(
+        f"The checkpoints read {first}: their tokenizers or chat templates differ, so their responses can't be "
+        "compared token by token. Give checkpoints with the same tokenizer, or use the template raw."
+    )
+
+
+def _only_in_one(prompts: Sequence[Sequence[int]], tokenizer: Any, other: Any) -> list[str]:
+    """The tokens of prompts that the other tokenizer has not."""
+    used, known = {id for ids in prompts for id in ids}, vocabulary_of(other)
+    if known is None:
+        return []
+    return [token for token in tokenizer.convert_ids_to_tokens(sorted(used)) if token not in known]
 
 
 def must_have_the_same_shape(configs: Sequence[Any]) -> None:
@@ -119,10 +151,17 @@ def must_fit_loaded(checkpoint: "Checkpoint", works: Iterable[Work], inputs: Inp
         work.must_fit([checkpoint.model.config], run)
 
 
-def claim_weights(run: RunFolder, role: str, checkpoint: "Checkpoint") -> None:
+def told_of(checkpoint: "Checkpoint") -> dict[str, Any]:
+    """What a run says of a checkpoint: its provenance, and the digest of what else decides what it does."""
+    from aftertune.models.fingerprint import configuration_digest
+
+    told = {"configuration": configuration_digest(checkpoint.model, checkpoint.tokenizer)}
+    return checkpoint.provenance.to_dict() | told
+
+
+def claim_weights(run: RunFolder, role: str, told: Mapping[str, Any]) -> None:
     """Bind the run to these weights; raises `RunError` if the folder holds a run of others."""
-    provenance = checkpoint.provenance
-    run.claim(f"{role}.json", {"fingerprint": provenance.fingerprint}, provenance.to_dict())
+    run.claim(f"{role}.json", {"fingerprint": told["fingerprint"]}, told)
 
 
 def _shape(shape: "AttentionShape") -> str:

@@ -1,17 +1,23 @@
 """What users call: compare two checkpoints, or several stages of tuning, or score maps that were made elsewhere."""
 
+from __future__ import annotations  # what is only needed when all is measured is imported then
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from aftertune.errors import RunError
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, silent
-from aftertune.study.comparison import Comparison
-from aftertune.study.measure import Announce, choose_prompts, measure
-from aftertune.study.saved import Found, make_report
-from aftertune.study.stages import Stages
+from aftertune.study.measure import Announce, measure
+from aftertune.study.rows import read_rows
 from aftertune.study.study import Study
+
+if TYPE_CHECKING:
+    from aftertune.study.comparison import Comparison
+    from aftertune.study.saved import Found
+    from aftertune.study.stages import Stages
 
 
 def compare(study: Study, *, progress: Progress = silent, announce: Announce | None = None) -> Comparison:
@@ -24,10 +30,9 @@ def compare(study: Study, *, progress: Progress = silent, announce: Announce | N
     Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError` for what can't be compared, and `RunError`
     if the run's folder holds another run, or the study has several tuned checkpoints.
     """
-    found = run_study(study, progress, announce)
-    if isinstance(found, Stages):
+    if len(study.tuned) > 1:
         raise RunError(f"The study has {len(study.tuned)} tuned checkpoints. Compare them with compare_stages(study).")
-    return found
+    return cast("Comparison", run_study(study, progress, announce))
 
 
 def compare_stages(study: Study, *, progress: Progress = silent, announce: Announce | None = None) -> Stages:
@@ -38,14 +43,14 @@ def compare_stages(study: Study, *, progress: Progress = silent, announce: Annou
     """
     if len(study.tuned) == 1:
         raise RunError("The study has one tuned checkpoint, so there are no stages. Compare it with compare(study).")
-    found = run_study(study, progress, announce)
-    assert isinstance(found, Stages), "more than one tuned checkpoint"
-    return found
+    return cast("Stages", run_study(study, progress, announce))
 
 
 def run_study(study: Study, progress: Progress = silent, announce: Announce | None = None) -> Found:
     """Measure what is missing, compare, and write the report, however many checkpoints there are."""
     folder = _measured(study, progress, announce)
+    from aftertune.study.saved import make_report
+
     progress(Stage(step="report"), 0, 1)
     found = make_report(folder, study.settings)
     progress(Stage(step="report"), 1, 1)
@@ -73,6 +78,7 @@ def score(
     prompt.
     """
     from aftertune.explainers.attribution.released import score_maps
+    from aftertune.study.comparison import Comparison
 
-    change = score_maps(maps, choose_prompts(prompts, None), base, tuned)
+    change = score_maps(maps, read_rows(prompts, None, strict=True).prompts, base, tuned)
     return Comparison(change.base, change.tuned, {"attribution": change})

@@ -11,11 +11,24 @@ from typing import Any
 
 import polars as pl
 
+from aftertune.errors import RunError
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.runs.result import Result
 from aftertune.statistics.finding import Finding
 from aftertune.statistics.questions import Question, answer
-from aftertune.statistics.verdict import TuningVerdict, judge, same_weights
+from aftertune.statistics.verdict import PLACEHOLDERS, Addresses, TuningVerdict, judge, same_weights
+
+
+class Tables(dict[str, pl.DataFrame]):
+    """Tables by name; one that is not there is asked for with a reason."""
+
+    def __init__(self, tables: Mapping[str, pl.DataFrame], left_out: Sequence[str]) -> None:
+        super().__init__(tables)
+        self._left_out = left_out
+
+    def __missing__(self, name: str) -> pl.DataFrame:
+        why = f" Not measured: {', '.join(self._left_out)}; measure one with only or --only." if self._left_out else ""
+        raise RunError(f"There is no table {name!r}. There are: {', '.join(self)}.{why}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,19 +37,26 @@ class Comparison(Result):
 
     ``changes`` are the changes by explainer, in the order of a report; each is an attribute too: ``comparison.heads``
     is the change of the heads, None where they were not measured. Models of which no weight differs (``is_same``) have
-    no changes. ``is_served`` models were asked through servers.
+    no changes. ``rows`` is what became of the rows of the prompt file (docs/run-folder.md), ``addresses`` what the next
+    steps of the verdict name. `is_served` models were asked through servers.
     """
 
     base: str
     tuned: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     is_same: bool = False
-    is_served: bool = False
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    addresses: Addresses = PLACEHOLDERS
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "changes" or name not in explainers():
             raise AttributeError(f"A comparison has no {name!r}.")
         return self.changes.get(name)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the models were asked through servers."""
+        return self.addresses.is_served
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -46,7 +66,8 @@ class Comparison(Result):
     @cached_property
     def verdict(self) -> TuningVerdict:
         """Whether the tuning can be named, and what to do next."""
-        return same_weights(self.base, self.tuned) if self.is_same else judge(self.findings, self.is_served)
+        at = self.addresses
+        return same_weights(self.base, self.tuned, at) if self.is_same else judge(self.findings, at)
 
     @cached_property
     def summary(self) -> list[str]:
@@ -69,16 +90,24 @@ class Comparison(Result):
         return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """The tables of all explainers by name, every number in a column of its own, and the ``findings``."""
+        """The tables of all explainers by name, every number in a column of its own, and the ``findings``.
+
+        To ask for one that is not there raises `RunError`, which says which explainers were left out.
+        """
         found: dict[str, pl.DataFrame] = {"findings": self.to_polars()}
         for change in self.changes.values():
             found |= change.tables()
-        return found
+        return Tables(found, self.left_out)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The explainers that were not measured."""
+        return tuple(name for name in explainers() if name not in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Names, findings and each change as plain JSON data; what is not defined is None."""
         data: dict[str, Any] = {"base": self.base, "tuned": self.tuned, "verdict": self.verdict.to_dict()}
-        data |= {"summary": self.summary}
+        data |= {"summary": self.summary} | ({"rows": dict(self.rows)} if self.rows else {})
         data |= {"findings": [finding.to_dict() for finding in self.findings]}
         data |= {name: change.to_dict() for name, change in self.changes.items()}
         found: dict[str, Any] = json.loads(json.dumps(data, allow_nan=False))

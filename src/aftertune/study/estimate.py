@@ -4,7 +4,7 @@ A range: each explainer says what its steps take at least and at most (nobody kn
 of the model and, beside it, of the explainer that needs most.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step, loading
@@ -13,6 +13,7 @@ from aftertune.models.size import ModelSize
 from aftertune.runs.roles import Pair, pairs_of
 from aftertune.runs.stage import Stage
 from aftertune.study.measure import Intent
+from aftertune.study.named import can_be_named
 
 SECONDS_OF_REPORT = 5.0
 # Python with torch, transformers and word lists, before any weight is read.
@@ -49,8 +50,8 @@ class Estimate:
 def estimate(intent: Intent, machine: Machine) -> Estimate:
     """Time and memory of what is left."""
     left = {role: _remaining(intent, role, size, machine) for role, size in intent.sizes.items()}
-    pairs = dict(_remaining_of_pairs(intent, machine))
-    steps = dict(_steps(intent, left, pairs, machine))
+    pairs, named = (dict(found(intent, machine)) for found in (_remaining_of_pairs, _remaining_named))
+    steps = dict(_steps(intent, left, [*pairs.items(), *named.items()], machine))
     weights = {role: DTYPE_BYTES[intent.study.dtype] * size.n_parameters for role, size in intent.sizes.items()}
     return Estimate(
         least={stage: step.least.on(machine) for stage, step in steps.items()},
@@ -73,10 +74,17 @@ def _remaining_of_pairs(intent: Intent, machine: Machine) -> Iterator[tuple[Pair
         yield pair, {name: work.remaining_pair(intent.run, pair, size, machine) for name, work in intent.works.items()}
 
 
+def _remaining_named(intent: Intent, machine: Machine) -> Iterator[tuple[Pair, dict[str, Remaining]]]:
+    """What is left to do of what explainers will name, when all else is measured."""
+    for pair in pairs_of(list(intent.subjects)) if intent.sizes and can_be_named(intent.run, intent.works) else ():
+        size = intent.sizes.get(pair.tuned) or next(iter(intent.sizes.values()))
+        yield pair, {name: work.remaining_named(intent.run, pair, size, machine) for name, work in intent.works.items()}
+
+
 def _steps(
     intent: Intent,
     left: Mapping[str, Mapping[str, Remaining]],
-    pairs: Mapping[Pair, Mapping[str, Remaining]],
+    pairs: Iterable[tuple[Pair, Mapping[str, Remaining]]],
     machine: Machine,
 ) -> Iterator[tuple[Stage, Step]]:
     read: set[object] = set()
@@ -85,7 +93,7 @@ def _steps(
         yield Stage(role, "", "loading"), Step(reading, reading)
     for role, parts in left.items():
         yield from _stages(role, parts)
-    for pair, parts in pairs.items():
+    for pair, parts in pairs:
         yield from _stages("-".join(pair), parts)
     report = Cost(seconds=SECONDS_OF_REPORT)
     # Of all roles, those that are measured already too: they are read again; as large as those that are not.

@@ -1,7 +1,7 @@
 """Which checkpoints are in memory?  One at a time, two where they are small."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aftertune.models.subject import Subject
 from aftertune.runs.roles import Pair
@@ -56,4 +56,5 @@ def load_subject(study: Study, subject: Subject) -> "Checkpoint":
     from aftertune.models import load
 
     given = (subject.ref, subject.adapter, study.device, study.dtype, subject.revision)
-    return load(*given, trust_remote_code=study.trust_remote_code, architecture=study.architecture)
+    how: dict[str, Any] = {"trust_remote_code": study.trust_remote_code, "architecture": study.architecture}
+    return load(*given, tokenizer=study.tokenizer, **how)

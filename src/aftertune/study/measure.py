@@ -2,30 +2,35 @@
 
 First all checkpoints are read once and checked, so that what is wrong with the last is not told after hours of work on
 the first, and models of which no weight differs are not measured. Then each is loaded again for all explainers, and
-only if something of it is missing. An interrupted run goes on where it stopped when the same study is measured again.
+only if something of it is missing. Last, what explainers name is measured by others (`named`). An interrupted run goes
+on where it stopped when the same study is measured again.
 
 One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aftertune.errors import PromptError, WordError
-from aftertune.explainers import explainers
+from aftertune.errors import WordError
 from aftertune.explainers.explainer import Inputs, Work
-from aftertune.explainers.settings import Settings
 from aftertune.models.subject import Subject
-from aftertune.prompts.prompt import Prompt
-from aftertune.runs.roles import MODEL, NAMES, Pair, is_same, pairs_of, role_names
+from aftertune.runs.roles import NAMES, Pair, is_same, pairs_of, role_names
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import Progress, Stage, StepProgress, silent
+from aftertune.runs.stage import Progress, Stage, within
 from aftertune.study import checks
+from aftertune.study.files import must_find_files
 from aftertune.study.loader import Loader, load_subject
+from aftertune.study.made import remember_making
+from aftertune.study.named import measure_named
+from aftertune.study.reuse import open_earlier, take_from
+from aftertune.study.rounding import Rounding, find_roundings, measure_roundings
+from aftertune.study.rows import FILE as ROWS
+from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
+from aftertune.study.tokens import AddedTokens, added_tokens, keep_tokens, saved_tokens
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
@@ -37,7 +42,9 @@ class Intent:
     """A study that has been checked and not begun.
 
     ``subjects`` are all checkpoints by their roles, ``sizes`` those of the roles that are not wholly measured yet;
-    ``works`` are the explainers made ready, by name; ``template`` says how the prompts are put.
+    ``works`` are the explainers made ready, by name; ``template`` says how the prompts are put, ``rows`` what became of
+    the rows that they come from, ``tokens`` which tokens only some of the checkpoints have, ``roundings`` which were
+    stored in fewer bits than others.
     """
 
     study: Study
@@ -47,6 +54,9 @@ class Intent:
     works: Mapping[str, Work]
     inputs: Inputs
     template: Template = field(default_factory=Template)
+    rows: Rows = field(default_factory=Rows)
+    tokens: AddedTokens | None = None
+    roundings: Sequence[Rounding] = ()
 
 
 Announce = Callable[[Intent], None]
@@ -59,39 +69,61 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     """
     from aftertune import __version__
 
+    must_find_files(study)
     chosen = study.explainers
     reads_prompts = any(one.reads_prompts for one in chosen.values())
     needs_room = any(one.needs_room for one in chosen.values())
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
-    prompts = choose_prompts(study.prompts, study.limit) if reads_prompts else []
+    rows = read_rows(study.prompts, study.limit, study.strict) if reads_prompts else Rows()
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
-    read = tokenizer_reader(study.trust_remote_code)
-    template = template_of_study(study.template, subjects, run, read) if reads_prompts else Template()
+    earlier = open_earlier(study.reuse, run)
+    there = partial(_there, study)
+    new = {role: one for role, one in subjects.items() if not run.exists(f"{role}.json")}
+    configs = there(new)
+    roundings = find_roundings(subjects, configs) if len(new) == len(subjects) else []
+    read = tokenizer_reader(study.trust_remote_code, study.tokenizer)
+    template = Template()
+    if reads_prompts:
+        template = template_of_study(study.template, subjects, run, read, study.template_arg)
+        rows = _fitted(rows, run, study, subjects, lambda subject: template.on(read(subject)), template, needs_room)
+    tokens = added_tokens({role: read(one) for role, one in subjects.items()}) if new else saved_tokens(run)
     asked = (template.name, study.max_new_tokens, study.device, study.dtype)
-    inputs = Inputs(prompts, *asked, needs_room=needs_room)
+    inputs = Inputs(rows.prompts, *asked, needs_room=needs_room)
     works = {name: _prepared(study, name, inputs) for name in chosen}
     pending = {role: one for role, one in subjects.items() if not _is_measured(run, role, works)}
     pairs = [pair for pair in pairs_of(list(subjects)) if not _is_pair_measured(run, pair, works)]
-    configs = checks.must_be_comparable(
+    configs |= there({role: one for role, one in pending.items() if role not in configs})
+    checks.must_be_comparable(
         list(pending.values()),
+        [configs[role] for role in pending],
         works.values(),
         inputs,
         run,
         read=(lambda subject: template.on(read(subject))) if reads_prompts else None,
         reads_weights=any(one.reads_weights for one in chosen.values()),
-        trust_remote_code=study.trust_remote_code,
-        architecture=study.architecture,
     )
     if announce is not None:
-        announce(Intent(study, run, subjects, _sizes(study, pending, configs), works, inputs, template))
+        sizes = _sizes(study, pending, configs)
+        told = [one for one, _ in roundings]
+        announce(Intent(study, run, subjects, sizes, works, inputs, template, rows, tokens, told))
+    loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
+    _claim_all(loaded, list(subjects), works, inputs, run, progress)
     if reads_prompts:
         keep_template(template, run)
-    loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
+        keep_rows(rows, run)
+    if tokens is not None:
+        keep_tokens(tokens, run)
+    measure_roundings(roundings, loaded, run)
+    if earlier is not None:
+        take_from(earlier, run, works)
     needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
+    remember_making(study, rows.prompts, run)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
         for role in needed:
             work.finish(run, role)
+    different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
+    measure_named(loaded.both, different, works, run, progress)
     return run
 
 
@@ -106,9 +138,6 @@ def _measure_all(
     progress: Progress,
 ) -> set[str]:
     """Measure what is missing of models that differ from one that they are compared with; returns their roles."""
-    for role in reversed(roles):  # the base last: it stays for what is measured first
-        if not run.exists(f"{role}.json"):
-            _claim(loaded, role, works, inputs, run, progress)
     different = [pair for pair in pairs_of(roles) if not is_same(run, pair)]
     needed = {role for pair in different for role in pair}
     for role in pending:
@@ -120,22 +149,23 @@ def _measure_all(
     return needed
 
 
-def choose_prompts(prompts: Sequence[Prompt] | str | Path | None, limit: int | None) -> list[Prompt]:
-    """Prompts from a file or a list, or ours; raises `PromptError` for those that can't be used."""
-    from aftertune.prompts.formats import read_prompts
-
-    if prompts is None:
-        prompts = str(files("aftertune") / "demo" / "prompts.jsonl")
-    if isinstance(prompts, str | Path):
-        return read_prompts(prompts, limit)
-    if not prompts:
-        raise PromptError("No prompt was given. Give at least one, or leave prompts out for those of Aftertune.")
-    return list(prompts[:limit])
-
-
-def within(progress: Progress, role: str, explainer: str) -> StepProgress:
-    """Progress of the steps of one explainer on one role."""
-    return lambda step, done, total: progress(Stage(role, explainer, step), done, total)
+def _fitted(
+    rows: Rows,
+    run: RunFolder,
+    study: Study,
+    subjects: Mapping[str, Subject],
+    read: checks.Reader,
+    template: Template,
+    needs_room: bool,
+) -> Rows:
+    """The rows that all checkpoints can read."""
+    if run.exists(ROWS):
+        return fitted(rows, run, template.name, [], study.strict)
+    different = {f"{one.ref} {one.revision} {one.adapter}": one for one in subjects.values()}
+    configs = _there(study, different).values()
+    contexts = [getattr(one, "max_position_embeddings", None) if needs_room else None for one in configs]
+    tokenizers = list(zip(map(read, different.values()), contexts, strict=True))
+    return fitted(rows, run, template.name, tokenizers, study.strict)
 
 
 def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
@@ -149,26 +179,39 @@ def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
         raise WordError(f"{error} Or leave {name} out (skip).") from error
 
 
+def _there(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
+    """The configurations of checkpoints, by role, if each of them can be loaded."""
+    how = (study.trust_remote_code, study.architecture, study.tokenizer)
+    return dict(zip(subjects, checks.must_be_there(list(subjects.values()), *how), strict=True))
+
+
 def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
     return {role: one.identity() for role, one in subjects.items()} | {"settings": {"dtype": study.dtype}}
 
 
 def _is_measured(run: RunFolder, role: str, works: Mapping[str, Work]) -> bool:
-    return run.exists(f"{role}.json") and all(work.is_measured(run, role) for work in works.values())
+    return run.exists(f"{role}.json") and all(
+        _has(run, work) and work.is_measured(run, role) for work in works.values()
+    )
 
 
 def _is_pair_measured(run: RunFolder, pair: Pair, works: Mapping[str, Work]) -> bool:
-    return all(work.is_pair_measured(run, pair) for work in works.values())
+    return all(_has(run, work) and work.is_pair_measured(run, pair) for work in works.values())
 
 
-def _sizes(study: Study, pending: Mapping[str, Subject], configs: Sequence[Any]) -> dict[str, "ModelSize"]:
+def _has(run: RunFolder, work: Work) -> bool:
+    """Whether a run says how an explainer measured: parts that were taken from another run do not by themselves."""
+    return not work.saved_settings or run.exists(work.saved_settings)
+
+
+def _sizes(study: Study, pending: Mapping[str, Subject], configs: Mapping[str, Any]) -> dict[str, "ModelSize"]:
     """The sizes of checkpoints by their roles; raises `CheckpointError` if a GGUF file's header can't be read."""
     from aftertune.models.size import size_of
 
     known: dict[Any, ModelSize] = {}
-    for one, config in zip(pending.values(), configs, strict=True):
+    for role, one in pending.items():
         if (one.ref, one.revision) not in known:
-            known[one.ref, one.revision] = size_of(one.ref, config, one.revision, study.architecture)
+            known[one.ref, one.revision] = size_of(one.ref, configs[role], one.revision, study.architecture)
     return {role: known[one.ref, one.revision] for role, one in pending.items()}
 
 
@@ -180,13 +223,31 @@ def _measure_one(
     run: RunFolder,
     progress: Progress,
 ) -> None:
-    checkpoint = _claim(loaded, role, works, inputs, run, progress)
+    checkpoint = _load(loaded, role, works, inputs, run, progress)
+    checks.claim_weights(run, role, checks.told_of(checkpoint))
     for name, work in works.items():
-        if not work.is_measured(run, role):
+        if not (_has(run, work) and work.is_measured(run, role)):
             work.measure(checkpoint, role, run, within(progress, role, name))
 
 
-def _claim(
+def _claim_all(
+    loaded: Loader,
+    roles: Sequence[str],
+    works: Mapping[str, Work],
+    inputs: Inputs,
+    run: RunFolder,
+    progress: Progress,
+) -> None:
+    """Bind the run to all checkpoints, once each of them could be read: one that can't leaves no run behind."""
+    new = [role for role in reversed(roles) if not run.exists(f"{role}.json")]
+    found = {}
+    for role in new:  # the base last: it stays for what is measured first
+        found[role] = checks.told_of(_load(loaded, role, works, inputs, run, progress))
+    for role, told in found.items():
+        checks.claim_weights(run, role, told)
+
+
+def _load(
     loaded: Loader,
     role: str,
     works: Mapping[str, Work],
@@ -194,13 +255,12 @@ def _claim(
     run: RunFolder,
     progress: Progress,
 ) -> "Checkpoint":
-    """Load a checkpoint, and bind the run to its weights."""
+    """Load a checkpoint, and check it once more."""
     loading = Stage(role, "", "loading")
     progress(loading, 0, 1)
     checkpoint = loaded(role)
     progress(loading, 1, 1)
     checks.must_fit_loaded(checkpoint, works.values(), inputs, run)
-    checks.claim_weights(run, role, checkpoint)
     return checkpoint
 
 
@@ -214,44 +274,5 @@ def _measure_pair(
     """What needs both checkpoints at once: both are in memory then."""
     base, tuned = loaded.both(pair)
     for name, work in works.items():
-        if not work.is_pair_measured(run, pair):
+        if not (_has(run, work) and work.is_pair_measured(run, pair)):
             work.measure_pair(base, tuned, pair, run, within(progress, "-".join(pair), name))
-
-
-def read_into_run(
-    model: str | Path | Subject,
-    run: str | Path,
-    explainer: str,
-    settings: Settings,
-    *,
-    device: str = "auto",
-    dtype: str = "float32",
-    trust_remote_code: bool = False,
-    progress: Progress = silent,
-) -> RunFolder:
-    """Let one explainer measure one checkpoint into a run folder, under the role "model".
-
-    ``model`` is what `aftertune.load` takes, or an `aftertune.Subject`. An interrupted run goes on where it stopped.
-
-    Raises `CheckpointError`, `WordError`, `AttributionError`, and `RunError` if ``run`` holds another run.
-    """
-    from aftertune import __version__
-    from aftertune.models import load
-
-    subject = model if isinstance(model, Subject) else Subject(model)
-    work = explainers()[explainer].prepare(settings, Inputs(device=device, dtype=dtype))
-    folder = RunFolder.start(
-        run, {"model": subject.identity(), "settings": {"dtype": dtype}}, {"aftertune": __version__}
-    )
-    work.must_fit(checks.must_be_there([subject], trust_remote_code), folder)
-    if not work.is_measured(folder, MODEL):
-        loading = Stage(step="loading")
-        progress(loading, 0, 1)
-        given = (subject.ref, subject.adapter, device, dtype, subject.revision)
-        checkpoint = load(*given, trust_remote_code=trust_remote_code)
-        progress(loading, 1, 1)
-        work.must_fit([checkpoint.model.config], folder)
-        checks.claim_weights(folder, MODEL, checkpoint)
-        work.measure(checkpoint, MODEL, folder, within(progress, "", explainer))
-    work.finish(folder, MODEL)
-    return folder

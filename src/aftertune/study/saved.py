@@ -7,23 +7,29 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings
+from aftertune.report import files
 from aftertune.report.page import Report
 from aftertune.report.page import write_report as write_page
 from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
 from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of, server_of
 from aftertune.runs.run import RunFolder
+from aftertune.statistics.verdict import PLACEHOLDERS, Addresses
 from aftertune.study.comparison import Comparison
+from aftertune.study.made import methods_lead
+from aftertune.study.rounding import saved_roundings
+from aftertune.study.rows import saved_rows
 from aftertune.study.stages import Stages
 from aftertune.study.study import homes_of, measuring
 from aftertune.study.templates import saved_template
+from aftertune.study.tokens import saved_tokens
 
 ASKED, EVIDENCE = "asked.json", "evidence.json"
 PAIRS = "pairs"
@@ -81,6 +87,28 @@ def make_report(folder: RunFolder, settings: Mapping[str, Settings]) -> Found:
     return found
 
 
+def write_files(run: str | Path, outs: Sequence[Path], **settings: Any) -> Found:
+    """Write single tables, figures, methods or the page of a finished run to files of their own; needs no torch.
+
+    What each of ``outs`` is follows from its name (`aftertune.report.files`). ``settings`` and what it returns are
+    those of `open_comparison`. Raises `RunError` for a name that stands for nothing, before anything is written.
+    """
+    files.must_be_known(outs)
+    folder = open_run(run)
+    compared = compare_pairs(Held(folder), _settings_for(folder, settings))
+    found = joined(compared)
+    files.write_files(whole_report(folder, compared, found), outs)
+    return found
+
+
+def whole_report(folder: RunFolder, compared: Mapping[Pair, Comparison], found: Found) -> Report:
+    """The report on all models of a run, two or more."""
+    if isinstance(found, Stages):
+        return report_of_stages(folder, found, _places(compared))
+    pair, comparison = next(iter(compared.items()))
+    return report_of(folder, pair, comparison)
+
+
 def _remember(folder: RunFolder, settings: Mapping[str, Settings]) -> None:
     """Keep what was asked of each explainer that the run holds."""
     present = {name: one.remembered() for name, one in settings.items() if explainers()[name].is_in(folder)}
@@ -111,9 +139,10 @@ def joined(found: Mapping[Pair, Comparison]) -> Found:
 def _compare(
     held: Held, pair: Pair, present: Mapping[str, AnyExplainer], settings: Mapping[str, Settings]
 ) -> Comparison:
-    names = (held.names[pair.base], held.names[pair.tuned])
+    names, at = (held.names[pair.base], held.names[pair.tuned]), _addresses(held.run, pair)
+    rows = saved_rows(held.run) or {}
     if is_same(held.run, pair):
-        return Comparison(*names, is_same=True)
+        return Comparison(*names, is_same=True, rows=rows, addresses=at)
     changes: dict[str, Any] = {}
     for name, explainer in present.items():
         if set(explainer.needs) <= set(changes):
@@ -121,7 +150,14 @@ def _compare(
             own = settings.get(name) or explainer.settings()
             change = explainer.change(held, pair, own, needs)
             changes |= {} if change is None else {name: change}
-    return Comparison(*names, changes, is_served=server_of(held.run, pair.tuned) is not None)
+    return Comparison(*names, changes, rows=rows, addresses=at)
+
+
+def _addresses(run: RunFolder, pair: Pair) -> Addresses:
+    """What commands on a pair name; placeholders where the run does not say whose checkpoints they were."""
+    held = run.read_json("run.json")["identity"]
+    known = all("checkpoint" in held.get(role, {}) for role in pair)
+    return Addresses.of(held[pair.base], held[pair.tuned], run.address) if known else PLACEHOLDERS
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:
@@ -145,11 +181,16 @@ def _asked(name: str) -> list[str]:
 
 
 def _write_pages(root: Path, folder: RunFolder, compared: Mapping[Pair, Comparison], found: Found) -> None:
-    places = {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if len(compared) > 1 else "." for pair in compared}
+    places = _places(compared)
     for pair, comparison in compared.items():
         write_page(root / places[pair], report_of(folder, pair, comparison))
     if isinstance(found, Stages):  # last, since it leads to the others
         write_page(root, report_of_stages(folder, found, places))
+
+
+def _places(compared: Mapping[Pair, Comparison]) -> dict[Pair, str]:
+    """The folder of each pair's report in the run."""
+    return {pair: f"{PAIRS}/{pair.base}-{pair.tuned}" if len(compared) > 1 else "." for pair in compared}
 
 
 def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
@@ -158,7 +199,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
     record = folder.read_json("run.json")
     checkpoints = {role: folder.read_json(f"{role}.json") for role in pair}
     sections = [known[name].section(change) for name, change in comparison.changes.items()]
-    template = saved_template(folder)
+    template, tokens = saved_template(folder), saved_tokens(folder)
     return Report(
         title=f"What tuning changed: {comparison.base} and {comparison.tuned}",
         models=(comparison.base, comparison.tuned),
@@ -172,9 +213,12 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
             "checkpoints": {role: one["record"] for role, one in checkpoints.items()},
         }
         | ({"template": template.facts()} if template else {})
+        | ({"rows": _of_rows(comparison.rows)} if comparison.rows else {})
+        | ({"tokens": tokens.facts()} if tokens else {})
         | {section.name: dict(section.settings) for section in sections if section.settings},
         not_run=[] if comparison.is_same else _not_run(comparison),
-        notes=[*_served(folder, pair), *_lent(folder, pair)],
+        notes=[*_served(folder, pair), *_notes(folder, pair), *comparison.rows.get("told", [])],
+        lead=methods_lead(folder, pair, (comparison.base, comparison.tuned)),
     )
 
 
@@ -189,6 +233,7 @@ def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, st
         findings=stages.findings,
         sections=stages.sections(),
         settings={"run": record["identity"], "aftertune": record["record"]["aftertune"]},
+        lead=methods_lead(folder, roles_of(folder), stages.names),
         reports=[(name, f"{place}/report.html") for name, place in zip(names, places.values(), strict=True)],
     )
 
@@ -209,8 +254,17 @@ def _served(folder: RunFolder, pair: Pair) -> list[str]:
     ]
 
 
-def _lent(folder: RunFolder, pair: Pair) -> list[str]:
-    """That one of these models was given the chat template of another."""
-    template = saved_template(folder)
-    said = template.said(display_names(folder), pair) if template else ""
-    return [f"{said}."] if said else []
+def _notes(folder: RunFolder, pair: Pair) -> list[str]:
+    """That one of these models was given the chat template of another, or has tokens of its own."""
+    template, tokens, names = saved_template(folder), saved_tokens(folder), display_names(folder)
+    said = [template.said(names, pair)] if template else []
+    said += tokens.said(names, pair) if tokens else []
+    said += [one.said(names) for one in saved_roundings(folder, pair)]
+    return [f"{one}." for one in said if one]
+
+
+def _of_rows(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of the rows, without what the notes tell."""
+    return {name: value for name, value in rows.items() if name not in ("reasons", "told", "notes", "left_out")} | {
+        "left_out": len(rows["left_out"])
+    }

@@ -1,14 +1,16 @@
 """Models behind servers -> the parts of a run: what can be told of them without weights.
 
 1. Connect to all servers, and check that they give what is needed.
-2. All must read every prompt as the same tokens, since they are compared token by token.
-3. Ask each model, then each base for what its tuned model wrote. An interrupted run asks for the rest only.
+2. Rows that are no prompts, and prompts that one of the models can't read, are skipped and told.
+3. All must read every prompt as the same tokens, since they are compared token by token.
+4. Ask each model, then each base for what its tuned model wrote. An interrupted run asks for the rest only.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from aftertune.errors import CheckpointError, RunError
 from aftertune.explainers.explainer import Inputs, ServedWork
@@ -16,9 +18,12 @@ from aftertune.models.served.model import ServedModel, served_model
 from aftertune.models.subject import Subject
 from aftertune.runs.roles import NAMES, pairs_of, role_names
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import Progress
+from aftertune.runs.stage import Progress, within
 from aftertune.study import checks
-from aftertune.study.measure import Announce, Intent, choose_prompts, within
+from aftertune.study.files import must_find_files
+from aftertune.study.made import remember_making
+from aftertune.study.measure import Announce, Intent
+from aftertune.study.rows import fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study
 
@@ -31,7 +36,9 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
     Raises `AftertuneError` for what can't be compared, before anything is asked, and `CheckpointError` for a server
     that fails for good; then all that was answered is kept.
     """
+    must_find_files(study)
     prepared(study, Inputs())  # what can't be done is refused before any server is spoken to
+    rows = read_rows(study.prompts, study.limit, study.strict)
     with ExitStack() as stack:
         models = connect(study, stack)
         subjects = {
@@ -40,17 +47,21 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
         }
         run, template = _begin(study, subjects, models)
         models = {role: replace(one, tokenizer=template.on(one.tokenizer)) for role, one in models.items()}
-        inputs = Inputs(choose_prompts(study.prompts, study.limit), template.name, study.max_new_tokens)
+        readers = [(one.tokenizer, one.context_length) for one in models.values()]
+        rows = fitted(rows, run, template.name, readers, study.strict)
+        inputs = Inputs(rows.prompts, template.name, study.max_new_tokens)
         _must_read_the_same(inputs, models)
         works = prepared(study, inputs)
         for work in works.values():
             work.must_fit([], run)
         if announce is not None:
-            announce(Intent(study, run, subjects, {}, works, inputs, template))
+            announce(Intent(study, run, subjects, {}, works, inputs, template, rows))
         keep_template(template, run)
+        keep_rows(rows, run)
         for role, model in models.items():
             _claim(run, role, model, subjects[role])
         _ask_all(models, works, run, progress)
+        remember_making(study, rows.prompts, run)
         run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
         for work in works.values():
             for role in models:
@@ -89,15 +100,19 @@ def _begin(study: Study, subjects: Mapping[str, Subject], models: Models) -> tup
     identity = {role: one.identity() for role, one in subjects.items()}
     run = RunFolder.start(study.run, identity, {"aftertune": __version__})
     roles = {subject: role for role, subject in subjects.items()}
-    read = template_of_study(study.template, subjects, run, lambda subject: models[roles[subject]].tokenizer)
-    return run, read
+
+    def read(subject: Subject) -> Any:
+        return models[roles[subject]].tokenizer
+
+    return run, template_of_study(study.template, subjects, run, read, study.template_arg)
 
 
 def _must_read_the_same(inputs: Inputs, models: Models) -> None:
     """Raise what `checks.must_read_prompts_the_same` raises; fills ``inputs.lengths``."""
     read = [checks.read_prompts(inputs, model.tokenizer, model.context_length) for model in models.values()]
-    for before, now in pairwise(read):
-        checks.must_be_same_tokens(before, now)
+    tokenizers = [model.tokenizer for model in models.values()]
+    for (before, one), (now, other) in pairwise(zip(read, tokenizers, strict=True)):
+        checks.must_be_same_tokens(before, now, one, other)
     inputs.lengths[:] = [len(ids) for ids in read[-1].values()]
 
 

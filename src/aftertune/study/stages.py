@@ -165,9 +165,15 @@ def _largest_step(values: dict[tuple[str, str], Measure]) -> Finding:
     (base, tuned), most = max(values.items(), key=lambda item: abs(item[1].value or 0.0))
     parts = [f"from {a} to {b} {one.phrase.format(value=one.value)}{_control(one)}" for (a, b), one in values.items()]
     headline = f"{most.what[:1].upper()}{most.what[1:]} changed most from {base} to {tuned}"
-    evidence = {f"{a} to {b}": one.value for (a, b), one in values.items()}
+    evidence: dict[str, Any] = {f"{a} to {b}": one.value for (a, b), one in values.items()} | _unit(most)
     told = _listed(parts)
     return Finding(STEP, headline, f"{told[:1].upper()}{told[1:]}.", Verdict.NOT_TESTED, evidence)
+
+
+def _unit(measure: Measure) -> dict[str, str]:
+    """Of its values, where they have one."""
+    unit = "share" if measure.kind in INTERVALS else "°" if measure.title.endswith("°") else ""
+    return {"unit": unit} if unit else {}
 
 
 def _control(measure: Measure) -> str:

@@ -66,6 +66,18 @@ class Words(Result):
     def _facts(self) -> dict[str, Any]:
         return {"n_words": len(self.words), "source": self.source}
 
+    def with_words(self, asked: Iterable[str], what: str) -> "Words":
+        """The same with words that are asked about and lack, after all others: those keep their places and shares.
+
+        What is added has the frequency 0, since it was not counted; ``source`` tells ``what`` it is.
+        """
+        known = {word.lower() for word in self.words}
+        added = tuple(dict.fromkeys(word for word in asked if word.split() == [word] and word.lower() not in known))
+        if not added:
+            return self
+        frequency = np.concatenate([self.frequency, np.zeros(len(added))])
+        return Words((*self.words, *added), frequency, f"{self.source}, and {len(added)} {what}")
+
     @property
     def digest(self) -> str:
         """SHA-256 of the words in their order, in hexadecimal."""

@@ -31,6 +31,7 @@ from aftertune.explainers.annotation.page import (
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.packing import packed
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
@@ -161,6 +162,7 @@ def section(change: AnnotationChange) -> Section:
         blocks={"component-notes": packed(component_notes(change))},
         styles=(TEMPLATES / "annotations.css",),
         settings=change.settings,
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -185,6 +187,7 @@ def stages(changes: Sequence[AnnotationChange], models: Sequence[str]) -> Sectio
         methods=render("methods.html", TEMPLATES, **_who(changes[0])),
         styles=(TEMPLATES / "annotations.css",),
         settings=changes[0].settings,
+        labels=read_labels(TEMPLATES),
     )
 
 

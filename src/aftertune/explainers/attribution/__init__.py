@@ -55,13 +55,18 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
         needs: Mapping[str, Any],  # noqa: ARG002
     ) -> AttributionChange | None:
         """How two models of a run differ in their use of prompts, with what people said of their responses."""
-        from aftertune.explainers.attribution.reading import compare_readings, read_attribution, read_shared
+        from aftertune.explainers.attribution.reading import (
+            beyond_base,
+            compare_readings,
+            read_attribution,
+            read_shared,
+        )
 
         if not self.is_in(held.run):
             return None
         base, tuned = (read_attribution(held, role) for role in pair)
         shared = read_shared(held.run, pair, [prompt.id for prompt in tuned.prompts])
-        return compare_readings(base, tuned, shared)
+        return compare_readings(base, tuned, shared, len(beyond_base(held.run, pair)))
 
     def questions(self, change: AttributionChange) -> Sequence[Question]:
         """Is the instruction used more densely, and by responses that follow it? Then what is seen without a test."""

@@ -5,7 +5,7 @@
 3. Where wanted, hold the maps against replaced words, and against another removal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,12 @@ from aftertune.explainers.attribution.importance.routes import attribute_batch, 
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Method, Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.asked_template import put
 from aftertune.models.generation import MAX_NEW_TOKENS, generate, must_leave_room
+from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
-from aftertune.prompts.templates import choose_template
+from aftertune.prompts.template_head import Argument
 
 if TYPE_CHECKING:
     from aftertune.models.served.model import ServedModel
@@ -34,8 +35,10 @@ def attribute(
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
+    template_arg: Mapping[str, Argument] | None = None,
     removal: Removal = "deleted",
     route: Route = "auto",
+    removal_budget: float = 1.0,
     contrast_with: str | None = None,
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
@@ -43,28 +46,37 @@ def attribute(
     """Importance of each prompt unit to each response token (section 4.1).
 
     Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``method`` is "removal" (Eq. 1
-    itself: by how much p(y_m) falls), with ``removal`` "deleted" (a unit's tokens leave the sequence) or "zeroed"
-    (their embeddings are set to 0); "gradient", the paper's first order; or "locally-linear", the first order with
-    norms, attention patterns and gates held constant (arXiv 2505.24293), for models of Llama's build in float32.
+    itself: by how much p(y_m) falls), with ``removal`` "deleted" (a unit's tokens leave the sequence), "zeroed" (their
+    embeddings are set to 0), "mean" (to the mean of all tokens' embeddings) or "averaged" (the mean of the effects of
+    deleted and mean, for twice the passes, which predicts best what replacing a word does); "gradient", the paper's
+    first order; or "locally-linear", the first order with norms, attention patterns and gates held constant (arXiv
+    2505.24293).
     ``route`` is that of the gradient: "forward", "reverse" (equal up to rounding), "forward-bfloat16" (products of
     tangents in bfloat16, for models of Llama's build in float32), or "auto", the cheaper of the first two. ``unit`` is
-    "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", or "auto": chat where the
-    tokenizer has a chat template. With ``check`` the result says how well it predicts what replacing words does, and
-    how well it ranks units against removal (of removal: the other kind).
+    "token", "word", "sentence", "line", or character ranges. ``template`` is "raw", "chat", "auto" (chat where the
+    tokenizer has a chat template), "rendered" (the text was put in one already), or the file of a chat template, and
+    ``template_arg`` what it is told by name. With ``check`` the result says how well it predicts what replacing words
+    does, and how well it ranks units against removal (of removal: another kind).
 
     ``contrast_with`` is another response of as many tokens: importance is then that for p(y_m) - p(c_m), both after the
     same prompt and response so far (why this token, and not that one).
+
+    A ``removal_budget`` below 1 is the share of the cost of removing every unit that may be spent on a prompt of 200
+    units or more: groups of sentences are removed first, then the units of those that matter. Other units share their
+    group's importance; the result's ``is_divided`` marks them.
 
     Raises `PromptError` for a prompt or response that is empty or too long, or a contrast of another length,
     `AttributionError` for a setting that is not known, or a check of a contrast, `CheckpointError` where a response
     must be generated but never ends.
     """
     if contrast_with is not None:
-        how = choose_template(template, [checkpoint.tokenizer])[0]
+        checkpoint, how = put(checkpoint, template, template_arg)
         item = _contrasted(checkpoint, _as_prompt(prompt), how, response, contrast_with, max_new_tokens)
         if check:
             raise AttributionError("A contrast can't be held against replaced words. Leave check or contrast_with out.")
-        return attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route)[0]
+        return attribute_batch(
+            checkpoint, [item], method, unit, removal=removal, route=route, removal_budget=removal_budget
+        )[0]
     (found,) = attribute_all(
         checkpoint,
         [prompt],
@@ -72,8 +84,10 @@ def attribute(
         method,
         unit,
         template=template,
+        template_arg=template_arg,
         removal=removal,
         route=route,
+        removal_budget=removal_budget,
         check=check,
         max_new_tokens=max_new_tokens,
     )
@@ -88,8 +102,10 @@ def attribute_all(
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
+    template_arg: Mapping[str, Argument] | None = None,
     removal: Removal = "deleted",
     route: Route = "auto",
+    removal_budget: float = 1.0,
     check: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
     batch_size: int = 8,
@@ -103,14 +119,16 @@ def attribute_all(
     texts = [prompt.response for prompt in given] if responses is None else list(responses)
     if len(texts) != len(given):
         raise PromptError(f"There are {len(texts)} responses to {len(given)} prompts. Give one response a prompt.")
-    how, _ = choose_template(template, [checkpoint.tokenizer])
+    checkpoint, how = put(checkpoint, template, template_arg)
     encoded = [encode_for(checkpoint, one, how, text) for one, text in zip(given, texts, strict=True)]
     found: dict[int, Attribution] = {}
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index].ids))
     for start in range(0, len(order), batch_size):
         places = order[start : start + batch_size]
         batch = _answer(checkpoint, [encoded[place] for place in places], max_new_tokens)
-        results = attribute_batch(checkpoint, batch, method, unit, removal=removal, route=route)
+        results = attribute_batch(
+            checkpoint, batch, method, unit, removal=removal, route=route, removal_budget=removal_budget
+        )
         for place, item, result in zip(places, batch, results, strict=True):
             found[place] = checked(checkpoint, item, result, unit, method, removal) if check else result
     return [found[place] for place in range(len(encoded))]
@@ -125,8 +143,10 @@ def attribute_difference(
     unit: UnitChoice = "token",
     *,
     template: str = "auto",
+    template_arg: Mapping[str, Argument] | None = None,
     removal: Removal = "deleted",
     route: Route = "auto",
+    removal_budget: float = 1.0,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> AttributionDifference:
     """On which prompt units does log p_tuned - log p_base of a response hang?
@@ -135,7 +155,7 @@ def attribute_difference(
 
     Raises what `attribute` raises, and `CheckpointError` if the two read the prompt or the response as other tokens.
     """
-    how = choose_template(template, [tuned.tokenizer])[0]
+    (tuned, how), (base, _) = put(tuned, template, template_arg), put(base, template, template_arg)
     given = _as_prompt(prompt)
     answered = _answered(tuned, given, how, response, max_new_tokens)
     read = encode_for(base, given, how, given.response if response is None else response)
@@ -146,7 +166,9 @@ def attribute_difference(
         )
     read = respond(read, response_of(answered).tolist())
     one, other = (
-        attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route)[0]
+        attribute_batch(checkpoint, [item], method, unit, removal=removal, route=route, removal_budget=removal_budget)[
+            0
+        ]
         for checkpoint, item in ((base, read), (tuned, answered))
     )
     return AttributionDifference(one, other)

@@ -104,7 +104,8 @@ class AttributionChange(Result):
     words of the same prompts. ``agreement`` says how well the maps agree with removal (those of removal with the other
     kind of it), ``faithfulness`` how well they predict replaced words; None where that was not checked. ``raters`` says
     how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are those of both models,
-    ``differences`` both models on the tuned model's responses; ``settings`` say how they were measured, empty where
+    ``differences`` both models on the tuned model's responses, but for ``n_beyond`` of them that hold tokens which
+    tuning added, so that the base can't read them; ``settings`` say how they were measured, empty where
     that is not known.
     """
 
@@ -123,6 +124,7 @@ class AttributionChange(Result):
     labels: LabelCounts | None = None
     maps: tuple[SalientMap, ...] = ()
     differences: tuple[PromptDifference, ...] = ()
+    n_beyond: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_polars(self) -> pl.DataFrame:

@@ -29,7 +29,7 @@ from aftertune.explainers.attribution.importance.head import STATES_AT_ONCE
 from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM, N_REPLACED
 from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST, Way, cheaper_route
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
-from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.attribution.settings import LEAST_UNITS, AttributionSettings
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
 from aftertune.models.machine import Machine
@@ -77,7 +77,7 @@ def remaining(
     n_checked = round(min(settings.check, len(items)) * _share(left, items))
     answering = [responses(size, end) for end in ends]
     way = way_of(settings)
-    attributing = [attributions(size, end, way, n_checked, machine) for end in ends]
+    attributing = [attributions(size, end, settings, n_checked, machine) for end in ends]
     silent = [item for item in left if item.is_silent]
     steps = {
         "responses": Step(answering[0], answering[1], 1 - _share(silent, items)),
@@ -102,8 +102,7 @@ def remaining_pair(
     items = [Item(lengths[prompt.id], 0, is_silent=True) for prompt in missing]
     n_most = most_tokens(inputs, size)
     least, most = (
-        attributions(size, _answered(items, n), way_of(settings), 0, machine)
-        for n in (max(1, round(EARLY * n_most)), n_most)
+        attributions(size, _answered(items, n), settings, 0, machine) for n in (max(1, round(EARLY * n_most)), n_most)
     )
     return Remaining({"difference": Step(least, most)})
 
@@ -140,13 +139,17 @@ def way_of(settings: AttributionSettings) -> Asked:
     return settings.route if settings.method == "gradient" else settings.method
 
 
-def attributions(size: ModelSize, items: Sequence[Item], way: Asked, n_checked: int, machine: Machine) -> Cost:
+def attributions(
+    size: ModelSize, items: Sequence[Item], settings: AttributionSettings, n_checked: int, machine: Machine
+) -> Cost:
     """The attribution of all, and of a sample of ``n_checked`` what it is held against."""
-    at_once = MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU
-    found = Cost()
+    at_once, way, found = MOST_ON_GPU if machine.kind == "cuda" else MOST_ON_CPU, way_of(settings), Cost()
     for item in items:
-        check = (attribution(size, item, "removal", at_once) + interventions(size, item)) * (n_checked / len(items))
-        found += attribution(size, item, chosen_way(way, item, size), at_once) + check
+        share = settings.removal_budget if item.n_prompt >= LEAST_UNITS else 1.0
+        removal = attribution(size, item, "removal", at_once, share)
+        check = (removal + interventions(size, item)) * (n_checked / len(items))
+        passes = share * (2 if settings.removal == "averaged" else 1)
+        found += attribution(size, item, chosen_way(way, item, size), at_once, passes) + check
     return found
 
 
@@ -160,10 +163,15 @@ def interventions(size: ModelSize, item: Item) -> Cost:
     return after + plain_pass(size, positions) * n_many + prediction(size, item.n_response) * n_all
 
 
-def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_ON_CPU) -> Cost:
-    """One prompt with its response by a way other than "auto", ``at_once`` directions at a time."""
+def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_ON_CPU, passes: float = 1.0) -> Cost:
+    """One prompt with its response by a way other than "auto", ``at_once`` directions at a time.
+
+    Removal takes ``passes`` of them for each prompt token.
+    """
     n_prompt, n_response = item.n_prompt, item.n_response
-    positions, n_directions = n_prompt + n_response - 1, n_response if route == "reverse" else n_prompt
+    positions, n_directions = n_prompt + n_response - 1, float(n_response if route == "reverse" else n_prompt)
+    if route == "removal":
+        n_directions *= passes
     if not n_response:
         return Cost()
     around = Cost(seconds=SECONDS_OF_CHUNK * size.n_layers * ceil(n_directions / at_once))
@@ -171,11 +179,11 @@ def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_O
         # What stands before the removed token is kept, so half of the prompt on average.
         one = plain_pass(size, positions - n_prompt // 2) + prediction(size, n_response)
         return one * n_directions + around
-    passes = n_directions * {"reverse": REVERSE_COST, BFLOAT16: COST_OF_BFLOAT16}.get(route, 1.0)
+    taken = n_directions * {"reverse": REVERSE_COST, BFLOAT16: COST_OF_BFLOAT16}.get(route, 1.0)
     written_out = route in FORWARD and size.written_out
     # Written out, what stands before a unit is left out.
     passed = positions - n_prompt // 2 if written_out else positions
-    return one_pass(size, passed, written_out) * passes + prediction(size, n_response) * 3 + around
+    return one_pass(size, passed, written_out) * taken + prediction(size, n_response) * 3 + around
 
 
 def one_pass(size: ModelSize, n_positions: int, written_out: bool = False) -> Cost:

@@ -93,6 +93,8 @@ def describe_rater(row: RaterRow) -> Finding:
 def describe_difference(change: AttributionChange) -> Iterator[Finding]:
     """On what the difference between the models hangs, where both read the tuned model's responses."""
     rows = change.difference_rows
+    if change.n_beyond:
+        yield _beyond(change)
     shares = mean_shares(rows)
     if shares is None:
         return
@@ -105,6 +107,14 @@ def describe_difference(change: AttributionChange) -> Iterator[Finding]:
     )
     evidence = {"instruction": instruction, "other": other, "template": template, "n_prompts": len(rows)}
     yield Finding("attribution.difference", headline, sentence, Verdict.NOT_TESTED, evidence)
+
+
+def _beyond(change: AttributionChange) -> Finding:
+    n, total = change.n_beyond, change.n_beyond + len(change.difference_rows)
+    headline = f"{n} of {total} responses of {change.tuned} hold tokens that {change.base} has not"
+    sentence = "The base can't read them, so they are left out of what the difference between the models hangs on."
+    evidence = {"n_beyond": n, "n_responses": total}
+    return Finding("attribution.beyond", headline, sentence, Verdict.NOT_TESTED, evidence)
 
 
 def describe_answered(change: AttributionChange) -> Iterator[Finding]:

@@ -105,7 +105,7 @@ def measure_agreement(first_order: Matrix, removed: Matrix, removal: str) -> Agr
 
 def of_possible(spearman: float, ceiling: float | None) -> str:
     """A rank correlation with replaced words beside the most that is possible, in words."""
-    return f"{spearman:.2f}{'' if ceiling is None else f' of a possible {ceiling:.2f}'}"
+    return f"rank correlation {spearman:.2f}{'' if ceiling is None else f' of a possible {ceiling:.2f}'}"
 
 
 def measure_faithfulness(

@@ -27,7 +27,7 @@ from aftertune.report.render import write_picture
 from aftertune.runs.parts import write_text
 from aftertune.runs.readable import readable, visible
 
-SUFFIXES = (".html", ".svg", ".png")
+SUFFIXES = (".html", ".svg", ".png", ".pdf")
 STYLE = """
 #ID{font:14px/1.7 system-ui,sans-serif;max-width:70em}
 #ID b{font-weight:600}#ID .k{opacity:.65;font-size:12px;margin:.6em 0 .1em}
@@ -62,14 +62,14 @@ def write_instance(
     importance: npt.NDArray[np.float32] | None = None,
     probability: npt.NDArray[np.float32] | None = None,
 ) -> Path:
-    """Write one map as .html, .svg or .png, as the suffix says; returns the path.
+    """Write one map as .html, .svg, .png or .pdf, as the suffix says; returns the path.
 
     With ``importance`` (n_prompt, n_response) and ``probability`` (n_response,) the page shows those numbers too.
     Raises `RunError` for another suffix, shapes that do not fit the map, or a place that cannot be written.
     """
     target = Path(path)
     if target.suffix not in SUFFIXES:
-        raise RunError(f"{target.name} has no suffix that can be written. Name the file .html, .svg or .png.")
+        raise RunError(f"{target.name} has no suffix that can be written. Name the file .html, .svg, .png or .pdf.")
     _check_shape("importance", importance, salient.levels.shape)
     _check_shape("probability", probability, (salient.n_response,))
     if target.suffix == ".html":

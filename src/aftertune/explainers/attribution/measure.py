@@ -4,7 +4,7 @@
 2. Responses in fixed batches of prompts of like length, one part a prompt; a batch is the unit of work, since the
    numbers of a batch depend on its members.
 3. Attributions in fixed batches too, one part a prompt; on the CPU a batch is one prompt.
-4. Of a pair, the attribution of the tuned model's responses under the base.
+4. Of a pair, the attribution of the tuned model's responses under the base, but of those with tokens that tuning added.
 5. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
 What has its part already is not computed again.
 """
@@ -25,11 +25,12 @@ from aftertune.explainers.attribution.importance.routes import (
     must_suit,
     must_suit_architecture,
 )
-from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES, SHARED
+from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES, SHARED, beyond_base, beyond_file
+from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.explainers.attribution.work.asked import AskedAttribution, row_of, with_response
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import generate
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
@@ -84,11 +85,12 @@ class AttributionWork(AskedAttribution):
         how, missing = self.settings, self.unread(run, pair)
         encoded = [encode_for(base, prompt, self.inputs.template, prompt.response) for prompt in missing]
         answered = [with_response(pair.tuned, item, run) for item in encoded]
+        answered = _readable(base, answered, run, pair)
         done, total = 0.0, sum(map(_cost, answered))
         for batch in _batches(answered, attributions_at_once(base.model.device.type)):
             progress("difference", done, total)
             done += sum(map(_cost, batch))
-            found = attribute_batch(base, batch, how.method, how.unit, removal=how.removal, route=how.route)
+            found = attribute_batch(base, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
                 run.write(run.part(SHARED, "-".join(pair), item.prompt.id), row_of(item, one))
         progress("difference", total, total)
@@ -129,7 +131,7 @@ class AttributionWork(AskedAttribution):
             if not missing:
                 continue
             how = self.settings
-            found = attribute_batch(checkpoint, batch, how.method, how.unit, removal=how.removal, route=how.route)
+            found = attribute_batch(checkpoint, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
                 if item.prompt.id in missing & sampled:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
@@ -141,6 +143,10 @@ class AttributionWork(AskedAttribution):
         """The prompts whose maps are checked."""
         answering = [item for item in answered if len(response_of(item))]
         return {item.prompt.id for item in sample(answering, self.settings.check)}
+
+
+def _ways(settings: AttributionSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in ("removal", "route", "removal_budget")}
 
 
 def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
@@ -161,6 +167,16 @@ def _write_responses(
         if not run.exists(*part):
             text = checkpoint.tokenizer.decode(ids)
             run.write(part, {"id": item.prompt.id, "response": text, "response_ids": np.array(ids, dtype=np.int64)})
+
+
+def _readable(base: Checkpoint, answered: Sequence[EncodedPrompt], run: RunFolder, pair: Pair) -> list[EncodedPrompt]:
+    """Those whose response holds no token that the base has not; the others are kept by their ids."""
+    n_known = base.model.get_input_embeddings().weight.shape[0]
+    found = [item for item in answered if max(response_of(item), default=0) < n_known]
+    beyond = {item.prompt.id for item in answered} - {item.prompt.id for item in found}
+    if beyond:
+        run.remember(beyond_file(pair), {"ids": sorted(beyond | beyond_base(run, pair))})
+    return found
 
 
 def _cost(item: EncodedPrompt) -> float:

@@ -15,9 +15,11 @@ from aftertune.explainers.attribution.prompt_pairs import (
     pair_maps,
     payload,
 )
+from aftertune.explainers.attribution.settings import LEAST_UNITS
 from aftertune.explainers.attribution.show import figures, tables
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.packing import packed
 from aftertune.report.section import Section
 from aftertune.report.table import Table
@@ -27,9 +29,12 @@ N_PICTURES = 12
 REMOVALS = {
     "zeroed": "with the token's input embedding set to zero",
     "deleted": "with the token left out of the sequence",
+    "mean": "with the token's input embedding set to the mean of all tokens' embeddings",
+    "averaged": "as the mean of the effects of leaving it out and of setting its embedding to the mean of all tokens'",
 }
 
 
+SECOND = "table1_controls"  # says what table 1 says where both are empty
 PLACED = ("table2", "table2_controls", "differences", "table1", "table1_controls", "read_first", "raters")
 
 
@@ -50,6 +55,7 @@ def section(change: AttributionChange) -> Section:
         styles=(TEMPLATES / "prompt.css", TEMPLATES / "list.css"),
         settings=change.settings,
         notes=tuple(_notes(change)),
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -61,10 +67,22 @@ def methods(change: AttributionChange) -> Markup:
         "methods.html",
         TEMPLATES,
         removal=None if removal is None else REMOVALS[removal],
+        by_hierarchy=by_hierarchy(change),
         is_locally_linear=change.settings.get("method") == "locally-linear",
         faithfulness=None if change.faithfulness is None else faithfulness_sentence(change.faithfulness),
         check=None if check is None else check_sentence(check),
         per_model={} if check is None else check.per_model,
+    )
+
+
+def by_hierarchy(change: AttributionChange) -> str | None:
+    """What maps of long prompts hold where removal had a budget: the line on the page."""
+    budget = change.settings.get("removal_budget", 1.0)
+    if budget == 1:
+        return None
+    return (
+        f"In prompts of {LEAST_UNITS} tokens or more only the sentences that matter most were looked into, at "
+        f"{budget:.0%} of the cost; tokens of the others share their sentence's importance, divided evenly."
     )
 
 
@@ -102,9 +120,10 @@ def _body(
         "section.html",
         TEMPLATES,
         is_removal=change.settings.get("method") == "removal",
+        by_hierarchy=by_hierarchy(change),
         faithfulness=None if change.faithfulness is None else faithfulness_sentence(change.faithfulness),
         is_pale=change.faithfulness is not None and not change.faithfulness.is_faithful,
-        tables=[shown[name] for name in PLACED if name in shown],
+        tables=[shown[name] for name in PLACED if name in shown and (shown[name].listed or name != SECOND)],
         figures=own_figures,
         rows=rows,
         rated={role: n for role in ROLES if (n := sum(row.ratings[role] is not None for row in rows))},

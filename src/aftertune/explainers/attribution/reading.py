@@ -54,11 +54,15 @@ def read_attribution(held: Held, role: str) -> AttributionReading:
 
 
 def compare_readings(
-    base: AttributionReading, tuned: AttributionReading, shared: Mapping[str, Attribution] | None = None
+    base: AttributionReading,
+    tuned: AttributionReading,
+    shared: Mapping[str, Attribution] | None = None,
+    n_beyond: int = 0,
 ) -> AttributionChange:
     """How two models of one run differ, with how far its maps and its labels can be trusted.
 
-    ``shared`` are the base's attributions of the tuned model's responses, by the ids of prompts.
+    ``shared`` are the base's attributions of the tuned model's responses, by the ids of prompts; ``n_beyond``
+    of these it can't read.
     """
     pair = base, tuned
     agreement = summarise_agreement({one.model: one.agreements for one in pair})
@@ -78,13 +82,24 @@ def compare_readings(
     raters = rater_rows(ratings, base.labels.judged_characters(base.prompts))
     differences = tuple(_differences(base, tuned, shared or {}))
     labels = _label_counts(base, [one.role for one in pair])
-    return replace(found, raters=raters, labels=labels, differences=differences)
+    return replace(found, raters=raters, labels=labels, differences=differences, n_beyond=n_beyond)
 
 
 def read_shared(run: RunFolder, pair: Pair, ids: Sequence[str]) -> dict[str, Attribution]:
     """What the base made of the tuned model's responses, as far as it is in a run."""
     parts = {id: run.part(SHARED, "-".join(pair), id) for id in ids}
     return {id: Attribution.from_row(run.read(part)) for id, part in parts.items() if run.exists(*part)}
+
+
+def beyond_file(pair: Pair) -> str:
+    """The file with the ids of prompts whose tuned response the base can't read."""
+    return f"attribution-beyond-{'-'.join(pair)}.json"
+
+
+def beyond_base(run: RunFolder, pair: Pair) -> set[str]:
+    """The ids of prompts whose tuned response holds tokens that the base has not, so that it can't read it."""
+    name = beyond_file(pair)
+    return set(run.read_json(name)["record"]["ids"]) if run.exists(name) else set()
 
 
 def _differences(

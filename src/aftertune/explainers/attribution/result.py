@@ -7,7 +7,7 @@ part of it that tables 1 and 2 and figures 1 and 6 need, and it exists for maps 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +132,13 @@ class Attribution(Result):
 
     ``importance`` (n_prompt, n_response) float32 is I of the paper's section 4.1, in probability: by removal the drop
     of p(y_m) itself (Eq. 1), else the first-order effect on p(y_m) of scaling the unit's embeddings. ``route`` says
-    which: "removal (deleted)", "removal (zeroed)", "forward", "reverse", "forward-bfloat16" or "locally-linear".
+    which: "removal (deleted)" and other kinds of it, "forward", "reverse", "forward-bfloat16" or "locally-linear".
     ``probability`` (n_response,) is p(y_m | Z_m). A prompt unit is a token unless ``unit`` says otherwise;
     ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template; ``is_user``
     and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction. With
     ``contrast_tokens`` (n_response,) importance is that for p(y_m) - p(c_m): why this token, and not that one.
+    ``is_divided`` (n_prompt,) marks units of sentences that removal by hierarchy did not look into: they hold the
+    sentence's importance, divided evenly.
     """
 
     importance: npt.NDArray[np.float32]
@@ -154,6 +156,7 @@ class Attribution(Result):
     contrast_tokens: tuple[str, ...] = ()
     agreement: Agreement | None = None
     faithfulness: Faithfulness | None = None
+    is_divided: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def fall(self) -> npt.NDArray[np.float64]:
         """How far log p(y_m) falls without each unit (n_prompt, n_response) by this map, in nats."""
@@ -193,7 +196,7 @@ class Attribution(Result):
 
     def to_row(self) -> dict[str, Any]:
         """One row of plain columns; `from_row` is its inverse."""
-        row = {field.name: getattr(self, field.name) for field in fields(self)}
+        row = {one.name: getattr(self, one.name) for one in fields(self)}
         row["provenance"] = self.provenance.to_dict()
         row["agreement"] = asdict(self.agreement) if self.agreement else None
         row["faithfulness"] = asdict(self.faithfulness) if self.faithfulness else None
@@ -202,10 +205,10 @@ class Attribution(Result):
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Attribution":
         """The result whose columns stand in ``row``; raises `RunError` if one is missing."""
-        missing = [field.name for field in fields(cls) if field.name not in row]
+        missing = [one.name for one in fields(cls) if one.name not in row]
         if missing:
             raise RunError(f"This is no saved attribution (no {', '.join(missing)}). Give a file that `save` wrote.")
-        values = {field.name: row[field.name] for field in fields(cls)}
+        values = {one.name: row[one.name] for one in fields(cls)}
         agreement, faithfulness = (json.loads(row[name]) for name in ("agreement", "faithfulness"))
         values["provenance"] = Provenance(**json.loads(row["provenance"]))
         values["agreement"] = Agreement(**agreement) if agreement else None

@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from aftertune.errors import AttributionError
+from aftertune.errors import AttributionError, not_known
 from aftertune.explainers.settings import Settings, setting
 
 Method = Literal["removal", "gradient", "locally-linear"]
 Route = Literal["auto", "forward", "reverse", "forward-bfloat16"]
-Removal = Literal["deleted", "zeroed"]
+Removal = Literal["deleted", "zeroed", "mean", "averaged"]
 Division = Literal["token", "word", "sentence", "line"]
+LEAST_UNITS = 200  # fewer are left out one by one whatever the budget
 
 
 class AttributionSettings(Settings):
     """How each response is attributed, the same for all prompts and models of a study.
 
-    ``method``, ``removal``, ``route`` and ``unit`` are those of `aftertune.attribute`. With ``difference`` the base
-    reads the tuned model's responses too (`aftertune.attribute_difference`). ``check`` is the number of prompts for
-    each model on which the maps are held against words that are replaced, and against another removal.
+    ``method``, ``removal``, ``removal_budget``, ``route`` and ``unit`` are those of `aftertune.attribute`. With
+    ``difference`` the base reads the tuned model's responses too (`aftertune.attribute_difference`). ``check`` is the
+    number of prompts for each model on which the maps are held against words that are replaced, and against another
+    removal.
     Raises `AttributionError` for another value.
     """
 
@@ -27,7 +29,16 @@ class AttributionSettings(Settings):
         "network with norms, attention patterns and gates held constant",
     )
     removal: Removal = setting(
-        "deleted", "what leaving out means: the token leaves the sequence, or its embedding is set to zero"
+        "deleted",
+        "what leaving out means: the token leaves the sequence; its embedding is set to zero, or to the mean of all "
+        "embeddings; or the mean of the effects of deleted and mean, for twice the passes",
+    )
+    removal_budget: float = setting(
+        1.0,
+        "share of the cost of leaving every token out; below 1, whole sentences of prompts of 200 tokens or more are "
+        "left out first, then the tokens of those that matter",
+        gt=0,
+        le=1,
     )
     route: Route = setting("auto", "how the gradient is computed; auto takes the cheaper of forward and reverse")
     unit: Division = setting("token", "what counts as one part of the prompt", flag="")
@@ -40,18 +51,25 @@ class AttributionSettings(Settings):
 def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:
     """Raise `AttributionError` if a setting has a value that is not allowed."""
     if given not in allowed:
-        raise AttributionError(f"The {setting} {given!r} is not known. Allowed: {', '.join(allowed)}.")
+        raise AttributionError(not_known(setting, given, allowed))
 
 
-def must_belong(method: str, route: str) -> None:
-    """Raise `AttributionError` for a route of the gradient with a method that takes none."""
+def must_belong(method: str, route: str, budget: float = 1.0, unit: object = "token") -> None:
+    """Raise `AttributionError` for a route or a budget with a method or unit that takes none."""
     if route != "auto" and method != "gradient":
         raise AttributionError(
             f"The route {route!r} is one of the gradient, and the method is {method!r}. "
             "Take the method 'gradient' with it, or leave the route out."
         )
+    if not 0 < budget <= 1:
+        raise AttributionError(f"The removal_budget is {budget}; it must be above 0 and at most 1 (every token).")
+    if budget < 1 and (method != "removal" or unit not in ("token", "word")):
+        raise AttributionError(
+            f"A removal_budget below 1 is for the method 'removal' with the unit 'token' or 'word', and these are "
+            f"{method!r} and {unit!r}. Leave the removal_budget out."
+        )
 
 
 def other_removal(removal: Removal) -> Removal:
-    """The other way to leave a token out."""
-    return "zeroed" if removal == "deleted" else "deleted"
+    """Another way to leave a token out, that has no part in the first."""
+    return "deleted" if removal in ("zeroed", "mean") else "zeroed"

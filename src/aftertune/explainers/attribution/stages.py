@@ -3,7 +3,8 @@
 1. Table 2 with a column for each model and each pair; Holm's correction is over all pairs and data sets, that of the
    pooled row, which repeats the others' question, over pairs.
 2. The score of each prompt under every model, and the mean of each data set as a line over the models.
-3. Table 1 and figure 6 with the rows of every model, once: those of the first pair that it is in.
+3. Table 1, its controls and figure 6 with the rows of every model, once: those of the first pair that it is in. The
+   controls of table 2 pair by pair, as each pair's own report has them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +17,19 @@ import polars as pl
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.density_comparison import Table2Row
 from aftertune.explainers.attribution.page import methods
-from aftertune.explainers.attribution.show import figure6_figure, figure6_table, table1_table
+from aftertune.explainers.attribution.prompt_pairs import TEMPLATES
+from aftertune.explainers.attribution.show import (
+    figure6_figure,
+    figure6_table,
+    table1_controls_table,
+    table1_table,
+    table2_controls_table,
+)
 from aftertune.report.chart_style import Spec, shorten, styled
 from aftertune.report.colours import DASHES, DATASETS, SHAPES, one_each
 from aftertune.report.figure import Figure
-from aftertune.report.section import Section
+from aftertune.report.numbers import read_labels
+from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
 from aftertune.runs.frames import frame_of
 from aftertune.statistics.corrections import holm
@@ -69,9 +78,12 @@ def stages(changes: Changes, models: Sequence[str]) -> Section:
     """The part of a report on several models."""
     scores = score_rows(changes, models)
     table1, figure6 = of_each_model(changes, models, "table1"), of_each_model(changes, models, "figure6")
+    table1_controls = table1_controls_table(of_each_model(changes, models, "table1_controls"))
     tables = (
         score_table(scores, changes, models),
+        controls_table(changes),
         table1_table(table1),
+        replace(table1_controls, columns=table1_controls.columns if table1 else ()),
         replace(figure6_table(figure6), columns=()),
         prompt_table(changes, models),
     )
@@ -83,6 +95,7 @@ def stages(changes: Changes, models: Sequence[str]) -> Section:
         figures=figures,
         methods=methods(changes[0]),
         settings=changes[0].settings,
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -127,6 +140,11 @@ def score_table(rows: Sequence[StageRow], changes: Changes, models: Sequence[str
         ]
     title = "Table 2. How densely each model uses the instruction"
     return Table("table2", title, CAPTION, columns, _score_frame(rows, changes, models), shown=rows)
+
+
+def controls_table(changes: Changes) -> Table:
+    """The controls of table 2, the rows of one pair below those of the other."""
+    return joined_tables({f"{one.base} → {one.tuned}": table2_controls_table(one.table2_controls) for one in changes})
 
 
 def prompt_table(changes: Changes, models: Sequence[str]) -> Table:

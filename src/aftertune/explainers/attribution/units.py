@@ -6,6 +6,8 @@ template or the tokenizer inserted (no characters, or not the user's) are units 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +37,41 @@ def split_units(encoded: EncodedPrompt, unit: UnitChoice) -> tuple[Unit, ...]:
             f"The unit {unit!r} is not known. Allowed: token, {', '.join(DIVISIONS)}, or character ranges (start, end)."
         )
     return tuple(_group(encoded, DIVISIONS[unit](encoded.text)))
+
+
+def group_units(encoded: EncodedPrompt, units: Sequence[Unit], longest: int) -> tuple[tuple[int, ...], ...]:
+    """Neighbouring units in groups of at most ``longest`` tokens, as indices of units, each in one group.
+
+    A group is a sentence, a part of one that is longer, or several that are shorter together. What the user wrote and
+    what a template put around it are apart.
+    """
+    sentence, is_user = np.zeros(len(encoded.ids), dtype=np.int64), encoded.is_user
+    for number, tokens in enumerate(split_units(encoded, "sentence")):
+        sentence[list(tokens)] = number if is_user[tokens[0]] else -1
+    parts: list[list[int]] = []
+    for _, members in groupby(range(len(units)), key=lambda index: sentence[units[index][0]]):
+        parts += _parts(list(members), units, longest)
+    groups: list[list[int]] = []
+    for part in parts:
+        together = sum(len(units[index]) for index in [*(groups[-1] if groups else ()), *part])
+        if groups and together <= longest and is_user[units[groups[-1][0]][0]] == is_user[units[part[0]][0]]:
+            groups[-1] += part
+        else:
+            groups.append(part)
+    return tuple(map(tuple, groups))
+
+
+def _parts(members: list[int], units: Sequence[Unit], longest: int) -> list[list[int]]:
+    """Units in parts as even as can be, of at most ``longest`` tokens where no unit is longer."""
+    n_tokens = sum(len(units[index]) for index in members)
+    even, parts, size = ceil(n_tokens / ceil(n_tokens / longest)), list[list[int]](), 0
+    for index in members:
+        size += len(units[index])
+        if not parts or size > even:
+            parts.append([])
+            size = len(units[index])
+        parts[-1].append(index)
+    return parts
 
 
 def _own_units(encoded: EncodedPrompt, spans: Sequence[Span]) -> tuple[Unit, ...]:

@@ -11,6 +11,7 @@ from aftertune.explainers.explainer import Explainer, Inputs, Work
 if TYPE_CHECKING:
     from aftertune.explainers.concepts.change import ConceptChange
     from aftertune.explainers.concepts.result import ConceptReading
+    from aftertune.explainers.named import Named
     from aftertune.report.section import Section
     from aftertune.runs.held import Held
     from aftertune.runs.roles import Pair
@@ -29,6 +30,7 @@ class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
     always_told = ("concepts.written", "concepts.rotation")
     absent = "Feed-forward layers were not read: there are no figure 8 and no components to look at."
     reads_weights = True
+    names_parts = True
 
     def prepare(self, settings: ConceptSettings, inputs: Inputs) -> Work:  # noqa: ARG002
         """The words, loaded; raises `WordError` for words that can't be used."""
@@ -66,6 +68,19 @@ class ConceptExplainer(Explainer[ConceptSettings, "ConceptChange"]):
         brings = {(row.layer, row.module): row.brings for row in located if row.layer is not None}
         weights = saved_change(held.run, pair, base.layers)
         return compare_concepts(base, tuned, noise=saved_noise(held.run, pair, base), weights=weights, brings=brings)
+
+    def names(self, held: Held, pair: Pair) -> Sequence[Named]:
+        """The directions of the change that have words, those beyond noise of the same size first."""
+        from aftertune.explainers.concepts.pair_parts import saved_change, saved_noise
+        from aftertune.explainers.concepts.written import named_directions, written_rows
+
+        base = _reading(held, pair.base)
+        weights = saved_change(held.run, pair, base.layers)
+        if weights is None:
+            return ()
+        has_noise = bool(saved_noise(held.run, pair, base))
+        rows, _ = written_rows(weights["written"], weights["chance"], base.layers, {}, has_noise)
+        return named_directions(rows)
 
     def questions(self, change: ConceptChange) -> Sequence[Question]:
         """What a report asks of feed-forward layers."""

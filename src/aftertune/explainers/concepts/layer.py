@@ -42,7 +42,7 @@ from torch.nn.functional import normalize
 from aftertune.explainers.concepts.chance import Sample
 from aftertune.explainers.concepts.result import COMPONENTS, SPECTRA
 from aftertune.explainers.concepts.settings import ConceptSettings
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.top_words import top_words
 from aftertune.models.vocabulary import WordEmbeddings, embedding_matrix
 from aftertune.models.weights import down_weights

@@ -25,13 +25,14 @@ from aftertune.explainers.concepts.result import CONCEPTS, ConceptReading, has_c
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.explainers.concepts.weight_change import ChangedWeights
 from aftertune.explainers.explainer import Work
-from aftertune.models.checkpoint import Checkpoint
 from aftertune.models.cost import Remaining
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weight_noise import WeightNoise, change_norms
 from aftertune.models.weights import attention_shape, shape_of
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
@@ -74,6 +75,23 @@ class ConceptWork(Work):
 
     settings: ConceptSettings
     words: Words
+    saved_settings = CONCEPTS.settings
+    reusable = (
+        Reusable(
+            (
+                *CONCEPTS.places("{role}"),
+                "concepts/chance/{role}/*",
+                *NOISE_PARTS.places("{base}-{tuned}-[0-9][0-9][0-9]"),
+                "change-concepts/{base}-{tuned}/*",
+                "change-concepts-{base}-{tuned}.json",
+            )
+        ),
+    )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        return what_parts_depend_on(self.words, self.settings)
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
         """Raise `AttributionError` for layers that a model lacks, `RunError` for concepts that were read otherwise."""

@@ -19,7 +19,9 @@ class ConceptSettings(Settings):
     """
 
     words: Any = setting(
-        None, "a list of words, or a text whose words are counted; by default the most frequent English words"
+        None,
+        "a list of words, or a text whose words are counted; by default the most frequent English words",
+        file="file",
     )
     n_components: int = setting(300, "principal components of each feed-forward network", flag="components", ge=1)
     n_words: int = setting(15, "words of each component", flag="", ge=1)

@@ -24,6 +24,7 @@ from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.explainers.concepts.written_tables import read_table, written_table
 from aftertune.report import notebook
 from aftertune.report.environment import render
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
 from aftertune.runs.readable import visible
@@ -64,6 +65,7 @@ def section(change: ConceptChange) -> Section:
         scripts=(TEMPLATES / "concepts.js",),
         styles=(TEMPLATES / "concepts.css",),
         settings=change.settings,
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -88,6 +90,7 @@ def section_of_stages(changes: Sequence[ConceptChange], models: Sequence[str]) -
         ),
         methods=render("methods.html", TEMPLATES, change=changes[0]),
         settings=changes[0].settings,
+        labels=read_labels(TEMPLATES),
     )
 
 

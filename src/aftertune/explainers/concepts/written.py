@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import polars as pl
 from scipy import stats
 
+from aftertune.explainers.named import Named
 from aftertune.statistics.noise import noise_p_value
 from aftertune.statistics.spread import ALPHA
 
@@ -104,6 +105,16 @@ def read_rows(read: pl.DataFrame) -> tuple[ReadRow, ...]:
     limit = float(stats.chi2.isf(ALPHA / n_words, degrees) / degrees)
     found = read.select("word", "ratio", "times_noise").iter_rows()
     return tuple(ReadRow(word, ratio, times, limit, times > limit) for word, ratio, times in found)
+
+
+def named_directions(rows: Sequence[WrittenRow]) -> list[Named]:
+    """The directions with a word beyond the limit, each once, those beyond noise first, else in the order of rows."""
+    listed = [row for row in rows if row.is_beyond_limit]
+    found = dict[tuple[int, str, int], Named]()
+    for row in sorted(listed, key=lambda row: not row.is_beyond_noise):  # stable
+        name = Named("direction", row.layer, row.module, row.rank, row.sign, row.words)
+        found.setdefault((row.layer, row.module, row.rank), name)
+    return list(found.values())
 
 
 def _test(written: pl.DataFrame, chance: pl.DataFrame, has_noise: bool) -> WrittenTest:

@@ -11,6 +11,7 @@ from aftertune.explainers.heads.settings import HeadSettings
 if TYPE_CHECKING:
     from aftertune.explainers.heads.change import HeadChange
     from aftertune.explainers.heads.result import HeadReading
+    from aftertune.explainers.named import Named
     from aftertune.report.section import Section
     from aftertune.runs.held import Held
     from aftertune.runs.roles import Pair
@@ -29,6 +30,7 @@ class HeadExplainer(Explainer[HeadSettings, "HeadChange"]):
     always_told = ("heads.distance",)
     absent = "Attention heads were not read: there are no figure 2 and no table 3."
     reads_weights = True
+    names_parts = True
 
     def prepare(self, settings: HeadSettings, inputs: Inputs) -> Work:  # noqa: ARG002
         """Words, vectors and verbs made ready; raises `WordError` for those that can't be used."""
@@ -56,6 +58,15 @@ class HeadExplainer(Explainer[HeadSettings, "HeadChange"]):
         brings = {row.layer: row.brings for row in located if row.module == "attention"}
         noise = saved_noise(held.run, pair, base)
         return compare_heads(base, tuned, verbs, verbs_name=name, noise=noise, brings=brings)
+
+    def names(self, held: Held, pair: Pair) -> Sequence[Named]:
+        """The heads whose gained word pairs changed most over noise; none without noise."""
+        from aftertune.explainers.heads.result import saved_noise
+        from aftertune.explainers.heads.strengths import named_heads, strength_rows
+
+        base, tuned = (_reading(held, role) for role in pair)
+        _, draws = saved_noise(held.run, pair, base)
+        return named_heads(strength_rows(draws, base.pairs, tuned.pairs, {}))
 
     def questions(self, change: HeadChange) -> Sequence[Question]:
         """How far the lists lie apart, whether deeper ones do, and table 3."""

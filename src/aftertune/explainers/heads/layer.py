@@ -14,7 +14,7 @@ from torch import Tensor
 from aftertune.explainers.heads import result as results
 from aftertune.explainers.heads.cooccurrence import Lexicon
 from aftertune.explainers.heads.word_pairs import HeadLists, WordPairs, head_lists, shortened, word_pairs
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.top_words import TopWords, top_words
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import AttentionShape, attention_shape, query_key_weights

@@ -27,14 +27,15 @@ from aftertune.explainers.heads.result import (
     without_noise,
 )
 from aftertune.explainers.heads.settings import HeadSettings
-from aftertune.explainers.heads.verbs import must_form_pairs
-from aftertune.models.checkpoint import Checkpoint
+from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS, VERBS_NAME, among, lowered, must_form_pairs
 from aftertune.models.cost import Remaining
+from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weight_noise import change_norms
 from aftertune.models.weights import attending, attention_shape, shape_of
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
@@ -81,7 +82,10 @@ def make_lexicon(words: WordSource, vectors: Any, settings: HeadSettings | None 
     Raises `WordError` for those that can't be used.
     """
     settings = settings or HeadSettings()
-    loaded = load_words(settings.words if words is None else words)
+    given = settings.words if words is None else words
+    loaded = load_words(given)
+    if given is None:  # a list of one's own is taken to the word
+        loaded = loaded.with_words(INSTRUCTION_VERBS, VERBS_NAME)
     lexicon = Lexicon(loaded, load_vectors(settings.vectors if vectors is None else vectors, loaded), settings)
     _must_cover(lexicon)
     return lexicon
@@ -92,6 +96,13 @@ class HeadWork(Work):
     """The heads of any number of models, to be read into a run with one lexicon."""
 
     lexicon: Lexicon
+    saved_settings = HEADS.settings
+    reusable = (Reusable((*HEADS.places("{role}"), *NOISE_PARTS.places("{base}-{tuned}-[0-9][0-9][0-9]"))),)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        return settings_of_parts(self.lexicon)
 
     @classmethod
     def of(cls, settings: HeadSettings) -> "HeadWork":
@@ -111,7 +122,12 @@ class HeadWork(Work):
         """The vocabulary, whose vectors, and which layers."""
         words, vectors, layers = self.lexicon.words, self.lexicon.vectors, self.lexicon.settings.layers
         share = self.lexicon.co_occurrence.has_vector.mean()
+        verbs, name = self.lexicon.settings.chosen_verbs
+        asked = lowered(verbs or ())
+        lacking = sorted(set(asked) - set(among(asked, lowered(words.words))))
+        missing = [("asked about", f"{name}, without {', '.join(lacking)}: add them to --words")] if lacking else []
         return (
+            *missing,
             ("words", f"{len(words):,} of {words.source}"),
             ("vectors", f"{vectors.source}; {share:.0%} of the words have one"),
             ("heads", f"layers {layers}" if layers else "all layers"),

@@ -26,13 +26,16 @@ class HeadSettings(Settings):
     """
 
     words: Any = setting(
-        None, "Words to read weights with: list, list with frequencies, or text; by default English words."
+        None, "Words to read weights with: list, list with frequencies, or text; by default English words.", file="file"
     )
     vectors: Any = setting(
-        None, "Word vectors: GloVe, word2vec, fastText, .npz, .safetensors, or hub id; by default spaCy's."
+        None, "Word vectors: GloVe, word2vec, fastText, .npz, .safetensors, or hub id; by default spaCy's.", file="name"
     )
     verbs: Any = setting(
-        None, "File of words to ask about in heads (table 3), instead of the instruction verbs.", scope="change"
+        None,
+        "File of words to ask about in heads (table 3), instead of the instruction verbs.",
+        scope="change",
+        file="file",
     )
     verbs_name: str | None = setting(None, "What texts call the words asked about.", scope="change", flag="")
     n_top: int = setting(100, "Words taken for each neuron.", flag="", ge=2)

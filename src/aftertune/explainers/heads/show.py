@@ -16,6 +16,7 @@ from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
 from aftertune.report.formats import number
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section, joined_tables
 from aftertune.report.table import Column, Table
 from aftertune.runs.result import Result
@@ -175,6 +176,7 @@ def section(change: HeadChange) -> Section:
         scripts=(TEMPLATES / "heads.js",),
         styles=(TEMPLATES / "heads.css",),
         settings=change.settings,
+        labels=read_labels(TEMPLATES),
     )
 
 
@@ -193,6 +195,7 @@ def stages(changes: Sequence[HeadChange]) -> Section:
         figures=(drawn,),
         methods=render("methods.html", TEMPLATES, change=changes[0]),
         settings=changes[0].settings,
+        labels=read_labels(TEMPLATES),
     )
 
 

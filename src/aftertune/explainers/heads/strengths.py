@@ -10,8 +10,10 @@ import polars as pl
 
 from aftertune.explainers.heads.change import StrengthRow
 from aftertune.explainers.heads.list_changes import HEAD, UNORDERED, pair_changes
+from aftertune.explainers.named import Named
 
 NUMBERS = ("base", "tuned", "noise", "scale")
+N_PAIRS_NAMED = 3  # of a head
 
 
 def strength_rows(
@@ -43,3 +45,15 @@ def strength_rows(
     )
     ordered = named.sort(pl.col("times_noise").abs(), *HEAD, "query_word", "key_word", descending=[True] + 4 * [False])
     return tuple(StrengthRow(**row, brings=brings.get(row["layer"])) for row in ordered.iter_rows(named=True))
+
+
+def named_heads(rows: Sequence[StrengthRow]) -> list[Named]:
+    """The heads of the pairs gained, each once with its first pairs, in the order of ``rows``."""
+    found = dict[tuple[int, int], list[str]]()
+    for row in rows:
+        if row.change == "gained" and row.times_noise is not None:
+            found.setdefault((row.layer, row.head), []).append(f"{row.query_word} → {row.key_word}")
+    return [
+        Named("head", layer, "attention", head, 1, tuple(pairs[:N_PAIRS_NAMED]))
+        for (layer, head), pairs in found.items()
+    ]

@@ -6,17 +6,20 @@
 Only words that have a vector can form a pair; where none of the words given has one, they are refused.
 """
 
+from __future__ import annotations  # settings import this, and need no numpy
+
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-
-import fsspec
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from aftertune.errors import WordError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 INSTRUCTION = """
 translate explain summarize retrieve revise generate describe classify create evaluate correct develop identify analyze
@@ -115,6 +118,8 @@ def _verbs() -> Iterator[str]:
 
 
 def _read(path: str) -> str:
+    import fsspec
+
     try:
         with fsspec.open(path, "rb") as file:
             text: str = file.read().decode("utf-8-sig")

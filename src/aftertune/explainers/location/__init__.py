@@ -42,11 +42,13 @@ class LocationExplainer(Explainer[LocationSettings, "LocationChange"]):
     def change(self, held: Held, pair: Pair, settings: LocationSettings, needs: Mapping[str, Any]) -> LocationChange:  # noqa: ARG002
         """Sizes and swaps of two models, with their intervals."""
         from aftertune.explainers.location.compare import compare_location
+        from aftertune.explainers.location.named.result import read_named
         from aftertune.explainers.location.result import SETTINGS, read_measured
 
         names = (held.names[pair.base], held.names[pair.tuned])
         about = held.run.read_json(SETTINGS)
-        return compare_location(read_measured(held.run, pair), *names, about["identity"])
+        measured, named = read_measured(held.run, pair), read_named(held.run, pair)
+        return compare_location(measured, *names, about["identity"], named)
 
     def questions(self, change: LocationChange) -> Sequence[Question]:
         """Where half of the change sits, whether single shares add up, how large it is and of which rank."""

@@ -144,7 +144,7 @@ class Bench:
 
 def _logits(checkpoint: Checkpoint, batch: Batch, before: Outputs, n_known: int) -> Tensor:
     """(n_positions, n_known) in float32 or better, with the first layers' outputs given."""
-    with borrowed(checkpoint.model, experts=_experts(checkpoint)), _skipped(_layers(checkpoint), before):
+    with borrowed(checkpoint.model, experts=experts_of(checkpoint)), _skipped(_layers(checkpoint), before):
         states = _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)[0]
         logits = Backbone(checkpoint).logits(states[batch.before.to(states.device)])
     return logits[:, :n_known]
@@ -158,7 +158,7 @@ def _recorded(checkpoint: Checkpoint, batch: Batch) -> Outputs:
     """What each layer gives for a batch."""
     found: Outputs = []
     with ExitStack() as stack:
-        stack.enter_context(borrowed(checkpoint.model, experts=_experts(checkpoint)))
+        stack.enter_context(borrowed(checkpoint.model, experts=experts_of(checkpoint)))
         for layer in _layers(checkpoint):
             hook = layer.register_forward_hook(lambda _layer, _given, output: found.append(output))
             stack.callback(hook.remove)
@@ -206,5 +206,6 @@ def _device(checkpoint: Checkpoint) -> torch.device:
     return weight.device
 
 
-def _experts(checkpoint: Checkpoint) -> str | None:
+def experts_of(checkpoint: Checkpoint) -> str | None:
+    """How experts are computed, where not as the model says."""
     return "eager" if checkpoint.model.dtype == torch.float64 else None  # fused experts do not know float64

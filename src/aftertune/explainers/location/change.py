@@ -7,9 +7,12 @@ from typing import Any
 
 import polars as pl
 
+from aftertune.explainers.location.named.rows import ContextRow, NamedRow
 from aftertune.explainers.location.rows import Claim, CumulativeRow, ModuleRow, Total
 from aftertune.explainers.location.where import Where, find_where
 from aftertune.runs.result import Result
+
+NAMES_OF_ROWS = ("modules", "cumulative", "named", "contexts")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -20,7 +23,8 @@ class LocationChange(Result):
     row for each layer. ``weights`` has a row for each weight: ``weight, tied_to, layer, module, n_parameters, is_equal,
     squared_change, squared_norm, top5_share, effective_rank, noise_top5_share, noise_effective_rank``; ``answers`` the
     texts: ``prompt, answer, log_ratio, divergence``. ``is_same_weights`` says that no weight differs. ``settings`` say
-    how it was measured.
+    how it was measured. ``named`` has a row for each head and direction that another explainer names and that was
+    swapped by itself, ``contexts`` the texts that drive the directions; both are empty where nothing is named.
     """
 
     base: str
@@ -32,6 +36,8 @@ class LocationChange(Result):
     weights: pl.DataFrame
     answers: pl.DataFrame
     settings: Mapping[str, Any]
+    named: tuple[NamedRow, ...] = ()
+    contexts: tuple[ContextRow, ...] = ()
 
     @property
     def is_same_weights(self) -> bool:
@@ -55,12 +61,15 @@ class LocationChange(Result):
         return self.tables()["location_modules"]
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables: ``location_modules``, ``location_cumulative``, ``location_weights``, ``location_answers``."""
+        """All tables: ``location_modules, location_cumulative, location_weights, location_answers``.
+
+        And of what is named ``location_named`` and ``location_contexts``.
+        """
         return {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Modules, cumulative shares, the whole change and the settings as plain JSON data."""
-        rows = {name: [asdict(row) for row in getattr(self, name)] for name in ("modules", "cumulative")}
+        """Modules, cumulative shares, what is named, the whole change and the settings as plain JSON data."""
+        rows = {name: [asdict(row) for row in getattr(self, name)] for name in NAMES_OF_ROWS}
         claim = None if self.claim is None else asdict(self.claim)
         data = {"base": self.base, "tuned": self.tuned} | rows | {"total": asdict(self.total), "claim": claim}
         found: dict[str, Any] = json.loads(json.dumps(data | {"settings": dict(self.settings)}, allow_nan=False))

@@ -4,7 +4,7 @@ A share is a ratio of sums over prompts, each prompt by its mean over answer tok
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,25 @@ import polars as pl
 
 from aftertune.explainers.location import result
 from aftertune.explainers.location.change import LocationChange
+from aftertune.explainers.location.named.compare import context_rows, named_rows
+from aftertune.explainers.location.named.result import SwappedUnits
 from aftertune.explainers.location.result import Measured, Module
 from aftertune.explainers.location.rows import Claim, CumulativeRow, ModuleRow, Swapped, Total
 from aftertune.explainers.location.stretch import Stretch
-from aftertune.statistics.effects import cluster_bootstrap_interval, mean_interval
+from aftertune.explainers.location.whole import Shares, Whole
+from aftertune.statistics.effects import mean_interval
 from aftertune.statistics.questions import NEVER, is_shown, largest
-from aftertune.statistics.spread import ALPHA, Interval, Scores
+from aftertune.statistics.spread import ALPHA, Scores
 from aftertune.statistics.tests import least_p_value, sign_permutation_p_value
 
-Shares = dict[str, Any]
 
+def compare_location(
+    measured: Measured, base: str, tuned: str, settings: Mapping[str, Any], named: SwappedUnits | None = None
+) -> LocationChange:
+    """Where the change between two models sits, by all that was measured of them.
 
-def compare_location(measured: Measured, base: str, tuned: str, settings: Mapping[str, Any]) -> LocationChange:
-    """Where the change between two models sits, by all that was measured of them."""
+    ``named`` is what explainers name and was swapped, if that was tried.
+    """
     whole = Whole.of(measured.texts)
     singles = [_module_row(measured, whole, *each) for each in result.modules_in(measured.sizes).items()]
     together = {what: _together_row(measured, whole, what, rows) for what, rows in _parts(measured.together).items()}
@@ -39,49 +45,14 @@ def compare_location(measured: Measured, base: str, tuned: str, settings: Mappin
         weights=measured.sizes,
         answers=measured.texts.select("prompt", "answer", *result.OUTCOME),
         settings=settings,
+        named=named_rows(named or {}, whole, _brings(singles)),
+        contexts=context_rows(named or {}),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """The whole change on each text (n_texts,), of which swaps have a share."""
-
-    log_ratio: Scores
-    divergence: Scores
-
-    @classmethod
-    def of(cls, texts: pl.DataFrame) -> "Whole":
-        """The whole change of the texts of a run."""
-        return cls(texts["log_ratio"].to_numpy(), texts["divergence"].to_numpy())
-
-    def of_log_ratio(self, part: Scores) -> tuple[float | None, Interval | None]:
-        """The share of ``part`` (n_texts,) in the log-ratio, and its interval; None where that is not above 0."""
-        if not len(part) or self.log_ratio.sum() <= 0:
-            return None, None
-
-        def ratio(times: Scores) -> Scores:
-            below = times @ self.log_ratio
-            return np.asarray(np.divide(times @ part, below, out=np.full(len(times), np.nan), where=below > 0))
-
-        return float(part.sum() / self.log_ratio.sum()), cluster_bootstrap_interval(len(part), ratio)
-
-    def of_divergence(self, left: Scores) -> float | None:
-        """The share of the divergence that is gone where ``left`` (n_texts,) of it is left."""
-        total = self.divergence.sum()
-        return float(1 - left.sum() / total) if total > 0 else None
-
-    def swap(self, rows: pl.DataFrame) -> Shares:
-        """What a swap brings and takes away, as fields of a row."""
-        one = {name: rows[name].to_numpy() for name in result.IN_OUT}
-        brings, takes = (
-            self.of_log_ratio(part) for part in (one["in_log_ratio"], self.log_ratio - one["out_log_ratio"])
-        )
-        left = self.of_divergence(one["out_divergence"])
-        return {
-            **{"brings": brings[0], "brings_interval": brings[1], "takes": takes[0], "takes_interval": takes[1]},
-            **{"brings_divergence": self.of_divergence(one["in_divergence"])},
-            **{"takes_divergence": None if left is None else 1 - left},
-        }
+def _brings(singles: Sequence[ModuleRow]) -> Mapping[tuple[int, str], float | None]:
+    """What the modules of layers bring by themselves."""
+    return {(row.layer, row.module): row.brings for row in singles if row.layer is not None}
 
 
 def _module_row(measured: Measured, whole: Whole, module: Module, sizes: pl.DataFrame) -> ModuleRow:

@@ -4,9 +4,13 @@
 2. Answers: each token reads all weights once.
 3. Swaps: two passes for each module, two for each layer cumulatively, eight for the stretch and the noise. A pass that
    begins at a layer leaves out those before, on average half of them; all of it ends in logits of the answers.
+4. What is named: two passes and one for each draw of noise, for each head, group of heads and direction. Which layers
+   they are of is not known yet; directions are mostly of the last ones.
 """
 
 from aftertune.explainers.explainer import Inputs
+from aftertune.explainers.location.named.result import N_DRAWS, kept_units
+from aftertune.explainers.location.named.result import STEP as NAMED
 from aftertune.explainers.location.result import sizes_part, texts_part, together_part
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import EXACT, ITERATIONS, N_PROBES, N_TOP, OVERSAMPLING
@@ -21,6 +25,7 @@ OPERATIONS_OF_EIGENVALUES = 12  # for each number of dW'dW and dimension, measur
 FLOAT64_BYTES = 8
 MODULES_OF_LAYER, MODULES_OUTSIDE, OTHER_PASSES = 2, 3, 8
 PASSES_OVER_LOGITS = 8
+KINDS_NAMED = 3  # heads, their groups, directions
 PROMPT_TOKENS = 50  # where they are not counted yet
 
 
@@ -39,6 +44,21 @@ def remaining(settings: LocationSettings, inputs: Inputs, run: RunFolder, pair: 
     )
     peak = peak_bytes(settings, inputs, size)
     return Remaining(steps, peak, peak)
+
+
+def remaining_named(
+    settings: LocationSettings, inputs: Inputs, run: RunFolder, pair: Pair, size: ModelSize
+) -> Remaining:
+    """What is left to swap of what will be named: at least one of each kind, at most as many as may be."""
+    if not settings.confirm or kept_units(run, pair) is not None:
+        return Remaining()
+    passes = KINDS_NAMED * (2 + N_DRAWS)
+    costs = (
+        passes_cost(settings, inputs, size, 1, passes),
+        passes_cost(settings, inputs, size, settings.answer_tokens, settings.confirm * passes),
+    )
+    peak = peak_bytes(settings, inputs, size)
+    return Remaining({NAMED: Step(*costs)}, peak, peak)
 
 
 def sizes_cost(size: ModelSize) -> Cost:
@@ -61,7 +81,12 @@ def answers_cost(settings: LocationSettings, inputs: Inputs, size: ModelSize) ->
 
 def swaps_cost(settings: LocationSettings, inputs: Inputs, size: ModelSize, n_answer: int) -> Cost:
     """All swaps with answers of so many tokens."""
-    lengths, passes = _lengths(settings, inputs), n_passes(settings, size)
+    return passes_cost(settings, inputs, size, n_answer, n_passes(settings, size))
+
+
+def passes_cost(settings: LocationSettings, inputs: Inputs, size: ModelSize, n_answer: int, passes: int) -> Cost:
+    """So many passes from some layer on over answers of so many tokens, after both plain models are read."""
+    lengths = _lengths(settings, inputs)
     layers = 2.0 * size.n_active * (sum(lengths) + len(lengths) * n_answer)
     logits = float(len(lengths) * n_answer * size.n_vocabulary)
     each = Cost(2.0 * logits * size.d_model, PASSES_OVER_LOGITS * FLOAT32_BYTES * logits)

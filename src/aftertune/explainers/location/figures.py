@@ -31,18 +31,23 @@ def grid_chart(rows: Sequence[ModuleRow]) -> Spec | None:
     top = max(max(value["share"] for value in values), 0.01)
     columns = [one for one in (ATTENTION, FEED_FORWARD, OUTSIDE) if any(value["module"] == one for value in values)]
     scale = alt.Scale(domain=[0, top], range=list(TINT), clamp=True)
-    plain = alt.Chart(alt.NamedData(name="location_modules")).encode(
-        x=alt.X(
-            "module:N", sort=columns, title=None, axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False)
-        ),
-        y=alt.Y("place:N", sort=places, title="layer", axis=alt.Axis(ticks=False, domain=False, labelFontSize=9)),
-    )
-    cells = plain.mark_rect(fill=ramp()[-1]).encode(fillOpacity=alt.FillOpacity("share:Q", scale=scale, legend=None))
-    numbers = plain.mark_text(fontSize=9).encode(text=alt.Text("written:N"))
+    shade = alt.FillOpacity("share:Q", scale=scale, legend=None)
     size = {"width": COLUMN * len(columns), "height": ROW * len(places)}
-    panels = alt.layer(cells, numbers).properties(**size)
-    facet = alt.Facet("way:N", sort=[BRINGS, TAKES], title=None)
-    return styled(panels.facet(facet=facet, columns=2), {"location_modules": values})
+    panels = [_panel(way, columns, places, shade).properties(title=way, **size) for way in (BRINGS, TAKES)]
+    return styled(alt.hconcat(*panels, spacing=24), {"location_modules": values})
+
+
+def _panel(way: str, columns: Sequence[str], places: Sequence[str], shade: alt.FillOpacity) -> Any:
+    """The cells of one way of swapping; the names of layers stand at the first one only."""
+    across = alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False)
+    down = alt.Axis(ticks=False, domain=False, labelFontSize=9) if way == BRINGS else None
+    plain = alt.Chart(alt.NamedData(name="location_modules")).transform_filter(alt.datum.way == way)
+    plain = plain.encode(
+        x=alt.X("module:N", sort=list(columns), title=None, scale=alt.Scale(domain=list(columns)), axis=across),
+        y=alt.Y("place:N", sort=list(places), title="layer", scale=alt.Scale(domain=list(places)), axis=down),
+    )
+    cells = plain.mark_rect(fill=ramp()[-1]).encode(fillOpacity=shade)
+    return alt.layer(cells, plain.mark_text(fontSize=9).encode(text=alt.Text("written:N")))
 
 
 def cumulative_chart(rows: Sequence[CumulativeRow]) -> Spec | None:
@@ -63,7 +68,7 @@ def cumulative_chart(rows: Sequence[CumulativeRow]) -> Spec | None:
     band = plain.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
     line = plain.mark_line(strokeWidth=2).encode(y=share, strokeDash=dash)
     half = alt.Chart(alt.NamedData(name="half")).mark_rule(color=GREY, strokeDash=[2, 2]).encode(y="share:Q")
-    drawn = alt.layer(half, band, line).properties(width=460, height=210)
+    drawn = alt.layer(half, band, line).properties(width=370, height=210)
     return styled(drawn, {"location_cumulative": values, "half": [{"share": 0.5}]})
 
 

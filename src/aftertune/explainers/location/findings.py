@@ -3,13 +3,15 @@
 1. Where: the fewest neighbouring layers of one kind that bring half of the change. Claimed where the interval of what
    they bring excludes 0, by a permutation test of the signs of prompts, against nothing and against weight noise.
 2. Whether the shares of single modules add up. Described.
-3. How large the change of the weights is, and of which rank. Described.
+3. Of the heads and directions that were named, those that a swap confirms (`named.findings`).
+4. How large the change of the weights is, and of which rank. Described.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from aftertune.explainers.location.change import LocationChange
+from aftertune.explainers.location.named.findings import named_questions
 from aftertune.explainers.location.result import KINDS
 from aftertune.explainers.location.rows import Claim, CumulativeRow, Total
 from aftertune.explainers.location.stretch import HALF
@@ -32,7 +34,7 @@ def questions(change: LocationChange) -> list[Question]:
     if change.is_same_weights:
         return [described([_same(change)])]
     rest = [_size(change), *_rank(change)]
-    return [_where(change), described([*_additivity(change), *rest])]
+    return [_where(change), *named_questions(change.named), described([*_additivity(change), *rest])]
 
 
 def _same(change: LocationChange) -> Finding:

@@ -6,7 +6,8 @@
 4. All up to each layer, and all from each layer, of the tuned model, the rest of the base.
 5. The stretch of layers that brings half of the change, swapped as one; and, as the control, weight noise of the size
    of the change in that stretch and in the module of the largest share.
-What has its part already is not computed again.
+What has its part already is not computed again. When all explainers are through, the heads and directions that they
+name are swapped as well (`named.measure`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,17 +22,21 @@ from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.location import cost, result
 from aftertune.explainers.location.bench import Bench
 from aftertune.explainers.location.modules import Place, places
+from aftertune.explainers.location.named import measure as named_parts
+from aftertune.explainers.location.named.result import units
 from aftertune.explainers.location.result import Module
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import sizes_of
 from aftertune.explainers.location.stretch import BOTH, Stretch, shortest_range
 from aftertune.explainers.location.swaps import Swaps
 from aftertune.explainers.location.texts import Common, Text, answered, batches, saved_texts
+from aftertune.explainers.named import Named
 from aftertune.models.cost import Remaining
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.weights import attention_shape
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
@@ -53,6 +58,19 @@ class LocationWork(Work):
 
     settings: LocationSettings
     inputs: Inputs
+    saved_settings = result.SETTINGS
+    reusable = (
+        Reusable(("location/sizes/{base}/{tuned}.parquet",), ()),
+        Reusable(
+            (
+                "location/texts/{base}/{tuned}.parquet",
+                "location/swaps/{base}-{tuned}/*",
+                "location/cumulative/{base}-{tuned}/*",
+            ),
+            ("texts", "answer_tokens", "template", "prompts"),
+        ),
+        Reusable(("location/together/{base}/{tuned}.parquet",)),
+    )
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -76,7 +94,12 @@ class LocationWork(Work):
         """How many texts and modules."""
         n_texts, most = min(self.settings.texts, len(self.inputs.prompts)), self.settings.swaps
         modules = f"of every module ({most} at most, those that changed most)" if most else "of no single module"
-        return [("location", f"{n_texts} answers of up to {self.settings.answer_tokens} tokens, swaps {modules}")]
+        answers = f"{n_texts} answers of up to {self.settings.answer_tokens} tokens, swaps {modules}"
+        confirm = self.settings.confirm
+        named = [
+            ("named", f"at most {confirm} heads and {confirm} directions, swapped where heads and concepts name them")
+        ]
+        return [("location", answers), *(named if confirm else ())]
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
         """The weights and swaps that are left."""
@@ -102,6 +125,38 @@ class LocationWork(Work):
             self._swap(swaps, sizes, run, pair, progress)
         elif not self.is_pair_measured(run, pair):
             run.write_frame(result.together_part(run, pair), pl.DataFrame(schema=result.TOGETHER))
+
+    @property
+    def takes_names(self) -> bool:
+        """Whether heads and directions that are named are swapped."""
+        return self.settings.confirm > 0
+
+    def remaining_named(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
+        """The swaps of what will be named, as many as may be."""
+        return cost.remaining_named(self.settings, self.inputs, run, pair, size)
+
+    def is_named_measured(self, run: RunFolder, pair: Pair, named: Sequence[Named]) -> bool:
+        """Whether just what is named was swapped, or there is nothing to swap it on."""
+        return not self.takes_names or named_parts.is_measured(run, pair, named, self.settings.confirm)
+
+    def measure_named(
+        self,
+        base: Checkpoint,
+        tuned: Checkpoint,
+        pair: Pair,
+        run: RunFolder,
+        named: Sequence[Named],
+        progress: StepProgress,
+    ) -> None:
+        """Swap the first heads and directions that are named, on the texts of the run; nothing without any text.
+
+        Raises `CheckpointError` where heads can't be told apart, `RunError` if a part can't be read or written.
+        """
+        texts = [one for one in saved_texts(run.read_frame(result.texts_part(run, pair))) if one.answer_ids]
+        found = units(named, self.settings.confirm, attention_shape(base).n_sharing) if texts else []
+        models = Models(base, tuned, [])
+        make_bench = partial(_bench, models, texts, _common(models).n_known)
+        named_parts.measure_units((base, tuned), texts, make_bench, found, (run, pair), progress)
 
     def _swaps(self, models: Models, differ: bool, run: RunFolder, pair: Pair, progress: StepProgress) -> Swaps | None:
         """Both models with the texts; None where there is nothing to swap, or no answer to measure it on."""

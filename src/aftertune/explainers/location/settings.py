@@ -7,10 +7,17 @@ class LocationSettings(Settings):
     """How the change of weights is located; the same for all pairs of models of a study.
 
     ``swaps`` is the largest number of modules that are swapped one by one: those of largest relative change. ``texts``
-    is the largest number of prompts that are answered, ``answer_tokens`` the longest answer, in tokens. Raises
-    `AttributionError` for what is not allowed.
+    is the largest number of prompts that are answered, ``answer_tokens`` the longest answer, in tokens. ``confirm`` is
+    the largest number of heads, and of directions of the change, that are swapped where other explainers name them.
+    Raises `AttributionError` for what is not allowed.
     """
 
     swaps: int = setting(80, "Most modules that are swapped one by one, those that changed most; 0 for none.", ge=0)
     texts: int = setting(12, "Most prompts whose answers the swaps are measured on.", flag="", ge=2)
     answer_tokens: int = setting(32, "Longest answer, in tokens.", flag="", ge=1)
+    confirm: int = setting(
+        3,
+        "Most heads, and most directions, that are named and then swapped by themselves; 0 for none.",
+        scope="units",
+        ge=0,
+    )

@@ -5,10 +5,12 @@ from pathlib import Path
 from aftertune.explainers.location.change import LocationChange
 from aftertune.explainers.location.figures import cumulative_chart, grid_chart
 from aftertune.explainers.location.findings import left_out, questions
+from aftertune.explainers.location.named.show import contexts_table, missing, named_table
 from aftertune.explainers.location.rows import CumulativeRow, ModuleRow
 from aftertune.report import notebook
 from aftertune.report.environment import render
 from aftertune.report.figure import Figure
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section
 from aftertune.report.table import Column, Table
 from aftertune.statistics.questions import answer
@@ -68,10 +70,11 @@ WEIGHTS_TITLE, ANSWERS_TITLE = "Every weight", "The answers"
 
 
 def tables(change: LocationChange) -> tuple[Table, ...]:
-    """Modules, cumulative shares and, as CSV alone, every weight and the answers."""
+    """Modules, cumulative shares, what is named and, as CSV alone, every weight and the answers."""
     weights = Table("location_weights", WEIGHTS_TITLE, "", (), change.weights)
     answers = Table("location_answers", ANSWERS_TITLE, "", (), change.answers)
-    return modules_table(change), cumulative_table(change), weights, answers
+    named = named_table(change.named), contexts_table(change.contexts)
+    return modules_table(change), cumulative_table(change), *named, weights, answers
 
 
 def modules_table(change: LocationChange) -> Table:
@@ -116,8 +119,9 @@ def figures(change: LocationChange) -> tuple[Figure, ...]:
 def section(change: LocationChange) -> Section:
     """The part of a report on where a change sits."""
     own, drawn = tables(change), figures(change)
-    shown = {"modules": own[0], "cumulative": own[1], "grid": drawn[0], "depth": drawn[1]}
+    shown = {"modules": own[0], "named": own[2], "contexts": own[3], "grid": drawn[0], "depth": drawn[1]}
     body = {"change": change, "where": change.where(), "left_out": left_out(change.total)} | shown
+    body["missing"] = missing(change.named)
     return Section(
         name=NAME,
         title=TITLE,
@@ -126,6 +130,7 @@ def section(change: LocationChange) -> Section:
         body=render("section.html", TEMPLATES, **body),
         methods=render("methods.html", TEMPLATES, change=change),
         settings=change.settings,
+        labels=read_labels(TEMPLATES),
     )
 
 

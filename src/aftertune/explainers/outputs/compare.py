@@ -65,6 +65,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
         behaviour=tuple(compare_behaviour(*answers.judged)),
         answers=tuple(answers.rows),
         n_left_out=_n_left_out(parts, settings),
+        added_share=_added_share(parts),
         samples=tuple(_samples(parts.frame(result.SAMPLES))),
         settings=settings,
     )
@@ -74,6 +75,14 @@ def _n_left_out(parts: OutputParts, settings: Mapping[str, Any]) -> int:
     """How many of the user's prompts that were to be read leave no room for an answer."""
     read = parts.frame(f"{PROMPTS}-texts").height
     return min(int(settings["prompts"]["n"]), MOST_PROMPTS) - read if read else 0
+
+
+def _added_share(parts: OutputParts) -> float | None:
+    """The largest share of its probability that the tuned model gives to tokens that only it has, of any context."""
+    if not parts.has(result.ADDED):
+        return None
+    found: Any = parts.frame(result.ADDED).filter(pl.col("side") == "tuned")["share"].max()
+    return None if found is None else float(found)
 
 
 def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[RisingWordRow], list[NoiseRow]]:

@@ -21,7 +21,17 @@ def moved_finding(change: OutputChange) -> Finding:
     sentence = "By the total variation of the mean prediction in texts that both read. Any change of weights moves it."
     if change.n_left_out:
         sentence += f" {change.n_left_out} of your prompts left no room for an answer and were left out."
-    evidence = {"total_variation": change.moved, "n_differing_answers": differ, "n_prompts": n}
+    if change.added_share is not None:
+        sentence += (
+            f" The tuned model gives {change.added_share:.1%} of its probability to tokens that only it has; all else "
+            "is of the tokens that both have."
+        )
+    evidence = {
+        "total_variation": change.moved,
+        "added_share": change.added_share,
+        "n_differing_answers": differ,
+        "n_prompts": n,
+    }
     part = Part.CHANGE if has_changed else None
     return Finding(MOVED, headline, sentence, Verdict.NOT_TESTED, evidence, (Link("Texts", "output_noise"),), part)
 

@@ -26,6 +26,7 @@ from aftertune.statistics.questions import PValues, Question, corrected_by, desc
 OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 N_NAMED = 6
+TESTED = "The test swaps base and tuned within prompts."
 LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
@@ -57,8 +58,12 @@ def _openings(change: OutputChange, corrected: float | None) -> Finding:
         False: "No way to begin or end was found that the tuned model's answers share",
         True: f"{told[:1].upper()}{told[1:]}",
     }[shown]
-    sentence = f"The most common: {told}. {corrected_by(corrected)}".strip()
-    evidence = {row.where: [row.text, row.n_base, row.n_tuned, row.n_answers] for row in change.openings}
+    most = "" if shown or not told else f"The most common: {told}. "
+    sentence = f"{most}{TESTED} {corrected_by(corrected)}".strip()
+    evidence = {
+        row.where: {"text": visible(row.text), "base": row.n_base, "tuned": row.n_tuned, "n": row.n_answers}
+        for row in change.openings
+    }
     full: dict[str, Any] = evidence | {"p_value": change.openings_p_value, "p_value_corrected": corrected}
     links = (Link("Openings and endings", "output_openings"),)
     return Finding(OPENINGS, headline, sentence, Verdict.of(shown), full, links, Part.NAME, f"{headline}.")
@@ -83,7 +88,8 @@ def _behaviour(change: OutputChange, rows: Sequence[BehaviourRow], corrected: PV
     if not pairs:
         headline = "How the answers behave can't be compared: too few of them differ"
     sentence = f"Endings, loops, copies, formats, scripts and languages of {n} answers of each model were compared."
-    evidence = {row.behaviour: [row.base, row.tuned] for row in change.behaviour} | {"p_value_corrected": least}
+    numbers = {row.behaviour: {"base": row.base, "tuned": row.tuned, "unit": _unit(row)} for row in change.behaviour}
+    evidence: dict[str, Any] = {**numbers, "p_value_corrected": least}
     links = (Link("Behaviour", "output_behaviour"),)
     return [Finding(BEHAVIOUR, headline, sentence, Verdict.of(False if pairs else None), evidence, links)]
 
@@ -91,6 +97,10 @@ def _behaviour(change: OutputChange, rows: Sequence[BehaviourRow], corrected: PV
 def _lengths(rows: Sequence[BehaviourRow], corrected: PValues) -> list[Finding]:
     """Whether the answers became longer or shorter, where that is shown; it says least of what was tuned."""
     return [_behaves(row, p, LENGTHS) for row, p in zip(rows, corrected, strict=True) if is_shown(p)]
+
+
+def _unit(row: BehaviourRow) -> str:
+    return "share" if row.is_share else row.what
 
 
 def _rank(row: BehaviourRow) -> tuple[bool, float, float]:
@@ -109,7 +119,7 @@ def _behaves(row: BehaviourRow, corrected: float | None, kind: str = BEHAVIOUR) 
         f"against {row.base:.0%}",
     }[row.what]
     sentence = f"Over {row.n} prompts; signs permuted within prompts. {corrected_by(corrected)}"
-    evidence = {"base": row.base, "tuned": row.tuned, "n": row.n, "p_value": row.p_value}
+    evidence = {"base": row.base, "tuned": row.tuned, "unit": _unit(row), "n": row.n, "p_value": row.p_value}
     links = (Link("Behaviour", "output_behaviour"),)
     full = evidence | {"p_value_corrected": corrected}
     names = not row.is_share or (row.difference >= LEAST_SHARE and row.behaviour not in ALWAYS)
@@ -128,11 +138,9 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
         False: "No difference was found in the words of the answers",
         True: f"In its answers, the tuned model uses {_said('more', lists['more'])}{_and(lists)}",
     }[shown]
-    sentence = (
-        f"Over {len(change.answers)} prompts, the words whose use changed most are {_listed(lists['more']) or 'none'}"
-        f" (more) and {_listed(lists['less']) or 'none'} (less); base and tuned were swapped within prompts as the "
-        f"test. {corrected_by(corrected)}"
-    ).strip()
+    seen = ", ".join(filter(None, (_said("more", lists["more"]), _said("less", lists["less"]))))
+    most = "" if shown or not seen else f"What changed most: {seen}. "
+    sentence = f"{most}{TESTED} {corrected_by(corrected)}".strip()
     evidence = lists | {"n_prompts": len(change.answers), "p_value": change.response_words_p_value}
     links = (Link("Words of the answers", "output_response_words"),)
     full = evidence | {"p_value_corrected": corrected}
@@ -152,8 +160,8 @@ def _said(how: str, words: Sequence[str]) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """Words of answers in a sentence; what has no letter in quotes."""
-    return ", ".join(word if any(map(str.isalpha, word)) else f"“{word}”" for word in words)
+    """Words of answers in a sentence, in quotes: many are words such as "no", that would be read as part of it."""
+    return ", ".join(f"“{word}”" for word in words)
 
 
 def _and(lists: dict[str, list[str]]) -> str:

@@ -21,6 +21,7 @@ from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.cost import remaining
 from aftertune.explainers.outputs.noise_draws import NoiseDraws
 from aftertune.explainers.outputs.probabilities import (
+    added_share,
     common_vocabulary,
     compare_positions,
     final_states,
@@ -37,6 +38,7 @@ from aftertune.explainers.outputs.texts import (
     can_answer,
     digest,
     generic_texts,
+    known_part,
     texts_of,
 )
 from aftertune.models.cost import Remaining
@@ -46,6 +48,7 @@ from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.weight_noise import change_norms
 from aftertune.prompts.encoding import show_tokens
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
@@ -59,6 +62,8 @@ class OutputWork(Work):
 
     settings: OutputSettings
     inputs: Inputs
+    saved_settings = result.SETTINGS
+    reusable = (Reusable((f"{result.KIND}/{{base}}-{{tuned}}/*",)),)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -123,6 +128,8 @@ class _PairWork:
             self.progress(READING, done, len(CONTEXTS))
             self._read(context)
         self.progress(READING, len(CONTEXTS), len(CONTEXTS))
+        if self._has_added:
+            self.parts.keep(result.ADDED, self._added)
         if self.norms is not None:
             noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
             noise.measure(partial(self.progress, NOISE))
@@ -144,6 +151,21 @@ class _PairWork:
         texts = texts_of(self.parts, context)
         for side in SIDES if texts else ():
             self.parts.keep(f"{context}-{side}", partial(self._predictions, side, context))
+
+    @property
+    def _has_added(self) -> bool:
+        """Whether one of the tokenizers has tokens that the other embeddings have no row for."""
+        return any(len(one.tokenizer) > self._n for one in (self.base, self.tuned))
+
+    def _added(self) -> pl.DataFrame:
+        """How much of its probability each model gives to tokens that only it has, by context."""
+        rows = [
+            (context, side, added_share(self._checkpoint(side), self._states(side, context), self._n))
+            for context in CONTEXTS
+            for side in SIDES
+            if texts_of(self.parts, context)
+        ]
+        return pl.DataFrame(rows, schema=result.ADDED_SHARES, orient="row")
 
     def _predictions(self, side: str, context: str) -> pl.DataFrame:
         texts, states = texts_of(self.parts, context), self._states(side, context)
@@ -172,7 +194,7 @@ class _PairWork:
 
     def _answers(self, checkpoint: Checkpoint) -> dict[str, list[Text]]:
         asked = {context: self._asked(context) for context in ANSWERED}
-        return answered(checkpoint, asked, self.work.settings.answer_tokens)
+        return answered(checkpoint, asked, self.work.settings.answer_tokens, self._n)
 
     def _answer(self, context: str) -> None:
         """The tuned model's own answers, and every token of either model's answers as both models see it."""
@@ -197,10 +219,12 @@ class _PairWork:
         rows, settings = [], self.work.settings
         able = settings.n_samples if can_answer(self.tuned) else 0
         starts = beginnings([self.base.tokenizer, self.tuned.tokenizer], self.work.inputs.template)
+        starts = {name: ids for name, ids in starts.items() if max(ids) < self._n}
         begun = [ids for ids in starts.values() for _ in range(able)]
         drawn = sample(self.tuned, begun, settings.answer_tokens, settings.seed) if begun else []
         for place, (name, ids) in enumerate(starts.items() if able else ()):
             found = drawn[place * able : (place + 1) * able]
+            found = [known_part(answer, self._n) for answer in found]
             texts = [Text(str(n), "", ids, answer, ended=False) for n, answer in enumerate(found) if answer]
             before, after, _ = compare_positions(self.base, self.tuned, texts)
             start = 0

@@ -5,6 +5,9 @@
    even and of odd texts.
 3. `compare_positions`: both models on the same texts, from the final states of both and their output embeddings.
 
+Probabilities are of the tokens that both models have, and add up to 1 over these: rows that pad one of the embeddings,
+or of tokens that tuning added, would else take something from all others. What share the added ones have is told apart.
+
 Who needs 2 and 3 of the same texts reads them once and gives the states.
 
 Texts are padded on the right: with causal attention no position that counts sees the padding.
@@ -49,7 +52,7 @@ class Predictions:
 def mean_predictions(
     checkpoint: Checkpoint, texts: Sequence[Text], n_tokens: int, states: Tensor | None = None
 ) -> Predictions:
-    """How likely each of the first tokens is, on average over positions.
+    """How likely each of the first tokens is, on average over positions, given that one of them comes.
 
     ``states`` are the `final_states` of the texts, where they are known.
     """
@@ -60,11 +63,21 @@ def mean_predictions(
     states = final_states(checkpoint, texts) if states is None else states
     with _reading(checkpoint):
         for rows in _chunks(len(states), 2 * n_tokens):
-            logs = model.logits(states[rows]).log_softmax(-1)[:, :n_tokens]
+            logs = model.logits(states[rows])[:, :n_tokens].log_softmax(-1)
             which = half[:, rows].to(logs.dtype)
             sums += torch.stack([which @ logs.exp(), which @ logs]).double().cpu()
     totals = [max(int(counts[parity::2].sum()), 1) for parity in (0, 1)]
     return Predictions(*(sums.numpy() / np.array(totals)[:, None]))
+
+
+def added_share(checkpoint: Checkpoint, states: Tensor, n_tokens: int) -> float:
+    """The mean probability, over final states, that none of the first tokens comes but one that only this model has."""
+    model, total = Backbone(checkpoint), 0.0
+    with _reading(checkpoint):
+        for rows in _chunks(len(states), 2 * n_vocabulary(checkpoint)):
+            logits = model.logits(states[rows])[:, : len(checkpoint.tokenizer)].double()
+            total += float(logits.softmax(-1)[:, n_tokens:].sum())
+    return total / max(len(states), 1)
 
 
 def final_states(checkpoint: Checkpoint, texts: Sequence[Text]) -> Tensor:

@@ -2,6 +2,7 @@
 
 Of each pair of models, by the name of the part:
 - ``about``: whether both have the same tensors, so that noise can be drawn in the shape of the change.
+- ``added-tokens``: where one model has tokens that the other has not, the probability that it gives to them.
 - ``vocabulary``: the text of each token, whether it is special (no text), and whether it counts as a word.
 - ``CONTEXT-texts``: what both models read; ``CONTEXT-tuned-texts``: the tuned model's own answers to the same prompts.
 - ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities and log probabilities of each token on even and on odd texts.
@@ -28,6 +29,8 @@ WITH_NOISE = (GENERIC, ANSWERS)
 MOST_PROMPTS = 12
 KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"
 ABOUT, VOCABULARY, COHERENCE, SAMPLES, SCALES = "about", "vocabulary", "coherence", "samples", "scales"
+ADDED = "added-tokens"
+ADDED_SHARES: dict[str, Any] = {"context": pl.String, "side": pl.String, "share": pl.Float64}
 HALVES, LOG_HALVES = ("even", "odd"), ("log_even", "log_odd")
 SIDES = ("base", "tuned")
 TEXTS: dict[str, Any] = {

@@ -24,6 +24,7 @@ from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.report import notebook
 from aftertune.report.colours import BASE, TUNED
 from aftertune.report.environment import render
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section
 from aftertune.report.table import Column, Table
 from aftertune.runs.readable import visible
@@ -234,9 +235,8 @@ def samples_table(change: OutputChange) -> Table:
         Column("gap", "Gap", "change"),
         Column("n_tokens", "Tokens", "count"),
     )
-    rows, title = change.samples, "Free samples that are most the tuned model's own"
-    empty = "No sample was drawn."
-    return Table("output_samples", title, SAMPLES_CAPTION, columns, rows, SampleRow, rows[:N_SAMPLES], empty=empty)
+    rows, title, none = change.samples, "Free samples that are most the tuned model's own", "No sample was drawn."
+    return Table("output_samples", title, SAMPLES_CAPTION, columns, rows, SampleRow, rows[:N_SAMPLES], empty=none)
 
 
 def section(change: OutputChange) -> Section:
@@ -250,6 +250,7 @@ def section(change: OutputChange) -> Section:
         body=render("section.html", TEMPLATES, **page),
         methods=render("methods.html", TEMPLATES, change=change),
         settings=change.settings,
+        labels=read_labels(TEMPLATES),
     )
 
 

@@ -6,7 +6,8 @@
    the template a test passes thousands of tokens on noise.
 3. "prompts": the first 12 of the user's prompts, likewise.
 
-What leaves no room for an answer in the model's context is left out.
+What leaves no room for an answer in the model's context is left out. An answer ends before a token that only one of the
+models has.
 """
 
 import hashlib
@@ -81,11 +82,18 @@ def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> Prompts:
 
     ``tokenizers`` are those of base and tuned; the prompts, ours and the user's, are put as the study says.
     """
-    template, tokenizer = choose_template(inputs.template, tokenizers)
+    template, tokenizer = choose_template(
+        inputs.template if context == PROMPTS else _of_ours(inputs.template), tokenizers
+    )
     ours = (own_prompt(line, number) for number, line in enumerate(own_lines("chat")))
     prompts = inputs.prompts[:MOST_PROMPTS] if context == PROMPTS else list(ours)
     read = [encode(prompt, tokenizer, template) for prompt in prompts]
     return {one.prompt.id: (one.prompt.text, tuple(one.ids.tolist())) for one in read}
+
+
+def _of_ours(template: str) -> str:
+    """How our own prompts are put, which nobody has put in a chat template yet."""
+    return "auto" if template == "rendered" else template
 
 
 def own_prompt(line: str, number: int = 0) -> Prompt:
@@ -97,15 +105,20 @@ def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]
     """What free samples begin with: nothing, and the chat template up to what the user says, where it is used."""
     start = next((getattr(tokenizers[0], name) for name in ("bos_token_id", "eos_token_id")), None)
     found = {} if start is None else {"nothing": (int(start),)}
-    template, chat = choose_template(asked_template, tokenizers)
+    template, chat = choose_template(_of_ours(asked_template), tokenizers)
     if template == "chat":
-        text, (placed, *_) = render(own_prompt("Hello"), chat, "chat")
-        found["the user's turn"] = tuple(tokenize(text[: placed.start], chat, chat=True).ids.tolist())
+        made = render(own_prompt("Hello"), chat, "chat")
+        found["the user's turn"] = tuple(tokenize(made.text[: made.placed[0].start], chat, chat=True).ids.tolist())
     return {name: ids for name, ids in found.items() if ids}
 
 
-def answered(checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int) -> dict[str, list[Text]]:
+def answered(
+    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int
+) -> dict[str, list[Text]]:
     """Greedy answers to the prompts of each context, in their order; none of a model that names no end of a sequence.
+
+    An answer is cut before the first token that is not among the ``n_known`` that both models have, and a prompt that
+    holds one is left out.
 
     All are written together: a step costs hardly more for two prompts than for one.
     """
@@ -116,7 +129,7 @@ def answered(checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: 
         (context, id): (shown, ids)
         for context, prompts in asked.items()
         for id, (shown, ids) in prompts.items()
-        if len(ids) < room
+        if len(ids) < room and max(ids) < n_known
     }
     order = sorted(fitting, key=lambda key: len(fitting[key][1]))  # of like length, so that little is padded
     answers: dict[tuple[str, str], Ids] = {}
@@ -127,8 +140,14 @@ def answered(checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: 
     for (context, id), (shown, ids) in fitting.items():
         answer = answers[context, id]
         most = min(most_tokens, room + 1 - len(ids))
-        found[context].append(Text(id, shown, ids, answer, len(answer) < most))
+        known = known_part(answer, n_known)
+        found[context].append(Text(id, shown, ids, known, len(known) == len(answer) < most))
     return found
+
+
+def known_part(ids: Ids, n_known: int) -> Ids:
+    """Tokens up to the first that is not among the first ``n_known``."""
+    return ids[: next((place for place, token in enumerate(ids) if token >= n_known), len(ids))]
 
 
 def texts_of(parts: OutputParts, name: str) -> list[Text]:

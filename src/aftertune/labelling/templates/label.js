@@ -17,7 +17,8 @@ const KEYS = [
   ["m", "mark what is selected; once more to unmark it"], ["t", "take over the marks of the prompt file"],
   ["x", "clear all marks of this prompt"], ["u", "undo the last action"], ["?", "this help"],
 ];
-const view = { prompts: [], at: 0, active: 0, actions: 0, task: null, ready: Promise.resolve() };
+// `unsaved` are ratings that the server has not confirmed yet, as "prompt response".
+const view = { prompts: [], at: 0, active: 0, actions: 0, task: null, unsaved: new Set(), ready: Promise.resolve() };
 const prompt = new Prompt(control("prompt"));
 const outbox = new Outbox(showSaved, answer => { view.actions = answer.n_actions; });
 
@@ -27,11 +28,20 @@ function showSaved(state, problem) {
   sign.textContent = { saved: "All saved", saving: "Saving", waiting: "Not saved" }[state];
   if (told.textContent !== problem) told.textContent = problem;
   told.hidden = !problem;
+  if (state === "saved") view.unsaved.clear();
+  document.querySelectorAll(".answer").forEach(tellRated);
+}
+
+/* What a card says of its own rating, and whether the disk has it. */
+function tellRated(card, index) {
+  const rating = current().ratings[index], sign = card.querySelector(".rated");
+  sign.textContent = rating ? `rated ${rating}` : "not rated";
+  sign.dataset.kept = rating ? (view.unsaved.has(`${view.at} ${index}`) ? "not yet" : "yes") : "";
 }
 
 async function load(path) {
   const found = await fetch(path);
-  if (!found.ok) throw new Error(found.status === 403 ? "This page is closed; give the same command again." : (await found.json()).error);
+  if (!found.ok) throw new Error(found.status === 403 ? "open the address that aftertune label printed last." : (await found.json()).error);
   return found.json();
 }
 
@@ -102,12 +112,12 @@ function refresh() {
   document.querySelectorAll(".answer").forEach((card, index) => {
     card.classList.toggle("active", index === view.active);
     card.querySelectorAll("input").forEach(input => { input.checked = Number(input.value) === state.ratings[index]; });
-    card.querySelector(".rated").textContent = state.ratings[index] ? `rated ${state.ratings[index]}` : "not rated";
+    tellRated(card, index);
   });
   prompts.forEach((one, index) => { control("choose").options[index].textContent = optionText(one, index); });
   enable("previous", at > 0);
   enable("next", at < prompts.length - 1);
-  enable("unfinished", !prompts.every(isDone));
+  for (const id of ["unfinished", "onward"]) enable(id, !prompts.every(isDone));
   enable("undo", view.actions > 0 || outbox.waiting.length > 0);
   enable("clear", state.spans.length > 0);
   control("take").hidden = !view.task.given.length || state.spans.length > 0;
@@ -117,9 +127,10 @@ function refresh() {
 
 function progress() {
   const ratings = view.prompts.flatMap(one => one.ratings), rated = ratings.filter(Boolean).length;
-  const marked = view.prompts.filter(isMarked).length;
-  control("done").textContent = `${rated} of ${ratings.length} rated, ${marked} of ${view.prompts.length} marked`;
-  Object.assign(control("bar"), { max: ratings.length + view.prompts.length, value: rated + marked });
+  const marked = view.prompts.filter(one => one.spans.length).length, filed = view.prompts.filter(isMarked).length - marked;
+  const more = filed ? ` (${filed} by the prompt file)` : "";
+  control("done").textContent = `${rated} of ${ratings.length} rated, ${marked} of ${view.prompts.length} marked${more}`;
+  Object.assign(control("bar"), { max: ratings.length + view.prompts.length - filed, value: rated + marked });
 }
 
 function optionText(one, index) {
@@ -161,6 +172,7 @@ async function reload() {
 function rate(index, helpfulness) {
   if (index >= view.task.answers.length) return;
   current().ratings[index] = helpfulness;
+  view.unsaved.add(`${view.at} ${index}`);
   const next = current().ratings.indexOf(null);
   view.active = helpfulness && next >= 0 ? next : index;
   control("say").textContent = `Response ${letter(index)}: ${helpfulness ?? "rating taken back"}`;
@@ -242,7 +254,7 @@ async function start() {
   control("choose").replaceChildren(...found.prompts.map(() => element("option")));
   [...control("choose").options].forEach((option, index) => { option.value = index; });
   control("choose").addEventListener("change", event => run(() => open(Number(event.target.value))));
-  for (const [name, command] of Object.entries(commands)) {
+  for (const [name, command] of [...Object.entries(commands), ["onward", commands.unfinished]]) {
     control(name).addEventListener("click", event => { if (event.currentTarget.getAttribute("aria-disabled") !== "true") run(command); });
   }
   control("mark").addEventListener("pointerdown", event => event.preventDefault()); // which would take the selection away

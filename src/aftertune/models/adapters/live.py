@@ -11,7 +11,9 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from aftertune.errors import CheckpointError
-from aftertune.models.adapters.merge import logits_of, must_agree
+from aftertune.models.adapters.merge import logits_of, must_agree, part_shared
+from aftertune.models.adapters.tying import say_tied
+from aftertune.models.temporary_state import quiet
 
 NAME = "in your model"
 
@@ -33,7 +35,10 @@ def merged_copy(model: Any) -> PreTrainedModel:
     try:
         own = copy.deepcopy(model)
         before = logits_of(own)
-        merged: PreTrainedModel = own.merge_and_unload(safe_merge=True) if isinstance(own, PeftModel) else _merged(own)
+        part_shared(own)
+        with quiet():
+            is_peft = isinstance(own, PeftModel)
+            merged: PreTrainedModel = own.merge_and_unload(safe_merge=True) if is_peft else _merged(own)
     except Exception as error:  # PEFT raises its own for what it can't merge
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise CheckpointError(
@@ -41,6 +46,7 @@ def merged_copy(model: Any) -> PreTrainedModel:
             "its folder with that of its base."
         ) from error
     must_agree(before, logits_of(merged), merged.dtype, NAME)
+    say_tied(merged)
     return merged
 
 
@@ -49,12 +55,21 @@ def _merged(model: PreTrainedModel) -> PreTrainedModel:
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import AuxiliaryTrainingWrapper
 
-    names = [name for name, one in model.named_modules() if isinstance(one, BaseTunerLayer | AuxiliaryTrainingWrapper)]
-    for name in sorted(names, key=len):
+    wrappers = [name for name, one in model.named_modules() if isinstance(one, AuxiliaryTrainingWrapper)]
+    layers = [name for name, one in model.named_modules() if isinstance(one, BaseTunerLayer)]
+    inside = tuple(f"{name}." for name in wrappers)
+    for name in [*wrappers, *(one for one in sorted(layers, key=len) if not one.startswith(inside))]:
         layer: Any = model.get_submodule(name)
-        if isinstance(layer, AuxiliaryTrainingWrapper):
-            raise TypeError(f"{name} is a {type(layer).__name__}")
-        layer.merge(safe_merge=True)
         parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, layer.get_base_layer())
+        setattr(model.get_submodule(parent), leaf, _without_adapter(layer))
     return model
+
+
+def _without_adapter(layer: Any) -> Any:
+    """A layer's base with its active adapters merged in, or the module that was trained in its place."""
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    if isinstance(layer, AuxiliaryTrainingWrapper):
+        return layer.unload_and_optionally_merge_module(merge=True, safe_merge=True, adapter_names=None)
+    layer.merge(safe_merge=True)
+    return layer.get_base_layer()

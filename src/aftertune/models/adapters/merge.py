@@ -1,13 +1,12 @@
-"""A PEFT LoRA adapter, merged into the weights of its base.
+"""A PEFT adapter, merged into the weights of its base.
 
-1. An adapter that changes an embedding of a model whose input and output embeddings are one tensor: they are parted
-   first, or the other would change as well.
-2. Every weight of the adapter must have its place in the model, and every place its weight.
-3. The merged model must compute what the adapter beside its base computes: one forward pass of each is compared.
+1. An adapter of embeddings of another size: those of the base get that size (`rows`).
+2. An adapter that changes an embedding of a model whose input and output embeddings are one tensor: they are parted
+   first, or the other would change as well. Where both come out equal they are one tensor again.
+3. Every weight of the adapter must have its place in the model, and every place its weight (`saved`).
+4. The merged model must compute what the adapter beside its base computes: one forward pass of each is compared.
 """
 
-import re
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,15 +14,22 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from aftertune.errors import CheckpointError
-from aftertune.models.adapters.tying import untie
-from aftertune.models.files.references import find_adapter
+from aftertune.models.adapters.saved import (
+    key_mapping,
+    make_ready,
+    must_fit,
+    read_saved,
+    reason_of,
+    unfit,
+    wanted_of,
+)
+from aftertune.models.adapters.tying import is_tied, tie_if_equal
 from aftertune.models.temporary_state import borrowed
 
 N_COMPARED = 16  # tokens
 # Of the logits' standard deviation: what rounding explains. Wrong merges differ by the size of the logits.
 MOST_OFF = {torch.float64: 1e-6, torch.float32: 1e-3}
 MOST_OFF_IN_HALF = 0.1
-TRAINABLE_TOKENS = "trainable_tokens_delta"
 
 
 def merge_adapter(model: PreTrainedModel, adapter: str) -> PreTrainedModel:
@@ -32,38 +38,44 @@ def merge_adapter(model: PreTrainedModel, adapter: str) -> PreTrainedModel:
     Every weight of the adapter must have its place in the model, and every place its weight; and the merged model must
     give the logits of the adapter beside its base.
     """
-    if find_spec("peft") is None:
-        raise CheckpointError("An adapter needs the package peft. Install it: pip install 'aftertune[lora]'.")
     from peft import PeftModel
 
-    place = find_adapter(adapter)
+    saved, tied = read_saved(adapter), is_tied(model)
+    make_ready(model, saved)
     try:
-        if _changes_embeddings(model, place):
-            untie(model)
-        wrapped = PeftModel.from_pretrained(model, place)
-        misplaced = _misplaced(wrapped, place)
-        beside = None if misplaced else logits_of(wrapped)
-        merged: PreTrainedModel | None = None if misplaced else wrapped.merge_and_unload(safe_merge=True)
+        names = key_mapping(saved, model)
+        wrapped: Any = PeftModel.from_pretrained(model, str(saved.place), key_mapping=names or None)
+        must_fit(saved, model, wanted_of(saved, wrapped))
+        beside = logits_of(wrapped)
+        part_shared(wrapped)
+        merged: PreTrainedModel = wrapped.merge_and_unload(safe_merge=True)
+    except CheckpointError:
+        raise
     except Exception as error:  # PEFT, safetensors and the hub each raise their own
-        raise _unfit(adapter, model, _reason(error)) from error
-    if merged is None:
-        raise _unfit(adapter, model, misplaced)
-    if beside is not None:
-        must_agree(beside, logits_of(merged), merged.dtype, adapter)
+        raise unfit(adapter, type(model).__name__, reason_of(error)) from error
+    must_agree(beside, logits_of(merged), merged.dtype, adapter)
+    if tied:
+        tie_if_equal(merged)
     return merged
 
 
-def _changes_embeddings(model: PreTrainedModel, place: str) -> bool:
-    """Whether an adapter has weights for the input or the output embeddings alone.
+def part_shared(model: torch.nn.Module) -> None:
+    """Give each module a weight of its own where an adapter's layers share one: else it would be merged twice.
 
-    PEFT's trainable tokens are not among them: of embeddings that are one tensor they change both.
+    Embeddings that are one tensor, and layers that PEFT repeated (``layer_replication``), share one.
     """
-    from peft.utils import load_peft_weights
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    ends = (model.get_input_embeddings(), model.get_output_embeddings())
-    names = [name.rpartition(".")[-1] for name, module in model.named_modules() if any(module is end for end in ends)]
-    keys = [key for key in load_peft_weights(place, device="cpu") if not key.endswith(TRAINABLE_TOKENS)]
-    return any(f".{name}." in f".{key}." for key in keys for name in names)
+    adapted = {id(one.get_base_layer()) for one in model.modules() if isinstance(one, BaseTunerLayer)}
+    owners: dict[int, list[Any]] = {}
+    for module in model.modules():
+        weight = module._parameters.get("weight")
+        if weight is not None:
+            owners.setdefault(id(weight), []).append(module)
+    for shared in owners.values():
+        if len(shared) > 1 and any(id(one) in adapted for one in shared):
+            for one in shared[1:]:
+                one.weight = torch.nn.Parameter(one.weight.detach().clone(), one.weight.requires_grad)
 
 
 @torch.inference_mode()
@@ -91,33 +103,3 @@ def must_agree(beside: Tensor, merged: Tensor, dtype: torch.dtype, adapter: str)
             "deviations from those of the adapter beside its base. Merge it with the package that trained it, save the "
             "model, and give that folder."
         )
-
-
-def _misplaced(wrapped: Any, place: str) -> str:
-    # PEFT passes over weights that have no place in the model; an adapter of a deeper model would seem to fit.
-    from peft import get_peft_model_state_dict
-    from peft.utils import load_peft_weights
-
-    given = set(load_peft_weights(place, device="cpu"))
-    # "auto" would ask the hub whether the vocabulary grew; embeddings saved for that are plain weights of the model.
-    wanted = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
-    missing, extra = sorted(wanted - given), sorted(given - wanted - set(wrapped.state_dict()))
-    if not missing and not extra:
-        return ""
-    return (
-        f"{len(missing)} of its {len(wanted)} weights are missing and {len(extra)} have no place in the model "
-        f"(first: {(missing + extra)[0]})"
-    )
-
-
-def _unfit(adapter: str, model: PreTrainedModel, reason: str) -> CheckpointError:
-    return CheckpointError(
-        f"The adapter {adapter} does not fit {type(model).__name__}: {reason.rstrip('.')}. "
-        "Give a whole LoRA adapter that was trained on this base."
-    )
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    # torch lists what is wrong below a headline that says nothing
-    return re.sub(r"\s+", " ", next((line for line in lines if "mismatch" in line), lines[0]))[:300]

@@ -1,4 +1,4 @@
-"""Input and output embeddings that are one tensor, and how a model gets two: what it computes stays the same."""
+"""Input and output embeddings that are one tensor, how a model gets two, or one: what it computes stays the same."""
 
 from typing import Any
 
@@ -18,6 +18,19 @@ def untie(model: PreTrainedModel) -> None:
         return
     head: Any = model.get_output_embeddings()
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
-    configs: list[Any] = [model.config, model.config.get_text_config()]
+    say_tied(model)
+
+
+def tie_if_equal(model: PreTrainedModel) -> None:
+    """Make input and output embeddings one tensor where they hold the same numbers."""
+    ends: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    if None not in ends and torch.equal(ends[0].weight, ends[1].weight):
+        ends[1].weight = ends[0].weight
+    say_tied(model)
+
+
+def say_tied(model: PreTrainedModel) -> None:
+    """Let the model's configuration say whether both embeddings are one tensor, as they are."""
+    tied, configs = is_tied(model), list[Any]([model.config, model.config.get_text_config()])
     for config in configs:
-        config.tie_word_embeddings = False
+        config.tie_word_embeddings = tied

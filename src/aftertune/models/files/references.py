@@ -24,6 +24,7 @@ from aftertune.models.subject import is_place
 
 HUB_PATIENCE_SECONDS = 10.0
 HOW_CHECKPOINT = "Give a folder, a .gguf file, or a hub id (owner/name)."
+HOW_TOKENIZER = "Give a folder with a tokenizer.json, or a hub id (owner/name)."
 HOW_ADAPTER = "Give a folder that PEFT saved, or a hub id (owner/name)."
 
 
@@ -38,24 +39,31 @@ class Source:
     arguments: dict[str, Any]
     remedy: str
 
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is a GGUF file."""
+        return "gguf_file" in self.arguments
 
-def find_checkpoint(ref: str, revision: str | None = None) -> Source:
-    """The source of a checkpoint; raises `CheckpointError` if there is none."""
+
+def find_checkpoint(ref: str, revision: str | None = None, *, needs_model: bool = True) -> Source:
+    """The source of a checkpoint, or of a tokenizer alone; raises `CheckpointError` if there is none."""
     path = _path(ref, HOW_CHECKPOINT)
     if path.suffix == ".gguf":
         if not path.is_file():
             raise CheckpointError(f"There is no file {ref}. Give the path of a .gguf file, a folder, or a hub id.")
         return Source(str(path.parent), {"gguf_file": path.name}, "Download the file again, or give another.")
+    if path.is_dir() and not needs_model:
+        return Source(str(path), {}, HOW_TOKENIZER)
     if path.is_dir():
         if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
             raise CheckpointError(f"{ref} is an adapter, no model. Give its base, and it by --adapter {ref}.")
         if not (path / "config.json").is_file():
-            raise CheckpointError(f"The folder {ref} holds no model (no config.json). Give one of save_pretrained.")
+            raise CheckpointError(f"The folder {ref} holds no model (no config.json). {_checkpoint_in(path)}")
         return Source(str(path), {}, "Download or save the checkpoint again, or give another.")
     if path.is_file():
         raise CheckpointError(f"{ref} is a file, not a checkpoint. Give a folder, a .gguf file, or a hub id.")
     _must_look_like_hub_id(ref, HOW_CHECKPOINT)
-    _must_be_on_hub(ref, "config.json", revision)
+    _must_be_on_hub(ref, "config.json" if needs_model else "tokenizer_config.json", revision)
     return Source(ref, {}, "Check the connection, or give a folder or .gguf file that is here.")
 
 
@@ -72,6 +80,18 @@ def find_adapter(adapter: str) -> str:
     _must_look_like_hub_id(adapter, HOW_ADAPTER)
     _must_be_on_hub(adapter, "adapter_config.json", None)
     return adapter
+
+
+def _checkpoint_in(folder: Path) -> str:
+    """What to give in the place of a folder without a model; a training leaves checkpoints in folders of their own."""
+    inside = [
+        one.parent for name in ("config.json", "adapter_config.json") for one in folder.glob(f"checkpoint-*/{name}")
+    ]
+    numbered = [one for one in inside if one.name.rpartition("-")[2].isdigit()]
+    if not numbered:
+        return "Give one of save_pretrained."
+    last = max(numbered, key=lambda one: int(one.name.rpartition("-")[2]))
+    return f"Give a checkpoint in it, such as {last}."
 
 
 def _path(ref: str, remedy: str) -> Path:

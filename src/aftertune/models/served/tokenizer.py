@@ -56,8 +56,11 @@ class ServedTokenizer:
         ids = [one.id for one in whole]
         return {"input_ids": ids, "offset_mapping": offsets.tolist(), "special_tokens_mask": is_added.tolist()}
 
-    def apply_chat_template(self, turns: list[dict[str, str]], **_: Any) -> str:
-        """The text of a chat with the beginning of an answer; raises `ValueError` if the template refuses it."""
+    def apply_chat_template(self, turns: list[dict[str, Any]], *, tools: list[Any] | None = None, **_: Any) -> str:
+        """The text of a chat with the beginning of an answer; raises `ValueError` if the template refuses it.
+
+        A server that does not show its template is not sent ``tools``.
+        """
         from transformers.utils.chat_template_utils import render_jinja_template
 
         if self.chat_template == self._own_template and not self._is_shown:
@@ -65,9 +68,11 @@ class ServedTokenizer:
                 return self._dialect.render(turns)
             except CheckpointError as error:
                 raise ValueError(str(error)) from error
+        if not self._is_shown:
+            raise ValueError("it is that of another server, which does not show it")
         texts = self._dialect.special_texts
         rendered, _ = render_jinja_template(
-            conversations=[turns], chat_template=self.chat_template, add_generation_prompt=True, **texts
+            conversations=[turns], tools=tools, chat_template=self.chat_template, add_generation_prompt=True, **texts
         )
         return str(rendered[0])
 

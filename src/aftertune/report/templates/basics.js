@@ -1,6 +1,6 @@
 /* What every page uses: elements, words in sentences, blocks of data, the tooltip. */
 
-const tip = document.getElementById("tip");
+const tip = document.getElementById("tip"), TIP_GAP = 8;
 
 export const control = (id) => document.getElementById(id);
 
@@ -64,13 +64,20 @@ export function cut(text, longest) {
   return signs.length > longest ? `${signs.slice(0, longest - 1).join("")}…` : text;
 }
 
-export function showTip(event, lines) {
+/* The tooltip, beside what it explains: below `box` (of the window) where it fits there, else above it. */
+export function showTip(event, lines, box = pointedBox(event)) {
   tip.replaceChildren(...lines.map((line) => element("div", "", line)));
   tip.hidden = false;
-  const left = Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8);
-  const below = event.clientY + 18, above = event.clientY - tip.offsetHeight - 10;
+  const left = Math.min(Math.max(event.clientX - 20, 8), window.innerWidth - tip.offsetWidth - 8);
+  const below = box.bottom + TIP_GAP, above = box.top - TIP_GAP - tip.offsetHeight;
   tip.style.left = `${Math.max(8, left)}px`;
-  tip.style.top = `${below + tip.offsetHeight > window.innerHeight ? above : below}px`;
+  tip.style.top = `${below + tip.offsetHeight <= window.innerHeight || above < 0 ? below : above}px`;
+}
+
+/* The line of the element under the pointer: a token may stand on two of them. */
+function pointedBox({ target, clientX, clientY }) {
+  const lines = [...(target.closest?.(".t, button")?.getClientRects() ?? [])];
+  return lines.find((line) => clientY >= line.top && clientY <= line.bottom) ?? new DOMRect(clientX, clientY);
 }
 
 export function hideTip() { tip.hidden = true; }

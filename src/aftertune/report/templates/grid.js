@@ -122,8 +122,8 @@ export class CellGrid {
     if (!button) return;
     for (const other of this.table.querySelectorAll("button[tabindex='0']")) other.tabIndex = -1;
     button.tabIndex = 0;
-    const box = button.getBoundingClientRect();
-    if (button.matches(":focus-visible")) this.tell(button, { clientX: box.right, clientY: box.bottom });
+    const { left, top } = button.getBoundingClientRect();
+    if (button.matches(":focus-visible")) this.tell(button, { target: button, clientX: left, clientY: top });
   }
 
   key(event, button) {

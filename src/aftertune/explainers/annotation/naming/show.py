@@ -8,6 +8,7 @@ from aftertune.explainers.annotation.naming.findings import questions
 from aftertune.explainers.annotation.naming.result import NamingChange
 from aftertune.report import notebook
 from aftertune.report.environment import render
+from aftertune.report.numbers import read_labels
 from aftertune.report.section import Section
 from aftertune.report.table import Column, Table
 from aftertune.runs.readable import visible
@@ -45,7 +46,7 @@ def section(change: NamingChange) -> Section:
     """The part of a report on the name of a tuning."""
     names, evidence = tables(change)
     body = render("section.html", TEMPLATES, names=names, evidence=evidence)
-    return Section(NAME, TITLE, tables=(names, evidence), body=body)
+    return Section(NAME, TITLE, tables=(names, evidence), body=body, labels=read_labels(TEMPLATES))
 
 
 def to_html(change: NamingChange) -> str:

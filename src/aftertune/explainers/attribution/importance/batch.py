@@ -14,13 +14,15 @@ from aftertune.models.backbone import Backbone
 class Task:
     """One prompt and response as token ids, and the prompt units (token indices) whose importance is computed.
 
-    With ``contrast_ids`` it is the importance for p(y_m) - p(c_m), c_m standing in the place of y_m.
+    With ``contrast_ids`` it is the importance for p(y_m) - p(c_m), c_m standing in the place of y_m. With ``groups``
+    (indices of units) removal is by hierarchy.
     """
 
     prompt_ids: tuple[int, ...]
     response_ids: tuple[int, ...]
     units: tuple[Unit, ...]
     contrast_ids: tuple[int, ...] | None = None
+    groups: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

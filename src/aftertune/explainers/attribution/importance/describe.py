@@ -16,10 +16,14 @@ from aftertune.runs.provenance import Provenance
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """Importance (n_units, n_response) and probability (n_response,), by a ``route``, for units of a kind."""
+    """Importance (n_units, n_response) and probability (n_response,), by a ``route``, for units of a kind.
+
+    ``is_divided`` (n_units,) marks units that share the importance of their group.
+    """
 
     importance: npt.NDArray[np.float32]
     probability: npt.NDArray[np.float32]
+    is_divided: npt.NDArray[np.bool_]
     route: str
     unit: str
 
@@ -44,6 +48,7 @@ def describe(
         is_instruction=_majority(encoded.is_instruction, units),
         unit=unit,
         route=computed.route,
+        is_divided=computed.is_divided,
         provenance=provenance,
         contrast_tokens=contrast,
     )

@@ -3,10 +3,10 @@
 1. `FUSED` attention. `torch.func` would keep tangents of scores and weights, (positions, positions) for each head and
    direction, and pass over them a dozen times. Transformers lets a model's attention be replaced by name; this one
    computes the same, and takes its tangent block by block, for all directions of a chunk at once, as
-   `written.attention` does.
+   `explicit_jvp.attention` does. `HELD` attention is the same with its patterns held constant.
 2. `OneProduct`. Under `vmap` the tangents of all directions often lie such that `linear` becomes a batched product,
    with the weight repeated for each of them. While it is active, what `linear` makes of tangents is taken of all
-   directions' rows at once, as `models.products` does; its values are the model's own.
+   directions' rows at once, as `models.matrix_products` does; its values are the model's own.
 """
 
 from functools import partial
@@ -21,10 +21,18 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from aftertune.explainers.attribution.importance.explicit_jvp.attention import Plain, blocks_of, plain_in, push
+from aftertune.explainers.attribution.importance.explicit_jvp.attention import (
+    Plain,
+    blocks_of,
+    plain_in,
+    push,
+    push_values,
+)
+from aftertune.explainers.attribution.importance.held import HELD
 from aftertune.models.matrix_products import Weight
 
 FUSED = "aftertune"
+N_PLAIN = 5  # queries, keys, values, mask, soft cap
 _SEEN = -1.0  # what is added to the score of a key that is not seen lies far below, of one that is seen it is 0
 
 
@@ -45,6 +53,10 @@ def _attend(
     return read.flatten(1, 2).transpose(1, 2).contiguous(), None
 
 
+def _attend_held(module: Any, query: Tensor, key: Tensor, *given: Any, **named: Any) -> tuple[Tensor, None]:
+    return _attend(module, query.detach(), key.detach(), *given, **named)
+
+
 class _Attention(Function):
     """What attention reads (B, G, R, T, d_head)."""
 
@@ -58,17 +70,22 @@ class _Attention(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], _output: Tensor) -> None:
         *tensors, ctx.softcap = inputs
+        ctx.set_materialize_grads(False)
         ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def jvp(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor, *_: Any) -> Tensor:
+    def jvp(ctx: Any, dq: Tensor | None, dk: Tensor | None, dv: Tensor, *_: Any) -> Tensor:
         push_one: Any = _PushAttention
-        found: Tensor = push_one.apply(*ctx.saved_tensors, ctx.softcap, dq, dk, dv)
+        changes = (dv,) if dq is None and dk is None else (dq, dk, dv)
+        found: Tensor = push_one.apply(*ctx.saved_tensors, ctx.softcap, *changes)
         return found
 
 
 class _PushAttention(Function):
-    """The tangent of what attention reads, for one direction; under `vmap` for all of them at once."""
+    """The tangent of what attention reads, for one direction; under `vmap` for all of them at once.
+
+    From those of queries, keys and values, or of values alone.
+    """
 
     @staticmethod
     def forward(
@@ -82,22 +99,26 @@ class _PushAttention(Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *given: Any) -> tuple[Tensor, int]:
-        *plain, dq, dk, dv = given
-        assert not any(dim is not None for dim in in_dims[:-3])  # all directions share the plain values
-        changes = [
+        plain, changes = given[:N_PLAIN], given[N_PLAIN:]
+        assert not any(dim is not None for dim in in_dims[:N_PLAIN])  # all directions share the plain values
+        side_by_side = [
             change.expand(info.batch_size, *change.shape) if dim is None else change.movedim(dim, 0)
-            for change, dim in zip((dq, dk, dv), in_dims[-3:], strict=True)
+            for change, dim in zip(changes, in_dims[N_PLAIN:], strict=True)
         ]
-        return _pushed(*plain, *changes), 0
+        return _pushed(*plain, *side_by_side), 0
 
 
 def _pushed(
     queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, softcap: float | None, *changes: Tensor
 ) -> Tensor:
-    dq, dk, dv = changes
     blocks = list(blocks_of(queries, keys, values, softcap, partial(_unseen, mask)))
     plain: Plain = plain_in(queries.dtype, queries, keys, values, blocks)
-    found = torch.unflatten(push(plain, dq, dk, dv, 0, 0), -1, (keys.shape[1], -1, keys.shape[-1]))
+    if len(changes) == 1:
+        pushed = push_values(plain, changes[0], 0, 0)
+    else:
+        dq, dk, dv = changes
+        pushed = push(plain, dq, dk, dv, 0, 0)
+    found = torch.unflatten(pushed, -1, (keys.shape[1], -1, keys.shape[-1]))
     return found.permute(0, 1, 3, 4, 2, 5)
 
 
@@ -156,5 +177,6 @@ class _PushLinear(Function):
         return Weight(weight, weight.dtype).product(dx.movedim(in_dims[0], 0)), 0
 
 
-AttentionInterface.register(FUSED, _attend)
-AttentionMaskInterface.register(FUSED, eager_mask)
+for _name, _way in ((FUSED, _attend), (HELD, _attend_held)):
+    AttentionInterface.register(_name, _way)
+    AttentionMaskInterface.register(_name, eager_mask)

@@ -25,33 +25,31 @@ def predict(
     With a ``contrast`` (B, M) the gradient is that of p(y_m) - p(c_m). Both in float32 or better, whatever the model's
     type.
     """
-    others = [None] * len(_cut(states)) if contrast is None else _cut(contrast)
-    chunks = zip(_cut(states), _cut(targets), others, strict=True)
-    parts = [_predict(backbone, chunk, wanted, other) for chunk, wanted, other in chunks]
+    wanted = torch.stack([targets] if contrast is None else [targets, contrast])
+    chunks = zip(torch.split(states, STATES_AT_ONCE, dim=1), torch.split(wanted, STATES_AT_ONCE, dim=2), strict=True)
+    parts = [_predict(backbone, *chunk) for chunk in chunks]
     return torch.cat([p for p, _ in parts], 1), torch.cat([g for _, g in parts], 1)
 
 
 def log_probability(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
-    """log p (...) of the targets (...) from the states (..., d_model); the vocabulary is held for a few at a time."""
-    rows, wanted = states.flatten(0, -2), targets.flatten()
-    pieces = zip(torch.split(rows, STATES_AT_ONCE), torch.split(wanted, STATES_AT_ONCE), strict=True)
-    return torch.cat([_log_p(backbone, *piece) for piece in pieces]).view(targets.shape)
+    """log p (k, ...) of k targets (k, ...) for each of the states (..., d_model).
+
+    The vocabulary is held for a few at a time, and once for all targets of a state.
+    """
+    rows, wanted = states.flatten(0, -2), targets.flatten(1)
+    pieces = zip(torch.split(rows, STATES_AT_ONCE), torch.split(wanted, STATES_AT_ONCE, dim=1), strict=True)
+    return torch.cat([_log_p(backbone, *piece) for piece in pieces], dim=1).view(targets.shape)
 
 
 def _log_p(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
     logits = backbone.logits(states)
-    wanted = torch.take_along_dim(logits, targets[..., None], dim=-1)[..., 0]
+    wanted = torch.take_along_dim(logits[None], targets[..., None], dim=-1)[..., 0]
     return wanted - torch.logsumexp(logits, dim=-1)
 
 
-def _cut(tensor: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(tensor, STATES_AT_ONCE, dim=1)
-
-
-def _predict(backbone: Backbone, states: Tensor, targets: Tensor, contrast: Tensor | None) -> tuple[Tensor, Tensor]:
+def _predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         leaf = states.detach().requires_grad_()
         p = _log_p(backbone, leaf, targets).exp()
-        target = p if contrast is None else p - _log_p(backbone, leaf, contrast).exp()
-        (gradient,) = torch.autograd.grad(target.sum(), leaf)
-    return p.detach(), gradient.to(p.dtype)
+        (gradient,) = torch.autograd.grad((p[0] - p[1:].sum(0)).sum(), leaf)
+    return p[0].detach(), gradient.to(p.dtype)

@@ -28,7 +28,7 @@ from aftertune.models.backbone import Backbone
 from aftertune.prompts.encoding import show_tokens
 
 if TYPE_CHECKING:
-    from aftertune.models.checkpoint import Checkpoint
+    from aftertune.models.loaded import Checkpoint
 
 N_REPLACED, N_DRAWS, N_ABLATIONS = 12, 6, 32
 N_TOP, N_RANDOM = 5, 5
@@ -64,8 +64,8 @@ def _replaced(whole: Whole, tokenizer: Any, units: Sequence[Unit], task: Task, r
             ids = [_another(tokenizer, task.prompt_ids[place], rng) for place in unit]
             embeddings = embed(torch.tensor([ids], device=whole.embeds.device))[0]
             variants.append(Variant(replaced=dict(zip(unit, embeddings, strict=True))))
-    after = whole.log_p_after(variants).view(len(units), 2, N_DRAWS // 2, -1)
-    return _numbers(whole.log_p - after.mean(2)).swapaxes(0, 1)
+    after = whole.log_p_after(variants)[0].view(len(units), 2, N_DRAWS // 2, -1)
+    return _numbers(whole.log_p[0] - after.mean(2)).swapaxes(0, 1)
 
 
 def _left_out(whole: Whole, task: Task, sets: Sequence[npt.NDArray[np.int64]]) -> Falls:
@@ -77,7 +77,7 @@ def _left_out(whole: Whole, task: Task, sets: Sequence[npt.NDArray[np.int64]]) -
         variants.append(Variant(left_out=tokens))
     empty = [number for number, one in enumerate(variants) if not one.left_out]
     known = [one for one in variants if one.left_out]
-    falls = _numbers((whole.log_p - whole.log_p_after(known)).sum(-1))
+    falls = _numbers((whole.log_p[0] - whole.log_p_after(known)[0]).sum(-1))
     return np.insert(falls, [number - place for place, number in enumerate(empty)], 0.0)
 
 

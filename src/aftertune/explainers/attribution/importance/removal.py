@@ -1,18 +1,23 @@
 """Removal itself: how much does p(y_m) fall when a unit of the prompt is taken away?
 
-Section 4.1, Eq. 1: I[n, m] = p(y_m | Z_m) - p(y_m | Z_m without x_n).  "Without" has two readings:
-``deleted``  the unit's tokens leave the sequence, later tokens move up;
-``zeroed``   the unit's embeddings are set to zero, positions stay (appendix A).
-A unit that is the whole prompt is zeroed in either reading: without it nothing would predict the first response token.
+Section 4.1, Eq. 1: I[n, m] = p(y_m | Z_m) - p(y_m | Z_m without x_n).  "Without" has several readings:
+``deleted``   the unit's tokens leave the sequence, later tokens move up;
+``zeroed``    the unit's embeddings are set to zero, positions stay (appendix A);
+``mean``      they are set to the mean of all tokens' embeddings (mean ablation);
+``averaged``  the mean of what deleted and mean give: each errs in its own way.
+A unit that is the whole prompt is not deleted but zeroed: without it nothing would predict the first response token.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from aftertune.explainers.attribution.importance.hierarchy import by_hierarchy
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
 
 if TYPE_CHECKING:
@@ -24,28 +29,56 @@ if TYPE_CHECKING:
 
 def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tuple[Tensor, Tensor]:
     """Importance (B, n_units, M) and probability (B, M); padded units and response tokens hold no meaning."""
+    importance, probabilities, _ = removal_within_budget(backbone, batch, removal, 1.0)
+    return importance, probabilities
+
+
+def removal_within_budget(
+    backbone: Backbone, batch: Batch, removal: Removal, budget: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Importance and probability as above, and which units (B, n_units) share the importance of their group.
+
+    Tasks without groups are exact.
+    """
     kind = torch.promote_types(batch.embeds.dtype, torch.float32)
     shape, place = (len(batch.tasks), batch.n_units, batch.n_response), batch.embeds.device
     importance = torch.zeros(shape, dtype=kind, device=place)
     probabilities = torch.zeros(shape[0], shape[2], dtype=kind, device=place)
+    is_divided = torch.zeros(shape[:2], dtype=torch.bool)
     with torch.no_grad():
         for row, task in enumerate(batch.tasks):
-            whole, m = Whole.of(backbone, batch, row), len(task.response_ids)
-            probabilities[row, :m] = whole.log_p.exp()
-            variants = [removed(unit, removal, whole) for unit in task.units]
-            importance[row, : len(task.units), :m] = _fall(whole, variants)
-            if task.contrast_ids is not None:
-                importance[row, : len(task.units), :m] -= _fall(Whole.of(backbone, batch, row, True), variants)
-    return importance, probabilities
+            whole, n, m = Whole.of(backbone, batch, row), len(task.units), len(task.response_ids)
+            probabilities[row, :m] = whole.log_p[0].exp()
+            falls = partial(fall, whole, removal=removal)
+            if task.groups:
+                cost = partial(_positions, whole, removal=removal)
+                found, is_divided[row, :n] = by_hierarchy(task.units, task.groups, falls, cost, budget)
+            else:
+                found = falls(task.units)
+            importance[row, :n, :m] = found
+    return importance, probabilities, is_divided
 
 
-def _fall(whole: Whole, variants: list[Variant]) -> Tensor:
-    """How far the probability falls (n_variants, M)."""
-    return whole.log_p.exp() - whole.log_p_after(variants).exp()
+def fall(whole: Whole, units: Sequence[Unit], removal: Removal) -> Tensor:
+    """How far p(y_m) falls without each unit, less how far p(c_m) does where there is a contrast: (n_units, M)."""
+    if removal == "averaged":
+        return (fall(whole, units, "deleted") + fall(whole, units, "mean")) / 2
+    after = whole.log_p_after([removed(unit, removal, whole) for unit in units])
+    falls = whole.log_p.exp()[:, None] - after.exp()
+    return falls[0] - falls[1:].sum(0)
 
 
 def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
     """The prompt without a unit."""
     if removal == "deleted" and len(unit) <= whole.first_place:
         return Variant(left_out=frozenset(unit))
-    return Variant(replaced=dict.fromkeys(unit, whole.embeds.new_zeros(())))
+    instead = whole.backbone.mean_embedding if removal == "mean" else whole.embeds.new_zeros(())
+    return Variant(replaced=dict.fromkeys(unit, instead))
+
+
+def _positions(whole: Whole, unit: Unit, removal: Removal) -> int:
+    """How many positions are computed again without a unit."""
+    if removal == "averaged":
+        return _positions(whole, unit, "deleted") + _positions(whole, unit, "mean")
+    variant = removed(unit, removal, whole)
+    return len(whole.embeds) - len(variant.left_out) - (0 if whole.cache is None else variant.first)

@@ -1,8 +1,9 @@
 """A batch of encoded prompts with responses, by one of three methods to the importance (section 4.1).
 
 1. Divide the prompts into units.
-2. By removal (Eq. 1 itself); by the gradient, whose route is the cheaper of forward (one pass per unit) and reverse
-   (one per response token); or by the gradient of the locally linear network, in forward mode.
+2. By removal (Eq. 1 itself), of groups first where there is a budget; by the gradient, whose route is the cheaper of
+   forward (one pass per unit) and reverse (one per response token); or by that of the locally linear network, in
+   forward mode.
 3. Compute the importance of every unit for every response token, several prompts in one batch.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,24 +25,34 @@ from aftertune.explainers.attribution.importance.describe import Computed, descr
 from aftertune.explainers.attribution.importance.explicit_jvp.build import is_of_this_build
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
+from aftertune.explainers.attribution.importance.held import must_be_holdable, no_locally_linear
+from aftertune.explainers.attribution.importance.hierarchy import longest_group
 from aftertune.explainers.attribution.importance.interventions import with_faithfulness
-from aftertune.explainers.attribution.importance.removal import removal_importance
+from aftertune.explainers.attribution.importance.removal import removal_within_budget
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
 from aftertune.explainers.attribution.result import Attribution
-from aftertune.explainers.attribution.settings import Method, Removal, Route, must_be_known, must_belong, other_removal
-from aftertune.explainers.attribution.units import Unit, UnitChoice, split_units
+from aftertune.explainers.attribution.settings import (
+    LEAST_UNITS,
+    Method,
+    Removal,
+    Route,
+    must_be_known,
+    must_belong,
+    other_removal,
+)
+from aftertune.explainers.attribution.units import Unit, UnitChoice, group_units, split_units
 from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
 from aftertune.models.temporary_state import borrowed
 from aftertune.prompts.encoding import EncodedPrompt
 
 if TYPE_CHECKING:
-    from aftertune.models.checkpoint import Checkpoint
+    from aftertune.models.loaded import Checkpoint
 
 BFLOAT16: Literal["forward-bfloat16"] = "forward-bfloat16"
 Way = Literal["removal", "locally-linear", "forward", "reverse", "forward-bfloat16"]
+LAYERS_WITH_ATTENTION = ("full_attention", "sliding_attention", "chunked_attention")
 FORWARD: tuple[Way, ...] = ("forward", BFLOAT16, "locally-linear")
-ONLY_WRITTEN_OUT = {BFLOAT16: ("Route", "route forward or auto"), "locally-linear": ("Method", "method removal")}
 # One backward pass over one pass of forward mode: by `torch.func`, and as it is written out (measured, NOTES.md).
 REVERSE_COST = 1.0
 REVERSE_COST_WRITTEN_OUT = 1.8
@@ -57,12 +68,15 @@ def checked(
 ) -> Attribution:
     """The attribution of an encoded prompt, held against removal and against words that are replaced.
 
-    Removal is held against the other kind of it.
+    Removal is held against another kind of it; of removal by hierarchy, those units that were left out by themselves.
     """
     compared = other_removal(removal) if method == "removal" else removal
-    (removed,) = attribute_batch(checkpoint, [encoded], "removal", unit, removal=compared)
-    agreement = measure_agreement(found.importance, removed.importance, compared)
     task = _task(encoded, split_units(encoded, unit))
+    alone = np.flatnonzero(~found.is_divided)
+    (removed,) = _compute(
+        checkpoint, [replace(task, units=tuple(task.units[index] for index in alone))], "removal", compared
+    )
+    agreement = measure_agreement(found.importance[alone], removed.importance, compared)
     with borrowed(checkpoint.model, attention=attention_for("removal", checkpoint), experts="eager"):
         return with_faithfulness(checkpoint, task, replace(found, agreement=agreement))
 
@@ -75,6 +89,7 @@ def attribute_batch(
     *,
     removal: Removal = "deleted",
     route: Route = "auto",
+    removal_budget: float = 1.0,
 ) -> list[Attribution]:
     """Attributions of several encoded prompts with responses, computed as one batch; settings as for `attribute`.
 
@@ -83,11 +98,11 @@ def attribute_batch(
     must_be_known("method", method, get_args(Method))
     must_be_known("removal", removal, get_args(Removal))
     must_be_known("route", route, get_args(Route))
-    must_belong(method, route)
+    must_belong(method, route, removal_budget, unit)
     divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
-    tasks = [_task(encoded, units) for encoded, units in divided if len(response_of(encoded))]
+    tasks = [_task(encoded, units, removal_budget) for encoded, units in divided if len(response_of(encoded))]
     way = _way(checkpoint, tasks, method, route)
-    computed = _compute(checkpoint, tasks, way, removal) if tasks else iter(())
+    computed = _compute(checkpoint, tasks, way, removal, removal_budget) if tasks else iter(())
     name = f"removal ({removal})" if way == "removal" else way
     kind = unit if isinstance(unit, str) else "spans"
     return [
@@ -117,23 +132,34 @@ def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Literal["
     return "forward" if n_units <= cost * n_response else "reverse"
 
 
-def _task(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> Task:
+def _task(encoded: EncodedPrompt, units: tuple[Unit, ...], budget: float = 1.0) -> Task:
     contrast = None if encoded.contrast_ids is None else tuple(encoded.contrast_ids.tolist())
-    return Task(tuple(encoded.ids.tolist()), tuple(response_of(encoded).tolist()), units, contrast)
+    is_exact = budget == 1 or len(units) < LEAST_UNITS
+    groups = () if is_exact else group_units(encoded, units, longest_group(budget))
+    return Task(tuple(encoded.ids.tolist()), tuple(response_of(encoded).tolist()), units, contrast, groups)
+
+
+class _Numbers(NamedTuple):
+    """Of one prompt: importance (n_units, M), probability (M,), which units share their group's importance."""
+
+    importance: npt.NDArray[np.float32]
+    probability: npt.NDArray[np.float32]
+    is_divided: npt.NDArray[np.bool_]
 
 
 def _compute(
-    checkpoint: Checkpoint, tasks: Sequence[Task], way: Way, removal: Removal
-) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    checkpoint: Checkpoint, tasks: Sequence[Task], way: Way, removal: Removal, budget: float = 1.0
+) -> Iterator[_Numbers]:
     backbone = Backbone(checkpoint)
     # Fused experts have no forward mode, and none of them knows float64.
     must_suit(checkpoint, way)
     with borrowed(checkpoint.model, attention=attention_for(way, checkpoint), experts="eager"):
         batch = make_batch(backbone, tasks)
-        importance, probability = _run(backbone, batch, way, removal)
+        importance, probability, is_divided = _run(backbone, batch, way, removal, budget)
     for row, task in enumerate(tasks):
         n, m = len(task.units), len(task.response_ids)
-        yield importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
+        found = importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
+        yield _Numbers(*found, is_divided[row, :n].numpy())
 
 
 def must_suit_architecture(architecture: Any, dtype: str, method: Method, route: Route) -> None:
@@ -141,24 +167,27 @@ def must_suit_architecture(architecture: Any, dtype: str, method: Method, route:
 
     The architecture is a configuration, or the name of one of the table (``model_type``).
     """
-    way = method if method == "locally-linear" else route
-    if way in ONLY_WRITTEN_OUT and not (is_written_out(architecture) and dtype in ("float32", "float64")):
-        name = getattr(architecture, "model_type", architecture)
-        raise _not_written_out(way, f"The architecture {name!r} in {dtype}")
+    name = f"The architecture {getattr(architecture, 'model_type', architecture)!r}"
+    if route == BFLOAT16 and not (is_written_out(architecture) and dtype in ("float32", "float64")):
+        raise _not_written_out(f"{name} in {dtype}")
+    kinds = getattr(architecture, "layer_types", None) or ()
+    if method == "locally-linear" and not all(kind in LAYERS_WITH_ATTENTION for kind in kinds):
+        raise no_locally_linear(name)
 
 
 def must_suit(checkpoint: Checkpoint, way: str) -> None:
     """Raise `AttributionError` if a method or a route is not for this model."""
-    if way in ONLY_WRITTEN_OUT and not is_of_this_build(Backbone(checkpoint)):
-        raise _not_written_out(way, checkpoint.provenance.name)
+    if way == BFLOAT16 and not is_of_this_build(Backbone(checkpoint)):
+        raise _not_written_out(checkpoint.provenance.name)
+    if way == "locally-linear":
+        must_be_holdable(checkpoint)
 
 
-def _not_written_out(way: str, name: str) -> AttributionError:
+def _not_written_out(name: str) -> AttributionError:
     known = ", ".join(row.name for row in ARCHITECTURES.values() if row.written_out)
-    kind, instead = ONLY_WRITTEN_OUT[way]
     return AttributionError(
-        f"{kind} {way!r} is for models in float32 of these architectures: {known}, and others built like them. "
-        f"{name} is not one. Take {instead}."
+        f"Route {BFLOAT16!r} is for models in float32 of these architectures: {known}, and others built like them. "
+        f"{name} is not one. Take route forward or auto."
     )
 
 
@@ -173,24 +202,26 @@ def attention_for(way: Way, checkpoint: Checkpoint) -> str:
     return "eager" if getattr(checkpoint.model.config, "attn_logit_softcapping", None) else "sdpa"
 
 
-def _run(backbone: Backbone, batch: Batch, way: Way, removal: Removal) -> tuple[Tensor, Tensor]:
+def _run(backbone: Backbone, batch: Batch, way: Way, removal: Removal, budget: float) -> tuple[Tensor, Tensor, Tensor]:
     if way == "removal":
-        return removal_importance(backbone, batch, removal)
+        return removal_within_budget(backbone, batch, removal, budget)
     if way == "reverse":
-        return reverse_importance(backbone, batch)
-    dtype = torch.bfloat16 if way == BFLOAT16 else None
-    return forward_importance(backbone, batch, dtype, held=way == "locally-linear")
+        found = reverse_importance(backbone, batch)
+    else:
+        dtype = torch.bfloat16 if way == BFLOAT16 else None
+        found = forward_importance(backbone, batch, dtype, held=way == "locally-linear")
+    return *found, torch.zeros(found[0].shape[:2], dtype=torch.bool)
 
 
 def _result(
     checkpoint: Checkpoint,
     encoded: EncodedPrompt,
     units: tuple[Unit, ...],
-    computed: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None,
+    computed: _Numbers | None,
     route: str,
     unit: str,
 ) -> Attribution:
-    empty = np.zeros((len(units), 0), np.float32), np.zeros(0, np.float32)
-    importance, probability = computed or empty
-    found = Computed(importance, probability, route, unit)
+    n = len(units)
+    empty = _Numbers(np.zeros((n, 0), np.float32), np.zeros(0, np.float32), np.zeros(n, np.bool_))
+    found = Computed(*(computed or empty), route, unit)
     return describe(found, encoded, units, checkpoint.tokenizer, checkpoint.provenance)

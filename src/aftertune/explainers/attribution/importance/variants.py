@@ -41,8 +41,9 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """The untouched sequence: embeddings (T, d_model), keys and values per layer, log p (M,) of the targets (M,).
+    """The untouched sequence: embeddings (T, d_model), keys and values per layer, log p (k, M) of the targets (k, M).
 
+    The first target of a position is its response token, the second what that is held against, if anything (k = 2).
     There is no cache where not all layers have keys and values (Qwen3.5): what others keep can't be cut at a position.
     """
 
@@ -55,21 +56,20 @@ class Whole:
     first_place: int
 
     @classmethod
-    def of(cls, backbone: Backbone, batch: Batch, row: int, of_contrast: bool = False) -> Whole:
-        """The sequence of a row of a batch; ``of_contrast`` takes the tokens that its response is held against."""
+    def of(cls, backbone: Backbone, batch: Batch, row: int) -> Whole:
+        """The sequence of a row of a batch."""
         task = batch.tasks[row]
         n_layers = attention_shape(backbone.checkpoint).n_layers
         cache = DynamicCache() if len(attending(backbone.checkpoint, range(n_layers))) == n_layers else None
         m, first = len(task.response_ids), len(task.prompt_ids) - 1
         embeds = batch.embeds[row, : first + m]
         states = backbone.states(embeds[None], cache)[0, first : first + m]
-        chosen = batch.contrast if of_contrast else batch.targets
-        assert chosen is not None
-        targets = chosen[row, :m]
+        chosen = [batch.targets] if batch.contrast is None else [batch.targets, batch.contrast]
+        targets = torch.stack([one[row, :m] for one in chosen])
         return cls(backbone, batch, embeds, cache, log_probability(backbone, states, targets), targets, first)
 
     def log_p_after(self, variants: Sequence[Variant]) -> Tensor:
-        """log p (n_variants, M) of the response after each changed prompt, of which a token at least must be left."""
+        """log p (k, n_variants, M) of the targets after each changed prompt, of which a token at least must be left."""
         order = sorted(range(len(variants)), key=lambda index: variants[index].first)
         ordered = [variants[index] for index in order]
         found = list[Tensor]()
@@ -78,11 +78,11 @@ class Whole:
         ):
             found.append(rows)
         back = torch.argsort(torch.tensor(order, device=self.embeds.device))
-        return torch.cat(found)[back]
+        return torch.cat(found, dim=1)[:, back]
 
     def _rows(self, variants: Sequence[Variant]) -> Tensor:
         start = variants[0].first if self.cache is not None else 0
-        length, m = self.embeds.shape[0], len(self.targets)
+        length, m = self.embeds.shape[0], self.targets.shape[1]
         kept = [[place for place in range(start, length) if place not in one.left_out] for one in variants]
         longest = max(map(len, kept))
         index = torch.tensor([row + [row[-1]] * (longest - len(row)) for row in kept], device=self.embeds.device)
@@ -93,7 +93,7 @@ class Whole:
         states = self.backbone.states(embeds, self._prefix(start, len(variants)))
         first = [self.first_place - start - len(one.left_out) for one in variants]
         wanted = torch.stack([states[row, place : place + m] for row, place in enumerate(first)])
-        return log_probability(self.backbone, wanted, self.targets.expand(len(variants), -1))
+        return log_probability(self.backbone, wanted, self.targets[:, None].expand(-1, len(variants), -1))
 
     def _prefix(self, length: int, rows: int) -> DynamicCache | None:
         """Keys and values of the first ``length`` positions, seen by ``rows`` sequences."""

@@ -9,7 +9,8 @@ import { Side } from "./side.js";
 export async function drawPrompt(stage, data) {
   const sides = [];
   for (const [number, side] of data.sides.entries()) sides.push(await drawSide(stage, { ...side, id: data.id }, number));
-  for (const side of sides) side?.map.draw();
+  const maps = sides.flatMap((side) => (side ? [side.map] : []));
+  for (const map of maps) Object.assign(map, { together: maps }).draw();
   stage.dataset.drawn = "1";
   return sides;
 }

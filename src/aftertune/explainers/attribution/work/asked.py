@@ -7,7 +7,14 @@ from typing import Any
 
 from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution.importance.describe import respond
-from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS, RESPONSES, SETTINGS, SHARED
+from aftertune.explainers.attribution.reading import (
+    ATTRIBUTIONS,
+    PROMPTS,
+    RESPONSES,
+    SETTINGS,
+    SHARED,
+    beyond_base,
+)
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.sample_size import say_what_can_show
 from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known, must_belong
@@ -15,6 +22,7 @@ from aftertune.explainers.explainer import Inputs, Work
 from aftertune.prompts.encoding import EncodedPrompt
 from aftertune.prompts.prompt import Prompt, to_record
 from aftertune.prompts.templates import TEMPLATES
+from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
@@ -25,10 +33,15 @@ class AskedAttribution(Work):
 
     settings: AttributionSettings
     inputs: Inputs
+    saved_settings = SETTINGS
+    reusable = (
+        Reusable((f"{RESPONSES}/{{role}}/*",), ("template", "prompts", "max_new_tokens")),
+        Reusable((f"{ATTRIBUTIONS}/{{role}}/*", f"{SHARED}/{{base}}-{{tuned}}/*")),
+    )
 
     def __post_init__(self) -> None:
         must_be_known("template", self.inputs.template, TEMPLATES)
-        must_belong(self.settings.method, self.settings.route)
+        must_belong(self.settings.method, self.settings.route, self.settings.removal_budget, self.settings.unit)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -60,8 +73,9 @@ class AskedAttribution(Work):
         return not self.settings.difference or not self.unread(run, pair)
 
     def unread(self, run: RunFolder, pair: Pair) -> list[Prompt]:
-        """The prompts whose tuned response the base has not read; one that was given it read anyway."""
-        own = [prompt for prompt in self.inputs.prompts if prompt.response is None]
+        """The prompts whose tuned response the base has not read, and can; one that was given it read anyway."""
+        beyond = beyond_base(run, pair)
+        own = [prompt for prompt in self.inputs.prompts if prompt.response is None and prompt.id not in beyond]
         return [prompt for prompt in own if not run.exists(*run.part(SHARED, "-".join(pair), prompt.id))]
 
     def claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
@@ -87,7 +101,8 @@ def row_of(item: EncodedPrompt, found: Attribution) -> dict[str, object]:
 
 def _way(settings: AttributionSettings) -> str:
     """The method with what it depends on."""
-    of = {"removal": f" ({settings.removal})", "gradient": f" (route {settings.route})"}
+    budget = f", budget {settings.removal_budget:g}" if settings.removal_budget < 1 else ""
+    of = {"removal": f" ({settings.removal}{budget})", "gradient": f" (route {settings.route})"}
     return settings.method + of.get(settings.method, "")
 
 

@@ -46,6 +46,11 @@ class ServedAttributionWork(AskedAttribution, ServedWork):
                 "A server tells probabilities of texts, no gradients and nothing of embeddings. Attribute its models "
                 "by removal of tokens: method removal, removal deleted."
             )
+        if self.settings.removal_budget < 1:
+            raise AttributionError(
+                f"A server is asked about every token by itself, and the removal_budget is "
+                f"{self.settings.removal_budget:g}. Leave the removal_budget out, or give fewer or shorter prompts."
+            )
 
     def chosen(self) -> Sequence[tuple[str, str]]:
         """As of checkpoints; maps are not held against replaced words."""
@@ -133,7 +138,8 @@ class ServedAttributionWork(AskedAttribution, ServedWork):
         units = split_units(item, self.settings.unit)
         _must_leave_any(item, units)
         p = np.exp(_log_p(model, role, item, units, run, tell))
-        numbers = Computed((p[0] - p[1:]).astype(np.float32), p[0].astype(np.float32), "removal (deleted)", self.unit)
+        importance, alone = (p[0] - p[1:]).astype(np.float32), np.zeros(len(units), np.bool_)
+        numbers = Computed(importance, p[0].astype(np.float32), alone, "removal (deleted)", self.unit)
         return describe(numbers, item, units, model.tokenizer, model.provenance)
 
     @property

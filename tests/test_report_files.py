@@ -1,0 +1,91 @@
+"""Single tables, figures and methods of a saved run as files; what next steps and methods say of the run itself."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+import aftertune
+from aftertune.statistics.verdict import Addresses
+from aftertune.study.made import command_of
+from aftertune.study.study import Study
+from command_line import CommandLine, snapshot
+
+pytest_plugins = ("cli_fixtures",)
+
+
+def test_parts_of_a_report_are_written_one_by_one(cli: CommandLine, run: Path) -> None:
+    before = snapshot(run)
+    names = ("table2.tex", "table_2.csv", "new/scores.pdf", "scores.svg", "methods.md", "mine.html")
+    told = cli.succeeds("report", run, *(word for name in names for word in ("--out", name)))
+    assert told == f"Written: {', '.join(names)}\n" and snapshot(run) == before, "the run itself is left alone"
+    assert (cli.folder / "table_2.csv").read_text() == (run / "tables" / "table2.csv").read_text()
+    assert (cli.folder / "scores.svg").read_text() == (run / "figures" / "scores.svg").read_text()
+    assert (cli.folder / "new" / "scores.pdf").read_bytes().startswith(b"%PDF-")
+    assert (cli.folder / "mine.html").read_text() == (run / "report.html").read_text()
+    table = (cli.folder / "table2.tex").read_text()
+    assert r"\label{tab:table2}" in table and r"\caption{How densely" in table and "& base & tuned &" in table
+    assert table == (run / "tables" / "table2.tex").read_text()
+
+
+def test_what_no_file_can_be_made_of_is_refused_before_any_is_written(cli: CommandLine, run: Path) -> None:
+    assert cli.refuses("report", run, "--out", "methods.md", "--out", "tabel2.tex").endswith("Did you mean table2?")
+    assert cli.refuses("report", run, "--out", "figure1.pdf").startswith("The run has no figure 'figure1'. It has: ")
+    assert cli.refuses("report", run, "--out", "table2.docx") == (
+        "table2.docx ends in '.docx'. Name the file .html, .tex, .md, .csv, .svg, .png or .pdf."
+    )
+
+
+def test_methods_say_what_was_really_done(cli: CommandLine, run: Path) -> None:
+    cli.succeeds("report", run, "--out", "methods.md")
+    told = (cli.folder / "methods.md").read_text()
+    made = json.loads((run / "made.json").read_text())["record"]
+    one = json.loads((run / "base.json").read_text())["record"]
+    assert (
+        told.startswith("# Methods\n\n**What was done.** base (") and f"by Aftertune {aftertune.__version__} on" in told
+    )
+    for part in (made["date"], one["fingerprint"][:12], f"{one['n_parameters']:,}", "torch", "6 prompts", "float32"):
+        assert part in told, part
+    assert f"The same again: `{made['command']}`" in told and "<p>" not in told
+    assert made["command"] in (run / "report.html").read_text().replace("&#39;", "'")
+
+
+def test_the_command_asks_for_the_same_study() -> None:
+    given = {
+        "prompts": "my prompts.jsonl",
+        "limit": 3,
+        "only": ("heads", "outputs"),
+        "difference": False,
+        "layers": "0",
+    }
+    study = Study("a", ["b", "c"], tuned_adapter=["", "x y"], run="runs/one", words="w.txt", noise_draws=2, **given)
+    words = shlex.split(command_of(study), comments=True)
+    assert words[:5] == ["aftertune", "compare", "a", "b", "c"]
+    assert words[5:9] == ["--tuned-adapter", "", "--tuned-adapter", "x y"]
+    pairs = dict(zip(words[9::2], words[10::2], strict=True))
+    assert pairs["--prompts"] == "my prompts.jsonl" and pairs["--words"] == "w.txt" and pairs["--layers"] == "0"
+    assert pairs["--noise-draws"] == "2" and words.count("--only") == 2 and "--no-difference" not in words
+    assert command_of(Study("a", "b", heads={"n_top": 7})).endswith("# and from Python: heads.n_top")
+
+
+def test_next_steps_name_the_run_ready_for_a_shell(cli: CommandLine, run: Path, base: Path, tuned: Path) -> None:
+    found = json.loads(cli.succeeds("report", run, "--json"))
+    commands = [step["command"] for step in found["verdict"]["next"]]
+    assert commands and not any(word in command for command in commands for word in ("BASE", "TUNED", "RUN", "NEW_"))
+    assert any(shlex.split(one)[2:4] == [str(base), str(tuned)] for one in commands)
+    assert any(f"--reuse {run}" in one for one in commands)
+    at = Addresses.of(
+        {"checkpoint": "a b", "adapter": None, "revision": "v1"}, {"checkpoint": "c", "adapter": "d'e"}, "my run"
+    )
+    assert shlex.split(at.models) == ["a b", "c", "--base-revision", "v1", "--tuned-adapter", "d'e"]
+    assert shlex.split(at.beside("location")) == ["--run", "my run-location", "--reuse", "my run"]
+
+
+def test_a_table_that_was_left_out_is_told_so(run: Path) -> None:
+    tables = aftertune.open_comparison(run).tables()
+    with pytest.raises(
+        aftertune.RunError, match=r"There is no table 'table3'\. .*Not measured: outputs, location, heads"
+    ):
+        tables["table3"]
+    assert tables.get("table3") is None and "table2" in tables
