@@ -134,12 +134,39 @@ def test_the_plan_tells_what_is_asked_and_what_is_left_out(models, prompts, cli:
         assert f"requests    about {n} (4 at a time)" in ended.err
         assert "skipped     outputs, location, heads, concepts: they need weights" in ended.err
         again = cli.run("compare", "--config", "run/settings.yaml", "--run", "run")
+        assert again.code == 0, again.err
+        made = RunFolder.open(cli.folder / "run").read_json("made.json")["record"]["command"]
+        assert made.startswith(f"aftertune compare --base-server {base.address} --tuned-server {tuned.address} --run")
     assert "requests    none: all is answered already" in again.err
     compared = aftertune.open_comparison(cli.folder / "run")
     assert list(compared.changes) == ["attribution"] and len(compared.attribution.instances) == len(ROWS)
-    assert "--base-server URL" in compared.verdict.steps[0].command
+    step = compared.verdict.steps[0].command
+    assert compared.is_served and f"--base-server {base.address}" in step and "--reuse" not in step
     report = (cli.folder / "run" / "report.html").read_text("utf-8")
     assert "asked through servers" in report and "outputs, location, heads, concepts" in report
+    assert f"(at {base.address}, llama.cpp)" in report and made.partition(" --run")[0] in report
+
+
+def test_rows_that_a_server_cannot_read_are_skipped_and_told(models, tmp_path, cli: CommandLine) -> None:
+    long = {"id": "long", "prompt": "the cat " * 40, "response": " on"}
+    prompts = save(tmp_path / "prompts.jsonl", [*PLAIN, long, {"id": "none", "prompt": ""}])
+    with serve(models, "tuned") as tuned, serve(models, "base", context=40) as base:
+        servers = ["--base-server", base.address, "--tuned-server", tuned.address]
+        ended = cli.run("compare", *servers, "--prompts", prompts, "--run", "run", "--template", "raw", "--json")
+        assert "context 40" in cli.refuses("compare", *servers, "--prompts", prompts, "--strict", "--limit", 3)
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)["rows"]
+    assert list(found["left_out"]) == ["long"] and found["used"] == len(PLAIN)
+    assert "context 40" in ended.err and "1 of 4" in ended.err
+
+
+def test_a_chat_template_from_a_file_with_arguments_is_that_of_all(models, tmp_path) -> None:
+    prompts, file = save(tmp_path / "prompts.jsonl", PLAIN), tmp_path / "chat.jinja"
+    file.write_text("{% for one in messages %}{{ opening }} {{ one.content }}{% endfor %} answer")
+    with serve(models, "tuned") as tuned, serve(models, "base") as base:
+        given = {"template": file, "template_arg": {"opening": "question"}}
+        measure_served(study(base, tuned, prompts, **given), silent)
+    assert part(tmp_path / "run", "attribution", "base", "text").text == "question text. answer the question answer"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +206,13 @@ def test_what_no_server_can_be_asked_is_refused(cli: CommandLine) -> None:
         aftertune.Study(base_server="http://a/v1", tuned_server="http://a/v1")
     with pytest.raises(RunError, match="no adapter and no revision"):
         aftertune.Study(**two, tuned_adapter="folder")
+    for name, value in (("tokenizer", "folder"), ("architecture", {}), ("reuse", "run"), ("dtype", "bfloat16")):
+        with pytest.raises(RunError, match=f"{name} can't be used with servers"):
+            aftertune.Study(**two, **{name: value})
     with pytest.raises(RunError, match="heads can't be told of served models"):
         measure_served(aftertune.Study(**two, only="heads"), silent)
-    with pytest.raises(AttributionError, match="no gradients"):
-        measure_served(aftertune.Study(**two, method="gradient"), silent)
+    for refused in ({"method": "gradient"}, {"removal": "zeroed"}, {"removal": "mean"}, {"removal": "averaged"}):
+        with pytest.raises(AttributionError, match="no gradients and nothing of embeddings"):
+            measure_served(aftertune.Study(**two, **refused), silent)
+    with pytest.raises(AttributionError, match="Leave the removal_budget out"):
+        measure_served(aftertune.Study(**two, removal_budget=0.5), silent)
