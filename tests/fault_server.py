@@ -98,9 +98,16 @@ class FaultServer:
 @contextmanager
 def fault_server(**behaviour: Any) -> Iterator[FaultServer]:
     """A server at an address of its own, while the block lasts."""
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    with serving(FaultServer, Handler, **behaviour) as served:
+        yield served
+
+
+@contextmanager
+def serving(kind: type[Any], handler: type[BaseHTTPRequestHandler], **behaviour: Any) -> Iterator[Any]:
+    """A server of a kind, which knows its address and ``behaviour``, while the block lasts."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     httpd.daemon_threads = True
-    httpd.fault = FaultServer(f"http://127.0.0.1:{httpd.server_port}/v1", **behaviour)  # type: ignore[attr-defined]
+    httpd.fault = kind(f"http://127.0.0.1:{httpd.server_port}/v1", **behaviour)  # type: ignore[attr-defined]
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -111,7 +118,7 @@ def fault_server(**behaviour: Any) -> Iterator[FaultServer]:
         thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:

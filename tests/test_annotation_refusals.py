@@ -9,16 +9,16 @@ import openai._base_client
 import pytest
 
 from aftertune.errors import AnnotationError
-from aftertune.explainers.annotation import server
 from aftertune.explainers.annotation.request import MAX_TOKENS, Request
 from aftertune.explainers.annotation.result import recall_annotations
 from aftertune.explainers.annotation.server import (
     MAX_TOKENS_WITH_THINKING,
     parameters,
     refused_parameter,
-    what_was_said,
 )
 from aftertune.explainers.annotation.settings import AnnotationSettings
+from aftertune.models.served import connection
+from aftertune.models.served.connection import what_was_said
 from aftertune.runs.run import RunFolder
 from aftertune.study.annotate import annotate
 from annotation_samples import save_concepts
@@ -38,7 +38,7 @@ NEWEST = {
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr(server, "BROKEN_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "BROKEN_DELAY_SECONDS", 0.01)
 
 
 @pytest.fixture

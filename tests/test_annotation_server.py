@@ -16,7 +16,6 @@ import polars as pl
 import pytest
 
 from aftertune.errors import AnnotationError, RunError
-from aftertune.explainers.annotation import server
 from aftertune.explainers.annotation.cost import Estimate
 from aftertune.explainers.annotation.result import (
     ANNOTATIONS,
@@ -27,6 +26,7 @@ from aftertune.explainers.annotation.result import (
     write_annotations,
 )
 from aftertune.explainers.annotation.settings import AnnotationSettings
+from aftertune.models.served import connection
 from aftertune.runs.run import RunFolder
 from aftertune.study.annotate import annotate
 from annotation_samples import save_concepts
@@ -40,7 +40,7 @@ ONCE = AnnotationSettings(repeats=1)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr(server, "BROKEN_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "BROKEN_DELAY_SECONDS", 0.01)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
@@ -105,7 +105,7 @@ def test_each_fault_is_survived_and_no_answer_is_asked_twice(
     run: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "time-out":
-        monkeypatch.setattr(server, "TIMEOUT_SECONDS", STALL_SECONDS / 2)
+        monkeypatch.setattr(connection, "TIMEOUT_SECONDS", STALL_SECONDS / 2)
     with fault_server(faults=[fault]) as served:
         found = annotate(run, served.address, "m", ONCE)
         times = [at for at, body, _ in served.seen if about_of(body) == "red, blue"]
@@ -180,7 +180,7 @@ def test_structured_answers_that_must_be_are_not_done_without(run: Path) -> None
 def test_a_server_that_fails_for_good(
     run: Path, fault: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server, "RETRIES", 2)
+    monkeypatch.setattr(connection, "RETRIES", 2)
     caplog.set_level(logging.DEBUG)
     with fault_server(faults=[fault] * 9) as served, pytest.raises(AnnotationError) as failed:
         annotate(run, served.address, "m", AnnotationSettings(repeats=1, concurrency=1))
@@ -190,7 +190,7 @@ def test_a_server_that_fails_for_good(
 
 
 def test_what_was_paid_for_before_a_failure_is_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "RETRIES", 0)
+    monkeypatch.setattr(connection, "RETRIES", 0)
     with fault_server(delay_seconds=0.4) as served:
         real = served.next_fault
 

@@ -110,6 +110,20 @@ def compare(
     tuned_name: Annotated[
         list[str] | None, typer.Option(help=f"Name of the tuned in the report; {EACH}.", **MODELS)
     ] = None,
+    base_server: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of an OpenAI-compatible server (http://host:8000/v1) that has the base; BASE is then its "
+            "name there, not needed where the server has one model.",
+            **MODELS,
+        ),
+    ] = None,
+    tuned_server: Annotated[
+        list[str] | None, typer.Option(help="The same for the tuned; once for each TUNED.", **MODELS)
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help=r"Requests that a server is sent at a time. \[default: 4]", **MODELS)
+    ] = None,
     device: Annotated[
         str | None,
         device_option(r"auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs). \[default: auto]", **MODELS),
@@ -129,6 +143,7 @@ def compare(
     """Compare a BASE and a TUNED checkpoint: what did tuning change?
 
     A LoRA adapter's folder in the place of TUNED is merged into BASE; alone it is compared with the base that it names.
+    With --base-server and --tuned-server the models are asked where they are served; what needs weights is left out.
     Before it begins it tells what was chosen, and about how long it will take. The run keeps all settings in
     settings.yaml, for --config. An interrupted comparison goes on where it stopped when the same command is given
     again.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aftertune.models import Checkpoint
     from aftertune.models.cost import Remaining
     from aftertune.models.machine import Machine
+    from aftertune.models.served.model import ServedModel
     from aftertune.models.size import ModelSize
     from aftertune.prompts.prompt import Prompt
     from aftertune.report.section import Section
@@ -151,6 +152,28 @@ class Work(ABC):
         """Called when all is measured: let the run show what was asked for this time."""
 
 
+class ServedWork(Work):
+    """A work that asks models behind servers, which tell probabilities of texts and no weights."""
+
+    @abstractmethod
+    def requests(self, run: RunFolder, role: str) -> Mapping[str, int]:
+        """How many requests are left for the model of a role, by the steps that `ask` tells."""
+
+    @abstractmethod
+    def requests_of_pair(self, run: RunFolder, pair: Pair) -> Mapping[str, int]:
+        """How many requests are left that one model is asked on what the other wrote, by the steps of `ask_pair`."""
+
+    @abstractmethod
+    def ask(self, model: ServedModel, role: str, run: RunFolder, progress: StepProgress) -> None:
+        """As `measure`, of a served model; every answer is in the run before the next is asked for."""
+
+    @abstractmethod
+    def ask_pair(
+        self, base: ServedModel, tuned: ServedModel, pair: Pair, run: RunFolder, progress: StepProgress
+    ) -> None:
+        """As `measure_pair`, of served models."""
+
+
 class Explainer(ABC, Generic[S, C]):
     """One question about two checkpoints.
 
@@ -179,6 +202,10 @@ class Explainer(ABC, Generic[S, C]):
     @abstractmethod
     def prepare(self, settings: S, inputs: Inputs) -> Work:
         """What was asked, made ready; raises `AftertuneError` for what can't be used (words, layers, routes)."""
+
+    def prepare_served(self, settings: S, inputs: Inputs) -> ServedWork | None:
+        """As `prepare`, for models behind servers; by default None: it needs weights, and is left out."""
+        return None
 
     @abstractmethod
     def is_in(self, run: RunFolder) -> bool:

@@ -1,4 +1,4 @@
-"""One of the checkpoints that are compared, named by its user and not loaded yet."""
+"""One of the models that are compared, named by its user and not loaded yet."""
 
 import re
 from collections.abc import Sequence
@@ -10,16 +10,23 @@ LONGEST_NAME = 100
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint as `aftertune.load` takes it, and the ``name`` that the report shows instead of the file's."""
+    """A checkpoint as `aftertune.load` takes it, and the ``name`` that the report shows instead of the file's.
+
+    With a ``server`` (the address of one of the OpenAI kind, http://host:8000/v1) it is a model that is served there
+    under the name ``ref``; an empty one is the server's only model.
+    """
 
     ref: str | Path
     adapter: str | Path | None = None
     revision: str | None = None
     name: str | None = None
+    server: str | None = None
 
     @property
     def label(self) -> str:
         """What a person calls it: its name, or that of its file, folder or hub id, and of its adapter."""
+        if self.server is not None and not self.ref:
+            return self.name or self.server.partition("://")[2].removesuffix("/").removesuffix("/v1")
         model = Path(str(self.ref)).expanduser().resolve().name.removesuffix(".gguf")
         adapter = [] if self.adapter is None else [Path(str(self.adapter)).expanduser().resolve().name]
         return self.name or " + ".join([model, *adapter])
@@ -27,7 +34,8 @@ class Subject:
     def identity(self) -> dict[str, str | None]:
         """What must be the same for a run to go on; a local place in full, however it was written."""
         adapter = None if self.adapter is None else _place(self.adapter)
-        return {"checkpoint": _place(self.ref), "adapter": adapter, "revision": self.revision}
+        server = {} if self.server is None else {"server": self.server}
+        return {"checkpoint": _place(self.ref), "adapter": adapter, "revision": self.revision} | server
 
 
 def run_name(subjects: Sequence[Subject]) -> str:

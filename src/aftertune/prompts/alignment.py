@@ -48,6 +48,19 @@ def align_pieces(text: str, pieces: Sequence[str]) -> npt.NDArray[np.int64]:
     raise PromptError(max(losses)[1])
 
 
+def align_bytes(text: str, pieces: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """As `align_pieces`, for pieces whose bytes are known: they spell the text, or a space and the text."""
+    losses = []
+    for lead in ("", " "):
+        try:
+            shown = [(piece.decode("utf-8", "replace"), piece) for piece in pieces]
+            ranges = list(_lay(_bytes(lead + text), shown, _exactly))
+            return np.maximum(_to_characters(lead + text, ranges) - len(lead), 0)
+        except _LostError as lost:
+            losses.append((lost.index, lost.explain(lead + text, len(lead))))
+    raise PromptError(max(losses)[1])
+
+
 class _LostError(Exception):
     """The piece number ``index`` does not stand at byte ``cursor``."""
 

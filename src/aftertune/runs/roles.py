@@ -55,3 +55,9 @@ def display_names(folder: RunFolder) -> dict[str, str]:
 def is_same(run: RunFolder, pair: Pair) -> bool:
     """Whether no weight differs between the models of a pair."""
     return len({run.read_json(f"{role}.json")["identity"]["fingerprint"] for role in pair}) == 1
+
+
+def server_of(run: RunFolder, role: str) -> str | None:
+    """The address of the server through which the model of a role was asked; None for a checkpoint."""
+    found: str | None = run.read_json(f"{role}.json")["record"].get("server")
+    return found

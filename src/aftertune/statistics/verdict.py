@@ -75,26 +75,32 @@ class TuningVerdict:
 class Addresses:
     """What next commands name, ready for a shell: both models, as ``aftertune compare`` takes them, and the run.
 
-    A comparison that was not read from a run has neither: placeholders stand in their place.
+    A comparison that was not read from a run has neither: placeholders stand in their place. ``is_served`` models are
+    behind servers.
     """
 
     models: str = "BASE TUNED"
     run: str = "RUN"
+    is_served: bool = False
 
     @classmethod
     def of(cls, base: Mapping[str, str | None], tuned: Mapping[str, str | None], run: str) -> "Addresses":
-        """Those of a run; of each model ``checkpoint, adapter, revision``, as `run.json` has them."""
+        """Those of a run; of each model ``checkpoint, adapter, revision, server``, as `run.json` has them."""
         words = [str(base["checkpoint"]), str(tuned["checkpoint"])]
         for role, one in (("base", base), ("tuned", tuned)):
-            for name in ("adapter", "revision"):
+            for name in ("adapter", "revision", "server"):
                 words += [f"--{role}-{name}", str(one[name])] if one.get(name) else []
-        return cls(shlex.join(words), shlex.quote(run))
+        return cls(shlex.join(words), shlex.quote(run), bool(tuned.get("server")))
 
     def beside(self, name: str) -> str:
-        """A new folder for another run of the same models, that takes from this one what it has already."""
+        """A new folder for another run of the same models, that takes from this one what it has already.
+
+        Nothing is taken where models are served: nobody can tell whether they are still the same.
+        """
         if self == PLACEHOLDERS:
             return "--run NEW_FOLDER"
-        return f"--run {shlex.quote(f'{shlex.split(self.run)[0]}-{name}')} --reuse {self.run}"
+        folder = f"--run {shlex.quote(f'{shlex.split(self.run)[0]}-{name}')}"
+        return folder if self.is_served else f"{folder} --reuse {self.run}"
 
 
 PLACEHOLDERS = Addresses()
@@ -159,14 +165,18 @@ def _tests(findings: Sequence[Finding]) -> str:
 
 def _steps(status: Status, findings: Sequence[Finding], at: Addresses) -> tuple[Step, ...]:
     """At most three: prompts where the tuning was meant to show, what was not measured, and a name by an annotator."""
-    found = []
-    if status is not Status.NAMED:
-        found.append(
-            Step(
-                "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
-                f"aftertune compare {at.models} --prompts FILE {at.beside('prompts')}",
-            )
+    prompts = Step(
+        "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
+        f"aftertune compare {at.models} --prompts FILE {at.beside('prompts')}",
+    )
+    if at.is_served:
+        weights = Step(
+            "Where you have the checkpoints, compare them: what models say, where the change sits, heads and concepts "
+            "are read with weights.",
+            "aftertune compare BASE TUNED --run NEW_FOLDER",
         )
+        return prompts, weights
+    found = [prompts] if status is not Status.NAMED else []
     if not any(one.part in (Part.NAME, Part.CHANGE) for one in findings):
         found.append(
             Step("Compare what the models say.", f"aftertune compare {at.models} --only outputs {at.beside('outputs')}")

@@ -1,8 +1,11 @@
 """What was chosen and what it will take, in a few lines for the person who is about to wait."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from aftertune.explainers.explainer import ServedWork
 from aftertune.models.machine import measure_machine
+from aftertune.runs.roles import pairs_of
+from aftertune.runs.stage import Stage
 from aftertune.study.estimate import Estimate, estimate
 from aftertune.study.forecast import Forecast
 from aftertune.study.measure import Intent
@@ -17,14 +20,20 @@ def prepare(intent: Intent) -> tuple[str, Forecast]:
 
     Raises `CheckpointError` if the device or dtype that was asked for can't be used.
     """
+    if intent.study.is_served:
+        return describe_served(intent), Forecast(expected_of_requests(intent))
     found = estimate(intent, measure_machine(intent.study.device, intent.study.dtype))
     return describe(intent, found), Forecast(found.expected, found.already)
 
 
 def describe(intent: Intent, found: Estimate) -> str:
     """The block that is shown before a comparison begins, a line for each thing that was chosen."""
-    lines = dict.fromkeys(_lines(intent, found))
-    return "\n".join(f"{label:<{LABEL}}{text}" for label, text in lines)
+    return _block(_lines(intent, found))
+
+
+def describe_served(intent: Intent) -> str:
+    """The same before served models are asked: nothing is computed here, so requests are told in place of time."""
+    return _block(_served_lines(intent))
 
 
 def say_seconds(seconds: float) -> str:
@@ -54,9 +63,56 @@ def memory_warning(found: Estimate) -> str | None:
     )
 
 
+def expected_of_requests(intent: Intent) -> dict[Stage, float]:
+    """The requests that are left, by their stage: as if each took a second, which the first ones correct."""
+    found: dict[Stage, float] = {}
+    for name, work in intent.works.items():
+        if isinstance(work, ServedWork):
+            found |= {
+                Stage(role, name, step): n
+                for role in intent.subjects
+                for step, n in work.requests(intent.run, role).items()
+            }
+            for pair in pairs_of(list(intent.subjects)):
+                found |= {
+                    Stage("-".join(pair), name, step): n for step, n in work.requests_of_pair(intent.run, pair).items()
+                }
+    return {stage: float(n) for stage, n in found.items() if n}
+
+
+def _block(lines: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{label:<{LABEL}}{text}" for label, text in dict.fromkeys(lines))
+
+
 def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
     for role, subject in intent.subjects.items():
         yield role, f"{subject.label}{'' if role in intent.sizes else ' (measured already)'}"
+    yield from _chosen(intent)
+    yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
+    yield "device", f"{found.machine.kind}, {intent.study.dtype}"
+    yield "run", intent.run.address
+    if intent.study.reuse:
+        yield "reuse", f"{intent.study.reuse}: what is the same there is taken, which the time does not count yet"
+    yield "time", _time(found)
+    yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak"
+    warning = memory_warning(found)
+    if warning is not None:
+        yield "warning", warning
+
+
+def _served_lines(intent: Intent) -> Iterator[tuple[str, str]]:
+    for role, subject in intent.subjects.items():
+        yield role, f"{subject.label} at {subject.server}"
+    yield from _chosen(intent)
+    skipped = [name for name in intent.study.explainers if name not in intent.works]
+    if skipped:
+        yield "skipped", f"{', '.join(skipped)}: they need weights, which a server does not give"
+    yield "run", intent.run.address
+    n = round(sum(expected_of_requests(intent).values()))
+    yield "requests", f"about {n:,} ({intent.study.concurrency} at a time)" if n else "none: all is answered already"
+
+
+def _chosen(intent: Intent) -> Iterator[tuple[str, str]]:
     names = {role: one.label for role, one in intent.subjects.items()}
     lent = intent.template.said(names, intent.subjects)
     if lent:
@@ -69,16 +125,6 @@ def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
         yield from work.chosen()
     for sentence in intent.rows.sentences:
         yield "rows", sentence.rstrip(".")
-    yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
-    yield "device", f"{found.machine.kind}, {intent.study.dtype}"
-    yield "run", intent.run.address
-    if intent.study.reuse:
-        yield "reuse", f"{intent.study.reuse}: what is the same there is taken, which the time does not count yet"
-    yield "time", _time(found)
-    yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak"
-    warning = memory_warning(found)
-    if warning is not None:
-        yield "warning", warning
 
 
 def _time(found: Estimate) -> str:

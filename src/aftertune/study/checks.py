@@ -17,7 +17,7 @@ from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
 from aftertune.runs.run import RunFolder
-from aftertune.study.tokens import named
+from aftertune.study.tokens import named, vocabulary_of
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
@@ -126,7 +126,9 @@ def must_be_same_tokens(before: Tokens, now: Tokens, tokenizer: Any, other: Any)
 
 def _only_in_one(prompts: Sequence[Sequence[int]], tokenizer: Any, other: Any) -> list[str]:
     """The tokens of prompts that the other tokenizer has not."""
-    used, known = {id for ids in prompts for id in ids}, other.get_vocab()
+    used, known = {id for ids in prompts for id in ids}, vocabulary_of(other)
+    if known is None:
+        return []
     return [token for token in tokenizer.convert_ids_to_tokens(sorted(used)) if token not in known]
 
 

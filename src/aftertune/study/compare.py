@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from aftertune.errors import RunError
 from aftertune.prompts.prompt import Prompt
+from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, silent
 from aftertune.study.measure import Announce, measure
 from aftertune.study.rows import read_rows
@@ -47,13 +48,22 @@ def compare_stages(study: Study, *, progress: Progress = silent, announce: Annou
 
 def run_study(study: Study, progress: Progress = silent, announce: Announce | None = None) -> Found:
     """Measure what is missing, compare, and write the report, however many checkpoints there are."""
-    folder = measure(study, progress, announce)
+    folder = _measured(study, progress, announce)
     from aftertune.study.saved import make_report
 
     progress(Stage(step="report"), 0, 1)
     found = make_report(folder, study.settings)
     progress(Stage(step="report"), 1, 1)
     return found
+
+
+def _measured(study: Study, progress: Progress, announce: Announce | None) -> RunFolder:
+    """The run folder with all that can be measured of checkpoints, or of served models."""
+    if not study.is_served:
+        return measure(study, progress, announce)
+    from aftertune.study.served import measure_served
+
+    return measure_served(study, progress, announce)
 
 
 def score(

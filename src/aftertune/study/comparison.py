@@ -38,7 +38,7 @@ class Comparison(Result):
     ``changes`` are the changes by explainer, in the order of a report; each is an attribute too: ``comparison.heads``
     is the change of the heads, None where they were not measured. Models of which no weight differs (``is_same``) have
     no changes. ``rows`` is what became of the rows of the prompt file (docs/run-folder.md), ``addresses`` what the next
-    steps of the verdict name.
+    steps of the verdict name. `is_served` models were asked through servers.
     """
 
     base: str
@@ -52,6 +52,11 @@ class Comparison(Result):
         if name.startswith("_") or name == "changes" or name not in explainers():
             raise AttributeError(f"A comparison has no {name!r}.")
         return self.changes.get(name)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the models were asked through servers."""
+        return self.addresses.is_served
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

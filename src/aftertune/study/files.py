@@ -1,7 +1,7 @@
 """Are all files there that a study names?  Asked before anything large is imported, let alone loaded.
 
 1. Prompts, words and the like are files, unless they lie at an address of another kind (``hub:``, ``s3://``).
-2. A checkpoint or an adapter that can only be a place here must be one.
+2. A checkpoint or an adapter that can only be a place here must be one, unless it is the name of a served model.
 What may be a name on the hub is let through: it is looked for when it is read.
 """
 
@@ -31,7 +31,7 @@ def must_find_files(study: Study) -> None:
         if not path.exists():
             there = (one.name for one in path.parent.iterdir()) if path.parent.is_dir() else ()
             raise error(f"There is no file at {place}. {remedy}{meant(path.name, there)}")
-    for subject in study.subjects:
+    for subject in () if study.is_served else study.subjects:
         _must_be_checkpoint(subject)
 
 

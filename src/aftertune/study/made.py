@@ -17,6 +17,7 @@ from aftertune.explainers.settings import flag_of
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 from aftertune.study.study import Study
+from aftertune.study.subjects import OF_SUBJECTS
 
 MADE = "made.json"
 OWN = (
@@ -32,6 +33,7 @@ OWN = (
     "tokenizer",
     "architecture",
     "trust_remote_code",
+    "concurrency",
 )
 
 
@@ -45,9 +47,10 @@ def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> 
 
 def command_of(study: Study) -> str:
     """The call of ``aftertune compare`` that asks for the same; what only Python can say is named at its end."""
-    words = ["aftertune", "compare", *(str(one.ref) for one in study.subjects)]
+    refs = [str(one.ref) for one in study.subjects]
+    words = ["aftertune", "compare", *(refs if any(refs) else ())]  # servers may have one model each, without a name
     for role, subjects in (("base", [study.base]), ("tuned", study.tuned)):
-        for name in ("adapter", "revision", "name"):
+        for name in OF_SUBJECTS:
             values = [getattr(one, name) for one in subjects]
             words += [word for value in values if any(values) for word in (f"--{role}-{name}", str(value or ""))]
     words += ["--run", study.run]
@@ -97,6 +100,8 @@ def _sentences(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> It
 def _model(name: str, about: Mapping[str, Any]) -> str:
     if "fingerprint" not in about:
         return name
+    if about.get("server"):
+        return f"{name} (at {about['server']}, {about['kind']})"
     size = f"{about['architecture']}, {about['n_parameters']:,} parameters"
     return f"{name} ({size}, weights {about['fingerprint'][:12]})"
 

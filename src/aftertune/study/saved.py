@@ -19,7 +19,7 @@ from aftertune.report.page import Report
 from aftertune.report.page import write_report as write_page
 from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
-from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of
+from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of, server_of
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.verdict import PLACEHOLDERS, Addresses
 from aftertune.study.comparison import Comparison
@@ -217,7 +217,7 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
         | ({"tokens": tokens.facts()} if tokens else {})
         | {section.name: dict(section.settings) for section in sections if section.settings},
         not_run=[] if comparison.is_same else _not_run(comparison),
-        notes=[*_notes(folder, pair), *comparison.rows.get("told", [])],
+        notes=[*_served(folder, pair), *_notes(folder, pair), *comparison.rows.get("told", [])],
         lead=methods_lead(folder, pair, (comparison.base, comparison.tuned)),
     )
 
@@ -240,6 +240,18 @@ def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, st
 
 def _not_run(comparison: Comparison) -> list[str]:
     return [one.absent for name, one in explainers().items() if name not in comparison.changes and one.absent]
+
+
+def _served(folder: RunFolder, pair: Pair) -> list[str]:
+    """That these models were asked through servers, and what of the report is missing for it."""
+    if server_of(folder, pair.tuned) is None:
+        return []
+    kinds = dict.fromkeys(str(folder.read_json(f"{role}.json")["record"]["kind"]) for role in pair)
+    absent = ", ".join(name for name, one in measuring().items() if not one.is_in(folder))
+    return [
+        f"The models were asked through servers ({', '.join(kinds)}), which tell probabilities of texts and no "
+        f"weights. What needs weights was left out: {absent}; nor were maps held against replaced words."
+    ]
 
 
 def _notes(folder: RunFolder, pair: Pair) -> list[str]:

@@ -6,7 +6,6 @@ every explainer that has it.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,20 +14,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aftertune.errors import RunError, meant_or_known, not_known
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings, flag_of, what_is_wrong
-from aftertune.models.adapters.alone import base_of, is_adapter
 from aftertune.models.subject import Subject, run_name
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.template_head import read_arguments
 from aftertune.prompts.templates import ASKED
 from aftertune.runs.parts import is_there
 from aftertune.runs.roles import role_names
+from aftertune.study.subjects import (
+    OF_SUBJECTS,
+    Given,
+    must_all_be_served,
+    must_be_named,
+    several,
+    subjects_of,
+    with_bases,
+)
 
-Given = str | Path | Subject
-OF_SUBJECTS = ("adapter", "revision", "name")
+# How checkpoints are read here, and what of another run counts for them.
+OF_CHECKPOINTS = ("device", "dtype", "tokenizer", "architecture", "trust_remote_code", "reuse")
 
 
 class Study(BaseModel):
-    """Two checkpoints or more, in the order of their training, and what is asked of them.
+    """Two models or more, in the order of their training, and what is asked of them.
 
     ``base`` and ``tuned`` (one, or several in a list) are what `aftertune.load` takes, or an `aftertune.Subject` where
     an adapter, a revision or another name belongs to it. An adapter's folder may stand in their place: as ``tuned`` it
@@ -41,8 +48,10 @@ class Study(BaseModel):
     arguments of chat templates, by name or as NAME=VALUE. ``strict`` refuses a row that can't be used instead of
     skipping it. ``tokenizer`` is the place of one for checkpoints that were saved without. ``architecture`` is that of
     `aftertune.load`, where a model is built unlike all that are known. ``reuse`` is the folder of an earlier run: parts
-    that this one would make just the same are copied from there. ``only`` and ``skip`` choose explainers; further
-    keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is not allowed.
+    that this one would make just the same are copied from there. Where the subjects have a ``server`` they are asked
+    there, at most ``concurrency`` requests at a time, and what needs weights is left out. ``only`` and ``skip`` choose
+    explainers; further keywords are their settings, by section or by themselves. Raises `AftertuneError` for what is
+    not allowed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
@@ -64,13 +73,14 @@ class Study(BaseModel):
     architecture: str | Path | Mapping[str, Any] | None = None
     trust_remote_code: bool = False
     reuse: str | Path | None = None
+    concurrency: int = Field(4, ge=1)
     settings: Mapping[str, Settings] = Field(default_factory=dict)
 
     def __init__(self, base: Given | None = None, tuned: Given | Sequence[Given] | None = None, **given: Any) -> None:
-        _must_be_named(base, tuned)
+        must_be_named(base, tuned)
         own = {name: given.pop(name) for name in [*type(self).model_fields] if name in given}
-        base, tuned = _with_bases(base, tuned, given)
-        subjects = {"base": _subjects("base", base, given), "tuned": _subjects("tuned", tuned, given)}
+        base, tuned = with_bases(base, tuned, given)
+        subjects = {"base": subjects_of("base", base, given), "tuned": subjects_of("tuned", tuned, given)}
         own |= {"base": subjects["base"][0], "tuned": subjects["tuned"], "settings": _settings(given)}
         own |= {name: _names(own[name]) for name in ("only", "skip") if name in own}
         if isinstance(own.get("prompts"), list):
@@ -83,6 +93,14 @@ class Study(BaseModel):
         except ValidationError as error:
             raise RunError(what_is_wrong(type(self), error)) from None
         _must_leave_any(self.only, self.skip)
+        must_all_be_served(self.subjects)
+        if self.is_served:
+            _must_be_for_servers(self)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the models are asked through servers."""
+        return self.base.server is not None
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -150,67 +168,6 @@ def _section(name: str, given: Any) -> dict[str, Any]:
     return {next(iter(homes_of(str(key)).values()), str(key)): value for key, value in given.items()}
 
 
-def _subjects(role: str, given: Given | Sequence[Given] | None, values: dict[str, Any]) -> tuple[Subject, ...]:
-    """The checkpoints of a role, with what ``values`` says of them: one value each, "" for none."""
-    said = {name: _several(values.pop(f"{role}_{name}", None)) for name in OF_SUBJECTS}
-    found = [given] if isinstance(given, str | Path | Subject) else list(given or ())
-    if not found:
-        raise RunError(f"No {role} checkpoint was given. Give a hub id, a folder, or a .gguf file.")
-    for name, each in said.items():
-        if each and len(each) != len(found):
-            raise RunError(
-                f"{role}-{name} is given {len(each)} times for {len(found)} {role} checkpoints. Give it once for each, "
-                'in their order, "" for none.'
-            )
-    rows = zip_longest(found, *(said[name] for name in OF_SUBJECTS))
-    return tuple(_subject(one, dict(zip(OF_SUBJECTS, rest, strict=True))) for one, *rest in rows)
-
-
-def _with_bases(
-    base: Given | None, tuned: Given | Sequence[Given] | None, said: Mapping[str, Any]
-) -> tuple[Given | None, list[Given]]:
-    """Base and tuned, adapters among them with the base that they are merged into."""
-    found = [tuned] if isinstance(tuned, str | Path | Subject) else list(tuned or ())
-    if isinstance(base, str | Path) and not said.get("base_adapter") and is_adapter(base):
-        own = base_of(base)
-        merged = Subject(own.ref, base, own.revision, name=Path(base).name)
-        if found:
-            base = merged
-        else:
-            base, found = Subject(own.ref, revision=own.revision), [merged]
-    elif isinstance(base, str | Path) and not found and not said.get("tuned_adapter"):
-        raise RunError(
-            "No tuned checkpoint was given. Give two (aftertune compare BASE TUNED), or one adapter that lies here: "
-            f"{base} has no adapter_config.json. Of an adapter on the hub: compare BASE BASE --tuned-adapter {base}."
-        )
-    ref, revision = (base.ref, base.revision) if isinstance(base, Subject) else (base, None)
-    if ref is not None:
-        found = found or [Subject(ref, revision=revision)] * len(_several(said.get("tuned_adapter")))
-        found = [
-            Subject(ref, one, revision, name=Path(one).name) if isinstance(one, str | Path) and is_adapter(one) else one
-            for one in found
-        ]
-    return base, found
-
-
-def _must_be_named(base: Any, tuned: Any) -> None:
-    """Raise `RunError` for a model in memory: a run has to find its checkpoints again."""
-    for one in (base, *(tuned if isinstance(tuned, list | tuple) else (tuned,))):
-        if hasattr(one, "state_dict"):
-            raise RunError(
-                f"A {type(one).__name__} in memory can't be a checkpoint of a study, which has to find it again. Save "
-                "it (save_pretrained) and give the folder; or load it with aftertune.load(model, tokenizer=tokenizer) "
-                "and read it by itself: attribute, read_heads, read_concepts."
-            )
-
-
-def _subject(given: Given, said: Mapping[str, Any]) -> Subject:
-    told = {name: value for name, value in said.items() if value}
-    if isinstance(given, Subject):
-        return Subject(given.ref, **({name: getattr(given, name) for name in OF_SUBJECTS} | told))
-    return Subject(given, **told)
-
-
 def _template(asked: Any, n_tuned: int) -> Any:
     """How prompts are put: a known name, a role, or the file of a chat template, in full where it lies here."""
     known = [*ASKED, *role_names(n_tuned + 1)]
@@ -229,14 +186,8 @@ def _template(asked: Any, n_tuned: int) -> Any:
 
 def _names(value: Any) -> tuple[Any, ...]:
     """Names given one by one, or several in a text separated by commas."""
-    several = (one.split(",") if isinstance(one, str) else [one] for one in _several(value))
-    return tuple(name.strip() if isinstance(name, str) else name for names in several for name in names)
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
+    groups = (one.split(",") if isinstance(one, str) else [one] for one in several(value))
+    return tuple(name.strip() if isinstance(name, str) else name for names in groups for name in names)
 
 
 def _must_leave_any(only: Sequence[str], skip: Sequence[str]) -> None:
@@ -248,6 +199,13 @@ def _must_leave_any(only: Sequence[str], skip: Sequence[str]) -> None:
         raise RunError(not_known("explainer", unknown[0], measuring()))
     if not [name for name in measuring() if name not in skip]:
         raise RunError(f"All explainers are skipped. Leave at least one of {known}.")
+
+
+def _must_be_for_servers(study: Study) -> None:
+    given = [name for name in OF_CHECKPOINTS if getattr(study, name) != Study.model_fields[name].default]
+    if given:
+        names = ", ".join(name.replace("_", "-") for name in given)
+        raise RunError(f"{names} can't be used with servers: it is about checkpoints that are read here. Leave it out.")
 
 
 def _flat_subjects(study: Study) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from aftertune.prompts.template_head import TODAY, must_name, read_template_file
 from aftertune.prompts.templates import ASKED, choose_template, render
 from aftertune.prompts.tokenization import tokenize
 from aftertune.runs.run import RunFolder
-from aftertune.study.tokens import named, number_of
+from aftertune.study.tokens import named, number_of, vocabulary_of
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
@@ -143,10 +143,12 @@ def template_of_study(
 def _unread(tokenizers: Mapping[str, Any]) -> Template | None:
     """Raw prompts, where a chat template uses tokens that another tokenizer has not."""
     for owner, own in tokenizers.items():
-        used = _tokens_of_template(own) if getattr(own, "chat_template", None) else []
-        for role, other in tokenizers.items():
-            vocabulary = other.get_vocab() if used else {}
-            added = tuple(token for token in used if token not in vocabulary) if used else ()
+        others = {
+            role: vocabulary for role, one in tokenizers.items() if (vocabulary := vocabulary_of(one)) is not None
+        }
+        used = _tokens_of_template(own) if others and getattr(own, "chat_template", None) else []
+        for role, vocabulary in others.items():
+            added = tuple(token for token in used if token not in vocabulary)
             if added:
                 return Template("raw", "auto", owner=owner, added=added, unread_by=role)
     return None

@@ -48,6 +48,12 @@ def added_tokens(tokenizers: Mapping[str, Any]) -> AddedTokens:
     return AddedTokens({role: tokens for role, tokens in found.items() if tokens}, len(set.intersection(*known)))
 
 
+def vocabulary_of(tokenizer: Any) -> Mapping[str, int] | None:
+    """All tokens of a tokenizer with their numbers; None for that of a served model, which nobody lists."""
+    found: Mapping[str, int] | None = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else None
+    return found
+
+
 def keep_tokens(tokens: AddedTokens, run: RunFolder) -> None:
     """Write which tokens were added into the run, where there are any."""
     if tokens.added:

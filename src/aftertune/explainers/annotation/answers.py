@@ -5,10 +5,9 @@ most so many at a time; equal ones are sent once, answered ones not again.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from threading import Event
 
 import fsspec
 
@@ -16,6 +15,7 @@ from aftertune.errors import AnnotationError
 from aftertune.explainers.annotation.request import ChatModel, Reply, Request, Templates
 from aftertune.explainers.annotation.result import FOLDER
 from aftertune.explainers.annotation.settings import AnnotationSettings
+from aftertune.runs.at_once import do_at_once
 from aftertune.runs.parts import is_partial, remove_strays, write_text
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
@@ -73,7 +73,11 @@ def collect(
     left = [request for request, reply in found.items() if reply is None]
     allowed = left if settings.max_requests is None else left[: settings.max_requests - answers.n_sent]
     progress(step, len(found) - len(left), len(found))
-    fresh = _ask_all(allowed, answers, settings, lambda done: progress(step, len(found) - len(left) + done, len(found)))
+    answers.n_sent += len(allowed)
+    at_once = min(settings.concurrency, answers.model.concurrency or settings.concurrency)
+    fresh = do_at_once(
+        answers.ask, allowed, at_once, lambda done: progress(step, len(found) - len(left) + done, len(found))
+    )
     if len(allowed) < len(left):
         raise AnnotationError(
             f"The {settings.max_requests} requests that were allowed are used up; {len(left) - len(allowed)} are left "
@@ -101,31 +105,3 @@ def _read(place: str, content: bytes) -> Reply:
         return Reply(**{name: found[name] for name in KEPT}, left_out=left_out)
     except (ValueError, KeyError, TypeError) as error:
         raise AnnotationError(f"The answer {place} is damaged. Delete that file; it is asked for anew.") from error
-
-
-def _ask_all(
-    requests: list[Request], answers: Answers, settings: AnnotationSettings, tell: Callable[[int], None]
-) -> dict[Request, Reply]:
-    found: dict[Request, Reply] = {}
-    failed = Event()
-
-    def ask(request: Request) -> Reply | None:
-        try:
-            return None if failed.is_set() else answers.ask(request)  # else a free thread would take the next at once
-        except BaseException:
-            failed.set()
-            raise
-
-    with ThreadPoolExecutor(min(settings.concurrency, answers.model.concurrency or settings.concurrency)) as pool:
-        try:
-            asked = {pool.submit(ask, request): request for request in requests}
-            answers.n_sent += len(asked)
-            for one in as_completed(asked):
-                if (reply := one.result()) is not None:
-                    found[asked[one]] = reply
-                tell(len(found))
-        except BaseException:
-            failed.set()
-            pool.shutdown(wait=True, cancel_futures=True)  # those under way are paid for: they end, and are kept
-            raise
-    return found

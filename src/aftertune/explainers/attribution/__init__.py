@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aftertune.explainers.attribution.settings import AttributionSettings
-from aftertune.explainers.explainer import Explainer, Inputs, Work
+from aftertune.explainers.explainer import Explainer, Inputs, ServedWork, Work
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.change import AttributionChange
@@ -34,6 +34,12 @@ class AttributionExplainer(Explainer[AttributionSettings, "AttributionChange"]):
         from aftertune.explainers.attribution.measure import AttributionWork
 
         return AttributionWork(settings, inputs)
+
+    def prepare_served(self, settings: AttributionSettings, inputs: Inputs) -> ServedWork:
+        """The same by removal alone; raises `AttributionError` for what a server can't be asked."""
+        from aftertune.explainers.attribution.work.served import ServedAttributionWork
+
+        return ServedAttributionWork(settings, inputs)
 
     def is_in(self, run: RunFolder) -> bool:
         """Whether the run holds any attribution."""

@@ -7,10 +7,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from aftertune.errors import AttributionError, CheckpointError, PromptError
 from aftertune.explainers.attribution.difference import AttributionDifference
-from aftertune.explainers.attribution.importance.routes import attribute_batch, checked, respond, response_of
+from aftertune.explainers.attribution.importance.describe import respond, response_of
+from aftertune.explainers.attribution.importance.routes import attribute_batch, checked
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.settings import Method, Removal, Route
 from aftertune.explainers.attribution.units import UnitChoice
@@ -20,6 +22,9 @@ from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.template_head import Argument
+
+if TYPE_CHECKING:
+    from aftertune.models.served.model import ServedModel
 
 
 def attribute(
@@ -208,7 +213,9 @@ def _answer(checkpoint: Checkpoint, batch: Sequence[EncodedPrompt], max_new_toke
     return answered
 
 
-def encode_for(checkpoint: Checkpoint, prompt: Prompt, template: str, response: str | None) -> EncodedPrompt:
+def encode_for(
+    checkpoint: "Checkpoint | ServedModel", prompt: Prompt, template: str, response: str | None
+) -> EncodedPrompt:
     """Token ids and spans of a prompt for this checkpoint; raises `PromptError` if it does not fit its context."""
     encoded = encode(prompt, checkpoint.tokenizer, template, response, checkpoint.context_length)
     if encoded.response_ids is None:

@@ -11,97 +11,48 @@ What has its part already is not computed again.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from aftertune.errors import CheckpointError
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE, attributions_at_once
+from aftertune.explainers.attribution.importance.describe import response_of
 from aftertune.explainers.attribution.importance.routes import (
     attribute_batch,
     checked,
     must_suit,
     must_suit_architecture,
-    respond,
-    response_of,
 )
-from aftertune.explainers.attribution.reading import (
-    ATTRIBUTIONS,
-    PROMPTS,
-    RESPONSES,
-    SETTINGS,
-    SHARED,
-    beyond_base,
-    beyond_file,
-)
-from aftertune.explainers.attribution.result import Attribution
-from aftertune.explainers.attribution.sample_size import say_what_can_show
-from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known, must_belong
-from aftertune.explainers.explainer import Inputs, Work
+from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES, SHARED, beyond_base, beyond_file
+from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.attribution.work.asked import AskedAttribution, row_of, with_response
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import generate
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.encoding import EncodedPrompt
-from aftertune.prompts.prompt import Prompt, to_record
-from aftertune.prompts.templates import TEMPLATES
-from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 
 
 @dataclass(frozen=True)
-class AttributionWork(Work):
-    """The attribution of the responses to all prompts; raises `AttributionError` for settings that do not fit."""
-
-    settings: AttributionSettings
-    inputs: Inputs
-    saved_settings = SETTINGS
-    reusable = (
-        Reusable((f"{RESPONSES}/{{role}}/*",), ("template", "prompts", "max_new_tokens")),
-        Reusable((f"{ATTRIBUTIONS}/{{role}}/*", f"{SHARED}/{{base}}-{{tuned}}/*")),
-    )
-
-    def __post_init__(self) -> None:
-        must_be_known("template", self.inputs.template, TEMPLATES)
-        must_belong(self.settings.method, self.settings.route, self.settings.removal_budget, self.settings.unit)
-
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to go on: the settings, and the prompts to the letter."""
-        return self.settings.of("parts") | self.inputs.identity | {"max_new_tokens": self.inputs.max_new_tokens}
+class AttributionWork(AskedAttribution):
+    """The attribution of a checkpoint's responses; raises `AttributionError` for settings that do not fit."""
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:
         """Refuse a method or route that is not for an architecture, and a run that was measured otherwise."""
         for config in configs:
             if config is not None:
                 must_suit_architecture(config, self.inputs.dtype, self.settings.method, self.settings.route)
-        if run.exists(SETTINGS):
-            run.claim(SETTINGS, self.identity, {})
-
-    def chosen(self) -> Sequence[tuple[str, str]]:
-        """The prompts, their lengths, how they are put, and what so many of them can show."""
-        prompts, lengths = self.inputs.prompts, self.inputs.lengths
-        size = f" of {min(lengths)} to {max(lengths)} tokens" if lengths else ""
-        given = sum(prompt.response is not None for prompt in prompts)
-        most = f"responses of at most {self.inputs.max_new_tokens}" if given < len(prompts) else "responses given"
-        datasets = ", ".join(dict.fromkeys(prompt.dataset for prompt in prompts))
-        how = f"template {self.inputs.template}, by {_way(self.settings)}"
-        told = ("prompts", f"{len(prompts)} ({datasets}){size}, {most}, {how}")
-        return [told, ("can show", say_what_can_show(len(prompts)))]
+        super().must_fit(configs, run)
 
     def remaining(self, run: RunFolder, role: str, size: ModelSize, machine: Machine) -> Remaining:
         """The responses and attributions that are not in the run."""
         return cost.remaining(self.settings, self.inputs, run, role, size, machine)
-
-    def is_measured(self, run: RunFolder, role: str) -> bool:
-        """Whether every prompt has its attribution."""
-        return all(run.exists(*run.part(ATTRIBUTIONS, role, prompt.id)) for prompt in self.inputs.prompts)
 
     def measure(self, checkpoint: Checkpoint, role: str, run: RunFolder, progress: StepProgress) -> None:
         """Write the responses and attributions that are not there yet; ``progress`` is in units of estimated cost.
@@ -113,18 +64,14 @@ class AttributionWork(Work):
         must_suit(checkpoint, self.settings.route)
         template = self.inputs.template
         encoded = [encode_for(checkpoint, prompt, template, prompt.response) for prompt in self.inputs.prompts]
-        self._claim(run, {item.prompt.id: item.ids.tolist() for item in encoded})
+        self.claim(run, {item.prompt.id: item.ids.tolist() for item in encoded})
         answered = self._respond(checkpoint, role, encoded, run, progress)
         self._attribute(checkpoint, role, answered, run, progress)
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
         """The base's attributions of the tuned model's responses that are not in the run."""
-        missing = self._unread(run, pair) if self.settings.difference else []
+        missing = self.unread(run, pair) if self.settings.difference else []
         return cost.remaining_pair(self.settings, self.inputs, missing, size, machine)
-
-    def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
-        """Whether the base has read all responses of the tuned model."""
-        return not self.settings.difference or not self._unread(run, pair)
 
     def measure_pair(
         self,
@@ -135,9 +82,9 @@ class AttributionWork(Work):
         progress: StepProgress,
     ) -> None:
         """Let the base read the tuned model's responses, those that it has not read yet."""
-        how, missing = self.settings, self._unread(run, pair)
+        how, missing = self.settings, self.unread(run, pair)
         encoded = [encode_for(base, prompt, self.inputs.template, prompt.response) for prompt in missing]
-        answered = [_with_response(pair.tuned, item, run) for item in encoded]
+        answered = [with_response(pair.tuned, item, run) for item in encoded]
         answered = _readable(base, answered, run, pair)
         done, total = 0.0, sum(map(_cost, answered))
         for batch in _batches(answered, attributions_at_once(base.model.device.type)):
@@ -145,21 +92,8 @@ class AttributionWork(Work):
             done += sum(map(_cost, batch))
             found = attribute_batch(base, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
-                run.write(run.part(SHARED, "-".join(pair), item.prompt.id), _row(item, one))
+                run.write(run.part(SHARED, "-".join(pair), item.prompt.id), row_of(item, one))
         progress("difference", total, total)
-
-    def _unread(self, run: RunFolder, pair: Pair) -> list[Prompt]:
-        """The prompts whose tuned response the base has not read, and can; one that was given it read anyway."""
-        beyond = beyond_base(run, pair)
-        own = [prompt for prompt in self.inputs.prompts if prompt.response is None and prompt.id not in beyond]
-        return [prompt for prompt in own if not run.exists(*run.part(SHARED, "-".join(pair), prompt.id))]
-
-    def _claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
-        if run.exists(PROMPTS):
-            _must_be_same_tokens(run.read_json(PROMPTS)["record"]["tokens"], tokens)
-        run.claim(SETTINGS, self.identity, {})
-        records = [to_record(prompt) for prompt in self.inputs.prompts]
-        run.claim(PROMPTS, {}, {"tokens": tokens, "prompts": records})
 
     def _respond(
         self,
@@ -178,7 +112,7 @@ class AttributionWork(Work):
                 found = generate(checkpoint, ids, self.inputs.max_new_tokens)
                 _write_responses(checkpoint, role, batch, found, run)
         progress("responses", len(silent), len(silent))
-        return [_with_response(role, item, run) for item in encoded]
+        return [with_response(role, item, run) for item in encoded]
 
     def _attribute(
         self,
@@ -202,20 +136,13 @@ class AttributionWork(Work):
                 if item.prompt.id in missing & sampled:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
                 if item.prompt.id in missing:
-                    run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), _row(item, one))
+                    run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), row_of(item, one))
         progress("attribution", total, total)
 
     def _sampled(self, answered: Sequence[EncodedPrompt]) -> set[str]:
         """The prompts whose maps are checked."""
-        with_response = [item for item in answered if len(response_of(item))]
-        return {item.prompt.id for item in sample(with_response, self.settings.check)}
-
-
-def _way(settings: AttributionSettings) -> str:
-    """The method with what it depends on."""
-    budget = f", budget {settings.removal_budget:g}" if settings.removal_budget < 1 else ""
-    of = {"removal": f" ({settings.removal}{budget})", "gradient": f" (route {settings.route})"}
-    return settings.method + of.get(settings.method, "")
+        answering = [item for item in answered if len(response_of(item))]
+        return {item.prompt.id for item in sample(answering, self.settings.check)}
 
 
 def _ways(settings: AttributionSettings) -> dict[str, Any]:
@@ -226,16 +153,6 @@ def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
     """``n`` items spread evenly over the list, the same ones every time."""
     n = min(n, len(items))
     return [items[int((index + 0.5) * len(items) / n)] for index in range(n)]
-
-
-def _must_be_same_tokens(before: dict[str, list[int]], now: dict[str, list[int]]) -> None:
-    differing = [id for id in now if now[id] != before[id]]
-    if differing:
-        raise CheckpointError(
-            f"The checkpoint reads {len(differing)} of {len(now)} prompts as different tokens from the one before it "
-            f"(the first is {differing[0]!r}): their tokenizers or chat templates differ, so maps can't be compared "
-            "token by token. Give checkpoints with the same tokenizer, or use the template 'raw'."
-        )
 
 
 def _missing(run: RunFolder, kind: str, role: str, batch: Sequence[EncodedPrompt]) -> set[str]:
@@ -252,12 +169,6 @@ def _write_responses(
             run.write(part, {"id": item.prompt.id, "response": text, "response_ids": np.array(ids, dtype=np.int64)})
 
 
-def _with_response(role: str, item: EncodedPrompt, run: RunFolder) -> EncodedPrompt:
-    if item.response_ids is not None:
-        return item
-    return respond(item, run.read(run.part(RESPONSES, role, item.prompt.id))["response_ids"])
-
-
 def _readable(base: Checkpoint, answered: Sequence[EncodedPrompt], run: RunFolder, pair: Pair) -> list[EncodedPrompt]:
     """Those whose response holds no token that the base has not; the others are kept by their ids."""
     n_known = base.model.get_input_embeddings().weight.shape[0]
@@ -266,10 +177,6 @@ def _readable(base: Checkpoint, answered: Sequence[EncodedPrompt], run: RunFolde
     if beyond:
         run.remember(beyond_file(pair), {"ids": sorted(beyond | beyond_base(run, pair))})
     return found
-
-
-def _row(item: EncodedPrompt, found: Attribution) -> dict[str, object]:
-    return {"id": item.prompt.id, "dataset": item.prompt.dataset, **found.to_row()}
 
 
 def _cost(item: EncodedPrompt) -> float:

@@ -21,6 +21,7 @@ from torch import Tensor
 from aftertune.errors import AttributionError
 from aftertune.explainers.attribution.faithfulness import measure_agreement
 from aftertune.explainers.attribution.importance.batch import Batch, Task, make_batch
+from aftertune.explainers.attribution.importance.describe import Computed, describe, response_of
 from aftertune.explainers.attribution.importance.explicit_jvp.build import is_of_this_build
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
@@ -43,7 +44,7 @@ from aftertune.explainers.attribution.units import Unit, UnitChoice, group_units
 from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
 from aftertune.models.temporary_state import borrowed
-from aftertune.prompts.encoding import EncodedPrompt, show_tokens
+from aftertune.prompts.encoding import EncodedPrompt
 
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
@@ -78,18 +79,6 @@ def checked(
     agreement = measure_agreement(found.importance[alone], removed.importance, compared)
     with borrowed(checkpoint.model, attention=attention_for("removal", checkpoint), experts="eager"):
         return with_faithfulness(checkpoint, task, replace(found, agreement=agreement))
-
-
-def respond(encoded: EncodedPrompt, response_ids: Sequence[int]) -> EncodedPrompt:
-    """The encoded prompt with a response in token ids, as a model generated it."""
-    return replace(encoded, response_ids=np.asarray(response_ids, dtype=np.int64))
-
-
-def response_of(encoded: EncodedPrompt) -> npt.NDArray[np.int64]:
-    """The response's token ids; raises `AttributionError` if there is no response yet."""
-    if encoded.response_ids is None:
-        raise AttributionError("This prompt has no response yet. Generate one, or give it.")
-    return encoded.response_ids
 
 
 def attribute_batch(
@@ -150,7 +139,7 @@ def _task(encoded: EncodedPrompt, units: tuple[Unit, ...], budget: float = 1.0) 
     return Task(tuple(encoded.ids.tolist()), tuple(response_of(encoded).tolist()), units, contrast, groups)
 
 
-class _Computed(NamedTuple):
+class _Numbers(NamedTuple):
     """Of one prompt: importance (n_units, M), probability (M,), which units share their group's importance."""
 
     importance: npt.NDArray[np.float32]
@@ -160,7 +149,7 @@ class _Computed(NamedTuple):
 
 def _compute(
     checkpoint: Checkpoint, tasks: Sequence[Task], way: Way, removal: Removal, budget: float = 1.0
-) -> Iterator[_Computed]:
+) -> Iterator[_Numbers]:
     backbone = Backbone(checkpoint)
     # Fused experts have no forward mode, and none of them knows float64.
     must_suit(checkpoint, way)
@@ -170,7 +159,7 @@ def _compute(
     for row, task in enumerate(tasks):
         n, m = len(task.units), len(task.response_ids)
         found = importance[row, :n, :m].float().cpu().numpy(), probability[row, :m].float().cpu().numpy()
-        yield _Computed(*found, is_divided[row, :n].numpy())
+        yield _Numbers(*found, is_divided[row, :n].numpy())
 
 
 def must_suit_architecture(architecture: Any, dtype: str, method: Method, route: Route) -> None:
@@ -228,40 +217,11 @@ def _result(
     checkpoint: Checkpoint,
     encoded: EncodedPrompt,
     units: tuple[Unit, ...],
-    computed: _Computed | None,
+    computed: _Numbers | None,
     route: str,
     unit: str,
 ) -> Attribution:
     n = len(units)
-    empty = _Computed(np.zeros((n, 0), np.float32), np.zeros(0, np.float32), np.zeros(n, np.bool_))
-    importance, probability, is_divided = computed or empty
-    offsets = _unit_offsets(encoded, units)
-    tokens = encoded.tokens if unit == "token" else tuple(encoded.text[start:end] for start, end in offsets)
-    ids = response_of(encoded).tolist()
-    return Attribution(
-        importance=importance,
-        probability=probability,
-        prompt_tokens=tuple(tokens),
-        response_tokens=show_tokens(checkpoint.tokenizer, ids),
-        text=encoded.text,
-        response=checkpoint.tokenizer.decode(ids),
-        offsets=offsets,
-        is_user=_majority(encoded.is_user, units),
-        is_instruction=_majority(encoded.is_instruction, units),
-        unit=unit,
-        route=route,
-        is_divided=is_divided,
-        provenance=checkpoint.provenance,
-        contrast_tokens=()
-        if encoded.contrast_ids is None
-        else show_tokens(checkpoint.tokenizer, encoded.contrast_ids.tolist()),
-    )
-
-
-def _unit_offsets(encoded: EncodedPrompt, units: tuple[Unit, ...]) -> npt.NDArray[np.int64]:
-    ranges = [(encoded.offsets[unit[0], 0], encoded.offsets[unit[-1], 1]) for unit in units]
-    return np.array(ranges, dtype=np.int64).reshape(-1, 2)
-
-
-def _majority(marked: npt.NDArray[np.bool_], units: tuple[Unit, ...]) -> npt.NDArray[np.bool_]:
-    return np.array([2 * marked[list(unit)].sum() >= len(unit) for unit in units], dtype=bool)
+    empty = _Numbers(np.zeros((n, 0), np.float32), np.zeros(0, np.float32), np.zeros(n, np.bool_))
+    found = Computed(*(computed or empty), route, unit)
+    return describe(found, encoded, units, checkpoint.tokenizer, checkpoint.provenance)

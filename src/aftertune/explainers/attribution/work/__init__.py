@@ -1,0 +1,1 @@
+"""What is asked of attribution, whoever answers; and how a served model is asked."""
