@@ -130,8 +130,8 @@ def as_documented(parts: tuple[str, ...]) -> str:
         own = "cosines" if parts[1] == "chance" else "layer-000"
         return "/".join(parts) if parts[1] == "words" else f"{parts[0]}/{parts[1]}/base/{own}.parquet"
     if parts[0] == "location" and len(parts) > 2:
-        own = {"swaps": "BASE-TUNED/MODULE", "cumulative": "BASE-TUNED/layer-000"}.get(parts[1], "BASE/TUNED")
-        return f"location/{parts[1]}/{own}.parquet"
+        own = {"swaps": "MODULE", "cumulative": "layer-000", "named": "UNIT", "contexts": "UNIT"}.get(parts[1])
+        return f"location/{parts[1]}/{f'BASE-TUNED/{own}' if own else 'BASE/TUNED'}.parquet"
     if parts[0].startswith(("noise-", "change-")) and len(parts) > 1:
         own = {
             "noise-heads": f"{parts[1]}/base-tuned-000/layer-000.parquet",

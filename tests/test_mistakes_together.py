@@ -30,8 +30,7 @@ def refusal(tmp_path: Path, base: Path, tuned: Any) -> str:
     planned: list[Any] = []
     run = tmp_path / "run"
     with pytest.raises(CheckpointError) as told:
-        compare = aftertune.compare_stages if isinstance(tuned, list) else aftertune.compare
-        compare(aftertune.Study(base, tuned, run=run, **ONLY), announce=planned.append)
+        aftertune.compare(aftertune.Study(base, tuned, run=run, **ONLY), announce=planned.append)
     assert not planned and not run.exists()
     return str(told.value)
 
@@ -122,11 +121,9 @@ def test_all_that_is_wrong_in_one_message(base: Path, broken: Path, adapter: Pat
     for file in broken.glob("token*"):
         file.unlink()
     cut("adapter_config.json", 1)(adapter)
-    gone = aftertune.Subject(tmp_path / "gone")
-    message = refusal(tmp_path, base, [aftertune.Subject(broken, adapter), gone])
-    assert message.startswith("4 things have to be mended. (1) The folder ")
+    message = refusal(tmp_path, base, aftertune.Subject(broken, adapter))
+    assert message.startswith("3 things have to be mended. (1) The folder ")
     assert "holds no tokenizer" in message and "is empty" in message and "adapter_config.json of" in message
-    assert "(4) There is no folder" in message
 
 
 def test_a_start_that_fails_while_loading_leaves_the_folder_free(base: Path, tmp_path: Path) -> None:

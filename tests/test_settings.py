@@ -15,7 +15,7 @@ from command_line import QUICK, CommandLine
 
 pytest_plugins = ("cli_fixtures",)
 
-RUNS = re.compile(rb"(\.\./)?\b(first|second)\b")  # what commands to copy name
+RUNS = re.compile(rb"(\.\./)?\b(first|second)\b|[^\s\"]*/(?=prompts\.jsonl)")  # what commands to copy name
 PLAIN = {"max-new-tokens": 4, "device": "cpu", "check": 1, "only": "attribution", "limit": 2}
 
 
