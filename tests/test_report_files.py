@@ -76,9 +76,9 @@ def test_next_steps_name_the_run_ready_for_a_shell(cli: CommandLine, run: Path, 
     assert commands and not any(word in command for command in commands for word in ("BASE", "TUNED", "RUN", "NEW_"))
     assert any(shlex.split(one)[2:4] == [str(base), str(tuned)] for one in commands)
     assert any(f"--reuse {run}" in one for one in commands)
-    at = Addresses.of(
-        {"checkpoint": "a b", "adapter": None, "revision": "v1"}, {"checkpoint": "c", "adapter": "d'e"}, "my run"
-    )
+    base_at, tuned_at = {"checkpoint": "a b", "adapter": None, "revision": "v1"}, {"checkpoint": "c", "adapter": "d'e"}
+    at = Addresses.of(base_at, tuned_at, "my run", "my prompts.jsonl")
+    assert shlex.split(at.prompts) == ["--prompts", "my prompts.jsonl"]
     assert shlex.split(at.models) == ["a b", "c", "--base-revision", "v1", "--tuned-adapter", "d'e"]
     assert shlex.split(at.beside("location")) == ["--run", "my run-location", "--reuse", "my run"]
 

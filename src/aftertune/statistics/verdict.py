@@ -73,7 +73,8 @@ class TuningVerdict:
 
 @dataclass(frozen=True)
 class Addresses:
-    """What next commands name, ready for a shell: both models, as ``aftertune compare`` takes them, and the run.
+    """What next commands name, ready for a shell: both models, as ``aftertune compare`` takes them, the run, and its
+    prompts, if it was given any.
 
     A comparison that was not read from a run has neither: placeholders stand in their place. ``is_served`` models are
     behind servers.
@@ -82,15 +83,22 @@ class Addresses:
     models: str = "BASE TUNED"
     run: str = "RUN"
     is_served: bool = False
+    prompts: str = ""
 
     @classmethod
-    def of(cls, base: Mapping[str, str | None], tuned: Mapping[str, str | None], run: str) -> "Addresses":
-        """Those of a run; of each model ``checkpoint, adapter, revision, server``, as `run.json` has them."""
+    def of(
+        cls, base: Mapping[str, str | None], tuned: Mapping[str, str | None], run: str, prompts: str | None = None
+    ) -> "Addresses":
+        """Those of a run; of each model ``checkpoint, adapter, revision, server``, as `run.json` has them.
+
+        ``prompts`` is the place of the study's own, if any.
+        """
         words = [str(base["checkpoint"]), str(tuned["checkpoint"])]
         for role, one in (("base", base), ("tuned", tuned)):
             for name in ("adapter", "revision", "server"):
                 words += [f"--{role}-{name}", str(one[name])] if one.get(name) else []
-        return cls(shlex.join(words), shlex.quote(run), bool(tuned.get("server")))
+        asked = f" --prompts {shlex.quote(prompts)}" if prompts else ""
+        return cls(shlex.join(words), shlex.quote(run), bool(tuned.get("server")), asked)
 
     def beside(self, name: str) -> str:
         """A new folder for another run of the same models, that takes from this one what it has already.
@@ -179,7 +187,10 @@ def _steps(status: Status, findings: Sequence[Finding], at: Addresses) -> tuple[
     found = [prompts] if status is not Status.NAMED else []
     if not any(one.part in (Part.NAME, Part.CHANGE) for one in findings):
         found.append(
-            Step("Compare what the models say.", f"aftertune compare {at.models} --only outputs {at.beside('outputs')}")
+            Step(
+                "Compare what the models say.",
+                f"aftertune compare {at.models}{at.prompts} --only outputs {at.beside('outputs')}",
+            )
         )
     elif status is Status.CHANGED and not any(one.part is Part.TOLD for one in findings):
         found.append(
@@ -192,7 +203,7 @@ def _steps(status: Status, findings: Sequence[Finding], at: Addresses) -> tuple[
         found.append(
             Step(
                 "Measure where the change sits.",
-                f"aftertune compare {at.models} --only location {at.beside('location')}",
+                f"aftertune compare {at.models}{at.prompts} --only location {at.beside('location')}",
             )
         )
     return tuple(found[:3])

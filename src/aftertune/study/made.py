@@ -41,7 +41,8 @@ def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> 
     """Keep how the run is made, as it was asked for last."""
     own = {name: study.settings[name].model_dump() for name in study.explainers}
     seeds = {name: one["seed"] for name, one in own.items() if "seed" in one}
-    told = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
+    told: dict[str, Any] = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
+    told["prompts"] = str(study.prompts) if isinstance(study.prompts, str | Path) else None
     run.remember(MADE, told | {"n_prompts": len(prompts), "max_new_tokens": study.max_new_tokens})
 
 

@@ -23,7 +23,7 @@ from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_o
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.verdict import PLACEHOLDERS, Addresses
 from aftertune.study.comparison import Comparison
-from aftertune.study.made import methods_lead
+from aftertune.study.made import MADE, methods_lead
 from aftertune.study.rounding import saved_roundings
 from aftertune.study.rows import saved_rows
 from aftertune.study.stages import Stages
@@ -157,7 +157,9 @@ def _addresses(run: RunFolder, pair: Pair) -> Addresses:
     """What commands on a pair name; placeholders where the run does not say whose checkpoints they were."""
     held = run.read_json("run.json")["identity"]
     known = all("checkpoint" in held.get(role, {}) for role in pair)
-    return Addresses.of(held[pair.base], held[pair.tuned], run.address) if known else PLACEHOLDERS
+    made = run.read_json(MADE)["record"] if run.exists(MADE) else {}
+    given = (held[pair.base], held[pair.tuned], run.address, made.get("prompts"))
+    return Addresses.of(*given) if known else PLACEHOLDERS
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:

@@ -131,8 +131,10 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
     shown = is_shown(corrected)
     more = [row for row in change.response_words if row.z > 0]
     less = [row for row in change.response_words if row.z < 0]
-    sure = [row for row in more if row.shown] if shown else more
-    lists = {"more": _words_first(sure), "less": _words_first(less)}
+    lists = {
+        name: _words_first([row for row in rows if row.shown] if shown else rows)
+        for name, rows in (("more", more), ("less", less))
+    }
     headline = {
         None: "Whether the answers use other words can't be told: too few of them differ",
         False: "No difference was found in the words of the answers",

@@ -39,6 +39,7 @@ from aftertune.explainers.outputs.texts import (
     digest,
     generic_texts,
     known_part,
+    own_lines,
     texts_of,
 )
 from aftertune.models.cost import Remaining
@@ -76,9 +77,11 @@ class OutputWork(Work):
             run.claim(result.SETTINGS, self.identity, {})
 
     def chosen(self) -> Sequence[tuple[str, str]]:
-        """How many draws of noise words are compared with."""
-        draws = self.settings.noise_draws
-        return [("outputs", f"{draws} draws of noise" if draws else "no noise, so that no word is claimed")]
+        """How many prompts of ours are asked beside the study's, and the draws of noise that words are compared with."""
+        draws, ours = self.settings.noise_draws, len(own_lines("chat"))
+        noise = f"{draws} draws of noise" if draws else "no noise, so that no word is claimed"
+        asked = f"{ours} prompts of ours beside yours, answers of at most {self.settings.answer_tokens} tokens"
+        return [("outputs", f"{asked}; {noise}")]
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
         """What is left of a pair of models of a size."""

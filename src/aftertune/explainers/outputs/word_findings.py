@@ -123,7 +123,7 @@ def _times(before: float, after: float, how: str) -> str:
         if 10 <= times < 1000
         else f" ({times:.1f} times {how})"
         if times < 10
-        else " (over 1,000 times)"
+        else f" (over 1,000 times {how})"
     )
 
 
@@ -134,7 +134,7 @@ def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
     if test.limit is None:
         return f"{place}: no noise was drawn, so nothing can be claimed."
     moved = "rose" if test.direction == LIKELIER else "fell"
-    tokens = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if is_far else "no token"
+    tokens = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if test.n_shown else "no token"
     if is_together and not is_far:
         return (
             f"{place}, the words that {moved} most belong together: their mean cosine is {test.coherence:.3f}, of "
@@ -145,7 +145,7 @@ def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
     found = (
         f"{place}, {tokens} moved further than any token of {test.n_draws} models with random weight changes of the "
         f"same effect ({test.total_variation:.1%} of the next token's probability moved)"
-    )
+    ) + ("" if is_far or not test.n_shown else ", which is not significant after correction")
     if test.coherence is None:
         return f"{found}."
     belong = "belong together" if is_together else "do not belong together"
