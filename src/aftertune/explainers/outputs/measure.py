@@ -77,7 +77,7 @@ class OutputWork(Work):
             run.claim(result.SETTINGS, self.identity, {})
 
     def chosen(self) -> Sequence[tuple[str, str]]:
-        """How many prompts of ours are asked beside the study's, and the draws of noise that words are compared with."""
+        """How many prompts of ours are asked beside the study's, and how many draws of noise there are."""
         draws, ours = self.settings.noise_draws, len(own_lines("chat"))
         noise = f"{draws} draws of noise" if draws else "no noise, so that no word is claimed"
         asked = f"{ours} prompts of ours beside yours, answers of at most {self.settings.answer_tokens} tokens"
