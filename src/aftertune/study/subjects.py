@@ -40,8 +40,8 @@ def with_bases(
     """Base and tuned, adapters among them with the base that they are merged into; of servers their only models."""
     found = [tuned] if isinstance(tuned, str | Path | Subject) else list(tuned or ())
     if said.get("base_server") or said.get("tuned_server"):
-        sides = (([base], said.get("base_server")), (found, said.get("tuned_server")))
-        if not all(server or any(isinstance(one, Subject) for one in given) for given, server in sides):
+        is_base_missing = base is None and not said.get("base_server")
+        if is_base_missing or (not found and not said.get("tuned_server")):
             raise RunError(
                 "Two servers are needed: give base_server (--base-server) and tuned_server (--tuned-server)."
             )
