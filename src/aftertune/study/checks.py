@@ -80,12 +80,18 @@ def must_read_prompts_the_same(
 
     Raises `CheckpointError` if the tokenizers read a prompt differently, and what `read_prompts` raises.
     """
-    found: list[Tokens] = []
-    tokenizers = []
     known = {(one.ref, one.revision, one.adapter): (one, config) for one, config in zip(subjects, configs, strict=True)}
-    for subject, config in known.values():
-        tokenizers.append(read(subject))
-        found.append(read_prompts(inputs, tokenizers[-1], getattr(config, "max_position_embeddings", None)))
+    contexts = [(read(one), getattr(config, "max_position_embeddings", None)) for one, config in known.values()]
+    return must_read_the_same(inputs, contexts)
+
+
+def must_read_the_same(inputs: Inputs, readers: Sequence[tuple[Any, int | None]]) -> Tokens:
+    """Every prompt's tokens, the same for all ``readers``: tokenizers, each with its model's context.
+
+    Raises as `must_read_prompts_the_same` does.
+    """
+    found = [read_prompts(inputs, *reader) for reader in readers]
+    tokenizers = [tokenizer for tokenizer, _ in readers]
     for (before, one), (now, other) in pairwise(zip(found, tokenizers, strict=True)):
         must_be_same_tokens(before, now, one, other)
     return found[-1]

@@ -85,7 +85,11 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     template = Template()
     if reads_prompts:
         template = template_of_study(study.template, subjects, run, read, study.template_arg)
-        rows = _fitted(rows, run, study, subjects, lambda subject: template.on(read(subject)), template, needs_room)
+        readers = []
+        if not run.exists(ROWS):
+            configs |= there({role: one for role, one in subjects.items() if role not in configs})
+            readers = _readers(subjects, configs, lambda one: template.on(read(one)), needs_room)
+        rows = fitted(rows, run, template.name, readers, study.strict)
     tokens = added_tokens({role: read(one) for role, one in subjects.items()}) if new else saved_tokens(run)
     asked = (template.name, study.max_new_tokens, study.device, study.dtype)
     inputs = Inputs(rows.prompts, *asked, needs_room=needs_room)
@@ -116,20 +120,20 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     measure_roundings(roundings, loaded, run)
     if earlier is not None:
         take_from(earlier, run, works)
-    needed = _measure_all(loaded, list(subjects), pending, pairs, works, inputs, run, progress)
+    different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
+    needed = _measure_all(loaded, different, pending, pairs, works, inputs, run, progress)
     remember_making(study, rows.prompts, run)
     run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
     for work in works.values():
         for role in needed:
             work.finish(run, role)
-    different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
     measure_named(loaded.both, different, works, run, progress)
     return run
 
 
 def _measure_all(
     loaded: Loader,
-    roles: Sequence[str],
+    different: Sequence[Pair],
     pending: Iterable[str],
     pairs: Sequence[Pair],
     works: Mapping[str, Work],
@@ -138,7 +142,6 @@ def _measure_all(
     progress: Progress,
 ) -> set[str]:
     """Measure what is missing of models that differ from one that they are compared with; returns their roles."""
-    different = [pair for pair in pairs_of(roles) if not is_same(run, pair)]
     needed = {role for pair in different for role in pair}
     for role in pending:
         if role in needed and not _is_measured(run, role, works):
@@ -149,23 +152,13 @@ def _measure_all(
     return needed
 
 
-def _fitted(
-    rows: Rows,
-    run: RunFolder,
-    study: Study,
-    subjects: Mapping[str, Subject],
-    read: checks.Reader,
-    template: Template,
-    needs_room: bool,
-) -> Rows:
-    """The rows that all checkpoints can read."""
-    if run.exists(ROWS):
-        return fitted(rows, run, template.name, [], study.strict)
-    different = {f"{one.ref} {one.revision} {one.adapter}": one for one in subjects.values()}
-    configs = _there(study, different).values()
-    contexts = [getattr(one, "max_position_embeddings", None) if needs_room else None for one in configs]
-    tokenizers = list(zip(map(read, different.values()), contexts, strict=True))
-    return fitted(rows, run, template.name, tokenizers, study.strict)
+def _readers(
+    subjects: Mapping[str, Subject], configs: Mapping[str, Any], read: checks.Reader, needs_room: bool
+) -> list[tuple[Any, int | None]]:
+    """The tokenizer of each checkpoint, once, with its context where a response needs room in it."""
+    different = {(one.ref, one.revision, one.adapter): (role, one) for role, one in subjects.items()}
+    contexts = {role: getattr(configs[role], "max_position_embeddings", None) for role, _ in different.values()}
+    return [(read(one), contexts[role] if needs_room else None) for role, one in different.values()]
 
 
 def _prepared(study: Study, name: str, inputs: Inputs) -> Work:

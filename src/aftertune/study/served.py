@@ -9,7 +9,6 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from aftertune.errors import CheckpointError, RunError
@@ -50,7 +49,7 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
         readers = [(one.tokenizer, one.context_length) for one in models.values()]
         rows = fitted(rows, run, template.name, readers, study.strict)
         inputs = Inputs(rows.prompts, template.name, study.max_new_tokens)
-        _must_read_the_same(inputs, models)
+        inputs.lengths[:] = [len(ids) for ids in checks.must_read_the_same(inputs, readers).values()]
         works = prepared(study, inputs)
         for work in works.values():
             work.must_fit([], run)
@@ -105,15 +104,6 @@ def _begin(study: Study, subjects: Mapping[str, Subject], models: Models) -> tup
         return models[roles[subject]].tokenizer
 
     return run, template_of_study(study.template, subjects, run, read, study.template_arg)
-
-
-def _must_read_the_same(inputs: Inputs, models: Models) -> None:
-    """Raise what `checks.must_read_prompts_the_same` raises; fills ``inputs.lengths``."""
-    read = [checks.read_prompts(inputs, model.tokenizer, model.context_length) for model in models.values()]
-    tokenizers = [model.tokenizer for model in models.values()]
-    for (before, one), (now, other) in pairwise(zip(read, tokenizers, strict=True)):
-        checks.must_be_same_tokens(before, now, one, other)
-    inputs.lengths[:] = [len(ids) for ids in read[-1].values()]
 
 
 def _claim(run: RunFolder, role: str, model: ServedModel, subject: Subject) -> None:
