@@ -187,29 +187,63 @@ class Clock:
         return self.now
 
 
-def test_the_forecast_is_corrected_by_what_was_measured() -> None:
+def test_the_forecast_goes_by_the_pace_of_the_last_units() -> None:
     clock = Clock()
     stages = {BASE_LOADING: 10.0, BASE_HEADS: 30.0, TUNED_LOADING: 10.0, TUNED_HEADS: 30.0}
     forecast = Forecast(stages, clock=clock)
     forecast.tell(BASE_LOADING, 0, 1)
     assert forecast.seconds_left == 80
     clock.now = 4
-    assert forecast.seconds_left == 76 and forecast.share_done == pytest.approx(4 / 80)
+    assert forecast.seconds_left == 76 and forecast.share_done == 0, "waiting is no work"
     clock.now = 20
-    forecast.tell(BASE_LOADING, 1, 1)  # took twice the expected time: the other will, heads perhaps a little longer
-    assert forecast.seconds_left == pytest.approx(30 * 90 / 80 + 20 + 30 * 90 / 80)
+    forecast.tell(BASE_LOADING, 1, 1)  # twice the expected time, watched for 20 s: weight 2/3 against 1
+    others = 2 ** ((2 / 3) / (1 + 2 / 3))
+    assert forecast.seconds_left == pytest.approx(60 * others + 20) and forecast.share_done == 10 / 80
     forecast.tell(BASE_HEADS, 0, 3)
     clock.now = 35
-    forecast.tell(BASE_HEADS, 1, 3)
-    # Two thirds are left: of a whole that is 33.75 by the expectation and 45 by the first third, which counts a third.
-    assert forecast.seconds_left == pytest.approx(2 / 3 * (2 / 3 * 33.75 + 1 / 3 * 45) + 20 + 45)
-    clock.now = 65
-    forecast.tell(BASE_HEADS, 3, 3)
-    assert forecast.seconds_left == pytest.approx(20 + 45), "loading by loading, heads by heads"
+    forecast.tell(BASE_HEADS, 1, 3)  # 10 s of work in 15
+    assert forecast.seconds_left == pytest.approx(50 * 1.5 + 20) and forecast.share_done == 20 / 80
+    clock.now = 65 + 30
+    forecast.tell(BASE_HEADS, 2, 3)  # 10 in 60: what was told a minute ago counts half
+    now, mean = (0.5 * 15 + 60) / (0.5 * 10 + 10), 75 / 20
+    assert forecast.seconds_left == pytest.approx(40 * now + 20 * now / mean), "loading slows down as heads do"
     forecast.tell(TUNED_LOADING, 0, 1)
-    clock.now = 200
-    assert forecast.seconds_left == pytest.approx(45), "a stage that takes too long is over at any time"
-    assert 0 < forecast.share_done < 1
+    clock.now = 10_000
+    assert forecast.seconds_left == pytest.approx(30 * forecast._pace("heads")), "a late stage is over at any time"
+    assert forecast.share_done == pytest.approx(40 / 80)
+
+
+@pytest.mark.parametrize("slow", [0.3, 1.0, 16.0])
+def test_a_machine_that_is_slower_throughout_is_told_from_its_first_stages(slow: float) -> None:
+    work = {Stage("base", name, name): 60.0 for name in ("loading", "responses", "attribution", "heads", "concepts")}
+    clock = Clock()
+    forecast, whole = Forecast(work, clock=clock), slow * sum(work.values())
+    ratios = []
+    for stage in work:
+        for done in range(11):
+            forecast.tell(stage, done, 10)
+            assert forecast.share_done == pytest.approx(clock.now / whole), "half of the work is half, however slow"
+            ratios.append(forecast.seconds_left / (whole - clock.now) if whole - clock.now > 1e-6 else 1.0)
+            clock.now += 6 * slow if done < 10 else 0
+    least, most = (0.35, 1) if slow > 1 else (1, 2)
+    assert all(least <= one <= most or one == pytest.approx(1) for one in ratios[22:]), "after two of five stages"
+
+
+def test_what_becomes_busy_half_way_is_seen_within_a_minute() -> None:
+    clock = Clock()
+    forecast = Forecast({BASE_HEADS: 1000.0}, clock=clock)
+    for done in range(501):
+        clock.now = float(done)
+        forecast.tell(BASE_HEADS, done, 1000)
+    assert forecast.seconds_left == pytest.approx(500)
+    for done in range(501, 507):  # ten times as slow
+        clock.now += 10
+        forecast.tell(BASE_HEADS, done, 1000)
+    assert forecast.seconds_left > 0.5 * 494 * 10 / 5
+    for done in range(507, 530):
+        clock.now += 10
+        forecast.tell(BASE_HEADS, done, 1000)
+    assert forecast.seconds_left == pytest.approx(471 * 10, rel=0.4)
 
 
 def test_what_was_done_before_is_no_progress() -> None:

@@ -18,6 +18,7 @@ from aftertune.errors import AftertuneError, meant_or_known
 
 COMMANDS = {
     "compare": "Compare checkpoints: what did tuning change?",
+    "status": "Say how far a run is.",
     "report": "Write the report of a saved run again, or single tables and figures of it.",
     "demo": "Compare the pair that comes with Aftertune.",
     "attribute": "Attribute one response to its prompt.",

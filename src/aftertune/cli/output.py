@@ -10,15 +10,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aftertune.cli.progress import Display
+    from aftertune.study.forecast import Forecast
     from aftertune.study.measure import Intent
     from aftertune.study.saved import Found
 
 
-def announce(display: "Display", intent: "Intent") -> None:
-    """Tell what was chosen, and how long it will take."""
+def announce(display: "Display", intent: "Intent") -> "Forecast":
+    """Tell what was chosen, and how long it will take; the forecast is told of each step by the display."""
     from aftertune.study.announce import prepare
 
-    display.begin(*prepare(intent))
+    text, forecast = prepare(intent)
+    display.begin(text, forecast)
+    return forecast
 
 
 def show_written(found: "Found", as_json: bool, outs: "Sequence[Path]") -> None:

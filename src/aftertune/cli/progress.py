@@ -63,7 +63,7 @@ class Display:
         """The share of all that is done, and the time that is left; None where nothing was expected."""
         if self._forecast is None:
             return None
-        from aftertune.study.announce import say_seconds
+        from aftertune.study.forecast import say_seconds
 
         left, over = self._forecast.seconds_left, self._forecast.seconds_over
         told = f"about {say_seconds(left)} left" if left else f"took {say_seconds(over)}"

@@ -7,7 +7,8 @@
    error, not a warning.
 4. Merge the adapter if there is one, so that every explainer sees plain weights.
 5. Fingerprint the weights as they will be used.
-6. Check a description that is not one of the table on what the model computes (`proof`).
+6. Check that the logits of a few tokens are finite, and a description that is not one of the table on what the model
+   computes (`proof`).
 """
 
 from dataclasses import replace
@@ -37,7 +38,7 @@ from aftertune.models.loaded import Checkpoint as Checkpoint
 from aftertune.models.loaded import rule_of
 from aftertune.models.machine import chosen_device as chosen_device
 from aftertune.models.machine import chosen_dtype as chosen_dtype
-from aftertune.models.proof import prove
+from aftertune.models.proof import must_predict, prove
 from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
 
@@ -181,6 +182,7 @@ def _checked(
         versions=versions(),
     )
     checkpoint = Checkpoint(model, tokenizer, provenance, described, rule_of(model.config))
+    must_predict(checkpoint)
     return checkpoint if described in ARCHITECTURES.values() else replace(checkpoint, logit_rule=prove(checkpoint))
 
 

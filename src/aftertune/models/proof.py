@@ -6,10 +6,13 @@
    where rotary position turns nothing, must be those of `query_key_weights` ...
 3. ... and what the feed-forward network adds to the stream must be its neurons' activations times `down_weights`.
 
+And of every model: are its logits on a few tokens finite?
+
 Norms divide by a number that depends on the input, so 2 and 3 hold up to a factor for each input.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +24,7 @@ from aftertune.models.description import at, found_at
 from aftertune.models.factors import named_factor, numbers_of
 from aftertune.models.loaded import Checkpoint, LogitRule
 from aftertune.models.recorded import LayerRecord, recording
-from aftertune.models.temporary_state import quiet
+from aftertune.models.temporary_state import borrowed, quiet
 from aftertune.models.weights import attending, attention_shape, down_weights, query_key_weights
 
 N_TOKENS, N_INPUTS = 5, 4
@@ -46,6 +49,29 @@ def prove(checkpoint: Checkpoint) -> LogitRule:
     return rule
 
 
+def must_predict(checkpoint: Checkpoint) -> None:
+    """Raise `CheckpointError` if a few tokens give logits that are not finite, though all weights are."""
+    model: Any = checkpoint.model
+    experts = "eager" if model.dtype == torch.float64 else None  # fused experts do not know float64
+    with torch.no_grad(), borrowed(model, experts=experts):
+        finite = bool(torch.isfinite(model(input_ids=_few_tokens(checkpoint), use_cache=False).logits).all())
+    if not finite:
+        kind = checkpoint.provenance.dtype
+        mend = (
+            "Load it in float32" if kind != "float32" else "Its weights are damaged, or not those of its configuration"
+        )
+        raise CheckpointError(
+            f"{checkpoint.provenance.name} predicts nothing: in {kind} its logits on {N_TOKENS} tokens are NaN or "
+            f"infinite, though all of its weights are finite. {mend}."
+        )
+
+
+def _few_tokens(checkpoint: Checkpoint) -> Tensor:
+    """Token ids (1, N_TOKENS), spread over the vocabulary."""
+    n_words = checkpoint.model.get_input_embeddings().weight.shape[0]
+    return torch.linspace(0, n_words - 1, N_TOKENS, device=Backbone(checkpoint).device).long()[None]
+
+
 def _wrong(checkpoint: Checkpoint, reason: str) -> CheckpointError:
     kind, name = checkpoint.model.config.model_type, checkpoint.provenance.name
     return CheckpointError(
@@ -59,8 +85,7 @@ def _tolerance(checkpoint: Checkpoint) -> float:
 
 def _logit_rule(checkpoint: Checkpoint) -> LogitRule:
     model, backbone = checkpoint.model, Backbone(checkpoint)
-    n_words = model.get_input_embeddings().weight.shape[0]
-    ids = torch.linspace(0, n_words - 1, N_TOKENS, device=backbone.device).long()[None]
+    ids = _few_tokens(checkpoint)
     whole = _precise(model(input_ids=ids, use_cache=False).logits)
     plain = _precise(model.get_output_embeddings()(backbone.states(backbone.embed(ids))))
     cap = next((value for name, value in numbers_of(model.config) if "logit_softcap" in name), None)

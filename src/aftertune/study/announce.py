@@ -7,7 +7,7 @@ from aftertune.models.machine import measure_machine
 from aftertune.runs.roles import pairs_of
 from aftertune.runs.stage import Stage
 from aftertune.study.estimate import Estimate, estimate
-from aftertune.study.forecast import Forecast
+from aftertune.study.forecast import Forecast, say_seconds
 from aftertune.study.measure import Intent
 from aftertune.study.study import measuring
 
@@ -34,15 +34,6 @@ def describe(intent: Intent, found: Estimate) -> str:
 def describe_served(intent: Intent) -> str:
     """The same before served models are asked: nothing is computed here, so requests are told in place of time."""
     return _block(_served_lines(intent))
-
-
-def say_seconds(seconds: float) -> str:
-    """A time as a person would say it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def say_bytes(n: float) -> str:

@@ -10,8 +10,10 @@ from aftertune.errors import RunError
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, silent
-from aftertune.study.measure import Announce, measure
+from aftertune.study.forecast import Forecast
+from aftertune.study.measure import Announce, Intent, measure
 from aftertune.study.rows import read_rows
+from aftertune.study.status import Reporter
 from aftertune.study.study import Study
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ def compare(study: Study, *, progress: Progress = silent, announce: Announce | N
     """What did tuning change between two checkpoints?
 
     Every explainer of the study measures both; the run folder keeps all of it and the report. ``progress(stage, done,
-    total)`` is called after each unit of work, ``announce(intent)`` once before, when all has been checked. An
+    total)`` is called after each unit of work, ``announce(intent)`` once before, when all has been checked; a
+    `Forecast` that it returns is told to who asks from outside (``aftertune status``). An
     interrupted run goes on where it stopped when the same study is compared again.
 
     Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError` for what can't be compared, and `RunError`
@@ -48,16 +51,23 @@ def compare_stages(study: Study, *, progress: Progress = silent, announce: Annou
 
 def run_study(study: Study, progress: Progress = silent, announce: Announce | None = None) -> Found:
     """Measure what is missing, compare, and write the report, however many checkpoints there are."""
-    folder = _measured(study, progress, announce)
+    reporter = Reporter(progress)
+
+    def announced(intent: Intent) -> None:
+        forecast = announce(intent) if announce is not None else None
+        reporter.begin(intent.run, forecast if isinstance(forecast, Forecast) else None)
+
+    folder = _measured(study, reporter, announced)
     from aftertune.study.saved import make_report
 
-    progress(Stage(step="report"), 0, 1)
+    reporter(Stage(step="report"), 0, 1)
     found = make_report(folder, study.settings)
-    progress(Stage(step="report"), 1, 1)
+    reporter(Stage(step="report"), 1, 1)
+    reporter.end()
     return found
 
 
-def _measured(study: Study, progress: Progress, announce: Announce | None) -> RunFolder:
+def _measured(study: Study, progress: Progress, announce: Announce) -> RunFolder:
     """The run folder with all that can be measured of checkpoints, or of served models."""
     if not study.is_served:
         return measure(study, progress, announce)

@@ -59,7 +59,7 @@ class Intent:
     roundings: Sequence[Rounding] = ()
 
 
-Announce = Callable[[Intent], None]
+Announce = Callable[[Intent], object]
 
 
 def measure(study: Study, progress: Progress, announce: Announce | None = None) -> RunFolder:

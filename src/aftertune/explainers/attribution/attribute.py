@@ -66,7 +66,8 @@ def attribute(
     group's importance; the result's ``is_divided`` marks them.
 
     Raises `PromptError` for a prompt or response that is empty or too long, or a contrast of another length,
-    `AttributionError` for a setting that is not known, or a check of a contrast, `CheckpointError` where a response
+    `AttributionError` for a setting that is not known, a check of a contrast, or probabilities that overflow,
+    `CheckpointError` where a response
     must be generated but never ends.
     """
     if contrast_with is not None:
@@ -74,9 +75,11 @@ def attribute(
         item = _contrasted(checkpoint, _as_prompt(prompt), how, response, contrast_with, max_new_tokens)
         if check:
             raise AttributionError("A contrast can't be held against replaced words. Leave check or contrast_with out.")
-        return attribute_batch(
+        (own,) = attribute_batch(
             checkpoint, [item], method, unit, removal=removal, route=route, removal_budget=removal_budget
-        )[0]
+        )
+        _must_be_finite(own, item.prompt)
+        return own
     (found,) = attribute_all(
         checkpoint,
         [prompt],
@@ -130,6 +133,7 @@ def attribute_all(
             checkpoint, batch, method, unit, removal=removal, route=route, removal_budget=removal_budget
         )
         for place, item, result in zip(places, batch, results, strict=True):
+            _must_be_finite(result, item.prompt)
             found[place] = checked(checkpoint, item, result, unit, method, removal) if check else result
     return [found[place] for place in range(len(encoded))]
 
@@ -171,6 +175,8 @@ def attribute_difference(
         ]
         for checkpoint, item in ((base, read), (tuned, answered))
     )
+    for each in (one, other):
+        _must_be_finite(each, given)
     return AttributionDifference(one, other)
 
 
@@ -195,6 +201,15 @@ def _contrasted(
             "token. Give texts of as many tokens each."
         )
     return replace(answered, contrast_ids=other)
+
+
+def _must_be_finite(found: Attribution, prompt: Prompt) -> None:
+    if not found.is_finite:
+        raise AttributionError(
+            f"The probabilities of {found.provenance.name} in {found.provenance.dtype} overflow on prompt "
+            f"{prompt.id!r}: some are NaN or infinite, so there is no map of it. Load the model in float32, or leave"
+            " the prompt out."
+        )
 
 
 def _as_prompt(prompt: str | Prompt) -> Prompt:

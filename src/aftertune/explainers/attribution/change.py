@@ -101,12 +101,13 @@ class AttributionChange(Result):
 
     ``table2_answered`` is table 2 on the prompts that both models answered with at least one token; it has no rows
     where that is all of them, or none. ``table1_controls`` and ``table2_controls`` hold tables 1 and 2 against any
-    words of the same prompts. ``agreement`` says how well the maps agree with removal (those of removal with the other
-    kind of it), ``faithfulness`` how well they predict replaced words; None where that was not checked. ``raters`` says
-    how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are those of both models,
-    ``differences`` both models on the tuned model's responses, but for ``n_beyond`` of them that hold tokens which
-    tuning added, so that the base can't read them; ``settings`` say how they were measured, empty where
-    that is not known.
+    words of the same prompts. ``agreement`` says how well the maps agree with removal (those of removal with the
+    other kind of it), ``faithfulness`` how well they predict replaced words; None where that was not checked.
+    ``raters`` says how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are those
+    of both models, ``differences`` both models on the tuned model's responses, but for ``n_beyond`` of them that hold
+    tokens which tuning added, so that the base can't read them. Prompts that ``overflowed`` (ids) are left out of all
+    of it: numbers of one of the models are not finite. ``settings`` say how the maps were measured, empty where that
+    is not known.
     """
 
     base: str
@@ -125,6 +126,7 @@ class AttributionChange(Result):
     maps: tuple[SalientMap, ...] = ()
     differences: tuple[PromptDifference, ...] = ()
     n_beyond: int = 0
+    overflowed: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_polars(self) -> pl.DataFrame:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 UNITS = {"ratings": "responses", "instructions": "characters"}
+MOST_NAMED = 5  # prompts in a sentence
 ABOUT = {"ratings": "how helpful responses are", "instructions": "which words are the instruction"}
 
 
@@ -115,6 +116,19 @@ def _beyond(change: AttributionChange) -> Finding:
     sentence = "The base can't read them, so they are left out of what the difference between the models hangs on."
     evidence = {"n_beyond": n, "n_responses": total}
     return Finding("attribution.beyond", headline, sentence, Verdict.NOT_TESTED, evidence)
+
+
+def describe_overflow(change: AttributionChange) -> Iterator[Finding]:
+    """The prompts that are left out since numbers of a model are not finite."""
+    if not change.overflowed:
+        return
+    n, total = len(change.overflowed), len(change.overflowed) + len(change.instances)
+    headline = f"{n} of {total} prompts are left out: probabilities of a model overflow on them"
+    which = ", ".join(repr(id) for id in change.overflowed[:MOST_NAMED])
+    more = f" and {n - MOST_NAMED} more" if n > MOST_NAMED else ""
+    sentence = f"With all weights finite, numbers of a model became NaN or infinite on {which}{more}. Try float32."
+    evidence = {"n_overflowed": n, "n_prompts": total}
+    yield Finding("attribution.overflow", headline, sentence, Verdict.NOT_TESTED, evidence)
 
 
 def describe_answered(change: AttributionChange) -> Iterator[Finding]:

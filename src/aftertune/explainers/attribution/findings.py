@@ -28,6 +28,7 @@ from aftertune.explainers.attribution.descriptive_findings import (
     describe_answered,
     describe_difference,
     describe_faithfulness,
+    describe_overflow,
     describe_positions,
     describe_rater,
     describe_repetition,
@@ -52,7 +53,14 @@ def questions(change: AttributionChange) -> list[Question]:
     compared = list(zip(change.table2, change.table2_controls, strict=True))
     checks = [describe_faithfulness(change.faithfulness)] if change.faithfulness else []
     checks += [describe_agreement(change.agreement)] if change.agreement else []
-    seen = (describe_difference, describe_answered, describe_positions, describe_repetition, prompts_to_read)
+    seen = (
+        describe_overflow,
+        describe_difference,
+        describe_answered,
+        describe_positions,
+        describe_repetition,
+        prompts_to_read,
+    )
     return [
         Question(
             [control.score.p_value for _, control in compared],

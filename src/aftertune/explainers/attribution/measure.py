@@ -6,6 +6,7 @@
 3. Attributions in fixed batches too, one part a prompt; on the CPU a batch is one prompt.
 4. Of a pair, the attribution of the tuned model's responses under the base, but of those with tokens that tuning added.
 5. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
+A map whose numbers are not finite is kept as it is; who reads the run leaves its prompt out.
 What has its part already is not computed again.
 """
 
@@ -133,7 +134,7 @@ class AttributionWork(AskedAttribution):
             how = self.settings
             found = attribute_batch(checkpoint, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
-                if item.prompt.id in missing & sampled:
+                if item.prompt.id in missing & sampled and one.is_finite:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
                 if item.prompt.id in missing:
                     run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), row_of(item, one))

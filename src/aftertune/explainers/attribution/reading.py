@@ -34,7 +34,8 @@ class AttributionReading:
 
     ``maps`` (n_prompts) have people's ``labels`` in them already, as the ``attributions`` that they are made from.
     ``agreements`` are those of the maps that were held against removal, ``faithfulnesses`` of those that were held
-    against replaced words. ``prompts`` and ``labels`` are those of the run, ``settings`` say how it was measured.
+    against replaced words. ``prompts`` and ``labels`` are those of the run, ``settings`` say how it was measured. The
+    prompts ``overflowed`` (ids) are left out: one of the run's models gave numbers for them that are not finite.
     """
 
     role: str
@@ -46,6 +47,7 @@ class AttributionReading:
     prompts: tuple[Prompt, ...]
     labels: Labels
     settings: dict[str, Any]
+    overflowed: tuple[str, ...] = ()
 
 
 def read_attribution(held: Held, role: str) -> AttributionReading:
@@ -82,7 +84,15 @@ def compare_readings(
     raters = rater_rows(ratings, base.labels.judged_characters(base.prompts))
     differences = tuple(_differences(base, tuned, shared or {}))
     labels = _label_counts(base, [one.role for one in pair])
-    return replace(found, raters=raters, labels=labels, differences=differences, n_beyond=n_beyond)
+    overflowed = {*base.overflowed, *(id for id, one in (shared or {}).items() if not one.is_finite)}
+    return replace(
+        found,
+        raters=raters,
+        labels=labels,
+        differences=differences,
+        n_beyond=n_beyond,
+        overflowed=tuple(sorted(overflowed)),
+    )
 
 
 def read_shared(run: RunFolder, pair: Pair, ids: Sequence[str]) -> dict[str, Attribution]:
@@ -110,17 +120,17 @@ def _differences(
         base.prompts, base.attributions, tuned.attributions, tuned.maps, strict=True
     ):
         read = own if prompt.response is not None else shared.get(prompt.id)
-        if read is not None and other.importance.size:
+        if read is not None and read.is_finite and other.importance.size:
             marked = replace(read, is_instruction=other.is_instruction)
             yield PromptDifference(prompt.id, salient.dataset, AttributionDifference(marked, other))
 
 
 def _read(held: Held, role: str) -> AttributionReading:
     run, name = held.run, held.names[role]
-    prompts = held.once("attribution: prompts", lambda: _read_prompts(run))
+    prompts, overflowed = held.once("attribution: prompts", lambda: _finite_prompts(held))
     labels = held.once("attribution: labels", lambda: read_labels(run))
-    read = _read_parts(run, role, [prompt.id for prompt in prompts])
-    found = [_labelled(one, prompt, labels) for one, prompt in zip(read, prompts, strict=True)]
+    read = _parts_of(held, role)
+    found = [_labelled(read[prompt.id], prompt, labels) for prompt in prompts]
     maps = (_map_of(one, prompt, role, name, labels) for one, prompt in zip(found, prompts, strict=True))
     return AttributionReading(
         role=role,
@@ -132,22 +142,43 @@ def _read(held: Held, role: str) -> AttributionReading:
         prompts=prompts,
         labels=labels,
         settings=run.read_json(SETTINGS)["identity"],
+        overflowed=overflowed,
     )
+
+
+def _finite_prompts(held: Held) -> tuple[tuple[Prompt, ...], tuple[str, ...]]:
+    """The prompts of the run, and the ids of those that are left out since the numbers of a model are not finite.
+
+    Raises `RunError` if that is all of them.
+    """
+    prompts = _read_prompts(held.run)
+    overflowed = {id for role in held.names for id, one in _parts_of(held, role).items() if not one.is_finite}
+    if prompts and len(overflowed) == len(prompts):
+        raise RunError(
+            f"None of the {len(prompts)} prompts in {held.run.address} has finite numbers under all models: their "
+            "probabilities overflow. Compare the models in float32, in a new folder."
+        )
+    return tuple(one for one in prompts if one.id not in overflowed), tuple(sorted(overflowed))
 
 
 def _read_prompts(run: RunFolder) -> tuple[Prompt, ...]:
     return tuple(from_record(row) for row in run.read_json(PROMPTS)["record"]["prompts"])
 
 
-def _read_parts(run: RunFolder, role: str, ids: Sequence[str]) -> list[Attribution]:
-    parts = [run.part(ATTRIBUTIONS, role, id) for id in ids]
-    missing = sum(not run.exists(*part) for part in parts)
+def _parts_of(held: Held, role: str) -> dict[str, Attribution]:
+    ids = [prompt.id for prompt in _read_prompts(held.run)]
+    return held.once(("attribution: parts", role), lambda: _read_parts(held.run, role, ids))
+
+
+def _read_parts(run: RunFolder, role: str, ids: Sequence[str]) -> dict[str, Attribution]:
+    parts = {id: run.part(ATTRIBUTIONS, role, id) for id in ids}
+    missing = sum(not run.exists(*part) for part in parts.values())
     if missing:
         raise RunError(
             f"{missing} of {len(parts)} prompts are not measured yet for {role} in {run.address}. "
             "Start the same comparison again; it goes on where it stopped."
         )
-    return [Attribution.from_row(run.read(part)) for part in parts]
+    return {id: Attribution.from_row(run.read(part)) for id, part in parts.items()}
 
 
 def _labelled(one: Attribution, prompt: Prompt, labels: Labels) -> Attribution:

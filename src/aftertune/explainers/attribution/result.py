@@ -158,6 +158,11 @@ class Attribution(Result):
     faithfulness: Faithfulness | None = None
     is_divided: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all of its numbers are: with weights that are finite a model's logits can still overflow."""
+        return bool(np.isfinite(self.importance).all() and np.isfinite(self.probability).all())
+
     def fall(self) -> npt.NDArray[np.float64]:
         """How far log p(y_m) falls without each unit (n_prompt, n_response) by this map, in nats."""
         p, importance = self.probability.astype(np.float64), self.importance.astype(np.float64)

@@ -40,6 +40,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from aftertune.errors import AttributionError
 from aftertune.runs.readable import readable
 
 N_LEVELS = 10
@@ -51,7 +52,15 @@ P_NORM = 4
 def sparsify(
     importance: npt.NDArray[np.floating], threshold: int = PICTURE_THRESHOLD, n_levels: int = N_LEVELS
 ) -> npt.NDArray[np.uint8]:
-    """Levels S (n_prompt, n_response) in 0..n_levels from importance I of that shape (Eq. 2)."""
+    """Levels S (n_prompt, n_response) in 0..n_levels from importance I of that shape (Eq. 2).
+
+    Raises `AttributionError` if the importance holds NaN or infinity.
+    """
+    if not np.isfinite(importance).all():
+        raise AttributionError(
+            "The importance holds NaN or infinity: the model's probabilities overflow on this prompt. Load the model "
+            "in float32, or leave the prompt out."
+        )
     positive = np.maximum(np.asarray(importance, dtype=np.float64), 0.0)
     return cut(levels_up_to(positive, positive.max(axis=0, keepdims=True, initial=0.0), n_levels), threshold)
 

@@ -128,8 +128,8 @@ def left_out(total: Total) -> str:
     """How many prompts were left out, and why."""
     plural = "prompt was" if total.n_left_out == 1 else "prompts were"
     return (
-        f"{total.n_left_out} {plural} left out: too long for the models' context, or answered by a token that only one "
-        "model knows"
+        f"{total.n_left_out} {plural} left out: too long for the models' context, answered by a token that only one "
+        "knows, or with logits that are not finite"
     )
 
 

@@ -10,11 +10,12 @@ What has its part already is not computed again. When all explainers are through
 name are swapped as well (`named.measure`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from aftertune.errors import CheckpointError
@@ -170,6 +171,10 @@ class LocationWork(Work):
             read = answered(models.tuned, common, self.settings, self.inputs) if differ else []
         texts = [one for one in read if one.answer_ids]
         bench = _bench(models, texts, common.n_known) if texts else None
+        if bench is not None and not (finite := np.isfinite(bench.whole().log_ratio)).all():
+            read = _without_answers(read, {one for one, is_finite in zip(texts, finite, strict=True) if not is_finite})
+            texts = [one for one in read if one.answer_ids]
+            bench = _bench(models, texts, common.n_known) if texts else None
         if not is_there:
             run.write_frame(part, _texts_frame(texts, [one for one in read if not one.answer_ids], bench))
         progress(cost.ANSWERS, 1, 1)
@@ -190,6 +195,11 @@ class LocationWork(Work):
             if not run.exists(*part):
                 run.write_frame(part, make())
         progress(cost.SWAPS, len(units), len(units))
+
+
+def _without_answers(texts: Sequence[Text], overflowing: Collection[Text]) -> list[Text]:
+    """The texts, of which those on which a model's logits are not finite have no answer that could be measured."""
+    return [replace(one, answer_ids=()) if one in overflowing else one for one in texts]
 
 
 def _sizes(found: Sequence[Place], run: RunFolder, pair: Pair, progress: StepProgress) -> pl.DataFrame:
@@ -243,9 +253,10 @@ def _together(swaps: Swaps, chosen: Sequence[Module], run: RunFolder, pair: Pair
 
 
 def _shares(swaps: Swaps, chosen: Sequence[Module], run: RunFolder, pair: Pair) -> dict[Module, float]:
-    """The share of the change that each module brings that was swapped; none where there is no change to share."""
+    """The share of the change that each module brings that was swapped; none where there is no change to share, or it is not finite."""
     brought = {one: run.read_frame(result.swap_part(run, pair, one))["in_log_ratio"].to_numpy() for one in chosen}
-    return {one: float(values.sum() / swaps.whole) for one, values in brought.items()} if swaps.whole > 0 else {}
+    known = {one: values for one, values in brought.items() if np.isfinite(values).all()}
+    return {one: float(values.sum() / swaps.whole) for one, values in known.items()} if swaps.whole > 0 else {}
 
 
 def _shortest(swaps: Swaps, kind: str, run: RunFolder, pair: Pair) -> Stretch | None:

@@ -1,5 +1,6 @@
 """What is swapped, and what each swap says of every text: the rows of a part."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,8 @@ class Swaps:
         return [(shortest, swap)] if self._brought(swap) >= min(brought, HALF) else found
 
     def _brought(self, swap: pl.DataFrame) -> float:
-        return float(swap["in_log_ratio"].to_numpy().sum() / self.whole)
+        found = float(swap["in_log_ratio"].to_numpy().sum() / self.whole)
+        return found if math.isfinite(found) else 0.0
 
     def _tried(self, shares: Mapping[Module, float]) -> list[tuple[Stretch, pl.DataFrame]]:
         """Stretches by the sum of their single shares, widened until one brings half; the last one."""

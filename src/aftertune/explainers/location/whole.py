@@ -29,8 +29,11 @@ class Whole:
         return cls(texts["log_ratio"].to_numpy(), texts["divergence"].to_numpy())
 
     def of_log_ratio(self, part: Scores) -> tuple[float | None, Interval | None]:
-        """The share of ``part`` (n_texts,) in the log-ratio, and its interval; None where that is not above 0."""
-        if not len(part) or self.log_ratio.sum() <= 0:
+        """The share of ``part`` (n_texts,) in the log-ratio, and its interval; None where that is not above 0.
+
+        None as well where ``part`` is not finite: a model with exchanged weights may overflow.
+        """
+        if not len(part) or self.log_ratio.sum() <= 0 or not np.isfinite(part).all():
             return None, None
 
         def ratio(times: Scores) -> Scores:
@@ -42,7 +45,7 @@ class Whole:
     def of_divergence(self, left: Scores) -> float | None:
         """The share of the divergence that is gone where ``left`` (n_texts,) of it is left."""
         total = self.divergence.sum()
-        return float(1 - left.sum() / total) if total > 0 else None
+        return float(1 - left.sum() / total) if total > 0 and np.isfinite(left).all() else None
 
     def swap(self, rows: pl.DataFrame) -> Shares:
         """What a swap brings and takes away, as fields of a row."""

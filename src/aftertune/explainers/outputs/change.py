@@ -150,7 +150,8 @@ class OutputChange(Result):
     ``response_words`` are the words of the answers, with ``response_words_p_value``; ``openings`` how the tuned model's
     answers begin and end, with ``openings_p_value``, ``first_tokens`` the first token alone. ``behaviour`` has a row
     for each behaviour of answers, ``answers`` both models' answers token by token, ``samples`` the tuned model's free
-    samples, the largest gap first. ``n_left_out`` of the user's prompts were too long to be answered.
+    samples, the largest gap first. ``n_left_out`` of the user's prompts were too long to be answered,
+    or gave logits that are not finite.
     ``added_share`` of its probability the tuned model gives to tokens that only it has (None where there are
     none). ``settings`` say how it was measured.
     """

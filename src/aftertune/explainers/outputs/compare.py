@@ -72,7 +72,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
 
 
 def _n_left_out(parts: OutputParts, settings: Mapping[str, Any]) -> int:
-    """How many of the user's prompts that were to be read leave no room for an answer."""
+    """How many of the user's prompts that were to be read leave no room for an answer, or overflow."""
     read = parts.frame(f"{PROMPTS}-texts").height
     return min(int(settings["prompts"]["n"]), MOST_PROMPTS) - read if read else 0
 

@@ -20,7 +20,9 @@ def moved_finding(change: OutputChange) -> Finding:
     has_changed = moved >= LEAST_MOVED or (n > 0 and differ >= HALF * n)
     sentence = "By the total variation of the mean prediction in texts that both read. Any change of weights moves it."
     if change.n_left_out:
-        sentence += f" {change.n_left_out} of your prompts left no room for an answer and were left out."
+        sentence += (
+            f" {change.n_left_out} of your prompts were left out: no room for an answer, or logits that are not finite."
+        )
     if change.added_share is not None:
         sentence += (
             f" The tuned model gives {change.added_share:.1%} of its probability to tokens that only it has; all else "

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 from torch import Tensor
 
+from aftertune.errors import AttributionError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.cost import remaining
@@ -25,6 +26,7 @@ from aftertune.explainers.outputs.probabilities import (
     common_vocabulary,
     compare_positions,
     final_states,
+    finite_texts,
     mean_predictions,
 )
 from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, SIDES, OutputParts, draw_name
@@ -150,7 +152,7 @@ class _PairWork:
 
     def _read(self, context: str) -> None:
         """The texts of a context, and the mean probabilities of both models over them."""
-        self.parts.keep(f"{context}-texts", lambda: self._text_frame(self._texts_of(context)))
+        self.parts.keep(f"{context}-texts", lambda: self._text_frame(self._finite(self._texts_of(context), context)))
         texts = texts_of(self.parts, context)
         for side in SIDES if texts else ():
             self.parts.keep(f"{context}-{side}", partial(self._predictions, side, context))
@@ -181,6 +183,22 @@ class _PairWork:
             self.read[side, name] = final_states(self._checkpoint(side), texts_of(self.parts, name))
         return self.read[side, name]
 
+    def _finite(self, texts: list[Text], name: str) -> list[Text]:
+        """Texts whose logits are finite under both models; the others can't be compared."""
+        if not texts:
+            return texts
+        both = {side: final_states(self._checkpoint(side), texts) for side in SIDES}
+        each = [finite_texts(self._checkpoint(side), texts, states) for side, states in both.items()]
+        finite = [all(one) for one in zip(*each, strict=True)]
+        if name == GENERIC and not any(finite):
+            raise AttributionError(
+                "The outputs can't be compared: on every text of ours the logits of a model are NaN or infinite. Load "
+                "the models in float32, or leave outputs out (skip)."
+            )
+        if all(finite):  # else they are read again, as a run that goes on would do it
+            self.read.update({(side, name): states for side, states in both.items()})
+        return [one for one, is_finite in zip(texts, finite, strict=True) if is_finite]
+
     def _checkpoint(self, side: str) -> Checkpoint:
         return self.base if side == "base" else self.tuned
 
@@ -201,7 +219,8 @@ class _PairWork:
 
     def _answer(self, context: str) -> None:
         """The tuned model's own answers, and every token of either model's answers as both models see it."""
-        self.parts.keep(f"{context}-tuned-texts", lambda: self._text_frame(self._tuned_answers[context]))
+        name = f"{context}-tuned"
+        self.parts.keep(f"{name}-texts", lambda: self._text_frame(self._finite(self._tuned_answers[context], name)))
         self.parts.keep(f"{context}-positions", lambda: self._positions(context))
 
     def _positions(self, context: str) -> pl.DataFrame:

@@ -49,6 +49,16 @@ class Predictions:
     log_p: Array
 
 
+def finite_texts(checkpoint: Checkpoint, texts: Sequence[Text], states: Tensor) -> list[bool]:
+    """Of each text, whether all logits at its positions that count are finite; ``states`` are the `final_states`."""
+    model, found = Backbone(checkpoint), [torch.empty(0, dtype=torch.bool)]
+    with _reading(checkpoint):
+        for rows in _chunks(len(states), n_vocabulary(checkpoint)):
+            found.append(torch.isfinite(model.logits(states[rows])).all(-1).cpu())
+    by_text = torch.split(torch.cat(found), [len(text.ids) - text.first for text in texts])
+    return [bool(one.all()) for one in by_text]
+
+
 def mean_predictions(
     checkpoint: Checkpoint, texts: Sequence[Text], n_tokens: int, states: Tensor | None = None
 ) -> Predictions:

@@ -124,9 +124,14 @@ class OutputParts:
         return self.frame(VOCABULARY)
 
     def draws(self, n_draws: int) -> pl.DataFrame:
-        """The draws of noise, a row for each context of each; none where noise could not be drawn."""
+        """The draws of noise, a row for each context of each; none where noise could not be drawn.
+
+        Of a context in which one of them overflows there are none: those that do not would be too small an effect.
+        """
         frames = [self.frame(draw_name(number)) for number in range(n_draws)] if self.has_same_tensors else []
-        return pl.concat([pl.DataFrame(schema=DRAW), *frames])
+        found = pl.concat([pl.DataFrame(schema=DRAW), *frames])
+        overflow = found.filter(~pl.all_horizontal(pl.exclude("context").is_finite()))["context"].unique()
+        return found.filter(~pl.col("context").is_in(overflow.to_list()))
 
 
 def draw_name(number: int) -> str:

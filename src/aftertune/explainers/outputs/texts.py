@@ -7,7 +7,7 @@
 3. "prompts": the first 12 of the user's prompts, likewise.
 
 What leaves no room for an answer in the model's context is left out. An answer ends before a token that only one of the
-models has.
+models has. A text on which the logits of one of them are not finite is left out.
 """
 
 import hashlib

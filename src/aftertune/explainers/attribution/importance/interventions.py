@@ -36,7 +36,7 @@ Falls = npt.NDArray[np.float64]
 
 
 def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) -> Attribution:
-    """The attribution with how well it predicts interventions; as it is where there are fewer than two units."""
+    """The attribution with how well it predicts interventions; as it is with fewer than two units, or with no truth."""
     places = np.flatnonzero(found.is_user) if found.is_user.sum() > 1 else np.arange(len(task.units))
     if len(places) < 2 or not task.response_ids:
         return found
@@ -50,6 +50,8 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
         some = [order[:N_TOP], *(rng.permutation(places)[:N_TOP] for _ in range(N_RANDOM))]
         left_out = rng.random((N_ABLATIONS, len(places))) < 0.5
         falls = _left_out(whole, task, [*some, *(places[row] for row in left_out)])
+    if not (np.isfinite(falls).all() and np.isfinite(replaced).all()):
+        return found  # a word that was put in overflows: the truth is not known
     top, random, many = falls[0], falls[1 : 1 + N_RANDOM].mean(), falls[1 + N_RANDOM :]
     told = measure_faithfulness(predicted[chosen], replaced, left_out, many, totals, (float(top), float(random)))
     return replace(found, faithfulness=told)

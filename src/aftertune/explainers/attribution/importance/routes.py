@@ -76,6 +76,8 @@ def checked(
     (removed,) = _compute(
         checkpoint, [replace(task, units=tuple(task.units[index] for index in alone))], "removal", compared
     )
+    if not np.isfinite(removed.importance).all():
+        return found  # the other removal overflows: there is nothing to hold the map against
     agreement = measure_agreement(found.importance[alone], removed.importance, compared)
     with borrowed(checkpoint.model, attention=attention_for("removal", checkpoint), experts="eager"):
         return with_faithfulness(checkpoint, task, replace(found, agreement=agreement))
