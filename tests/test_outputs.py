@@ -84,7 +84,7 @@ def test_prompts_without_room_are_left_out_and_counted(tmp_path: Path, monkeypat
     change = samples.change_of(run)
     assert change.n_left_out == 1 and "long" not in {one.id for one in change.answers}
     moved = next(one for one in answer(OutputExplainer().questions(change)) if one.kind == "outputs.moved")
-    assert "1 of your prompts left no room" in moved.sentence
+    assert "1 of your prompts were left out" in moved.sentence
 
 
 def test_without_noise_no_word_is_claimed(tmp_path: Path) -> None:
