@@ -42,6 +42,7 @@ def few_draws() -> Iterator[None]:
             "aftertune.explainers.attribution.density_comparison.stratified_permutation_p_value",
             partial(stratified_permutation_p_value, n_permutations=N_DRAWS),
         )
+        patch.setattr("aftertune.statistics.tests.N_PERMUTATIONS", N_DRAWS)
         patch.setattr("aftertune.explainers.heads.compare.table3", partial(table3, n_permutations=N_DRAWS))
         patch.setattr("aftertune.statistics.layers.N_PERMUTATIONS", N_DRAWS)
         patch.setattr("aftertune.explainers.annotation.category_shares.N_RESAMPLES", N_DRAWS)
