@@ -176,7 +176,7 @@ def test_what_killed_processes_left_is_taken_away(
         run / f".run.json.{HOST}.999999999.partial",
         run / f"attribution/base/.p0.parquet.{HOST}.99999999.partial",
     ]
-    at_work = run / f"responses/base/.p0.parquet.{HOST}.{os.getppid()}.partial"
+    at_work = run / f"attribution-responses/base/.p0.parquet.{HOST}.{os.getppid()}.partial"
     elsewhere = run / "attribution/base/.p0.parquet.another-host.99999999.partial"
     for path in (*strays, at_work, elsewhere):
         path.write_bytes(b"half")

@@ -102,7 +102,7 @@ def test_nothing_of_other_checkpoints_or_prompts_is_taken(
     found = compared("other weights", (base, other), reuse=earlier, only=("location", "attribution"))
     shared = {path for path, content in parts(found).items() if parts(earlier).get(path) == content}
     assert taken(found) == {"location": 0, "attribution": 2 * len(PROMPTS)}, "responses and maps of the base"
-    assert {path for path in shared if path.startswith("responses/base/")} and not any(
+    assert {path for path in shared if path.startswith("attribution-responses/base/")} and not any(
         path.startswith("attribution/tuned/") for path in shared
     )
 

@@ -8,11 +8,10 @@ import random
 import time
 from pathlib import Path
 
-from command_line import snapshot
-
 from bench.reliability.children import Children
 from bench.reliability.counts import Counts
 from bench.reliability.tiny_run import compare, save_models
+from command_line import snapshot
 
 DEATHS = 3
 

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
-from tiny import make_model, make_tokenizer
 from transformers.utils import logging
 
+from tiny import make_model, make_tokenizer
+
 PROMPTS = ("the cat sat", "rewrite the text", "the mat")
-QUICK = "--max-new-tokens 3 --device cpu --check 0 --skip heads --skip concepts --skip outputs --skip location".split()
+SKIPPED = [word for name in ("heads", "concepts", "outputs", "location") for word in ("--skip", name)]
+QUICK = ["--max-new-tokens", "3", "--device", "cpu", "--check", "0", *SKIPPED]
 
 
 def save_models(folder: Path) -> None:

@@ -14,9 +14,12 @@ from typing import Any, NamedTuple
 
 import fsspec
 
-from aftertune.runs.parts import is_partial, replacing
+from aftertune.errors import RunError
+from aftertune.runs.identity import differences, plain
+from aftertune.runs.parts import is_partial, read_sealed, write_bytes
 from aftertune.runs.roles import pairs_of, roles_of
-from aftertune.runs.run import RunFolder, differences
+from aftertune.runs.run import RunFolder
+from aftertune.runs.seal import seal_anew
 
 SAME = ("fingerprint", "configuration", "dtype", "device", "versions")
 REUSED = "reused.json"
@@ -76,7 +79,8 @@ def take_parts(
         differing = list(differences(held, asked))
         why = why or (differing[0] if differing else "")
         if not differing:
-            n_taken += sum(_copied(old, new, *place) for one in kind.places for place in _places(one, roles))
+            places = [place for one in kind.places for place in _places(one, roles)]
+            n_taken += sum(_copied(old, new, *place, identity) for place in places)
     return n_taken, why if roles else "other weights, configuration, device or versions"
 
 
@@ -94,17 +98,26 @@ def _places(pattern: str, roles: Mapping[str, str]) -> Iterator[tuple[str, str]]
         yield pattern.format(base=roles[base], tuned=roles[tuned]), pattern.format(base=base, tuned=tuned)
 
 
-def _copied(old: RunFolder, new: RunFolder, there: str, here: str) -> int:
-    """How many files were copied from one pattern to the other; what is there already stays."""
+def _copied(old: RunFolder, new: RunFolder, there: str, here: str, settings: Mapping[str, Any]) -> int:
+    """How many files were copied from one pattern to the other; what is there already, or is damaged, is not."""
     system, path = fsspec.core.url_to_fs(old.address)
     root = path.rstrip("/")
     before, after, n_copied = FILLED.sub("", there), FILLED.sub("", here), 0
     for found in sorted(system.glob(f"{glob.escape(root)}/{there}")):
-        name = after + found.removeprefix(f"{root}/{before}")
+        own = found.removeprefix(f"{root}/")
+        name = after + own.removeprefix(before)
         if is_partial(found) or new.exists(name):
             continue
-        with system.open(found, "rb") as source, replacing(new.path(name)) as file:
-            while block := source.read(2**24):
-                file.write(block)
+        try:
+            content = read_sealed(old.path(own), old.place(_part(own)))
+        except (OSError, RunError):
+            continue  # it is measured
+        with new.home():
+            write_bytes(new.path(name), seal_anew(content, new.place(_part(name), plain(settings))))
         n_copied += 1
     return n_copied
+
+
+def _part(name: str) -> tuple[str, str, str]:
+    kind, model, file = name.rsplit("/", 2)
+    return kind, model, file

@@ -128,6 +128,11 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         for role in needed:
             work.finish(run, role)
     measure_named(loaded.both, different, works, run, progress)
+    if reads_prompts:
+        keep_rows(
+            rows, run
+        )  # again: another command that began beside this one, and was refused, may have kept its own
+    run.must_be_there()
     return run
 
 

@@ -65,6 +65,8 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
         for work in works.values():
             for role in models:
                 work.finish(run, role)
+        keep_rows(rows, run)  # again: another command that began beside this one may have kept its own, and was refused
+        run.must_be_there()
     return run
 
 
