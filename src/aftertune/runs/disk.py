@@ -51,13 +51,20 @@ def must_be_there(address: str) -> None:
         )
 
 
+def must_be_at_home() -> None:
+    """Raise `RunError` if the folder that is written into (`at_home`) is no longer there."""
+    home = HOME.get()
+    if home is not None:
+        must_be_there(str(home))
+
+
 def make_folders(system: Any, folder: str) -> None:
     """Make a folder and those above it; raises `RunError` if it belongs into a run that is no longer there."""
     home, path = HOME.get(), Path(folder)
     if not isinstance(system, LocalFileSystem):
         system.makedirs(folder, exist_ok=True)
     elif home is not None and (path == home or home in path.parents):
-        must_be_there(str(home))
+        must_be_at_home()
         for one in reversed([path, *path.parents]):
             if home in one.parents:
                 _make(one, 0o777)

@@ -138,11 +138,20 @@ def _beside(address: str | Path, put: Callable[[Any, str, str], None]) -> Iterat
     except (OSError, pa.ArrowException) as error:
         with suppress(OSError):
             system.rm(temporary)
+        disk.must_be_at_home()
         raise _unwritable(address, _first_line(error)) from error
     except BaseException:
         with suppress(OSError):
             system.rm(temporary)
         raise
+
+
+def make_run_folder(address: str) -> None:
+    """Make the folder of a run, for its owner alone; raises `RunError` if that fails."""
+    try:
+        disk.make_private(address)
+    except OSError as error:
+        raise _unwritable(address, _first_line(error)) from error
 
 
 def must_be_writable(address: str | Path) -> None:

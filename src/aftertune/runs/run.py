@@ -20,12 +20,13 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError
-from aftertune.runs.disk import at_home, make_private, must_be_there
+from aftertune.runs.disk import at_home, must_be_there
 from aftertune.runs.identity import differences, is_told, plain, read_told, text_of
 from aftertune.runs.parts import (
     damage_of,
     is_partial,
     is_there,
+    make_run_folder,
     must_be_writable,
     read_frame,
     read_row,
@@ -181,7 +182,7 @@ class RunFolder:
         """Begin the run if it has not begun, and write into its folder; raises `RunError` if that was moved away."""
         if self.beginning is not None and "run.json" not in self._known:
             if not self.exists("run.json"):
-                make_private(self.address)
+                make_run_folder(self.address)
                 self._put("run.json", self.beginning)
             self._must_be_ours()
         with at_home(self.address):
