@@ -108,7 +108,7 @@ def test_other_weights_under_the_same_name(cli: CommandLine, tuned: Path, prompt
 @pytest.mark.parametrize("kind", ["attribution-responses", "attribution", "attribution-shared"])
 @pytest.mark.parametrize("size", [0, 100])
 def test_a_damaged_part_is_made_again(
-    cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path, finished: Path, kind: str, size: int
+    cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path, kind: str, size: int
 ) -> None:
     part = run / kind / ("base-tuned" if kind == "attribution-shared" else "base") / "p3.parquet"
     whole = part.read_bytes()

@@ -154,7 +154,7 @@ def _lock(place: Path) -> Path:
 
 def _append(place: Path, content: bytes) -> None:
     is_new = not place.exists()
-    with open(place, "a+b", buffering=0, opener=_open_no_link) as file:  # noqa: PTH123 - Path.open takes no opener
+    with open(place, "a+b", buffering=0, opener=_open_no_link) as file:
         _cut_unfinished(file)
         file.write(content)
         keep(file)
