@@ -67,8 +67,8 @@ def test_a_run_that_began_meanwhile_is_looked_at_before_anything_is_written(tmp_
 
 def test_what_is_written_is_forced_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes before the name, then the names in every folder that was made."""
-    forced, fsync = list[int](), os.fsync
-    monkeypatch.setattr(os, "fsync", lambda opened: (forced.append(os.fstat(opened).st_ino), fsync(opened))[1])
+    forced = list[int]()
+    monkeypatch.setattr(os, "fsync", lambda opened: forced.append(os.fstat(opened).st_ino))
     run = begin(tmp_path / "new" / "run")
     run.write(("kind/deep", "base", "p.parquet"), {"x": "y"})
     written = [tmp_path / "new/run/run.json", tmp_path / "new/run/kind/deep/base/p.parquet"]
