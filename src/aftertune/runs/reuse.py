@@ -10,6 +10,7 @@ been measured. A run that does not say all of this, since it is of an earlier ve
 import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import fsspec
@@ -46,6 +47,25 @@ class Taken(NamedTuple):
         return f"Taken from {self.address}: {found or 'nothing'}{f'. Not taken: {why}' if why else ''}."
 
 
+class Wanted(NamedTuple):
+    """What an explainer would take: parts of these ``kinds``, made with its ``identity``, kept in ``settings``."""
+
+    settings: str
+    identity: Mapping[str, Any]
+    kinds: Sequence[Reusable]
+
+
+@dataclass(frozen=True)
+class ForeseenRun(RunFolder):
+    """A run as it will be when it has taken parts of another, which lie at their ``lent`` addresses until then."""
+
+    lent: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, *names: str) -> str:
+        """The address of a file of the run, or of the one that it will be copied from."""
+        return self.lent.get("/".join(names)) or super().path(*names)
+
+
 def same_roles(old: RunFolder, new: RunFolder) -> dict[str, str]:
     """The role in ``old`` of each model of ``new`` that is the same there; models that are not are left out."""
     there = {role: _told(old, role) for role in roles_of(old) if old.exists(f"{role}.json")}
@@ -58,26 +78,38 @@ def same_roles(old: RunFolder, new: RunFolder) -> dict[str, str]:
     return found
 
 
-def take_parts(
-    old: RunFolder, new: RunFolder, settings: str, identity: Mapping[str, Any], kinds: Sequence[Reusable]
-) -> tuple[int, str]:
-    """Copy what ``old`` has of these kinds and ``new`` lacks; returns how many parts, and why there are not more.
+def take_parts(old: RunFolder, new: RunFolder, wanted: Wanted) -> tuple[int, str]:
+    """Copy what ``old`` has of what is wanted and ``new`` lacks; returns how many parts, and why there are not more.
 
-    ``settings`` is the file that keeps the explainer's ``identity``. Raises `RunError` if a part can't be written.
+    Raises `RunError` if a part can't be written.
     """
-    if not old.exists(settings):
-        return 0, "not measured there"
-    if old.read_json("run.json")["record"]["aftertune"] != new.read_json("run.json")["record"]["aftertune"]:
-        return 0, "made by another version of Aftertune"
-    roles, before, n_taken, why = same_roles(old, new), old.read_json(settings)["identity"], 0, ""
-    for kind in kinds:
-        names = before.keys() | identity.keys() if kind.settings is None else kind.settings
-        held, asked = ({name: one.get(name) for name in names} for one in (before, identity))
+    version = new.read_json("run.json")["record"]["aftertune"]
+    lent, why = lendable(old, same_roles(old, new), version, wanted)
+    taken = {name: address for name, address in lent.items() if not new.exists(name)}
+    for name, address in taken.items():
+        _copy(address, new.path(name))
+    return len(taken), why
+
+
+def lendable(old: RunFolder, roles: Mapping[str, str], version: str, wanted: Wanted) -> tuple[dict[str, str], str]:
+    """What a run can lend to one whose models have these ``roles`` there, made by this ``version`` of Aftertune.
+
+    Returns the address of each part by its name in the new run, and why there are not more.
+    """
+    if not old.exists(wanted.settings):
+        return {}, "not measured there"
+    if old.read_json("run.json")["record"]["aftertune"] != version:
+        return {}, "made by another version of Aftertune"
+    before, found, why = old.read_json(wanted.settings)["identity"], dict[str, str](), ""
+    for kind in wanted.kinds:
+        names = before.keys() | wanted.identity.keys() if kind.settings is None else kind.settings
+        held, asked = ({name: one.get(name) for name in names} for one in (before, wanted.identity))
         differing = list(differences(held, asked))
         why = why or (differing[0] if differing else "")
         if not differing:
-            n_taken += sum(_copied(old, new, *place) for one in kind.places for place in _places(one, roles))
-    return n_taken, why if roles else "other weights, configuration, device or versions"
+            places = [place for one in kind.places for place in _places(one, roles)]
+            found |= {name: address for place in places for name, address in _parts_at(old, *place)}
+    return found, why if roles else "other weights, configuration, device or versions"
 
 
 def _told(run: RunFolder, role: str) -> list[Any]:
@@ -94,17 +126,18 @@ def _places(pattern: str, roles: Mapping[str, str]) -> Iterator[tuple[str, str]]
         yield pattern.format(base=roles[base], tuned=roles[tuned]), pattern.format(base=base, tuned=tuned)
 
 
-def _copied(old: RunFolder, new: RunFolder, there: str, here: str) -> int:
-    """How many files were copied from one pattern to the other; what is there already stays."""
+def _parts_at(old: RunFolder, there: str, here: str) -> Iterator[tuple[str, str]]:
+    """The name in the new run and the address of each file that matches a pattern."""
     system, path = fsspec.core.url_to_fs(old.address)
     root = path.rstrip("/")
-    before, after, n_copied = FILLED.sub("", there), FILLED.sub("", here), 0
+    before, after = FILLED.sub("", there), FILLED.sub("", here)
     for found in sorted(system.glob(f"{glob.escape(root)}/{there}")):
-        name = after + found.removeprefix(f"{root}/{before}")
-        if is_partial(found) or new.exists(name):
-            continue
-        with system.open(found, "rb") as source, replacing(new.path(name)) as file:
-            while block := source.read(2**24):
-                file.write(block)
-        n_copied += 1
-    return n_copied
+        name = found.removeprefix(f"{root}/")
+        if not is_partial(found):
+            yield after + name.removeprefix(before), old.path(name)
+
+
+def _copy(source: str, target: str) -> None:
+    with fsspec.open(source, "rb") as opened, replacing(target) as file:
+        while block := opened.read(2**24):
+            file.write(block)
