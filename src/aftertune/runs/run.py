@@ -57,8 +57,8 @@ class RunFolder:
 
     address: str
     beginning: str | None = None
-    _known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    _whole: set[str] = field(default_factory=set, repr=False, compare=False)
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _whole: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def start(cls, address: str | Path, identity: Mapping[str, Any], record: Mapping[str, Any]) -> "RunFolder":
