@@ -151,7 +151,7 @@ def make_run_folder(address: str) -> None:
     try:
         disk.make_private(address)
     except OSError as error:
-        raise _unwritable(address, _first_line(error)) from error
+        raise _unwritable(f"{address}/{disk.MARK}", _first_line(error)) from error
 
 
 def must_be_writable(address: str | Path) -> None:

@@ -237,7 +237,7 @@ class RunFolder:
             command = read_told(self.path("made.json"))["record"]["command"]
         except (OSError, ValueError, KeyError):
             return "The command that measured it, given again, makes that file anew."
-        return f"This command makes that file anew: {command}"
+        return f"The command that measured it, given again, makes that file anew ({command})."
 
     def _must_agree(self, name: str, identity: Mapping[str, Any]) -> None:
         before, now = self.read_json(name)["identity"], plain(identity)
