@@ -120,8 +120,7 @@ class RunFolder:
         try:
             return read_told(self.path(name))
         except FileNotFoundError:
-            if name != "run.json":
-                must_be_there(self.address)
+            must_be_there(self.address)
             raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.") from None
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path(name)} is damaged: {error}. {self._remedy()}") from error
