@@ -193,7 +193,9 @@ class RunFolder:
 
     def _put(self, name: str, text: str) -> None:
         """Write a file that is not there, or is damaged; of several who do so at once, one text stays."""
-        (write_text if is_there(self.path(name)) else write_first)(self.path(name), text)
+        path = self.path(name)
+        is_damaged = is_there(path) and not is_told(path)
+        (write_text if is_damaged else write_first)(path, text)
 
     def _is_whole(self, path: str) -> bool:
         """Whether a file that is there can be used; each is looked at once."""
