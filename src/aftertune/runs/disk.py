@@ -18,8 +18,6 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from aftertune.errors import RunError
-
 OWNER_ONLY = 0o700
 MARK = "run.json"
 HOME: ContextVar[Path | None] = ContextVar("HOME", default=None)
@@ -45,6 +43,8 @@ def must_be_there(address: str) -> None:
     """Raise `RunError` if the folder of a run that has begun is no longer in its place."""
     home = local_path(address)
     if home is not None and not (home / MARK).is_file():
+        from aftertune.errors import RunError
+
         raise RunError(
             f"{address} is no longer there: it was moved away or deleted while the command was at work. Move it back, "
             "and give the same command again; it goes on where it stopped."

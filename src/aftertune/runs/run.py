@@ -168,12 +168,13 @@ class RunFolder:
     def place(self, part: tuple[str, str, str], settings: Mapping[str, Any] | None = None) -> Place:
         """What the seal of a part says: where it lies, and a digest of the identities that it depends on.
 
-        These are the run's, those of its checkpoints, and that of its explainer: the folder of a part is named after
-        the explainer, perhaps with a word before or behind ("noise-heads"). ``settings`` stand in for the last.
+        These are the run's, those of the roles that it is named after ("base-tuned"), and that of its explainer, after
+        which its folder is named, perhaps with a word before or behind ("noise-heads"). ``settings`` stand in for that.
         """
-        run = self._identity("run.json")
-        checkpoints = {role: self._identity(f"{role}.json") for role in run}
-        own = dict(settings) if settings is not None else self._settings_of(part[0].partition("/")[0])
+        run, (kind, model, file) = self._identity("run.json"), part
+        roles = [role for role in run if role in model or file == f"{role}.parquet"]
+        checkpoints = {role: self._identity(f"{role}.json") for role in roles}
+        own = dict(settings) if settings is not None else self._settings_of(kind.partition("/")[0])
         return Place("/".join(part), digest([run, checkpoints, own]))
 
     @contextmanager
