@@ -41,6 +41,7 @@ def count(folder: Path, short: bool) -> list[Counts]:
 def _make(folder: Path, short: bool) -> Path:
     """A run; a short one of attribution alone."""
     save_models(folder)
+    (folder / "words").mkdir()
     words = [str(one) for one in save_head_files(folder / "words").options]
     command = arguments(folder, folder / "run")
     if not short:

@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
+from bench.reliability.children import PATIENCE_SECONDS
 from bench.reliability.counts import Counts
 from bench.reliability.tiny_run import Tiny, must_refuse, tiny_run
 
@@ -19,7 +20,8 @@ def count(folder: Path, short: bool) -> list[Counts]:
 
 def _move(tiny: Tiny, run: Path, after: float, is_deleted: bool, found: Counts) -> None:
     child, aside = tiny.start(run), run.with_name(f"{run.name}-aside")
-    while not (run / "run.json").exists():
+    started = time.monotonic()
+    while not (run / "run.json").exists() and time.monotonic() - started < PATIENCE_SECONDS:
         time.sleep(0.01)
     time.sleep(after)
     run.rename(aside)
