@@ -64,7 +64,7 @@ class Ended:
 
 
 class Children:
-    """A process that has everything imported, and its forks; use it as a context."""
+    """A process that has everything imported, and its forks; what they print is kept in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._n = folder, 0
@@ -77,10 +77,8 @@ class Children:
             text=True,
         )
 
-    def __enter__(self) -> "Children":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the process."""
         self._process.communicate(timeout=PATIENCE_SECONDS)
 
     def start(self, arguments: list[str], fault: str = "") -> "Child":

@@ -34,10 +34,10 @@ LocalFileSystem.open = open
 
 
 def count(folder: Path, short: bool) -> list[Counts]:
-    draw = random.Random(0)
-    with tiny_run(folder) as tiny, _mounted(folder / "disk") as disk:
+    tiny, draw = tiny_run(), random.Random(0)
+    with _mounted(folder / "disk") as disk:
         found = Counts(f"disk full at a random moment ({'tmpfs' if disk else 'failing writes'})")
-        size = sum(path.stat().st_size for path in (folder / "whole").rglob("*") if path.is_file())
+        size = sum(path.stat().st_size for path in (tiny.folder / "whole").rglob("*") if path.is_file())
         for number in range(1 if short else 20):
             _fill(tiny, folder / f"run-{number}", disk, draw.randrange(4096, size), found)
     return [found]

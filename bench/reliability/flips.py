@@ -11,9 +11,8 @@ import polars as pl
 
 from aftertune.errors import RunError
 from aftertune.runs.run import RunFolder
-from bench.reliability.children import Children
 from bench.reliability.counts import Counts
-from bench.reliability.tiny_run import arguments, save_models
+from bench.reliability.tiny_run import arguments, tiny_run
 from head_files import save_head_files
 
 
@@ -40,17 +39,15 @@ def count(folder: Path, short: bool) -> list[Counts]:
 
 def _make(folder: Path, short: bool) -> Path:
     """A run; a short one of attribution alone."""
-    save_models(folder)
-    (folder / "words").mkdir()
-    words = [str(one) for one in save_head_files(folder / "words").options]
-    command = arguments(folder, folder / "run")
-    if not short:
-        command = [*command[: command.index("--skip")], *words]
-    with Children(folder) as children:
-        ended = children.run(command, patience=600)
+    tiny, run = tiny_run(), folder / "run"
+    if short:
+        return Path(shutil.copytree(tiny.folder / "whole", run))
+    command = arguments(tiny.folder, run)
+    words = [str(one) for one in save_head_files(folder).options]
+    ended = tiny.children.run([*command[: command.index("--skip")], *words], patience=600)
     if ended.code != 0:
         raise SystemExit(f"The run failed: {ended.said}")
-    return folder / "run"
+    return run
 
 
 def _read(run: Path, path: Path) -> pl.DataFrame:

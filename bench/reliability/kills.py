@@ -16,12 +16,12 @@ DEATHS = 3
 
 def count(folder: Path, short: bool) -> list[Counts]:
     found, draw = Counts("killed at a random moment"), random.Random(0)
-    with tiny_run(folder) as tiny:
-        for number in range(1 if short else 40):
-            run = folder / f"run-{number}"
-            for _ in range(DEATHS):
-                _kill(tiny, run, draw.uniform(0, tiny.seconds), found)
-            tiny.must_end(run, found)
+    tiny = tiny_run()
+    for number in range(1 if short else 40):
+        run = folder / f"run-{number}"
+        for _ in range(DEATHS):
+            _kill(tiny, run, draw.uniform(0, tiny.seconds), found)
+        tiny.must_end(run, found)
     return [found]
 
 

@@ -12,9 +12,9 @@ from bench.reliability.tiny_run import Tiny, must_refuse, tiny_run
 
 def count(folder: Path, short: bool) -> list[Counts]:
     found, draw = Counts("folder moved away or deleted at a random moment"), random.Random(0)
-    with tiny_run(folder) as tiny:
-        for number in range(1 if short else 20):
-            _move(tiny, folder / f"run-{number}", draw.uniform(0, tiny.seconds), number % 2 == 1, found)
+    tiny = tiny_run()
+    for number in range(1 if short else 20):
+        _move(tiny, folder / f"run-{number}", draw.uniform(0, tiny.seconds), number % 2 == 1, found)
     return [found]
 
 

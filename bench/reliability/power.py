@@ -38,13 +38,13 @@ os.fsync = recorded
 def count(folder: Path, short: bool) -> list[Counts]:
     found, draw = Counts("power cut at a random moment (fsync recorded)"), random.Random(0)
     at_end = Counts("power cut after the end (fsync recorded)", tried=1)
-    with tiny_run(folder) as tiny:
-        for number in range(1 if short else 20):
-            _cut(tiny, folder / f"run-{number}", draw.uniform(0.3, 1) * tiny.seconds, found)
-        log = folder / "end.log"
-        tiny.start(folder / "end", fault=RECORDING.format(log=str(log))).wait()
-        if dropped := _drop(folder / "end", log):
-            at_end.fail("lost", f"{len(dropped)} files: {', '.join(sorted(dropped)[:5])}")
+    tiny = tiny_run()
+    for number in range(1 if short else 20):
+        _cut(tiny, folder / f"run-{number}", draw.uniform(0.3, 1) * tiny.seconds, found)
+    log = folder / "end.log"
+    tiny.start(folder / "end", fault=RECORDING.format(log=str(log))).wait()
+    if dropped := _drop(folder / "end", log):
+        at_end.fail("lost", f"{len(dropped)} files: {', '.join(sorted(dropped)[:5])}")
     return [found, at_end]
 
 

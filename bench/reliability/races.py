@@ -6,6 +6,7 @@
 
 import random
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -32,16 +33,17 @@ os._exit(0)
 def count(folder: Path, short: bool) -> list[Counts]:
     commands, raters = Counts("two commands on one folder"), Counts("two processes of one rater (labels)")
     draw = random.Random(0)
-    with tiny_run(folder) as tiny:
-        wholes = {}
-        for number in range(1 if short else 16):
-            other = [*OTHERS, []][number % 5]
-            if str(other) not in wholes:
-                tiny.start(folder / f"other-{number}", *other).wait()
-                wholes[str(other)] = snapshot(folder / f"other-{number}")
-            _race(tiny, folder / f"run-{number}", other, wholes[str(other)], draw.uniform(0, 0.3), commands)
-        for number in range(1 if short else 10):
-            _label(tiny, f"{number}", 20 if short else 200, draw.uniform(0, 1) if number else None, raters)
+    tiny = tiny_run()
+    wholes = {}
+    for number in range(1 if short else 16):
+        other = [*OTHERS, []][number % 5]
+        if str(other) not in wholes:
+            tiny.start(folder / f"other-{number}", *other).wait()
+            wholes[str(other)] = snapshot(folder / f"other-{number}")
+        _race(tiny, folder / f"run-{number}", other, wholes[str(other)], draw.uniform(0, 0.3), commands)
+    run = Path(shutil.copytree(tiny.folder / "whole", folder / "labelled"))
+    for number in range(1 if short else 10):
+        _label(tiny, run, f"{number}", 20 if short else 200, draw.uniform(0, 1) if number else None, raters)
     return [commands, raters]
 
 
@@ -61,8 +63,7 @@ def _race(tiny: Tiny, run: Path, other: list[str], whole: dict[str, str], after:
         found.fail("false", f"{other}: {', '.join(names)} not as if alone")
 
 
-def _label(tiny: Tiny, name: str, n: int, killed_after: float | None, found: Counts) -> None:
-    run = tiny.folder / "whole"
+def _label(tiny: Tiny, run: Path, name: str, n: int, killed_after: float | None, found: Counts) -> None:
     labelling = [LABELLING.format(run=str(run), n=n, name=f"{name}-{one}") for one in ("a", "b")]
     children = [tiny.children.start([], one) for one in labelling]
     if killed_after is not None:

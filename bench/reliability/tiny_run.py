@@ -1,10 +1,12 @@
 """A comparison of tiny models, small enough to be run a thousand times; how it ends is held against one undisturbed."""
 
+import atexit
 import json
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from transformers.utils import logging
@@ -42,16 +44,19 @@ class Tiny:
             found.fail("false", f"not as undisturbed: {', '.join(names)}")
 
 
-@contextmanager
-def tiny_run(folder: Path) -> Iterator[Tiny]:
-    """Tiny models, and an undisturbed run of them."""
+@cache
+def tiny_run() -> Tiny:
+    """Tiny models, and an undisturbed run of them; made once, and there as long as this process is."""
+    folder = Path(tempfile.mkdtemp(prefix="reliability-"))
+    atexit.register(shutil.rmtree, folder)
     save_models(folder)
-    with Children(folder) as children:
-        started = time.monotonic()
-        ended = children.run(arguments(folder, folder / "whole"))
-        if ended.code != 0:
-            raise SystemExit(f"The undisturbed run failed: {ended.said}")
-        yield Tiny(folder, children, snapshot(folder / "whole"), time.monotonic() - started)
+    children = Children(folder)
+    atexit.register(children.close)
+    started = time.monotonic()
+    ended = children.run(arguments(folder, folder / "whole"))
+    if ended.code != 0:
+        raise SystemExit(f"The undisturbed run failed: {ended.said}")
+    return Tiny(folder, children, snapshot(folder / "whole"), time.monotonic() - started)
 
 
 def save_models(folder: Path) -> None:
