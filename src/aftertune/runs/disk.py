@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 OWNER_ONLY = 0o700
 MARK = "run.json"
+CLAIMS = ".claims.lock"
 HOME: ContextVar[Path | None] = ContextVar("HOME", default=None)
 
 
@@ -118,15 +120,11 @@ def take_place(system: Any, temporary: str, path: str) -> None:
         except FileExistsError:
             raise
         except OSError:  # a disk without hard links
-            _write_first(Path(temporary).read_bytes(), path)
-    Path(temporary).unlink()
+            with FileLock(Path(path).with_name(CLAIMS)):
+                if not Path(path).exists():
+                    Path(temporary).replace(path)
+    Path(temporary).unlink(missing_ok=True)
     keep_names(Path(path).parent)
-
-
-def _write_first(content: bytes, path: str) -> None:
-    with Path(path).open("xb") as file:
-        file.write(content)
-        keep(file)
 
 
 def _make(folder: Path, mode: int) -> None:

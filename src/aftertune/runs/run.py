@@ -157,13 +157,15 @@ class RunFolder:
 
     def read_frame(self, part: tuple[str, str, str]) -> "pl.DataFrame":
         """Read a unit's part that is a data frame; raises `RunError` if it is missing, damaged, or another part."""
+        place = self.place(part)
         with self._telling():
-            return read_frame(self.path(*part), self.place(part))
+            return read_frame(self.path(*part), place)
 
     def read(self, part: tuple[str, str, str]) -> dict[str, Any]:
         """Read a unit's part; raises `RunError` if it is missing, damaged, or another part."""
+        place = self.place(part)
         with self._telling():
-            return read_row(self.path(*part), self.place(part))
+            return read_row(self.path(*part), place)
 
     def place(self, part: tuple[str, str, str], settings: Mapping[str, Any] | None = None) -> Place:
         """What the seal of a part says: where it lies, and a digest of the identities that it depends on.
