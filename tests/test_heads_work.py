@@ -170,5 +170,7 @@ def test_words_asked_about_join_the_default_vocabulary_and_belong_to_its_parts(r
     assert "zebrafish" not in prepared(verbs=["write", "zebrafish"]).lexicon.words.words, "one's own list stays"
     run.claim("heads.json", plain.identity, {})
     prepared(**known, verbs=["write"]).must_fit([], run)
-    with pytest.raises(RunError, match=r"now it would be .* asked about, since .* aftertune report .* --verbs FILE"):
+    with pytest.raises(
+        RunError, match=r"now it would be .* and 1 asked about, since .*aftertune report .* --verbs FILE"
+    ):
         asking.must_fit([], run)

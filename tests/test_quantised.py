@@ -45,9 +45,9 @@ def float8(name: str, weight: Tensor) -> Coded:
     return {name: codes, f"{name}_scale": scale}, codes.float() * scale
 
 
-def compressed(kind: str, numbers: str) -> dict[str, Any]:
+def compressed(kind: str, numbers: str, status: str = "compressed") -> dict[str, Any]:
     group = {"targets": ["Linear"], "weights": SCHEME | {"type": numbers}}
-    about = {"quant_method": "compressed-tensors", "format": kind, "quantization_status": "compressed"}
+    about = {"quant_method": "compressed-tensors", "format": kind, "quantization_status": status}
     return about | {"config_groups": {"group_0": group}, "ignore": ["lm_head"]}
 
 
@@ -55,6 +55,7 @@ KINDS: Mapping[str, tuple[Callable[[str, Tensor], Coded], dict[str, Any]]] = {
     "fp8": (fp8, {"quant_method": "fp8", "weight_block_size": [32, 32], "activation_scheme": "dynamic"}),
     "int8": (int8, compressed("int-quantized", "int")),
     "float8": (float8, compressed("float-quantized", "float")),
+    "float8, frozen": (float8, compressed("float-quantized", "float", "frozen")),
 }
 
 

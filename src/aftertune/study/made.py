@@ -6,15 +6,18 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from aftertune.explainers.explainer import Work
 from aftertune.explainers.settings import flag_of
+from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
+from aftertune.runs.roles import NAMES
 from aftertune.runs.run import RunFolder
 from aftertune.study.study import Study
 from aftertune.study.subjects import OF_SUBJECTS
@@ -35,6 +38,22 @@ OWN = (
     "trust_remote_code",
     "concurrency",
 )
+
+
+def conclude(
+    study: Study,
+    prompts: Sequence[Prompt],
+    subjects: Mapping[str, Subject],
+    works: Mapping[str, Work],
+    measured: Iterable[str],
+    run: RunFolder,
+) -> None:
+    """Keep how a run was made and what its models are called, and let it show what was asked of those ``measured``."""
+    remember_making(study, prompts, run)
+    run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
+    for role in measured:
+        for work in works.values():
+            work.finish(run, role)
 
 
 def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> None:

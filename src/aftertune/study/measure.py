@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from aftertune.errors import WordError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
-from aftertune.runs.roles import NAMES, Pair, is_same, pairs_of, role_names
+from aftertune.runs.roles import Pair, is_same, pairs_of, role_names
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, within
 from aftertune.study import checks
 from aftertune.study.files import must_find_files
 from aftertune.study.loader import Loader, load_subject
-from aftertune.study.made import remember_making
+from aftertune.study.made import conclude
 from aftertune.study.named import measure_named
 from aftertune.study.reader import Readers
 from aftertune.study.reuse import foreseen, open_earlier, take_from
@@ -118,11 +118,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         take_from(earlier, run, works)
     different = [pair for pair in pairs_of(list(subjects)) if not is_same(run, pair)]
     needed = _measure_all(loaded, different, pending, pairs, works, inputs, run, progress)
-    remember_making(study, rows.prompts, run)
-    run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
-    for work in works.values():
-        for role in needed:
-            work.finish(run, role)
+    conclude(study, rows.prompts, subjects, works, needed, run)
     measure_named(loaded.both, different, works, run, progress)
     if reads_prompts:
         keep_rows(rows, run)  # again: one that began beside this, and was refused, may have kept its own
