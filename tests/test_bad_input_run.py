@@ -63,6 +63,18 @@ def test_damaged_settings_are_made_again(
     assert (run / "run.json").read_bytes() == whole
 
 
+def test_every_damaged_file_that_says_what_a_run_is_is_made_again(
+    cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path
+) -> None:
+    cli.succeeds("compare", base, tuned, "--run", run, "--prompts", prompts, *QUICK)
+    files = sorted(path for path in run.glob("*.json") if path.name != "comparison.json")
+    whole = {path.name: path.read_bytes() for path in files}
+    for path in files:
+        path.write_bytes(b"")
+    cli.succeeds("compare", base, tuned, "--run", run, "--prompts", prompts, *QUICK)
+    assert {path.name: path.read_bytes() for path in files} == whole and len(whole) > 8
+
+
 OTHER_SETTINGS = {
     "tokens": (("--max-new-tokens", "5"), "attribution.max_new_tokens was 4, is now 5"),
     "two": (

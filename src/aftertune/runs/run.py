@@ -109,6 +109,10 @@ class RunFolder:
         path = self.path(*names)
         return is_there(path) and (self.beginning is None or self._is_whole(path))
 
+    def is_damaged(self, *names: str) -> bool:
+        """Whether a file or part is there, but damaged."""
+        return is_there(self.path(*names)) and not self._is_whole(self.path(*names))
+
     def names(self) -> list[str]:
         """The names of what lies in the folder itself; none where there is no folder."""
         system, path = fsspec.core.url_to_fs(self.address)
@@ -196,9 +200,7 @@ class RunFolder:
 
     def _put(self, name: str, text: str) -> None:
         """Write a file that is not there, or is damaged; of several who do so at once, one text stays."""
-        path = self.path(name)
-        is_damaged = is_there(path) and not is_told(path)
-        (write_text if is_damaged else write_first)(path, text)
+        (write_text if self.is_damaged(name) else write_first)(self.path(name), text)
 
     def _is_whole(self, path: str) -> bool:
         """Whether a file that is there can be used; each is looked at once."""

@@ -26,11 +26,13 @@ from aftertune.study.made import conclude
 from aftertune.study.named import measure_named
 from aftertune.study.reader import Readers
 from aftertune.study.reuse import foreseen, open_earlier, take_from
+from aftertune.study.rounding import FILE as ROUNDING
 from aftertune.study.rounding import Rounding, find_roundings, measure_roundings
 from aftertune.study.rows import FILE as ROWS
 from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
+from aftertune.study.tokens import FILE as TOKENS
 from aftertune.study.tokens import AddedTokens, added_tokens, keep_tokens, saved_tokens
 
 if TYPE_CHECKING:
@@ -79,7 +81,8 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
     earlier = open_earlier(study.reuse, run)
     there = partial(_there, study)
-    new = {role: one for role, one in subjects.items() if not run.exists(f"{role}.json")}
+    told_anew = any(map(run.is_damaged, (TOKENS, ROUNDING)))
+    new = {role: one for role, one in subjects.items() if told_anew or not run.exists(f"{role}.json")}
     configs = there(new)
     roundings = find_roundings(subjects, configs) if len(new) == len(subjects) else []
     read = tokenizer_reader(study.trust_remote_code, study.tokenizer)
