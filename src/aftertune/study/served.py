@@ -15,13 +15,14 @@ from aftertune.errors import CheckpointError, RunError
 from aftertune.explainers.explainer import Inputs, ServedWork
 from aftertune.models.served.model import ServedModel, served_model
 from aftertune.models.subject import Subject
-from aftertune.runs.roles import NAMES, pairs_of, role_names
+from aftertune.runs.roles import pairs_of, role_names
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, within
 from aftertune.study import checks
 from aftertune.study.files import must_find_files
-from aftertune.study.made import remember_making
+from aftertune.study.made import conclude
 from aftertune.study.measure import Announce, Intent
+from aftertune.study.reader import PromptReader
 from aftertune.study.rows import fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study
@@ -46,10 +47,10 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
         }
         run, template = _begin(study, subjects, models)
         models = {role: replace(one, tokenizer=template.on(one.tokenizer)) for role, one in models.items()}
-        readers = [(one.tokenizer, one.context_length) for one in models.values()]
-        rows = fitted(rows, run, template.name, readers, study.strict)
+        readers = [PromptReader(one.tokenizer, template.name, one.context_length) for one in models.values()]
+        rows = fitted(rows, run, lambda: readers, study.strict)
         inputs = Inputs(rows.prompts, template.name, study.max_new_tokens)
-        inputs.lengths[:] = [len(ids) for ids in checks.must_read_the_same(inputs, readers).values()]
+        inputs.lengths[:] = checks.lengths_of_prompts(rows.prompts, readers)
         works = prepared(study, inputs)
         for work in works.values():
             work.must_fit([], run)
@@ -60,11 +61,9 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
         for role, model in models.items():
             _claim(run, role, model, subjects[role])
         _ask_all(models, works, run, progress)
-        remember_making(study, rows.prompts, run)
-        run.remember(NAMES, {role: subject.name for role, subject in subjects.items()})
-        for work in works.values():
-            for role in models:
-                work.finish(run, role)
+        conclude(study, rows.prompts, subjects, works, models, run)
+        keep_rows(rows, run)  # again: another command that began beside this one may have kept its own, and was refused
+        run.must_be_there()
     return run
 
 

@@ -39,7 +39,8 @@ def read_into_run(
         run, {"model": subject.identity(), "settings": {"dtype": dtype}}, {"aftertune": __version__}
     )
     work.must_fit(checks.must_be_there([subject], trust_remote_code, tokenizer=tokenizer), folder)
-    if not work.is_measured(folder, MODEL):
+    says_how = not work.saved_settings or folder.exists(work.saved_settings)
+    if not (says_how and work.is_measured(folder, MODEL)):
         loading = Stage(step="loading")
         progress(loading, 0, 1)
         given = (subject.ref, subject.adapter, device, dtype, subject.revision)
@@ -49,4 +50,5 @@ def read_into_run(
         checks.claim_weights(folder, MODEL, checks.told_of(checkpoint))
         work.measure(checkpoint, MODEL, folder, within(progress, "", explainer))
     work.finish(folder, MODEL)
+    folder.must_be_there()
     return folder
