@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_used(cli: CommandLine, base: Path, tuned: Path, t
 
 def test_a_file_that_is_not_there(cli: CommandLine, base: Path, tuned: Path) -> None:
     told = cli.refuses("compare", base, tuned, "--config", "none.yaml")
-    assert told == "There is no file none.yaml. Give a YAML file with settings."
+    assert told == "There is no file at none.yaml. Give a YAML file with settings."
     assert "can't be read" in cli.refuses("compare", base, tuned, "--config", ".")
 
 

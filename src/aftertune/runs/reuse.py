@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import fsspec
 
 from aftertune.runs.parts import is_partial, replacing
+from aftertune.runs.records import OfRun, identity_of, record_of
 from aftertune.runs.roles import pairs_of, roles_of
 from aftertune.runs.run import RunFolder, differences
 
@@ -67,9 +68,9 @@ def take_parts(
     """
     if not old.exists(settings):
         return 0, "not measured there"
-    if old.read_json("run.json")["record"]["aftertune"] != new.read_json("run.json")["record"]["aftertune"]:
+    if record_of(old, "run.json", OfRun) != record_of(new, "run.json", OfRun):
         return 0, "made by another version of Aftertune"
-    roles, before, n_taken, why = same_roles(old, new), old.read_json(settings)["identity"], 0, ""
+    roles, before, n_taken, why = same_roles(old, new), identity_of(old, settings, dict[str, Any]), 0, ""
     for kind in kinds:
         names = before.keys() | identity.keys() if kind.settings is None else kind.settings
         held, asked = ({name: one.get(name) for name in names} for one in (before, identity))
@@ -81,7 +82,7 @@ def take_parts(
 
 
 def _told(run: RunFolder, role: str) -> list[Any]:
-    record = run.read_json(f"{role}.json")["record"]
+    record = record_of(run, f"{role}.json", dict[str, Any])
     return [record.get(name) for name in SAME]
 
 

@@ -18,7 +18,9 @@ from urllib.parse import quote
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from aftertune.errors import RunError
+from aftertune.errors import RunError, translated
+from aftertune.places import read_bytes
+from aftertune.runs.address import must_be_usable
 from aftertune.runs.parts import (
     is_partial,
     is_there,
@@ -56,14 +58,15 @@ class RunFolder:
 
         Raises `RunError` if the folder holds a run of another identity, or something else, or can't be written.
         """
+        must_be_usable(address, writing=True)
         run = cls(str(address).rstrip("/"), _as_text(identity, dict(record) | {"layout": LAYOUT}))
         must_be_writable(run.path("run.json"))
-        remove_strays(run.address)
         if run.exists("run.json"):
             run._must_have_this_layout()
             run._must_agree("run.json", identity)
         elif run._is_occupied():
             raise RunError(f"{address} is not empty and holds no run. Give a new folder, or that of an earlier run.")
+        remove_strays(run.address)  # only now: all of a folder is looked through, which may be anybody's
         return run
 
     def claim(self, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]) -> None:
@@ -86,6 +89,7 @@ class RunFolder:
     @classmethod
     def open(cls, address: str | Path) -> "RunFolder":
         """An existing run; raises `RunError` if there is none, or it is of another version."""
+        must_be_usable(address)
         run = cls(str(address).rstrip("/"))
         if not run.exists("run.json"):
             raise RunError(f"There is no run at {address} (no run.json). Give the folder of an earlier run.")
@@ -108,14 +112,14 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A file that `claim` wrote: ``identity`` and ``record``; raises `RunError` if it is missing or damaged."""
-        try:
-            with fsspec.open(self.path(name), "r", encoding="utf-8") as file:
-                found: dict[str, Any] = json.load(file)
-            return {"identity": found["identity"], "record": found["record"]}
-        except FileNotFoundError:
-            raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path(name)} is damaged: {error}. Start again in a new folder.") from error
+        if not self.exists(name):
+            raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.")
+        with translated(RunError, f"{self.path(name)} is damaged", "Start again in a new folder."):
+            found = json.loads(read_bytes(self.path(name), RunError))
+            halves = {half: found[half] for half in ("identity", "record")}
+            if not all(isinstance(one, dict) for one in halves.values()):
+                raise ValueError("identity and record must be objects")
+            return halves
 
     @contextmanager
     def local(self) -> Iterator[Path]:
@@ -170,6 +174,8 @@ class RunFolder:
 
     def _must_have_this_layout(self) -> None:
         layout = self.read_json("run.json")["record"].get("layout", 1)
+        if not isinstance(layout, int):
+            raise RunError(f"{self.path('run.json')} is damaged: record.layout is {layout!r:.60}. Give another folder.")
         if layout != LAYOUT:
             other, mend = ("a newer", "Update Aftertune") if layout > LAYOUT else ("an earlier", "Measure it again")
             raise RunError(

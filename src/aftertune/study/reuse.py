@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aftertune.errors import RunError
 from aftertune.explainers.explainer import Work
+from aftertune.runs.records import record_of
 from aftertune.runs.reuse import REUSED, Taken, take_parts
 from aftertune.runs.run import RunFolder
 
@@ -32,4 +33,4 @@ def take_from(earlier: RunFolder, run: RunFolder, works: Mapping[str, Work]) -> 
 
 def saved_taken(run: RunFolder) -> Taken | None:
     """What a run took from another; None where it took nothing."""
-    return Taken(**run.read_json(REUSED)["record"]) if run.exists(REUSED) else None
+    return record_of(run, REUSED, Taken) if run.exists(REUSED) else None

@@ -20,12 +20,13 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.hub import cached_file
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 from aftertune.models.adapters.rows import growth_of, names_of_embeddings, resize
 from aftertune.models.adapters.tying import untie
 from aftertune.models.files.references import find_adapter
 from aftertune.models.files.weights import Shapes, must_be_whole
 from aftertune.models.temporary_state import quiet
+from aftertune.places import read_text
 
 CONFIG = "adapter_config.json"
 OUTSIDE = "base_model.model."  # what PEFT puts before the names of the model that it wraps
@@ -190,10 +191,8 @@ def reason_of(error: Exception) -> str:
 
 
 def _config(adapter: str, place: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads((place / CONFIG).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{CONFIG} of {adapter} can't be read: {error}. Save the adapter again.") from error
+    with translated(CheckpointError, f"{CONFIG} of {adapter} can't be read", "Save the adapter again."):
+        found = json.loads(read_text(str(place / CONFIG), CheckpointError))
     if not isinstance(found, dict) or not found.get("peft_type"):
         raise CheckpointError(f"{CONFIG} of {adapter} does not say what kind it is (peft_type). Save it again by PEFT.")
     return found

@@ -18,10 +18,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 from aftertune.models.architectures import find_description, must_be_known
 from aftertune.models.description import Description
 from aftertune.models.files.gguf import read_once
+from aftertune.models.files.limits import must_be_buildable, must_hold_its_layers, must_not_exceed
 from aftertune.models.files.quantised import dequantised, must_be_readable
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import wrapper_names
@@ -34,10 +35,15 @@ def read_config(
     ref: Any, source: Source, shared: dict[str, Any], described: Description | None
 ) -> tuple[Any, Description]:
     """The configuration, and the description of its architecture: the one given, or the one found."""
-    if not source.is_gguf and described is None:
-        # AutoConfig says of a kind it has never heard of only that it is new; ours says which are known.
+    if not source.is_gguf:
         raw, _ = _read("configuration", ref, source, PreTrainedConfig.get_config_dict, **shared)
-        must_be_known(raw if isinstance(raw, dict) else {}, shared["trust_remote_code"])
+        raw = raw if isinstance(raw, dict) else {}
+        if described is None:
+            # AutoConfig says of a kind it has never heard of only that it is new; ours says which are known.
+            must_be_known(raw, shared["trust_remote_code"])
+        must_be_buildable(raw, str(ref), source.remedy)
+    else:
+        must_hold_its_layers(Path(source.place) / source.arguments["gguf_file"], str(ref), source.remedy)
     config = _read("configuration", ref, source, AutoConfig.from_pretrained, **shared)
     if not source.is_gguf:
         must_be_readable(config, str(ref))
@@ -80,6 +86,7 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
     folder = Path(source.place)
     if folder.is_dir() and not source.is_gguf:
         told |= {"key_mapping": wrapper_names(folder)}
+        must_not_exceed(config, folder, str(ref), source.remedy, arguments.get("trust_remote_code", False))
     model: PreTrainedModel
     model, found = _read("weights", ref, source, AutoModelForCausalLM.from_pretrained, **told, **arguments)
     absent, misshapen = sorted(found["missing_keys"]), sorted(str(key[0]) for key in found["mismatched_keys"])
@@ -97,16 +104,11 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
 
 def _read(what: str, ref: Any, source: Source, reader: Any, **arguments: Any) -> Any:
     name = source.arguments.get("gguf_file")
-    try:
+    with translated(CheckpointError, f"The {what} of {ref} could not be read", source.remedy):
         if name is None:
             return reader(source.place, **arguments)
         how = (what, arguments.get("dtype"), arguments.get("device_map"))
         return read_once(Path(source.place) / name, *how, read=lambda: reader(source.place, **arguments))
-    except Exception as error:  # each library below has its own exceptions; all of them mean that it can't be read
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise CheckpointError(
-            f"The {what} of {ref} could not be read: {reason.strip().rstrip('.')}. {source.remedy}"
-        ) from error
 
 
 def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:
