@@ -3,6 +3,7 @@
 1. Run the demo pair on some prompts into a folder of its own, and keep the estimate that is made before it starts.
 2. Take the time of every stage from the steps that the run tells.
 3. With ``--processor-time`` one thread's processor time is taken on both sides, for a machine that is busy otherwise.
+4. ``--seven-billion`` tells the estimate alone, of a pair of Llama-2-7B's shape that nobody measured.
 """
 
 import argparse
@@ -13,11 +14,19 @@ import time
 import torch
 from rich.console import Console
 from rich.table import Table
+from transformers import LlamaConfig
 
 import aftertune
 from aftertune.demo import ADAPTER, find_demo_base
+from aftertune.explainers.explainer import Inputs
 from aftertune.models.machine import measure_machine
+from aftertune.models.size import size_by_config
+from aftertune.runs.run import RunFolder
 from aftertune.study.estimate import estimate
+from aftertune.study.measure import Intent
+from aftertune.study.rows import read_rows
+
+PROMPT_TOKENS = 40
 
 
 def main() -> None:
@@ -26,7 +35,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=12)
     parser.add_argument("--max-new-tokens", type=int, default=80)
     parser.add_argument("--processor-time", action="store_true")
+    parser.add_argument("--seven-billion", action="store_true", help="the estimate alone of a pair of that size")
     settings = parser.parse_args()
+    if settings.seven_billion:
+        show(foretell(), {})
+        return
     if settings.processor_time:
         torch.set_num_threads(1)
     clock = time.process_time if settings.processor_time else time.perf_counter
@@ -53,6 +66,18 @@ def compare(settings, clock):
         study = aftertune.Study(base, tuned, run=f"{folder}/run", **given)
         aftertune.compare(study, progress=progress, announce=announce)
     return estimates[0], took
+
+
+def foretell():
+    """The estimate for a pair of Llama-2-7B's shape, with the defaults of a comparison, on this machine."""
+    study, template = aftertune.Study("base", "tuned", device="cpu"), "chat"
+    inputs = Inputs(read_rows(None, None).prompts, template, study.max_new_tokens)
+    inputs.lengths[:] = [PROMPT_TOKENS] * len(inputs.prompts)
+    works = {name: one.prepare(study.settings[name], inputs) for name, one in study.explainers.items()}
+    sizes = dict.fromkeys(("base", "tuned"), size_by_config(LlamaConfig()))
+    subjects = dict(zip(sizes, study.subjects, strict=True))
+    intent = Intent(study, RunFolder("none"), subjects, sizes, works, inputs)
+    return estimate(intent, measure_machine("cpu", study.dtype))
 
 
 def show(expected, measured) -> None:

@@ -1,6 +1,7 @@
 """What several tests share: where the paper's released data lies, and the order in which files are tested."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the released data is not at {folder} (set AFTERTUNE_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk() -> Iterator[None]:
+    """Nothing here has to outlast a power cut, and to wait for the disk takes 8 ms a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

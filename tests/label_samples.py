@@ -31,14 +31,15 @@ def save_run(folder: Path, prompts: Sequence[Prompt] = PROMPTS, answers: Mapping
     """A run of prompts without a template, whose roles gave these answers, one for each prompt."""
     identity = {role: {"checkpoint": role} for role in answers}
     run = RunFolder.start(folder, identity | {"settings": {"dtype": "float32"}}, {"aftertune": "0"})
-    for role, texts in answers.items():
-        about = provenance(role)
+    models = {role: provenance(role) for role in answers}
+    for role, about in models.items():
         run.claim(f"{role}.json", {"fingerprint": about.fingerprint}, about.to_dict())
+    run.claim("attribution.json", {"route": "auto", "removal": "zeroed", "template": "raw"}, {})
+    for role, texts in answers.items():
         for prompt, text in zip(prompts, texts, strict=True):
-            found = attribution(prompt, text, about)
+            found = attribution(prompt, text, models[role])
             row = {"id": prompt.id, "dataset": prompt.dataset, **found.to_row()}
             run.write(run.part("attribution", role, prompt.id), row)
-    run.claim("attribution.json", {"route": "auto", "removal": "zeroed", "template": "raw"}, {})
     run.claim("prompts.json", {}, {"tokens": {}, "prompts": [to_record(prompt) for prompt in prompts]})
     return folder
 

@@ -1,11 +1,13 @@
 """An adapter's folder in the place of a checkpoint: merged into the base, or compared with the base that it names."""
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
 import peft
 import pytest
+from huggingface_hub import constants
 
 import aftertune
 from aftertune.errors import CheckpointError, RunError
@@ -53,6 +55,15 @@ def test_the_command_takes_an_adapter_alone_and_beside_its_base(cli: CommandLine
     )
 
 
+def test_a_configuration_beside_an_adapter_makes_no_checkpoint_of_it(base: Path, adapter: Path) -> None:
+    shutil.copy(base / "config.json", adapter)
+    assert aftertune.Study(adapter).tuned == (aftertune.Subject(str(base), adapter, name="my-adapter"),)
+    shutil.copy(base / "model.safetensors", adapter)
+    assert not is_adapter(adapter)
+    with pytest.raises(CheckpointError, match=r"whether the weights have the adapter in them already can't be told"):
+        aftertune.load(adapter)
+
+
 def test_a_base_that_is_not_there(adapter: Path, tmp_path: Path) -> None:
     edit_json(adapter / "adapter_config.json", base_model_name_or_path="/of/another/machine")
     with pytest.raises(
@@ -84,6 +95,20 @@ def test_a_base_that_is_not_there(adapter: Path, tmp_path: Path) -> None:
 def test_hub_names_of_bases(adapter: Path, name: str, revision: str | None, expected: Base) -> None:
     edit_json(adapter / "adapter_config.json", base_model_name_or_path=name, revision=revision)
     assert base_of(adapter) == expected
+
+
+def test_a_base_that_cant_be_reached_is_named_by_the_adapter(
+    base: Path, adapter: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", "http://127.0.0.1:9/{repo_id}/{revision}/{filename}")
+    edit_json(adapter / "adapter_config.json", base_model_name_or_path="owner/name")
+    said = cli.refuses("compare", adapter, *ONLY)
+    assert said.startswith("There is no folder 'owner/name' here, and the hub could not be asked for it (")
+    assert said.endswith(
+        f" The adapter names it as its base, in {adapter}/adapter_config.json. To give the base's place: aftertune "
+        f"compare BASE {adapter}."
+    )
+    assert "adapter" not in cli.refuses("compare", "owner/another", base, *ONLY)
 
 
 def test_a_relative_base_is_looked_for_beside_the_adapter(adapter: Path) -> None:

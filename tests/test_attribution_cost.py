@@ -124,7 +124,9 @@ def test_what_is_left_shrinks_with_every_part(tmp_path: Path) -> None:
     assert all(least < most and already == 0 for least, most, already in whole.values())
     for prompt in prompts:
         ids = np.array([5, 6, 7], dtype=np.int64)
-        run.write(run.part("responses", "base", prompt.id), {"id": prompt.id, "response": "", "response_ids": ids})
+        run.write(
+            run.part("attribution-responses", "base", prompt.id), {"id": prompt.id, "response": "", "response_ids": ids}
+        )
     answered = left()
     assert list(answered) == ["attribution"] and answered["attribution"][0] == answered["attribution"][1]
     for prompt in prompts[:3]:

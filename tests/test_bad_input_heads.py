@@ -46,7 +46,7 @@ def maps(tmp_path: Path) -> Path:
     """The folder of a comparison that was begun with heads skipped."""
     folder = tmp_path / "maps"
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"identity": {"base": {}, "tuned": {}}, "record": {"layout": 2}}))
+    (folder / "run.json").write_text(json.dumps({"identity": {"base": {}, "tuned": {}}, "record": {"layout": 3}}))
     return folder
 
 

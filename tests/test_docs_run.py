@@ -148,7 +148,7 @@ def as_documented(parts: tuple[str, ...]) -> str:
 @pytest.mark.parametrize(
     ("section", "file"),
     [
-        ("responses", "responses/base/bird.parquet"),
+        ("attribution-responses", "attribution-responses/base/bird.parquet"),
         ("attribution", "attribution/base/bird.parquet"),
         ("location/sizes", "location/sizes/base/tuned.parquet"),
         ("location/texts", "location/texts/base/tuned.parquet"),

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import planted_heads as planted
@@ -21,6 +22,7 @@ from aftertune.runs.held import Held
 from aftertune.runs.roles import NAMES, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import silent
+from aftertune.words import load_vectors
 
 MIB = 2**20
 CPU = Machine("cpu", 1e11, 1e10, 2**33)
@@ -157,3 +159,16 @@ def test_words_of_a_file_are_asked_about_by_its_name_and_remembered_without_it(
     assert change_of(measured, verbs=["write"]).verbs_name == "the words asked about"
     assert HeadSettings().remembered() == {"verbs": None, "verbs_name": None}
     assert change_of(measured).verbs_name == "instruction verbs"
+
+
+def test_words_asked_about_join_the_default_vocabulary_and_belong_to_its_parts(run: RunFolder) -> None:
+    known = {"words": None, "vectors": load_vectors((("write", "dog", "zebrafish"), np.eye(3))), "min_coverage": 0}
+    plain, asking = prepared(**known), prepared(**known, verbs=["write", "zebrafish", "two words"])
+    before, now = plain.lexicon.words, asking.lexicon.words
+    assert now.words == (*before.words, "zebrafish") and now.source == f"{before.source}, and 1 asked about"
+    assert dict(asking.chosen())["asked about"] == "the words asked about, without two words: add them to --words"
+    assert "zebrafish" not in prepared(verbs=["write", "zebrafish"]).lexicon.words.words, "one's own list stays"
+    run.claim("heads.json", plain.identity, {})
+    prepared(**known, verbs=["write"]).must_fit([], run)
+    with pytest.raises(RunError, match=r"now it would be .* asked about, since .* aftertune report .* --verbs FILE"):
+        asking.must_fit([], run)

@@ -39,16 +39,18 @@ import aftertune.cli, aftertune.cli.compare, aftertune.cli.heads, aftertune.stud
 import aftertune.explainers.attribution.measure, aftertune.explainers.attribution.page
 import aftertune.explainers.heads.measure, aftertune.explainers.heads.show
 import torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
-from fsspec.implementations.local import LocalFileSystem
+from aftertune.runs import disk
 
 def die_at(number):
-    rename, calls = LocalFileSystem.mv, []
-    def mv(self, *arguments, **options):
-        calls.append(arguments)
-        if len(calls) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return rename(self, *arguments, **options)
-    LocalFileSystem.mv = mv
+    calls = []
+    def dying(put):
+        def placed(*arguments):
+            calls.append(arguments)
+            if len(calls) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return put(*arguments)
+        return placed
+    disk.replace, disk.take_place = dying(disk.replace), dying(disk.take_place)
 
 for line in sys.stdin:
     number, *arguments = line.rstrip("\\n").split("\\t")
@@ -119,7 +121,7 @@ def strays(run: Path) -> list[Path]:
 def test_an_uninterrupted_run_leaves_all_that_it_promises(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     files = {"run.json", "prompts.json", "base.json", "tuned.json", "comparison.json", "maps.parquet", "report.html"}
-    assert names >= files | {"responses", "attribution", "attribution-shared", "tables", "figures"}
+    assert names >= files | {"attribution-responses", "attribution", "attribution-shared", "tables", "figures"}
     assert len(parts(whole)) == 2 * 2 * 6 + 6 and not strays(whole)  # the base reads the tuned responses too
 
 

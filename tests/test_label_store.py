@@ -172,3 +172,45 @@ def test_open_labels(run: Path) -> None:
 def test_odd_text_keeps_the_place_of_every_character(run: Path) -> None:
     (message,) = session(run).task(2)["messages"]
     assert message["text"] == "<script>alert(1)</script> a␦b"
+
+
+def test_two_processes_of_one_rater_lose_no_label(run: Path) -> None:
+    """Each writes while the other may be cutting off what it takes for an unfinished line."""
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=rate_often, args=(run, role)) for role in ("base", "tuned")]
+    for one in writers:
+        one.start()
+    for one in writers:
+        one.join(60)
+        assert one.exitcode == 0
+    actions = read_actions(RunFolder.open(run), "ann")
+    for role in ("base", "tuned"):
+        assert [one["prompt"] for one in actions if one["role"] == role] == [f"p{number}" for number in range(40)]
+
+
+def rate_often(run: Path, role: str) -> None:
+    folder = RunFolder.open(run)
+    for number in range(40):
+        append(folder, "ann", [rating(role, 1, f"p{number}")])
+
+
+def test_a_symbolic_link_is_neither_read_nor_written(run: Path, tmp_path: Path) -> None:
+    folder, secret = RunFolder.open(run), tmp_path / "secret"
+    secret.write_text('{"prompt": "birds", "role": "base", "helpfulness": 4}\n', "utf-8")
+    (run / "labels").mkdir()
+    for name in ("ann.jsonl", ".ann.jsonl.lock"):
+        (run / "labels" / name).symlink_to(secret)
+        for follow in (lambda: append(folder, "ann", [rating("base", 1)]), lambda: read_rater(folder, "ann")):
+            with pytest.raises(RunError, match="is a symbolic link, which is not followed"):
+                follow()
+        (run / "labels" / name).unlink()
+    (run / "labels").rmdir()
+    (run / "labels").symlink_to(tmp_path)
+    with pytest.raises(RunError, match="is a symbolic link, which is not followed"):
+        append(folder, "ann", [rating("base", 1)])
+    assert len(secret.read_text("utf-8").splitlines()) == 1
+
+
+def test_labels_and_runs_are_readable_by_their_owner_only(run: Path) -> None:
+    append(RunFolder.open(run), "ann", [rating("base", 1)])
+    assert run.stat().st_mode & 0o077 == 0 and (run / "labels" / "ann.jsonl").stat().st_mode & 0o077 == 0

@@ -74,7 +74,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "deepspeed": (put("zero_to_fp32.py"), "It holds parts of DeepSpeed. Join them: python zero_to_fp32.py . OUTPUT"),
     "fsdp": (put("pytorch_model_fsdp_0/__0_0.distcp"), "It holds parts of FSDP. Join them: accelerate merge-weights"),
     "gguf": (put("model-Q4_K_M.gguf"), "Give its file model-Q4_K_M.gguf."),
-    "adapter beside": (put("adapter_config.json", "{}"), "Take config.json away, and it is read as an adapter."),
+    "adapter beside": (lambda folder: (folder / "adapter_config.json").write_text("{}"), "and an adapter beside them"),
     "maker's own": (put("consolidated.00.pth"), "Give the same model in Hugging Face's form."),
 }
 

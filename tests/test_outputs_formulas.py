@@ -1,6 +1,7 @@
 """The numbers of outputs against slow oracles, and by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ from aftertune.explainers.outputs.words import (
 )
 from aftertune.models.generation import generate
 from aftertune.models.weight_noise import change_norms
-from aftertune.statistics.finding import Part
+from aftertune.statistics.finding import Part, Verdict
 from aftertune.statistics.noise import noise_p_value, rank_p_value
 from aftertune.statistics.questions import answer
 
@@ -206,6 +207,21 @@ def test_behaviour_of_answers_is_compared_prompt_by_prompt() -> None:
     assert rows["empty"].p_value is None and rows["identical to the other's"].base == 0.0
     few = {row.behaviour: row for row in compare_behaviour(base[:5], tuned[:5])}
     assert few["length"].p_value is None and compare_behaviour([], []) == []
+
+
+def test_behaviour_that_is_not_shown_is_told_with_both_numbers() -> None:
+    loops = BehaviourRow("looping", "answers", 12, 1 / 12, 6 / 12, 5 / 12, 0.02)
+    french = BehaviourRow("in French", "answers", 12, 0.0, 1.0, 1.0, 0.0005)
+    told = "6 of 12 answers of the tuned model are looping, of the base 1"
+
+    def found(*rows: BehaviourRow, corrected: list[float]) -> list[tuple[Verdict, bool]]:
+        change = OutputChange("base", "tuned", behaviour=rows)
+        return [(one.verdict, told in one.headline + one.sentence) for one in questions(change)[0].tell(corrected)]
+
+    assert found(loops, corrected=[0.052]) == [(Verdict.NOT_SHOWN, True)]
+    assert found(replace(loops, p_value=0.2), corrected=[1.0]) == [(Verdict.NOT_SHOWN, True)]
+    assert found(loops, french, corrected=[0.052, 0.003]) == [(Verdict.SHOWN, False), (Verdict.NOT_SHOWN, True)]
+    assert found(replace(loops, p_value=0.2), french, corrected=[0.2, 0.003]) == [(Verdict.SHOWN, False)]
 
 
 def test_formats_and_capitals_by_hand() -> None:

@@ -123,7 +123,7 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no turn": (
         {"messages": []},
-        'the roles of "messages" are: none. One of them must be user.',
+        'no turn of "messages" says anything. One must be of the user, with a text.',
     ),
     "two answers": (
         roles("user", "assistant") | {"response": "b"},

@@ -12,7 +12,10 @@ import aftertune
 from aftertune.models.fingerprint import configuration_digest
 from aftertune.runs.reuse import SAME, same_roles
 from aftertune.runs.run import RunFolder
+from aftertune.study.estimate import estimate
+from aftertune.study.measure import Intent
 from command_line import PROMPTS, CommandLine, doubled, edit_weights, save_prompts
+from cost_samples import MACHINE
 from head_files import HeadFiles, save_head_files
 from tiny import make_model, make_tokenizer
 
@@ -44,7 +47,9 @@ def compared(
         own["concepts"] = {"n_components": 4} | given.pop("concepts", {})
         own["outputs"] = {"n_samples": 1, "answer_tokens": 4}
         own["location"] = {"texts": 3, "answer_tokens": 4}
-        aftertune.compare(aftertune.Study(*(pair or (base, tuned)), run=place / name, **(own | given)))
+        announce = given.pop("announce", None)
+        study = aftertune.Study(*(pair or (base, tuned)), run=place / name, **(own | given))
+        aftertune.compare(study, announce=announce)
         return place / name
 
     return run
@@ -84,6 +89,25 @@ def test_what_is_taken_equals_what_would_have_been_measured(compared: Callable[.
     assert reasons["concepts"] == "n_words was 15, is now 3" and "seed" in reasons["heads"]
 
 
+def test_what_will_be_taken_is_not_in_the_time_that_is_told(compared: Callable[..., Path], earlier: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    told: list[set[str]] = []
+
+    def stop(intent: Intent) -> None:
+        told.append({stage.step for stage, seconds in estimate(intent, MACHINE).most.items() if seconds})
+        raise StopError
+
+    for given in ({"reuse": earlier}, {}, CHANGED | {"reuse": earlier}, {"dtype": "float64", "reuse": earlier}):
+        with pytest.raises(StopError):
+            compared("foreseen", announce=stop, **given)
+    same, fresh, changed, other = told
+    assert same == {"loading", "named", "report"}, "what is named is known afterwards"
+    assert fresh == other > {"responses", "attribution", "heads", "concepts", "swaps", "sizes", "texts"}
+    assert changed == fresh - {"responses", "sizes", "answers", "texts", "noise", "samples"}, changed
+
+
 def is_taken(path: str) -> bool:
     """Whether a file is a part, and neither a list of words nor made of the parts."""
     return path.count("/") > 1 and "/words/" not in path
@@ -102,7 +126,7 @@ def test_nothing_of_other_checkpoints_or_prompts_is_taken(
     found = compared("other weights", (base, other), reuse=earlier, only=("location", "attribution"))
     shared = {path for path, content in parts(found).items() if parts(earlier).get(path) == content}
     assert taken(found) == {"location": 0, "attribution": 2 * len(PROMPTS)}, "responses and maps of the base"
-    assert {path for path in shared if path.startswith("responses/base/")} and not any(
+    assert {path for path in shared if path.startswith("attribution-responses/base/")} and not any(
         path.startswith("attribution/tuned/") for path in shared
     )
 

@@ -10,10 +10,13 @@ import pytest
 from pydantic import TypeAdapter
 
 import aftertune
+from aftertune.prompts import encoding
+from aftertune.prompts.encoding import encode
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import role_names
 from aftertune.study.comparison import Comparison
+from aftertune.study.measure import Intent
 from tiny import make_model, make_tokenizer
 
 
@@ -48,6 +51,26 @@ def study(pair: Path, name: str | Path, base, tuned, **settings) -> aftertune.St
     return aftertune.Study(
         base, tuned, run=pair / name, prompts=pair / "prompts.jsonl", only="attribution", device="cpu", **settings
     )
+
+
+def test_each_checkpoint_reads_each_prompt_once_before_a_run(pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(intent: Intent) -> None:
+        assert intent.inputs.lengths == [29, 22, 22]
+        raise StopError
+
+    read: list[str] = []
+    monkeypatch.setattr(encoding, "encode", lambda prompt, *how: read.append(prompt.id) or encode(prompt, *how))
+    with pytest.raises(StopError):
+        aftertune.compare(study(pair, "never", pair / "base", pair / "tuned"), announce=stop)
+    assert sorted(read) == ["a/1", "a/1", "b", "b", "c", "c"] and not (pair / "never").exists()
+
+
+@pytest.mark.usefixtures("compared")
+def test_what_was_done_tells_the_longest_response_of_those_that_respond(pair: Path) -> None:
+    assert "responses have at most 8 tokens (attribution)." in (pair / "run" / "report.html").read_text("utf-8")
 
 
 def test_scores_are_those_of_single_attributions(pair: Path, compared) -> None:

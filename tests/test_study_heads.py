@@ -12,9 +12,11 @@ import pytest
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 import aftertune
+from aftertune.errors import AnnotationError
 from aftertune.explainers.heads.change import HeadChange
 from aftertune.explainers.heads.result import FRAMES
 from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
+from aftertune.study.annotate import name_tuning
 from aftertune.study.comparison import Comparison
 from command_line import PROMPTS, doubled, edit_weights, save_prompts, snapshot
 from head_files import HeadFiles, save_head_files
@@ -193,6 +195,9 @@ def test_equal_checkpoints_are_the_same_weights_and_nothing_is_measured(
     page = (tmp_path / "same" / "report.html").read_text("utf-8")
     assert "the same weights. Was an adapter meant?" in page and "Nothing could be tested" not in page
     assert aftertune.write_report(tmp_path / "same").to_dict() == found.to_dict()
+    for ask in (aftertune.annotate, name_tuning):
+        with pytest.raises(AnnotationError, match=r"No weight differs between .*, so there is no tuning to name"):
+            ask(tmp_path / "same", "http://127.0.0.1:9/v1", "m")
 
 
 def test_equal_heads_have_distance_0_everywhere(base: Path, files: HeadFiles, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ TYPED = {
     ("compare", "A", "B", "--words", "none.txt"): "There is no file at none.txt. Give the path of one that is there.",
     ("compare", "./none", "B"): "There is no folder './none'. Give a folder, a .gguf file, or a hub id (owner/name).",
     ("compare", "A", "B", "--only", "atribution"): "Did you mean attribution?",
+    ("compare", "A", "B", "--only", "heads", "concepts"): "concepts is an explainer, and was given as a model. Several",
     ("compare", "A", "B", "--methd", "x"): "There is no option --methd. Did you mean --method?",
     ("compare", "A", "B", "--limit", "x"): "--limit: it must be a valid integer. See aftertune compare --help.",
     ("compare", "A", "B", "--limit"): "Option --limit requires an argument. See aftertune --help.",

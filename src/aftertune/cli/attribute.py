@@ -46,26 +46,17 @@ def attribute(
     response: Annotated[str | None, typer.Option(help="A response to force; else the model's own greedy one.")] = None,
     method: Annotated[
         str,
-        _of(
-            "method",
-            "removal (tokens are left out), gradient (the paper's), or locally-linear (the gradient with norms, "
-            "attention patterns and gates held constant).",
-        ),
+        _of("method", "How importance is measured: removal, gradient, locally-linear (docs/how-to.md)."),
     ] = "removal",
     unit: Annotated[str, _of("unit", "token, word, sentence, or line.")] = "token",
     removal: Annotated[
         str,
-        _of(
-            "removal",
-            "How removal removes: deleted (tokens leave the sequence), zeroed (embeddings are 0), mean (embeddings "
-            "are the mean of all), or averaged (the mean of the effects of deleted and mean).",
-        ),
+        _of("removal", "How removal leaves a token out: deleted, zeroed, mean, averaged (docs/how-to.md)."),
     ] = "deleted",
     removal_budget: Annotated[
         float,
         typer.Option(
-            help="Share of the cost of leaving every token out. Below 1, prompts of 200 tokens or more have whole "
-            "sentences left out first, then the tokens of those that matter."
+            help="Share of the cost of leaving every token out: below 1, long prompts are searched by sentences first."
         ),
     ] = 1.0,
     route: Annotated[

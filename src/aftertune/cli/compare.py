@@ -1,5 +1,6 @@
 """The command on two checkpoints or more: measure and compare them, and tell what was found."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from aftertune.cli.options import (
 )
 from aftertune.cli.output import announce, show
 from aftertune.cli.settings_file import as_yaml, given_only, keeping_settings, read_settings
+from aftertune.errors import RunError
 from aftertune.study.files import must_find_files
 from aftertune.study.study import Study, measuring
 
@@ -42,6 +44,16 @@ EXAMPLES = examples(
         "aftertune compare BASE SFT DPO --run runs/stages": "Several stages of tuning",
     },
 )
+
+
+def must_be_models(given: Sequence[str | None]) -> None:
+    """Raise `RunError` for an explainer among the models: who writes ``--only outputs heads`` means both."""
+    named = [one for one in given if one in EXPLAINERS and not Path(str(one)).exists()]
+    if named:
+        raise RunError(
+            f"{named[0]} is an explainer, and was given as a model. Several of one option stand between commas, as "
+            f"--only outputs,location. Did you mean --only ...,{named[0]}?"
+        )
 
 
 def compare(
@@ -72,10 +84,11 @@ def compare(
         typer.Option(help="Folder of an earlier run: parts that would come out the same are copied from it.", **RUN),
     ] = None,
     only: Annotated[
-        list[str] | None, one_of(EXPLAINERS, what="explainer", help=f"Compute only this explainer: {NAMES}.", **RUN)
+        list[str] | None,
+        one_of(EXPLAINERS, what="explainer", help=f"Compute only these, between commas: {NAMES}.", **RUN),
     ] = None,
     skip: Annotated[
-        list[str] | None, one_of(EXPLAINERS, what="explainer", help=f"Leave out this explainer: {NAMES}.", **RUN)
+        list[str] | None, one_of(EXPLAINERS, what="explainer", help="Leave these out, likewise.", **RUN)
     ] = None,
     out: Annotated[list[Path] | None, typer.Option(help=f"Also write a part of the report {OUT}", **RUN)] = None,
     as_json: Annotated[
@@ -151,6 +164,7 @@ def compare(
     given = {
         name: value for name, value in locals().items() if name not in ("config", "out", "as_json", "settings")
     } | settings
+    must_be_models([base, *(tuned or ())])
     study = Study(**(given_only(given) if config is None else read_settings(config, given)))
 
     must_find_files(study)

@@ -62,10 +62,7 @@ def dtype_option(help: str = "float32, bfloat16, float16 or float64.", **more: A
     return one_of(DTYPES, help, **more)
 
 
-TEMPLATE = (
-    "auto (chat where there is a chat template, else raw), chat, raw (the text as it stands, as in the paper), "
-    "rendered (the text was put in a chat template already), or the file of a chat template"
-)
+TEMPLATE = "auto, chat, raw, rendered, or the file of a chat template (docs/prompts.md)"
 
 
 def template_option(help: str = f"How prompts are put: {TEMPLATE}.", **more: Any) -> Any:

@@ -80,9 +80,10 @@ def keeping_settings(progress: Progress, run: str, text: str) -> Progress:
             from aftertune.runs.parts import is_text, write_text
             from aftertune.runs.run import RunFolder
 
-            place = RunFolder.open(run).path(FILE)
-            if not is_text(place, text):
-                write_text(place, text)
+            folder = RunFolder.open(run)
+            with folder.home():
+                if not is_text(folder.path(FILE), text):
+                    write_text(folder.path(FILE), text)
             kept = True
         progress(stage, done, total)
 

@@ -4,6 +4,8 @@
    last action that is not cancelled yet. What holds is what the lines say when they are read from the first on.
 2. A line is written with one call and forced to the disk before anyone is told that it is saved. A process that is
    killed leaves at most one line without its end; it was never told to be saved, and is cut off.
+3. One process at a time writes for a rater, so that none cuts off what another is writing. A symbolic link among the
+   labels is refused: whoever could put it there would have other files read or written.
 """
 
 import json
@@ -16,18 +18,20 @@ from urllib.parse import quote, unquote
 
 import fsspec
 import polars as pl
-from fsspec.implementations.local import LocalFileSystem
+from filelock import FileLock, Timeout
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from aftertune.errors import AnnotationError, RunError, translated
 from aftertune.labelling.labels import Labels, RaterLabels
 from aftertune.places import read_bytes
+from aftertune.runs.disk import keep, keep_names, local_path
 from aftertune.runs.run import RunFolder
 from aftertune.written import fault_in
 
 FOLDER = "labels"
 SUFFIX = ".jsonl"
+PATIENCE_SECONDS = 10.0
 LONGEST_NAME = 20  # a sign may take twelve in the file name, which may have 255
 MOST_CHARACTERS = 10**7  # of a message, beyond what is read of a prompt
 Place = Annotated[int, Field(ge=0, le=MOST_CHARACTERS)]
@@ -86,15 +90,21 @@ def open_labels(run: str | Path) -> pl.DataFrame:
 def append(run: RunFolder, rater: str, actions: Sequence[Action]) -> None:
     """Write actions to the end of a rater's file, all or none of them, and wait until the disk has them.
 
-    Raises `RunError` if they can't be written.
+    Raises `RunError` if they can't be written, or another process is writing for this rater all the time.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     lines = "".join(json.dumps({"at": now, **action}, ensure_ascii=False) + "\n" for action in actions)
     place = local_file(run, rater)
     try:
         place.parent.mkdir(exist_ok=True)
-        _append(place, lines.encode("utf-8"))
+        with FileLock(_lock(place), timeout=PATIENCE_SECONDS):
+            _append(place, lines.encode("utf-8"))
+    except Timeout:
+        raise RunError(
+            f"{place} has been in use by another process for {PATIENCE_SECONDS:.0f} s. End it, and label again."
+        ) from None
     except OSError as error:
+        run.must_be_there()
         raise RunError(f"{place} could not be written: {error.strerror or error}. Make room there.") from error
 
 
@@ -153,23 +163,37 @@ def must_be_named(rater: str) -> str:
 
 
 def local_file(run: RunFolder, rater: str) -> Path:
-    """Where a rater's actions lie; raises `RunError` for a run that does not lie on a local disk."""
-    system, path = fsspec.core.url_to_fs(run.address)
-    if not isinstance(system, LocalFileSystem):
+    """Where a rater's actions lie; raises `RunError` for a symbolic link, or a run that is not on a local disk."""
+    path = local_path(run.address)
+    if path is None:
         raise RunError(f"{run.address} is not on a local disk. Copy the run to one, and label it there.")
-    return Path(path) / FOLDER / _file_name(rater)
+    found = path / FOLDER / _file_name(rater)
+    _must_be_no_link(found)
+    return found
+
+
+def _must_be_no_link(place: Path) -> None:
+    for one in (place.parent, place, _lock(place)):
+        if one.is_symlink():
+            raise RunError(f"{one} is a symbolic link, which is not followed. Put the labels themselves there.")
+
+
+def _lock(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
 
 
 def _append(place: Path, content: bytes) -> None:
     is_new = not place.exists()
-    with place.open("a+b", buffering=0) as file:
+    with open(place, "a+b", buffering=0, opener=_open_no_link) as file:
         _cut_unfinished(file)
         file.write(content)
-        os.fsync(file.fileno())
-    if is_new and os.name == "posix":
-        folder = os.open(place.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        keep(file)
+    if is_new:
+        keep_names(place.parent)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def _cut_unfinished(file: Any) -> None:
@@ -181,6 +205,8 @@ def _cut_unfinished(file: Any) -> None:
 
 def _read_lines(run: RunFolder, rater: str) -> Iterator[dict[str, Any]]:
     address = run.path(FOLDER, _file_name(rater))
+    if (local := local_path(address)) is not None:
+        _must_be_no_link(local)
     if not run.exists(FOLDER, _file_name(rater)):
         return
     finished = read_bytes(address, RunError).split(b"\n")[:-1]

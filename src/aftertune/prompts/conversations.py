@@ -49,8 +49,10 @@ def read_turns(turns: Any, field: str) -> Conversation:
     messages = [_message(turn, f"{field}.{number}", number == len(turns) - 1) for number, turn in enumerate(turns)]
     said = [one for one in messages if one is not None]
     asked = [number for number, one in enumerate(said) if one.role in (USER, TOOL)]
+    if not said:
+        raise PromptError(f'no turn of "{field}" says anything. One must be of the user, with a text.')
     if not any(one.role == USER for one in said):
-        roles = ", ".join(one.role for one in said) or "none"
+        roles = ", ".join(one.role for one in said)
         raise PromptError(f'the roles of "{field}" are: {roles}. One of them must be user.')
     prompt, after = said[: asked[-1] + 1], said[asked[-1] + 1 :]
     answers = [one for one in after if one.role == ASSISTANT and one.content.strip()]

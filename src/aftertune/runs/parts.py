@@ -10,7 +10,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import pairwise
@@ -25,83 +25,133 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError
+from aftertune.runs import disk
+from aftertune.runs.seal import Place, damage, seal, stranger, unsealed
 
 if TYPE_CHECKING:
     import polars as pl
 
 Row = Mapping[str, Any]
+NOWHERE = Place()
 HOST = re.sub(r"[^\w-]", "-", socket.gethostname())
 PARTIAL = re.compile(r"/\.[^/]+\.(?P<host>[\w-]+)\.(?P<process>\d+)\.partial$")
 
 
-def write_row(address: str | Path, row: Row) -> None:
-    """Write one row to a Parquet file at any fsspec address; raises `RunError` if that fails."""
-    table = pa.table({name: _encode(value) for name, value in row.items()})
-    with replacing(address) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+def write_row(address: str | Path, row: Row, place: Place = NOWHERE) -> None:
+    """Write one row to a Parquet file at any fsspec address, sealed; raises `RunError` if that fails."""
+    table, whole = pa.table({name: _encode(value) for name, value in row.items()}), BytesIO()
+    with pq.ParquetWriter(whole, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(unsealed(place))
+    write_bytes(address, seal(whole.getvalue()))
 
 
-def read_row(address: str | Path) -> dict[str, Any]:
-    """Read what `write_row` wrote: lists of numbers come back as arrays; raises `RunError` if it is not there."""
-    try:
-        with fsspec.open(str(address), "rb") as file:
-            table = pq.read_table(file)
+def read_row(address: str | Path, place: Place | None = None) -> dict[str, Any]:
+    """Read what `write_row` wrote: lists of numbers come back as arrays.
+
+    Raises `RunError` if it is not there, damaged, or not the part of ``place`` where one is given.
+    """
+    with _decoding(address):
+        table = pq.read_table(pa.BufferReader(read_sealed(address, place)))
         if table.num_rows != 1:
             raise RunError(f"{address} has {table.num_rows} rows, a saved result has one. Give the file of one result.")
         return {name: _decode(table.column(name).chunk(0)) for name in table.column_names}
-    except FileNotFoundError:
-        raise RunError(f"There is no file at {address}. Give the path of a saved result.") from None
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{address} could not be read as Parquet: {_first_line(error).rstrip('.')}.") from error
 
 
-def write_frame(address: str | Path, frame: "pl.DataFrame") -> None:
-    """Write a data frame to a Parquet file at any fsspec address; raises `RunError` if that fails."""
-    whole = BytesIO()  # polars hides behind errors of its own what goes wrong with a file
-    frame.write_parquet(whole)
-    with replacing(address) as temporary:
-        temporary.write(whole.getvalue())
+def write_frame(address: str | Path, frame: "pl.DataFrame", place: Place = NOWHERE) -> None:
+    """Write a data frame to a Parquet file at any fsspec address, sealed; raises `RunError` if that fails."""
+    whole = BytesIO()
+    frame.write_parquet(whole, metadata=unsealed(place))
+    write_bytes(address, seal(whole.getvalue()))
 
 
-def read_frame(address: str | Path) -> "pl.DataFrame":
-    """Read what `write_frame` wrote; raises `RunError` if it is not there or can't be read."""
+def read_frame(address: str | Path, place: Place | None = None) -> "pl.DataFrame":
+    """Read what `write_frame` wrote; raises `RunError` as `read_row` does."""
     import polars as pl
 
+    with _decoding(address):
+        return pl.read_parquet(BytesIO(read_sealed(address, place)))
+
+
+def damage_of(address: str | Path) -> str | None:
+    """What is wrong with a part that is there, in words; None if it is what was written."""
     try:
         with fsspec.open(str(address), "rb") as file:
-            return pl.read_parquet(file)
-    except FileNotFoundError:
-        raise RunError(f"There is no file at {address}. Give the path of a saved result.") from None
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"{address} could not be read as Parquet: {_first_line(error).rstrip('.')}.") from error
+            return damage(file.read())
+    except OSError as error:
+        return f"can't be read: {_first_line(error).rstrip('.')}"
+
+
+def read_sealed(address: str | Path, place: Place | None) -> bytes:
+    """The bytes of a sealed file, once they are known to be what was written.
+
+    Raises `OSError` if it can't be read, `RunError` if it is damaged, or not the part of ``place`` where one is given.
+    """
+    with fsspec.open(str(address), "rb") as file:
+        content: bytes = file.read()
+    wrong = damage(content) or (None if place is None else stranger(content, place))
+    if wrong:
+        raise RunError(f"{address} {wrong}.")
+    return content
 
 
 def write_text(address: str | Path, text: str) -> None:
     """Write a text file whole or not at all; raises `RunError` if that fails."""
+    write_bytes(address, text.encode("utf-8"))
+
+
+def write_bytes(address: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all; raises `RunError` if that fails."""
     with replacing(address) as file:
+        file.write(content)
+
+
+def write_first(address: str | Path, text: str) -> None:
+    """Write a text file whole or not at all, if none is there: of several who do so at once, one text stays."""
+    with _beside(address, disk.take_place) as file:
         file.write(text.encode("utf-8"))
 
 
 @contextmanager
 def replacing(address: str | Path) -> Iterator[Any]:
-    """A binary file beside ``address`` that takes its place when the block ends well, and is removed otherwise."""
+    """A binary file beside ``address`` that takes its place when the block ends well, and is removed otherwise.
+
+    On a local disk it is there after a power cut too. Raises `RunError` if it can't be written.
+    """
+    with _beside(address, disk.replace) as file:
+        yield file
+
+
+@contextmanager
+def _beside(address: str | Path, put: Callable[[Any, str, str], None]) -> Iterator[Any]:
     system, path = fsspec.core.url_to_fs(str(address))
     parent, name = path.rsplit("/", 1)
     temporary = f"{parent}/.{name}.{HOST}.{os.getpid()}.partial"
     try:
         must_be_writable(address)
-        system.makedirs(parent, exist_ok=True)
+        disk.make_folders(system, parent)
         with system.open(temporary, "wb") as file:
             yield file
-        system.mv(temporary, path)
+            if isinstance(system, LocalFileSystem):
+                disk.keep(file)
+        put(system, temporary, path)
     except (OSError, pa.ArrowException) as error:
         with suppress(OSError):
             system.rm(temporary)
+        disk.must_be_at_home()
         raise _unwritable(address, _first_line(error)) from error
     except BaseException:
         with suppress(OSError):
             system.rm(temporary)
         raise
+
+
+def make_run_folder(address: str) -> None:
+    """Make the folder of a run, for its owner alone; raises `RunError` if that fails."""
+    try:
+        disk.make_private(address)
+    except OSError as error:
+        raise _unwritable(address, _first_line(error)) from error
 
 
 def must_be_writable(address: str | Path) -> None:
@@ -150,6 +200,18 @@ def is_text(address: str, text: str) -> bool:
 def is_partial(path: str) -> bool:
     """Whether a path is that of an unfinished file."""
     return bool(PARTIAL.search(path))
+
+
+@contextmanager
+def _decoding(address: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise RunError(f"There is no file at {address}. Give the path of a saved result.") from None
+    except RunError:
+        raise
+    except Exception as error:  # whatever a decoder raises on a file that is sealed, and yet none of ours
+        raise RunError(f"{address} could not be read as Parquet: {_first_line(error).rstrip('.')}.") from error
 
 
 def _unwritable(address: str | Path, reason: str) -> RunError:

@@ -10,14 +10,18 @@ been measured. A run that does not say all of this, since it is of an earlier ve
 import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import fsspec
 
-from aftertune.runs.parts import is_partial, replacing
+from aftertune.errors import RunError
+from aftertune.runs.identity import differences, plain
+from aftertune.runs.parts import is_partial, read_sealed, write_bytes
 from aftertune.runs.records import OfRun, identity_of, record_of
 from aftertune.runs.roles import pairs_of, roles_of
-from aftertune.runs.run import RunFolder, differences
+from aftertune.runs.run import RunFolder
+from aftertune.runs.seal import Place, seal_anew
 
 SAME = ("fingerprint", "configuration", "dtype", "device", "versions")
 REUSED = "reused.json"
@@ -47,6 +51,32 @@ class Taken(NamedTuple):
         return f"Taken from {self.address}: {found or 'nothing'}{f'. Not taken: {why}' if why else ''}."
 
 
+class Wanted(NamedTuple):
+    """What an explainer would take: parts of these ``kinds``, made with its ``identity``, kept in ``settings``."""
+
+    settings: str
+    identity: Mapping[str, Any]
+    kinds: Sequence[Reusable]
+
+
+@dataclass(frozen=True)
+class ForeseenRun(RunFolder):
+    """A run as it will be when it has taken parts of a ``lender``, by their names there, which lie there until then."""
+
+    lender: RunFolder | None = None
+    lent: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, *names: str) -> str:
+        """The address of a file of the run, or of the one that it will be copied from."""
+        own = self.lent.get("/".join(names))
+        return super().path(*names) if own is None or self.lender is None else self.lender.path(own)
+
+    def place(self, part: tuple[str, str, str], settings: Mapping[str, Any] | None = None) -> Place:
+        """What the seal of a part says, there where it lies."""
+        own = self.lent.get("/".join(part))
+        return super().place(part, settings) if own is None or self.lender is None else self.lender.place(_part(own))
+
+
 def same_roles(old: RunFolder, new: RunFolder) -> dict[str, str]:
     """The role in ``old`` of each model of ``new`` that is the same there; models that are not are left out."""
     there = {role: _told(old, role) for role in roles_of(old) if old.exists(f"{role}.json")}
@@ -59,26 +89,36 @@ def same_roles(old: RunFolder, new: RunFolder) -> dict[str, str]:
     return found
 
 
-def take_parts(
-    old: RunFolder, new: RunFolder, settings: str, identity: Mapping[str, Any], kinds: Sequence[Reusable]
-) -> tuple[int, str]:
-    """Copy what ``old`` has of these kinds and ``new`` lacks; returns how many parts, and why there are not more.
+def take_parts(old: RunFolder, new: RunFolder, wanted: Wanted) -> tuple[int, str]:
+    """Copy what ``old`` has of what is wanted and ``new`` lacks; returns how many parts, and why there are not more.
 
-    ``settings`` is the file that keeps the explainer's ``identity``. Raises `RunError` if a part can't be written.
+    Raises `RunError` if a part can't be written.
     """
-    if not old.exists(settings):
-        return 0, "not measured there"
-    if record_of(old, "run.json", OfRun) != record_of(new, "run.json", OfRun):
-        return 0, "made by another version of Aftertune"
-    roles, before, n_taken, why = same_roles(old, new), identity_of(old, settings, dict[str, Any]), 0, ""
-    for kind in kinds:
-        names = before.keys() | identity.keys() if kind.settings is None else kind.settings
-        held, asked = ({name: one.get(name) for name in names} for one in (before, identity))
+    version = record_of(new, "run.json", OfRun)["aftertune"]
+    lent, why = lendable(old, same_roles(old, new), version, wanted)
+    missing = {name: own for name, own in lent.items() if not new.exists(name)}
+    return sum(_copied(old, own, new, name, wanted.identity) for name, own in missing.items()), why
+
+
+def lendable(old: RunFolder, roles: Mapping[str, str], version: str, wanted: Wanted) -> tuple[dict[str, str], str]:
+    """What a run can lend to one whose models have these ``roles`` there, made by this ``version`` of Aftertune.
+
+    Returns the name of each part by its name in the new run, and why there are not more.
+    """
+    if not old.exists(wanted.settings):
+        return {}, "not measured there"
+    if record_of(old, "run.json", OfRun)["aftertune"] != version:
+        return {}, "made by another version of Aftertune"
+    before, found, why = identity_of(old, wanted.settings, dict[str, Any]), dict[str, str](), ""
+    for kind in wanted.kinds:
+        names = before.keys() | wanted.identity.keys() if kind.settings is None else kind.settings
+        held, asked = ({name: one.get(name) for name in names} for one in (before, wanted.identity))
         differing = list(differences(held, asked))
         why = why or (differing[0] if differing else "")
         if not differing:
-            n_taken += sum(_copied(old, new, *place) for one in kind.places for place in _places(one, roles))
-    return n_taken, why if roles else "other weights, configuration, device or versions"
+            places = [place for one in kind.places for place in _places(one, roles)]
+            found |= {name: own for place in places for name, own in _parts_at(old, *place)}
+    return found, why if roles else "other weights, configuration, device or versions"
 
 
 def _told(run: RunFolder, role: str) -> list[Any]:
@@ -95,17 +135,28 @@ def _places(pattern: str, roles: Mapping[str, str]) -> Iterator[tuple[str, str]]
         yield pattern.format(base=roles[base], tuned=roles[tuned]), pattern.format(base=base, tuned=tuned)
 
 
-def _copied(old: RunFolder, new: RunFolder, there: str, here: str) -> int:
-    """How many files were copied from one pattern to the other; what is there already stays."""
+def _parts_at(old: RunFolder, there: str, here: str) -> Iterator[tuple[str, str]]:
+    """The name in the new run and in the old one of each file that matches a pattern."""
     system, path = fsspec.core.url_to_fs(old.address)
     root = path.rstrip("/")
-    before, after, n_copied = FILLED.sub("", there), FILLED.sub("", here), 0
+    before, after = FILLED.sub("", there), FILLED.sub("", here)
     for found in sorted(system.glob(f"{glob.escape(root)}/{there}")):
-        name = after + found.removeprefix(f"{root}/{before}")
-        if is_partial(found) or new.exists(name):
-            continue
-        with system.open(found, "rb") as source, replacing(new.path(name)) as file:
-            while block := source.read(2**24):
-                file.write(block)
-        n_copied += 1
-    return n_copied
+        own = found.removeprefix(f"{root}/")
+        if not is_partial(found):
+            yield after + own.removeprefix(before), own
+
+
+def _copied(old: RunFolder, own: str, new: RunFolder, name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a part was copied; one that is damaged, or of elsewhere, is not: it is measured."""
+    try:
+        content = read_sealed(old.path(own), old.place(_part(own)))
+    except (OSError, RunError):
+        return False
+    with new.home():
+        write_bytes(new.path(name), seal_anew(content, new.place(_part(name), plain(settings))))
+    return True
+
+
+def _part(name: str) -> tuple[str, str, str]:
+    kind, model, file = name.rsplit("/", 2)
+    return kind, model, file

@@ -1,15 +1,16 @@
 """The run folder: settings in ``run.json``, one Parquet part for each unit of work.
 
 A unit is done when its part exists; that one rule gives resume, crash safety and several workers at once. A folder
-belongs to one set of settings and weights: a run with others refuses to continue in it.
+belongs to one set of settings and weights: a run with others refuses to continue in it. Who comes first has the folder;
+each part says what it was made with (`seal`), and is held against that when it is read. What is damaged does not count
+as there while a run is measured: it is made again.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,27 +19,32 @@ from urllib.parse import quote
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from aftertune.errors import RunError, translated
-from aftertune.places import read_bytes
+from aftertune.errors import RunError
 from aftertune.runs.address import must_be_usable
+from aftertune.runs.disk import at_home, must_be_there
+from aftertune.runs.identity import differences, is_told, plain, read_told, text_of
 from aftertune.runs.parts import (
+    damage_of,
     is_partial,
     is_there,
+    make_run_folder,
     must_be_writable,
     read_frame,
     read_row,
     remove_strays,
+    write_first,
     write_frame,
     write_row,
     write_text,
 )
+from aftertune.runs.seal import Place, digest
 
 if TYPE_CHECKING:
     import polars as pl
 
 LONGEST_NAME = 120
-LAYOUT = 2  # of the files in a run folder; runs of another layout are refused
-HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
+LAYOUT = 3  # of the files in a run folder; runs of another layout are refused
+INDENT = 2
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,14 @@ class RunFolder:
     """A folder at any fsspec address that keeps one run.
 
     ``beginning`` is the text of its ``run.json`` where that is not written yet: a run begins with the first file that
-    is written into its folder, so that one which fails before leaves nothing behind.
+    is written into its folder, so that one which fails before leaves nothing behind. ``_known`` are the identities that
+    were read, which never change, and ``_whole`` the files that were found without damage.
     """
 
     address: str
     beginning: str | None = None
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _whole: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def start(cls, address: str | Path, identity: Mapping[str, Any], record: Mapping[str, Any]) -> "RunFolder":
@@ -59,32 +68,30 @@ class RunFolder:
         Raises `RunError` if the folder holds a run of another identity, or something else, or can't be written.
         """
         must_be_usable(address, writing=True)
-        run = cls(str(address).rstrip("/"), _as_text(identity, dict(record) | {"layout": LAYOUT}))
+        run = cls(str(address).rstrip("/"), text_of(identity, dict(record) | {"layout": LAYOUT}, INDENT))
         must_be_writable(run.path("run.json"))
         if run.exists("run.json"):
-            run._must_have_this_layout()
-            run._must_agree("run.json", identity)
-        elif run._is_occupied():
+            run._must_be_ours()
+        elif not is_there(run.path("run.json")) and run._is_occupied():
             raise RunError(f"{address} is not empty and holds no run. Give a new folder, or that of an earlier run.")
         remove_strays(run.address)  # only now: all of a folder is looked through, which may be anybody's
         return run
 
     def claim(self, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        """Keep ``identity`` and ``record`` as a JSON file, or find it there already.
+        """Keep ``identity`` and ``record`` as a JSON file, or find it there already, put there by whoever came first.
 
         ``identity`` is what must be the same to go on (settings, fingerprints); ``record`` is only kept (versions,
         names). Raises `RunError` naming what differs if the file holds another identity.
         """
-        if self.exists(name):
-            self._must_agree(name, identity)
-        else:
-            self._begin()
-            write_text(self.path(name), _as_text(identity, record))
+        if not self.exists(name):
+            with self.home():
+                self._put(name, text_of(identity, record, INDENT))
+        self._must_agree(name, identity)
 
     def remember(self, name: str, record: Mapping[str, Any]) -> None:
         """Keep ``record`` as a JSON file in place of one that is there: what may change from call to call."""
-        self._begin()
-        write_text(self.path(name), json.dumps({"identity": {}, "record": record}, ensure_ascii=False) + "\n")
+        with self.home():
+            write_text(self.path(name), text_of({}, record))
 
     @classmethod
     def open(cls, address: str | Path) -> "RunFolder":
@@ -101,8 +108,9 @@ class RunFolder:
         return "/".join((self.address, *names))
 
     def exists(self, *names: str) -> bool:
-        """Whether a file or part of that name is there."""
-        return is_there(self.path(*names))
+        """Whether a file or part of that name is there; while the run is measured, whether it is there undamaged."""
+        path = self.path(*names)
+        return is_there(path) and (self.beginning is None or self._is_whole(path))
 
     def names(self) -> list[str]:
         """The names of what lies in the folder itself; none where there is no folder."""
@@ -112,14 +120,14 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A file that `claim` wrote: ``identity`` and ``record``; raises `RunError` if it is missing or damaged."""
-        if not self.exists(name):
-            raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.")
-        with translated(RunError, f"{self.path(name)} is damaged", "Start again in a new folder."):
-            found = json.loads(read_bytes(self.path(name), RunError))
-            halves = {half: found[half] for half in ("identity", "record")}
-            if not all(isinstance(one, dict) for one in halves.values()):
-                raise ValueError("identity and record must be objects")
-            return halves
+        try:
+            return read_told(self.path(name))
+        except FileNotFoundError:
+            if name != "run.json":
+                must_be_there(self.address)
+            raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path(name)} is damaged: {error}. {self._remedy()}") from error
 
     @contextmanager
     def local(self) -> Iterator[Path]:
@@ -141,30 +149,101 @@ class RunFolder:
 
     def write(self, part: tuple[str, str, str], row: Mapping[str, Any]) -> None:
         """Write a unit's part whole; raises `RunError` if that fails."""
-        self._begin()
-        write_row(self.path(*part), row)
+        with self.home():
+            write_row(self.path(*part), row, self.place(part))
+        self._whole.add(self.path(*part))
 
     def write_frame(self, part: tuple[str, str, str], frame: "pl.DataFrame") -> None:
         """Write a data frame as a unit's part, whole; raises `RunError` if that fails."""
-        self._begin()
-        write_frame(self.path(*part), frame)
+        with self.home():
+            write_frame(self.path(*part), frame, self.place(part))
+        self._whole.add(self.path(*part))
 
     def read_frame(self, part: tuple[str, str, str]) -> "pl.DataFrame":
-        """Read a unit's part that is a data frame; raises `RunError` if it is missing or damaged."""
-        with _remedy():
-            return read_frame(self.path(*part))
+        """Read a unit's part that is a data frame; raises `RunError` if it is missing, damaged, or another part."""
+        with self._telling():
+            return read_frame(self.path(*part), self.place(part))
 
     def read(self, part: tuple[str, str, str]) -> dict[str, Any]:
-        """Read a unit's part; raises `RunError` if it is missing or damaged."""
-        with _remedy():
-            return read_row(self.path(*part))
+        """Read a unit's part; raises `RunError` if it is missing, damaged, or another part."""
+        with self._telling():
+            return read_row(self.path(*part), self.place(part))
 
-    def _begin(self) -> None:
-        if self.beginning is not None and not self.exists("run.json"):
-            write_text(self.path("run.json"), self.beginning)
+    def place(self, part: tuple[str, str, str], settings: Mapping[str, Any] | None = None) -> Place:
+        """What the seal of a part says: where it lies, and a digest of the identities that it depends on.
+
+        These are the run's, those of its checkpoints, and that of its explainer: the folder of a part is named after
+        the explainer, perhaps with a word before or behind ("noise-heads"). ``settings`` stand in for the last.
+        """
+        run = self._identity("run.json")
+        checkpoints = {role: self._identity(f"{role}.json") for role in run}
+        own = dict(settings) if settings is not None else self._settings_of(part[0].partition("/")[0])
+        return Place("/".join(part), digest([run, checkpoints, own]))
+
+    @contextmanager
+    def home(self) -> Iterator[None]:
+        """Begin the run if it has not begun, and write into its folder; raises `RunError` if that was moved away."""
+        if self.beginning is not None and "run.json" not in self._known:
+            if not self.exists("run.json"):
+                make_run_folder(self.address)
+                self._put("run.json", self.beginning)
+            self._must_be_ours()
+        with at_home(self.address):
+            yield
+
+    def must_be_there(self) -> None:
+        """Raise `RunError` if the folder was moved away or deleted since the run began."""
+        must_be_there(self.address)
+
+    def _put(self, name: str, text: str) -> None:
+        """Write a file that is not there, or is damaged; of several who do so at once, one text stays."""
+        (write_text if is_there(self.path(name)) else write_first)(self.path(name), text)
+
+    def _is_whole(self, path: str) -> bool:
+        """Whether a file that is there can be used; each is looked at once."""
+        if path not in self._whole and path.endswith((".json", ".parquet")):
+            if not (is_told(path) if path.endswith(".json") else damage_of(path) is None):
+                return False
+            self._whole.add(path)
+        return True
+
+    def _identity(self, name: str) -> Any:
+        """The identity that a file of the run holds; empty where there is none."""
+        if name not in self._known:
+            found = self.read_json(name)["identity"] if is_there(self.path(name)) else {}
+            if not found:
+                return {}
+            self._known[name] = found
+        return self._known[name]
+
+    def _settings_of(self, folder: str) -> Any:
+        """The settings of the explainer after which a folder of parts is named; empty where it keeps none."""
+        words = folder.split("-")
+        names = [words[:n] for n in range(len(words), 0, -1)] + [words[n:] for n in range(1, len(words))]
+        return next(filter(None, (self._identity(f"{'-'.join(one)}.json") for one in names)), {})
+
+    def _must_be_ours(self) -> None:
+        self._must_have_this_layout()
+        self._must_agree("run.json", json.loads(self.beginning or "{}")["identity"])
+        self._identity("run.json")
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except RunError as error:
+            must_be_there(self.address)
+            raise RunError(f"{error} {self._remedy()}") from error
+
+    def _remedy(self) -> str:
+        try:
+            command = read_told(self.path("made.json"))["record"]["command"]
+        except (OSError, ValueError, KeyError):
+            return "The command that measured it, given again, makes that file anew."
+        return f"This command makes that file anew: {command}"
 
     def _must_agree(self, name: str, identity: Mapping[str, Any]) -> None:
-        before, now = self.read_json(name)["identity"], json.loads(json.dumps(identity))
+        before, now = self.read_json(name)["identity"], plain(identity)
         differing = list(differences(before, now, "" if name == "run.json" else name.removesuffix(".json")))
         if differing:
             raise RunError(
@@ -185,31 +264,3 @@ class RunFolder:
 
     def _is_occupied(self) -> bool:
         return any(not is_partial(self.path(name)) for name in self.names())
-
-
-@contextmanager
-def _remedy() -> Iterator[None]:
-    try:
-        yield
-    except RunError as error:
-        raise RunError(f"{error} Delete that file; the same command, given again, makes it anew.") from error
-
-
-def _as_text(identity: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    return json.dumps({"identity": identity, "record": record}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    """What differs between two identities, in words."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            yield from differences(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
-    elif before != now:
-        yield f"{name} was {_show(before)}, is now {_show(now)}"
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "not set"
-    # The first twelve digits of a fingerprint tell it from any other.
-    return HEXADECIMAL.sub(lambda digits: f"{digits[0][:12]}...", json.dumps(value, ensure_ascii=False))

@@ -11,7 +11,7 @@ from aftertune.explainers.annotation import people, result
 from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.explainers.concepts.result import CONCEPTS, reading_in
 from aftertune.runs.records import record_of
-from aftertune.runs.roles import roles_of
+from aftertune.runs.roles import is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
 from aftertune.study.saved import EVIDENCE, open_pairs, open_run
@@ -77,6 +77,7 @@ def name_tuning(
     must_read(server)
     evidence = evidence_of(run)
     if not evidence:
+        must_differ(RunFolder.open(run))
         raise AnnotationError(
             f"{run} holds nothing by which a tuning could be named. Compare what the models say first: aftertune "
             "compare BASE TUNED --only outputs."
@@ -149,11 +150,22 @@ def read_components(run: RunFolder) -> dict[str, pl.DataFrame]:
     """
     roles = CONCEPTS.roles(run)
     if not roles:
+        must_differ(run)
         raise AnnotationError(
             f"No components are read in {run.address}. Give the folder of aftertune concepts, or of a comparison that "
             "read concepts."
         )
     return {role: reading_in(run, role).components for role in roles}
+
+
+def must_differ(run: RunFolder) -> None:
+    """Raise `AnnotationError` for a run of models of which no weight differs: nothing of them was measured."""
+    pairs = pairs_of(roles_of(run))
+    if pairs and all(is_same(run, pair) for pair in pairs):
+        raise AnnotationError(
+            f"No weight differs between the models of {run.address}, so there is no tuning to name and nothing to "
+            "annotate. Give a run of models that differ."
+        )
 
 
 def _telling(explainer: str, progress: Progress | None) -> StepProgress:

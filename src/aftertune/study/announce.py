@@ -92,7 +92,7 @@ def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
     yield "device", f"{found.machine.kind}, {intent.study.dtype}"
     yield "run", intent.run.address
     if intent.study.reuse:
-        yield "reuse", f"{intent.study.reuse}: what is the same there is taken, which the time does not count yet"
+        yield "reuse", f"{intent.study.reuse}: what is the same there is taken; the time is that of the rest"
     yield "time", _time(found)
     yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak"
     warning = memory_warning(found)

@@ -8,7 +8,7 @@
 5. Once a checkpoint is loaded, the same is asked of it, and the run is bound to its weights.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
+from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
+from aftertune.study.reader import PromptReader
 from aftertune.study.tokens import named, vocabulary_of
 
 if TYPE_CHECKING:
@@ -24,27 +26,23 @@ if TYPE_CHECKING:
     from aftertune.models.weights import AttentionShape
 
 Tokens = Mapping[str, Sequence[int]]
-Reader = Callable[[Subject], Any]
 
 
 def must_be_comparable(
-    subjects: Sequence[Subject],
     configs: Sequence[Any],
+    readers: Sequence[PromptReader],
     works: Iterable[Work],
     inputs: Inputs,
     run: RunFolder,
     *,
-    read: Reader | None,
     reads_weights: bool,
 ) -> None:
     """Raise what is wrong with checkpoints of these configurations (None for one that can't be read quickly).
 
-    ``read`` gives a checkpoint's tokenizer, as it puts the prompts; None where no prompts are read. Fills
-    ``inputs.lengths``. A mistake in the last checkpoint must not be told after hours of work on the first.
+    ``readers`` are those of the checkpoints, none where no prompts are read. Fills ``inputs.lengths``. A mistake in the
+    last checkpoint must not be told after hours of work on the first.
     """
-    if read is not None and subjects:
-        tokens = must_read_prompts_the_same(subjects, configs, inputs, read)
-        inputs.lengths[:] = [len(ids) for ids in tokens.values()]
+    inputs.lengths[:] = lengths_of_prompts(inputs.prompts, readers)
     if reads_weights:
         must_have_the_same_shape(configs)
     for work in works:
@@ -59,6 +57,7 @@ def must_be_there(
 ) -> list[Any]:
     """The checkpoints' configurations; raises one `CheckpointError` with all that is wrong with any of them."""
     from aftertune.models import must_be_loadable
+    from aftertune.models.files.references import UnreachableError
     from aftertune.models.loadable import mistakes_of, raise_all
 
     how = {"trust_remote_code": trust_remote_code, "architecture": architecture, "tokenizer": tokenizer}
@@ -66,6 +65,8 @@ def must_be_there(
     for one in subjects:
         try:
             configs.append(must_be_loadable(one.ref, one.adapter, one.revision, **how))
+        except UnreachableError as error:
+            wrong.append(f"{error}{_named_as_base(one, subjects)}")
         except CheckpointError as error:
             wrong += mistakes_of(error)
     if wrong:
@@ -73,41 +74,29 @@ def must_be_there(
     return configs
 
 
-def must_read_prompts_the_same(
-    subjects: Sequence[Subject], configs: Sequence[Any], inputs: Inputs, read: Reader
-) -> Tokens:
-    """Every prompt's tokens, the same for all checkpoints.
+def _named_as_base(subject: Subject, subjects: Iterable[Subject]) -> str:
+    """Who named a checkpoint that can't be reached, where an adapter's own configuration did."""
+    from aftertune.models.adapters.alone import base_of, is_adapter
 
-    Raises `CheckpointError` if the tokenizers read a prompt differently, and what `read_prompts` raises.
+    for adapter in (one.adapter for one in subjects if one.adapter is not None and is_adapter(one.adapter)):
+        if str(base_of(adapter).ref) == str(subject.ref):
+            return (
+                f" The adapter names it as its base, in {Path(adapter) / 'adapter_config.json'}. To give the base's "
+                f"place: aftertune compare BASE {adapter}."
+            )
+    return ""
+
+
+def lengths_of_prompts(prompts: Sequence[Prompt], readers: Sequence[PromptReader]) -> list[int]:
+    """Every prompt's number of tokens, which are the same for all ``readers``; none where nobody reads.
+
+    Raises `CheckpointError` if two read a prompt differently, and what `PromptReader.read` raises.
     """
-    known = {(one.ref, one.revision, one.adapter): (one, config) for one, config in zip(subjects, configs, strict=True)}
-    contexts = [(read(one), getattr(config, "max_position_embeddings", None)) for one, config in known.values()]
-    return must_read_the_same(inputs, contexts)
-
-
-def must_read_the_same(inputs: Inputs, readers: Sequence[tuple[Any, int | None]]) -> Tokens:
-    """Every prompt's tokens, the same for all ``readers``: tokenizers, each with its model's context.
-
-    Raises as `must_read_prompts_the_same` does.
-    """
-    found = [read_prompts(inputs, *reader) for reader in readers]
-    tokenizers = [tokenizer for tokenizer, _ in readers]
+    found = [reader.tokens(prompts) for reader in readers]
+    tokenizers = [reader.tokenizer for reader in readers]
     for (before, one), (now, other) in pairwise(zip(found, tokenizers, strict=True)):
         must_be_same_tokens(before, now, one, other)
-    return found[-1]
-
-
-def read_prompts(inputs: Inputs, tokenizer: Any, context: int | None) -> Tokens:
-    """Every prompt's tokens; raises `PromptError` for one that can't be read, or leaves no room that is needed."""
-    from aftertune.models.generation import must_leave_room
-    from aftertune.prompts.encoding import encode
-
-    known = context if inputs.needs_room else None
-    read = [encode(one, tokenizer, inputs.template, one.response, known) for one in inputs.prompts]
-    for one in read if inputs.needs_room else ():
-        if one.response_ids is None:
-            must_leave_room(context, len(one.ids), f"Prompt {one.prompt.id!r}")
-    return {one.prompt.id: one.ids.tolist() for one in read}
+    return [len(ids) for ids in found[-1].values()] if found else []
 
 
 def must_be_same_tokens(before: Tokens, now: Tokens, tokenizer: Any, other: Any) -> None:
@@ -152,7 +141,8 @@ def must_have_the_same_shape(configs: Sequence[Any]) -> None:
 
 def must_fit_loaded(checkpoint: "Checkpoint", works: Iterable[Work], inputs: Inputs, run: RunFolder) -> None:
     """Check again with a loaded checkpoint: of some, as a GGUF file, little can be told before. Nothing is written."""
-    read_prompts(inputs, checkpoint.tokenizer, checkpoint.context_length)
+    context = checkpoint.context_length if inputs.needs_room else None
+    PromptReader(checkpoint.tokenizer, inputs.template, context).tokens(inputs.prompts)
     for work in works:
         work.must_fit([checkpoint.model.config], run)
 

@@ -45,7 +45,13 @@ def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> 
     seeds = {name: one["seed"] for name, one in own.items() if "seed" in one}
     told: dict[str, Any] = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
     told["prompts"] = str(study.prompts) if isinstance(study.prompts, str | Path) else None
-    run.remember(MADE, told | {"n_prompts": len(prompts), "max_new_tokens": study.max_new_tokens})
+    run.remember(MADE, told | {"n_prompts": len(prompts), "most_tokens": _most_tokens(study, own)})
+
+
+def _most_tokens(study: Study, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The most tokens of a response, for each explainer that has models respond."""
+    own = {name: one["answer_tokens"] for name, one in settings.items() if "answer_tokens" in one}
+    return {name: study.max_new_tokens for name, one in study.explainers.items() if one.needs_room} | own
 
 
 class Making(TypedDict, total=False):
@@ -56,7 +62,7 @@ class Making(TypedDict, total=False):
     seeds: dict[str, int]
     prompts: str | None
     n_prompts: int
-    max_new_tokens: int
+    most_tokens: dict[str, int]
 
 
 class OfTemplate(TypedDict):
@@ -114,12 +120,17 @@ def _sentences(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> It
     if versions:
         yield f"Models were read in {models[0].get('dtype')} on {models[0].get('device')}."
     if made.get("n_prompts"):
-        n, most = made["n_prompts"], made.get("max_new_tokens")
+        n = made["n_prompts"]
         template = identity_of(run, "template.json", OfTemplate)["name"] if run.exists("template.json") else "raw"
         given = f"{n} prompt{'s' if n != 1 else ''} (template {template})"
-        yield f"They were given {given}; responses have at most {most} tokens."
+        yield f"They were given {given}{_say_most_tokens(made.get('most_tokens', {}))}."
     if made.get("seeds"):
         yield f"Random draws have the seed {', '.join(f'{seed} ({name})' for name, seed in made['seeds'].items())}."
+
+
+def _say_most_tokens(most: Mapping[str, int]) -> str:
+    said = [f"{n}{'' if place else ' tokens'} ({name})" for place, (name, n) in enumerate(most.items())]
+    return f"; responses have at most {', '.join(said)}" if said else ""
 
 
 def _model(name: str, about: OfModel) -> str:

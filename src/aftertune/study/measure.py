@@ -24,7 +24,8 @@ from aftertune.study.files import must_find_files
 from aftertune.study.loader import Loader, load_subject
 from aftertune.study.made import remember_making
 from aftertune.study.named import measure_named
-from aftertune.study.reuse import open_earlier, take_from
+from aftertune.study.reader import Readers
+from aftertune.study.reuse import foreseen, open_earlier, take_from
 from aftertune.study.rounding import Rounding, find_roundings, measure_roundings
 from aftertune.study.rows import FILE as ROWS
 from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
 class Intent:
     """A study that has been checked and not begun.
 
-    ``subjects`` are all checkpoints by their roles, ``sizes`` those of the roles that are not wholly measured yet;
-    ``works`` are the explainers made ready, by name; ``template`` says how the prompts are put, ``rows`` what became of
-    the rows that they come from, ``tokens`` which tokens only some of the checkpoints have, ``roundings`` which were
-    stored in fewer bits than others.
+    ``run`` is as it will be when it has taken what it reuses; ``subjects`` are all checkpoints by their roles,
+    ``sizes`` those of the roles that are not wholly measured yet; ``works`` are the explainers made ready, by name;
+    ``template`` says how the prompts are put, ``rows`` what became of the rows that they come from, ``tokens`` which
+    tokens only some of the checkpoints have, ``roundings`` which were stored in fewer bits than others.
     """
 
     study: Study
@@ -82,34 +83,29 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
     configs = there(new)
     roundings = find_roundings(subjects, configs) if len(new) == len(subjects) else []
     read = tokenizer_reader(study.trust_remote_code, study.tokenizer)
-    template = Template()
+    asked = (study.template, subjects, run, read, study.template_arg)
+    template = template_of_study(*asked) if reads_prompts else Template()
+    readers = Readers(lambda one: template.on(read(one)), template.name, needs_room)
     if reads_prompts:
-        template = template_of_study(study.template, subjects, run, read, study.template_arg)
-        readers = []
         if not run.exists(ROWS):
             configs |= there({role: one for role, one in subjects.items() if role not in configs})
-            readers = _readers(subjects, configs, lambda one: template.on(read(one)), needs_room)
-        rows = fitted(rows, run, template.name, readers, study.strict)
+        rows = fitted(rows, run, lambda: readers.of(subjects, configs), study.strict)
     tokens = added_tokens({role: read(one) for role, one in subjects.items()}) if new else saved_tokens(run)
-    asked = (template.name, study.max_new_tokens, study.device, study.dtype)
-    inputs = Inputs(rows.prompts, *asked, needs_room=needs_room)
+    how = (template.name, study.max_new_tokens, study.device, study.dtype)
+    inputs = Inputs(rows.prompts, *how, needs_room=needs_room)
     works = {name: _prepared(study, name, inputs) for name in chosen}
     pending = {role: one for role, one in subjects.items() if not _is_measured(run, role, works)}
     pairs = [pair for pair in pairs_of(list(subjects)) if not _is_pair_measured(run, pair, works)]
     configs |= there({role: one for role, one in pending.items() if role not in configs})
-    checks.must_be_comparable(
-        list(pending.values()),
-        [configs[role] for role in pending],
-        works.values(),
-        inputs,
-        run,
-        read=(lambda subject: template.on(read(subject))) if reads_prompts else None,
-        reads_weights=any(one.reads_weights for one in chosen.values()),
-    )
+    reading = readers.of(pending, configs) if reads_prompts else []
+    reads_weights = any(one.reads_weights for one in chosen.values())
+    pending_configs = [configs[role] for role in pending]
+    checks.must_be_comparable(pending_configs, reading, works.values(), inputs, run, reads_weights=reads_weights)
     if announce is not None:
         sizes = _sizes(study, pending, configs)
         told = [one for one, _ in roundings]
-        announce(Intent(study, run, subjects, sizes, works, inputs, template, rows, tokens, told))
+        later = run if earlier is None else foreseen(earlier, run, works, subjects, study.dtype)
+        announce(Intent(study, later, subjects, sizes, works, inputs, template, rows, tokens, told))
     loaded = Loader(lambda role: template.put_on(load_subject(study, subjects[role])))
     _claim_all(loaded, list(subjects), works, inputs, run, progress)
     if reads_prompts:
@@ -128,6 +124,9 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
         for role in needed:
             work.finish(run, role)
     measure_named(loaded.both, different, works, run, progress)
+    if reads_prompts:
+        keep_rows(rows, run)  # again: one that began beside this, and was refused, may have kept its own
+    run.must_be_there()
     return run
 
 
@@ -150,15 +149,6 @@ def _measure_all(
         if pair in different:
             _measure_pair(loaded, pair, works, run, progress)
     return needed
-
-
-def _readers(
-    subjects: Mapping[str, Subject], configs: Mapping[str, Any], read: checks.Reader, needs_room: bool
-) -> list[tuple[Any, int | None]]:
-    """The tokenizer of each checkpoint, once, with its context where a response needs room in it."""
-    different = {(one.ref, one.revision, one.adapter): (role, one) for role, one in subjects.items()}
-    contexts = {role: getattr(configs[role], "max_position_embeddings", None) for role, _ in different.values()}
-    return [(read(one), contexts[role] if needs_room else None) for role, one in different.values()]
 
 
 def _prepared(study: Study, name: str, inputs: Inputs) -> Work:

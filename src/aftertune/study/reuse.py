@@ -1,12 +1,18 @@
-"""What can a run take from an earlier one?  Asked once the weights of all its models have been read."""
+"""What can a run take from an earlier one?
+
+1. Before the run it is foreseen from the names of checkpoints, so that the time that is told does not count it.
+2. Once the weights of all models have been read, what is the same is taken.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from aftertune.errors import RunError
 from aftertune.explainers.explainer import Work
+from aftertune.models.subject import Subject
 from aftertune.runs.records import record_of
-from aftertune.runs.reuse import REUSED, Taken, take_parts
+from aftertune.runs.reuse import REUSED, ForeseenRun, Taken, Wanted, lendable, take_parts
+from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
 
 
@@ -19,16 +25,45 @@ def open_earlier(address: str | Path | None, run: RunFolder) -> RunFolder | None
     return RunFolder.open(address)
 
 
+def foreseen(
+    earlier: RunFolder, run: RunFolder, works: Mapping[str, Work], subjects: Mapping[str, Subject], dtype: str
+) -> RunFolder:
+    """The run as it will be when it has taken what it can, if checkpoints of the same name have the same weights."""
+    from aftertune import __version__
+
+    before = earlier.read_json("run.json")["identity"]
+    there = [role for role in roles_of(earlier) if _is_read_alike(earlier, role, dtype)]
+    same = ((role, other) for role, one in subjects.items() for other in there if before[other] == one.identity())
+    roles, lent = dict(same), dict[str, str]()
+    for work in works.values():
+        if work.reusable:
+            lent |= lendable(earlier, roles, __version__, wanted_by(work))[0]
+    missing = {name: own for name, own in lent.items() if not run.exists(name)}
+    return ForeseenRun(run.address, run.beginning, lender=earlier, lent=missing)
+
+
+def _is_read_alike(earlier: RunFolder, role: str, dtype: str) -> bool:
+    from aftertune.models.fingerprint import versions
+
+    told = earlier.read_json(f"{role}.json")["record"] if earlier.exists(f"{role}.json") else {}
+    return told.get("dtype") == dtype and told.get("versions") == versions()
+
+
 def take_from(earlier: RunFolder, run: RunFolder, works: Mapping[str, Work]) -> None:
     """Copy what the explainers of this run would make anew, and keep in the run what was taken."""
     before, reasons = saved_taken(run), dict[str, str]()
     parts = dict(before.parts) if before else {}
     for name, work in works.items():
         if work.reusable:
-            n, why = take_parts(earlier, run, work.saved_settings, work.identity, work.reusable)
+            n, why = take_parts(earlier, run, wanted_by(work))
             parts[name] = parts.get(name, 0) + n
             reasons |= {name: why} if why else {}
     run.remember(REUSED, Taken(earlier.address, parts, reasons)._asdict())
+
+
+def wanted_by(work: Work) -> Wanted:
+    """What an explainer's work would take from another run."""
+    return Wanted(work.saved_settings, work.identity, work.reusable)
 
 
 def saved_taken(run: RunFolder) -> Taken | None:

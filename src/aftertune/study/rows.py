@@ -7,7 +7,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +21,7 @@ from aftertune.prompts.account import REASONS_TOLD, Account, say_skipped
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
+from aftertune.study.reader import PromptReader
 
 FILE = "rows.json"
 LOST = {
@@ -78,22 +79,19 @@ def read_rows(prompts: Sequence[Prompt] | str | Path | None, limit: int | None, 
     return Rows(list(prompts[:limit]))
 
 
-def fitted(
-    rows: Rows, run: RunFolder, template: str, tokenizers: Sequence[tuple[Any, int | None]], strict: bool
-) -> Rows:
-    """The rows without prompts that one of the ``tokenizers``, each with its model's context, can't read.
+def fitted(rows: Rows, run: RunFolder, readers: Callable[[], Sequence[PromptReader]], strict: bool) -> Rows:
+    """The rows without prompts that one of the ``readers`` can't read; a run that says so already asks for none.
 
-    A context of None has room for everything. Raises `PromptError` where none can be used, or with ``strict`` for the
-    first.
+    Raises `PromptError` where none can be used, or with ``strict`` for the first.
     """
     saved = saved_rows(run)
     if saved is not None:
         left = {one.id: saved["left_out"][one.id] for one in rows.prompts if one.id in saved["left_out"]}
         return replace(_without(rows, left), notes=tuple(saved["notes"]))
-    left, lost = dict[str, str](), list[set[str]]()
+    left, lost, reading = dict[str, str](), list[set[str]](), readers()
     for prompt in rows.prompts:
         try:
-            lost.append({name for one, context in tokenizers for name in _read(prompt, one, template, context)})
+            lost.append({name for reader in reading for name in reader.read(prompt).lost})
         except PromptError as error:
             if strict or len(rows.prompts) == 1:
                 raise
@@ -101,7 +99,7 @@ def fitted(
     found = _without(rows, left)
     if not found.prompts:
         raise PromptError(f"None of the {len(left)} prompts can be used. The first: {next(iter(left.values()))}")
-    return replace(found, notes=(*_say_lost(lost), *_say_control_tokens(found.prompts, template, tokenizers[0][0])))
+    return replace(found, notes=(*_say_lost(lost), *_say_control_tokens(found.prompts, reading[0])))
 
 
 def keep_rows(rows: Rows, run: RunFolder) -> None:
@@ -120,17 +118,6 @@ def _without(rows: Rows, left_out: Mapping[str, str]) -> Rows:
     return replace(rows, prompts=[one for one in rows.prompts if one.id not in left_out], left_out=left_out)
 
 
-def _read(prompt: Prompt, tokenizer: Any, template: str, context: int | None) -> tuple[str, ...]:
-    """What the template had no place for; raises `PromptError` for a prompt that can't be read."""
-    from aftertune.models.generation import must_leave_room
-    from aftertune.prompts.encoding import encode
-
-    found = encode(prompt, tokenizer, template, prompt.response, context)
-    if found.response_ids is None and context is not None:
-        must_leave_room(context, len(found.ids), f"Prompt {prompt.id!r}")
-    return found.lost
-
-
 def _say_lost(lost: Sequence[set[str]]) -> Iterator[str]:
     counts = Counter(name for one in lost for name in one)
     for name, sentence in LOST.items():
@@ -138,19 +125,19 @@ def _say_lost(lost: Sequence[set[str]]) -> Iterator[str]:
             yield sentence.format(_prompts(counts[name]))
 
 
-def _say_control_tokens(prompts: Sequence[Prompt], template: str, tokenizer: Any) -> Iterator[str]:
+def _say_control_tokens(prompts: Sequence[Prompt], reader: PromptReader) -> Iterator[str]:
     from aftertune.prompts.tokenization import control_tokens
 
-    known = [one for one in control_tokens(tokenizer).values() if one.strip()]
+    known = [one for one in control_tokens(reader.tokenizer).values() if one.strip()]
     holding = [(one.id, token) for one in prompts for token in known if token in one.text]
     n = len({id for id, _ in holding})
-    if template == "raw" and holding:
+    if reader.template == "raw" and holding:
         id, token = holding[0]
         yield (
             f"{_prompts(n)} hold{'s' if n == 1 else ''} control tokens of the tokenizer as text ({token!r} in {id!r}): "
             "the template rendered reads them as such."
         )
-    if template == "rendered" and n < len(prompts):
+    if reader.template == "rendered" and n < len(prompts):
         yield f"{_prompts(len(prompts) - n)} of {len(prompts)} hold no control token: put in no chat template yet?"
 
 

@@ -77,14 +77,16 @@ def make_report(folder: RunFolder, settings: Mapping[str, Settings]) -> Found:
     compared = compare_pairs(Held(folder), settings)
     found = joined(compared)
     _remember(folder, settings)  # only now: they could be used
-    for name, explainer in explainers().items():
-        changes = [one.changes[name] for one in compared.values() if name in one.changes]
-        if changes:
-            explainer.write(changes, folder)
-    folder.remember(EVIDENCE, {"-".join(pair): one.evidence() for pair, one in compared.items()})
-    write_text(folder.path("comparison.json"), json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    with folder.local() as root:
-        _write_pages(root, folder, compared, found)
+    with folder.home():
+        for name, explainer in explainers().items():
+            changes = [one.changes[name] for one in compared.values() if name in one.changes]
+            if changes:
+                explainer.write(changes, folder)
+        folder.remember(EVIDENCE, {"-".join(pair): one.evidence() for pair, one in compared.items()})
+        write_text(folder.path("comparison.json"), json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        with folder.local() as root:
+            _write_pages(root, folder, compared, found)
+    folder.must_be_there()
     return found
 
 

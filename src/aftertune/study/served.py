@@ -22,6 +22,7 @@ from aftertune.study import checks
 from aftertune.study.files import must_find_files
 from aftertune.study.made import remember_making
 from aftertune.study.measure import Announce, Intent
+from aftertune.study.reader import PromptReader
 from aftertune.study.rows import fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study
@@ -46,10 +47,10 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
         }
         run, template = _begin(study, subjects, models)
         models = {role: replace(one, tokenizer=template.on(one.tokenizer)) for role, one in models.items()}
-        readers = [(one.tokenizer, one.context_length) for one in models.values()]
-        rows = fitted(rows, run, template.name, readers, study.strict)
+        readers = [PromptReader(one.tokenizer, template.name, one.context_length) for one in models.values()]
+        rows = fitted(rows, run, lambda: readers, study.strict)
         inputs = Inputs(rows.prompts, template.name, study.max_new_tokens)
-        inputs.lengths[:] = [len(ids) for ids in checks.must_read_the_same(inputs, readers).values()]
+        inputs.lengths[:] = checks.lengths_of_prompts(rows.prompts, readers)
         works = prepared(study, inputs)
         for work in works.values():
             work.must_fit([], run)
@@ -65,6 +66,8 @@ def measure_served(study: Study, progress: Progress, announce: Announce | None =
         for work in works.values():
             for role in models:
                 work.finish(run, role)
+        keep_rows(rows, run)  # again: another command that began beside this one may have kept its own, and was refused
+        run.must_be_there()
     return run
 
 

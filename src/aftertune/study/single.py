@@ -49,4 +49,5 @@ def read_into_run(
         checks.claim_weights(folder, MODEL, checks.told_of(checkpoint))
         work.measure(checkpoint, MODEL, folder, within(progress, "", explainer))
     work.finish(folder, MODEL)
+    folder.must_be_there()
     return folder

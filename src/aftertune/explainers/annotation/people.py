@@ -34,7 +34,7 @@ from aftertune.explainers.annotation.result import (
     write_annotations,
 )
 from aftertune.places import read_bytes
-from aftertune.runs.parts import read_frame, write_text
+from aftertune.runs.parts import write_text
 from aftertune.runs.run import RunFolder
 
 NAME = "people"
@@ -73,10 +73,12 @@ def import_annotations(run: RunFolder, components: Components, file: str | Path,
     if not found:
         raise AnnotationError(f"No row of {file} is filled in. Fill in {', '.join(ANSWERS)}, then import it again.")
     schema = {name: kind for name, kind in ANNOTATIONS.items() if name != "repeat"}
-    run.write_frame(
-        (f"{FOLDER}/{NAME}", "raters", f"{folder_name(rater.strip())}.parquet"), pl.DataFrame(found, schema)
-    )
+    run.write_frame(_part(folder_name(rater.strip())), pl.DataFrame(found, schema))
     return _combine(run)
+
+
+def _part(rater: str) -> tuple[str, str, str]:
+    return f"{FOLDER}/{NAME}", "raters", f"{rater}.parquet"
 
 
 def _by_id(components: Sequence[Component]) -> dict[str, list[Component]]:
@@ -126,7 +128,7 @@ def _combine(run: RunFolder) -> pl.DataFrame:
     system, path = fsspec.core.url_to_fs(run.path(FOLDER, NAME, "raters"))
     files = sorted(name for name in system.ls(path, detail=False) if name.endswith(".parquet"))
     raters = [place.rsplit("/", 1)[-1].removesuffix(".parquet") for place in files]
-    frames = [read_frame(run.path(FOLDER, NAME, "raters", f"{rater}.parquet")) for rater in raters]
+    frames = [run.read_frame(_part(rater)) for rater in raters]
     numbered = [frame.with_columns(repeat=pl.lit(number)) for number, frame in enumerate(frames)]
     found = pl.concat([frame.select(*ANNOTATIONS).cast(pl.Schema(ANNOTATIONS)) for frame in numbered])
     about = {

@@ -27,7 +27,7 @@ from aftertune.runs.run import RunFolder
 
 PROMPTS = "prompts.json"
 SETTINGS = "attribution.json"
-RESPONSES, ATTRIBUTIONS, SHARED = "responses", "attribution", "attribution-shared"
+RESPONSES, ATTRIBUTIONS, SHARED = "attribution-responses", "attribution", "attribution-shared"
 
 
 @dataclass(frozen=True, eq=False)

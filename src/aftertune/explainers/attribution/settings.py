@@ -23,20 +23,11 @@ class AttributionSettings(Settings):
     Raises `AttributionError` for another value.
     """
 
-    method: Method = setting(
-        "removal",
-        "how importance is measured: by leaving tokens out, by the gradient (the paper's), or by the gradient of the "
-        "network with norms, attention patterns and gates held constant",
-    )
-    removal: Removal = setting(
-        "deleted",
-        "what leaving out means: the token leaves the sequence; its embedding is set to zero, or to the mean of all "
-        "embeddings; or the mean of the effects of deleted and mean, for twice the passes",
-    )
+    method: Method = setting("removal", "how the importance of a prompt token is measured (docs/how-to.md)")
+    removal: Removal = setting("deleted", "how removal leaves a token out (docs/how-to.md)")
     removal_budget: float = setting(
         1.0,
-        "share of the cost of leaving every token out; below 1, whole sentences of prompts of 200 tokens or more are "
-        "left out first, then the tokens of those that matter",
+        "share of the cost of leaving every token out: below 1, long prompts are searched by sentences first",
         gt=0,
         le=1,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from aftertune.errors import WordError
+from aftertune.errors import RunError, WordError
 from aftertune.explainers.explainer import Work
 from aftertune.explainers.heads.cooccurrence import Lexicon
 from aftertune.explainers.heads.cost import remaining, remaining_noise
@@ -39,9 +39,10 @@ from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
-from aftertune.words import WordSource, load_vectors, load_words
+from aftertune.words import Words, WordSource, load_vectors, load_words
 
 LEAST_WORDS = 2
+JOINED = ", and "  # before what joined a vocabulary, in its source
 
 
 def read_heads(
@@ -85,7 +86,9 @@ def make_lexicon(words: WordSource, vectors: Any, settings: HeadSettings | None 
     given = settings.words if words is None else words
     loaded = load_words(given)
     if given is None:  # a list of one's own is taken to the word
-        loaded = loaded.with_words(INSTRUCTION_VERBS, VERBS_NAME)
+        loaded = loaded.with_words(INSTRUCTION_VERBS, VERBS_NAME).with_words(
+            settings.chosen_verbs[0] or (), "asked about"
+        )
     lexicon = Lexicon(loaded, load_vectors(settings.vectors if vectors is None else vectors, loaded), settings)
     _must_cover(lexicon)
     return lexicon
@@ -116,7 +119,20 @@ class HeadWork(Work):
         for config in configs:
             if config is not None:
                 self.lexicon.settings.chosen_layers(shape_of(config).n_layers)
+        self._must_have_these_words(run)
         HEADS.must_agree(run, settings_of_parts(self.lexicon))
+
+    def _must_have_these_words(self, run: RunFolder) -> None:
+        """Raise `RunError` where other words that were asked about have joined the default vocabulary of a run."""
+        held = run.read_json(HEADS.settings)["identity"]["words"] if run.exists(HEADS.settings) else None
+        own = about_words(self.lexicon.words)
+        if held in (None, own) or held["source"].split(JOINED)[0] != own["source"].split(JOINED)[0]:
+            return
+        raise RunError(
+            f"The heads in {run.address} were read with {held['source']}; now it would be {own['source']}, since words "
+            "that are asked about join the vocabulary when heads are read. Ask about others of those that are there "
+            f"(aftertune report {run.address} --verbs FILE), or give another folder."
+        )
 
     def chosen(self) -> Sequence[tuple[str, str]]:
         """The vocabulary, whose vectors, and which layers."""
@@ -204,10 +220,15 @@ def settings_of_parts(lexicon: Lexicon) -> dict[str, Any]:
     words, vectors = lexicon.words, lexicon.vectors
     numbers = {name: value for name, value in lexicon.settings.of("parts").items() if name not in ("words", "vectors")}
     return {
-        "words": {"source": words.source, "n": len(words), "sha256": words.digest},
+        "words": about_words(words),
         "vectors": {"source": vectors.source, "sha256": vectors.digest},
         "plan": numbers,
     }
+
+
+def about_words(words: Words) -> dict[str, Any]:
+    """What says that two vocabularies are the same."""
+    return {"source": words.source, "n": len(words), "sha256": words.digest}
 
 
 def _must_cover(lexicon: Lexicon) -> None:

@@ -78,20 +78,27 @@ def _begins(row: OpeningRow) -> str:
 
 
 def _behaviour(change: OutputChange, rows: Sequence[BehaviourRow], corrected: PValues) -> list[Finding]:
-    """A finding for each behaviour that differs, the surest first, or one that says that none does."""
+    """A finding for each behaviour that differs, the surest first, and one on those of which that is not shown."""
     pairs = sorted(zip(rows, corrected, strict=True), key=lambda pair: _rank(pair[0]))
     shown = [_behaves(row, p) for row, p in pairs if is_shown(p)]
-    if shown or not change.behaviour:
+    rest = sorted(((row, p) for row, p in pairs if not is_shown(p)), key=lambda pair: pair[0].p_value or 0.0)
+    near = [row for row, _ in rest if is_shown(row.p_value)]
+    if not change.behaviour or (shown and not near):
         return shown
-    n, least = change.behaviour[0].n, min((p for _, p in pairs if p is not None), default=None)
+    n, least = change.behaviour[0].n, min((p for _, p in rest if p is not None), default=None)
     headline = f"No difference was found in how the answers behave ({n} prompts)"
-    if not pairs:
+    if near:
+        headline = f"Not shown beyond chance: {'; '.join(map(_told, near))}"
+    elif not pairs:
         headline = "How the answers behave can't be compared: too few of them differ"
     sentence = f"Endings, loops, copies, formats, scripts and languages of {n} answers of each model were compared."
+    if rest and not near:
+        sentence = f"{sentence} Nearest to a difference: {_told(rest[0][0])}."
     numbers = {row.behaviour: {"base": row.base, "tuned": row.tuned, "unit": _unit(row)} for row in change.behaviour}
     evidence: dict[str, Any] = {**numbers, "p_value_corrected": least}
-    links = (Link("Behaviour", "output_behaviour"),)
-    return [Finding(BEHAVIOUR, headline, sentence, Verdict.of(False if pairs else None), evidence, links)]
+    verdict = Verdict.of(False if pairs else None)
+    told = f"{sentence} {corrected_by(least)}".strip()
+    return [*shown, Finding(BEHAVIOUR, headline, told, verdict, evidence, (Link("Behaviour", "output_behaviour"),))]
 
 
 def _lengths(rows: Sequence[BehaviourRow], corrected: PValues) -> list[Finding]:
@@ -109,22 +116,26 @@ def _rank(row: BehaviourRow) -> tuple[bool, float, float]:
 
 
 def _behaves(row: BehaviourRow, corrected: float | None, kind: str = BEHAVIOUR) -> Finding:
-    more = "more" if row.difference > 0 else "fewer"
-    tuned, base = round(row.tuned * row.n), round(row.base * row.n)
-    headline = {
-        "tokens": f"The tuned model's answers are {'longer' if row.difference > 0 else 'shorter'}: {row.tuned:.0f} "
-        f"tokens on average, against {row.base:.0f}",
-        "answers": f"{tuned} of {row.n} answers of the tuned model are {row.behaviour}, of the base {base}",
-        "letters": f"The tuned model writes {more} {row.behaviour}: {row.tuned:.0%} of its letters, "
-        f"against {row.base:.0%}",
-    }[row.what]
-    sentence = f"Over {row.n} prompts; signs permuted within prompts. {corrected_by(corrected)}"
+    headline, sentence = _told(row), f"Over {row.n} prompts; signs permuted within prompts. {corrected_by(corrected)}"
     evidence = {"base": row.base, "tuned": row.tuned, "unit": _unit(row), "n": row.n, "p_value": row.p_value}
     links = (Link("Behaviour", "output_behaviour"),)
     full = evidence | {"p_value_corrected": corrected}
     names = not row.is_share or (row.difference >= LEAST_SHARE and row.behaviour not in ALWAYS)
     part = Part.NAME if names else None  # what became less, and failures, say little of what was tuned
     return Finding(kind, headline, sentence, Verdict.SHOWN, full, links, part, f"{headline}.")
+
+
+def _told(row: BehaviourRow) -> str:
+    """Both models' numbers in words."""
+    more = "more" if row.difference > 0 else "fewer"
+    tuned, base = round(row.tuned * row.n), round(row.base * row.n)
+    return {
+        "tokens": f"The tuned model's answers are {'longer' if row.difference > 0 else 'shorter'}: {row.tuned:.0f} "
+        f"tokens on average, against {row.base:.0f}",
+        "answers": f"{tuned} of {row.n} answers of the tuned model are {row.behaviour}, of the base {base}",
+        "letters": f"The tuned model writes {more} {row.behaviour}: {row.tuned:.0%} of its letters, "
+        f"against {row.base:.0%}",
+    }[row.what]
 
 
 def _response_words(change: OutputChange, corrected: float | None) -> Finding:

@@ -1,7 +1,7 @@
 """An adapter's folder names its base: so it is a whole comparison by itself.
 
 1. What has an ``adapter_config.json`` and no ``config.json`` is an adapter: a folder here, or a hub id whose files lie
-   in the hub's cache.
+   in the hub's cache. A folder may have a ``config.json`` beside it, as long as it has no weights of a whole model.
 2. Its base is ``base_model_name_or_path``, at its ``revision``. Of a 4-bit upload the full-precision base is taken,
    which is named without the ending.
 """
@@ -16,6 +16,7 @@ from aftertune.models.subject import is_place
 from aftertune.places import path_of, read_text
 
 CONFIG = "adapter_config.json"
+WHOLE = tuple(f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json"))
 QUANTISED = re.compile(r"(-unsloth)?-bnb-4bit$")
 
 
@@ -29,7 +30,10 @@ class Base:
 
 def is_adapter(ref: str | Path) -> bool:
     """Whether a reference is an adapter, and no checkpoint; nothing is downloaded to find out."""
-    return _file(ref, "config.json") is None and _file(ref, CONFIG) is not None
+    if _file(ref, CONFIG) is None:
+        return False
+    is_here = Path(ref).expanduser().is_dir()
+    return all(_file(ref, name) is None for name in (WHOLE if is_here else ("config.json",)))
 
 
 def base_of(adapter: str | Path) -> Base:

@@ -67,7 +67,7 @@ def must_hold_its_layers(file: Path, ref: str, remedy: str) -> None:
     """Raise `CheckpointError` for a GGUF file whose header is damaged, or says more layers than it has tensors of."""
     from gguf import GGUFReader
 
-    with translated(CheckpointError, f"The header of {ref} could not be read", remedy):
+    with translated(CheckpointError, f"The configuration of {ref} could not be read", remedy):
         reader = GGUFReader(str(file))
         kind = reader.get_field("general.architecture").contents()
         described = int(reader.get_field(f"{kind}.block_count").contents())

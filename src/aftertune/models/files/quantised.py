@@ -1,7 +1,8 @@
 """Checkpoints whose files hold codes instead of weights: told from the configuration, before anything is read.
 
 To subtract codes, or to read them without their scales, gives numbers that mean nothing. Those of
-bitsandbytes are dequantised where it is installed: each weight becomes its code times its scale. Others are refused.
+bitsandbytes and compressed-tensors are dequantised where these packages are installed, and FP8 always: each weight
+becomes its code times its scale. Others are refused.
 """
 
 import re
@@ -10,12 +11,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, CompressedTensorsConfig, FineGrainedFP8Config, PreTrainedModel
 
 from aftertune.errors import CheckpointError
 
-DEQUANTISED_ON_LOAD = {"mxfp4"}  # transformers makes weights of these itself
-BITSANDBYTES = "bitsandbytes"
+BITSANDBYTES, COMPRESSED = "bitsandbytes", "compressed-tensors"
+DEQUANTISED_ON_LOAD = {"mxfp4", "fp8", COMPRESSED}  # transformers makes weights of these while it reads them
+PACKAGES = {BITSANDBYTES: "bitsandbytes", COMPRESSED: "compressed_tensors"}
 ENDINGS = re.compile(
     r"[-_.](unsloth-bnb-4bit|bnb-[48]bit|gptq[^/]*|awq[^/]*|[48]bit|int[48][^/]*|fp8[^/]*|w[48]a(8|16)[^/]*)$", re.I
 )
@@ -24,21 +26,18 @@ ENDINGS = re.compile(
 def must_be_readable(config: Any, ref: str) -> None:
     """Raise `CheckpointError` for a checkpoint whose weights are quantised and can't be dequantised here."""
     method = quantised_by(config)
-    if method is None or method in DEQUANTISED_ON_LOAD:
+    package = PACKAGES.get(str(method))
+    if method is None or (method in DEQUANTISED_ON_LOAD and package is None):
         return
-    if method == BITSANDBYTES and find_spec(BITSANDBYTES) is not None:
+    if package is not None and find_spec(package) is not None:
         return
     how = " ".join(one for one in (method, bits_of(config)) if one)
     full = ENDINGS.sub("", ref)
     advice = f"such as {full}" if full != ref else "from which it was made"
-    dequantise = (
-        "install the package that reads it: pip install 'aftertune[quantised]'"
-        if method == BITSANDBYTES
-        else "dequantise it (model.dequantize()) and save it"
-    )
+    install = ", or install the package that reads it: pip install 'aftertune[quantised]'" if package else ""
     raise CheckpointError(
         f"The weights of {ref} are quantised ({how}): its files hold codes, which can't be compared as weights. Give "
-        f"the checkpoint in full precision, {advice}, or {dequantise}."
+        f"the checkpoint in full precision, {advice}{install}."
     )
 
 
@@ -60,8 +59,10 @@ def must_be_plain(model: PreTrainedModel) -> None:
 def dequantised(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:
     """The model with plain weights of a dtype, one layer after the other; the same where they are plain already."""
     method = quantised_by(config)
-    if method is None or method in DEQUANTISED_ON_LOAD:
+    if method is None:
         return model
+    if method in DEQUANTISED_ON_LOAD:
+        return _unmarked(model)
     model = model.dequantize()
     del config.quantization_config
     with torch.device("meta"):
@@ -80,6 +81,22 @@ def dequantised(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreT
         plain.get_submodule(owner).register_buffer(leaf, buffer, persistent=False)
     plain.generation_config = model.generation_config
     return plain
+
+
+def dequantising(config: Any) -> dict[str, Any]:
+    """What transformers has to be told to make plain weights of codes while it reads them."""
+    kinds: dict[str, Any] = {"fp8": FineGrainedFP8Config, COMPRESSED: CompressedTensorsConfig}
+    kind = kinds.get(str(quantised_by(config)))
+    return {} if kind is None else {"quantization_config": kind(dequantize=True)}
+
+
+def _unmarked(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, whose weights are plain, without the mark that they are codes: it would refuse to be saved."""
+    for config in (model.config, model.config.get_text_config()):
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+    model.is_quantized, model.hf_quantizer = False, None
+    return model
 
 
 def _about(config: Any) -> Mapping[str, Any] | None:

@@ -23,7 +23,7 @@ from aftertune.models.architectures import find_description, must_be_known
 from aftertune.models.description import Description
 from aftertune.models.files.gguf import read_once
 from aftertune.models.files.limits import must_be_buildable, must_hold_its_layers, must_not_exceed
-from aftertune.models.files.quantised import dequantised, must_be_readable
+from aftertune.models.files.quantised import dequantised, dequantising, must_be_readable
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import wrapper_names
 
@@ -88,6 +88,7 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
         told |= {"key_mapping": wrapper_names(folder)}
         must_not_exceed(config, folder, str(ref), source.remedy, arguments.get("trust_remote_code", False))
     model: PreTrainedModel
+    told |= {} if source.is_gguf else dequantising(config)
     model, found = _read("weights", ref, source, AutoModelForCausalLM.from_pretrained, **told, **arguments)
     absent, misshapen = sorted(found["missing_keys"]), sorted(str(key[0]) for key in found["mismatched_keys"])
     # Heads that this model has not are harmless; a weight too many in a layer means another configuration.

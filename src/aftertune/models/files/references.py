@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from aftertune.errors import CheckpointError
+from aftertune.models.adapters.alone import is_adapter
 from aftertune.models.subject import is_place
 from aftertune.places import path_of
 
@@ -27,6 +28,10 @@ HUB_PATIENCE_SECONDS = 10.0
 HOW_CHECKPOINT = "Give a folder, a .gguf file, or a hub id (owner/name)."
 HOW_TOKENIZER = "Give a folder with a tokenizer.json, or a hub id (owner/name)."
 HOW_ADAPTER = "Give a folder that PEFT saved, or a hub id (owner/name)."
+
+
+class UnreachableError(CheckpointError):
+    """What is no folder here, and can't be had from the hub."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,16 @@ def find_checkpoint(ref: str, revision: str | None = None, *, needs_model: bool 
     if path.is_dir() and not needs_model:
         return Source(str(path), {}, HOW_TOKENIZER)
     if path.is_dir():
-        if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        if is_adapter(path):
             raise CheckpointError(f"{ref} is an adapter, no model. Give its base, and it by --adapter {ref}.")
         if not (path / "config.json").is_file():
             raise CheckpointError(f"The folder {ref} holds no model (no config.json). {_checkpoint_in(path)}")
+        if (path / "adapter_config.json").is_file():
+            raise CheckpointError(
+                f"The folder {ref} holds the weights of a whole model and an adapter beside them, and whether the "
+                "weights have the adapter in them already can't be told. Move adapter_config.json and adapter_model.* "
+                "away to read the weights as they are, or give the base and the adapter in a folder of its own."
+            )
         return Source(str(path), {}, "Download or save the checkpoint again, or give another.")
     if path.is_file():
         raise CheckpointError(f"{ref} is a file, not a checkpoint. Give a folder, a .gguf file, or a hub id.")
@@ -112,7 +123,7 @@ def _must_be_on_hub(ref: str, file: str, revision: str | None) -> None:
             return
         get_hf_file_metadata(hf_hub_url(ref, file, revision=revision), timeout=HUB_PATIENCE_SECONDS)
     except Exception as error:  # the hub's own exceptions, and those of the HTTP client below it
-        raise CheckpointError(_explain(error, ref, file, revision)) from error
+        raise UnreachableError(_explain(error, ref, file, revision)) from error
 
 
 def _explain(error: Exception, ref: str, file: str, revision: str | None) -> str:

@@ -106,8 +106,6 @@ def _where_they_are(folder: Path) -> str:
         return f"It holds parts of FSDP. Join them: accelerate merge-weights {part} OUTPUT, and give OUTPUT."
     if (folder / "zero_to_fp32.py").is_file() or any(folder.glob("global_step*")):
         return "It holds parts of DeepSpeed. Join them: python zero_to_fp32.py . OUTPUT there, and give OUTPUT."
-    if (folder / "adapter_config.json").is_file():
-        return "It holds an adapter beside a config.json. Take config.json away, and it is read as an adapter."
     gguf = sorted(folder.glob("*.gguf"))
     if gguf:
         return f"Give its file {gguf[0].name}."

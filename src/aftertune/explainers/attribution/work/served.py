@@ -31,7 +31,7 @@ from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 
-REMOVAL = "removal"
+REMOVAL = "attribution-removal"
 TEXTS_A_REQUEST = 8
 
 
