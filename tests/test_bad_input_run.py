@@ -58,7 +58,7 @@ def test_damaged_settings_are_made_again(
     (run / "run.json").write_bytes(content)
     message = cli.refuses("report", run)
     assert message.startswith(f"{run}/run.json is damaged: ")
-    assert f". This command makes that file anew: aftertune compare {base} {tuned} --run " in message
+    assert f". The command that measured it, given again, makes that file anew (aftertune compare {base} " in message
     cli.succeeds("compare", base, tuned, "--run", run, "--prompts", prompts, *QUICK)
     assert (run / "run.json").read_bytes() == whole
 
@@ -116,7 +116,7 @@ def test_a_damaged_part_is_made_again(
     if kind != "attribution-responses":  # which a report does not read
         message = cli.refuses("report", run)
         assert message.startswith(f"{part} {'has no checksum' if size else 'is empty'}")
-        assert " This command makes that file anew: aftertune compare " in message
+        assert " The command that measured it, given again, makes that file anew (aftertune compare " in message
     cli.succeeds("compare", base, tuned, "--run", run, "--prompts", prompts, *QUICK)
     assert part.read_bytes() == whole
 

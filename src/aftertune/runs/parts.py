@@ -3,7 +3,7 @@
 A part is a data frame, or one row. In a row arrays become lists (of lists), texts and lists of texts stay what they
 are, anything nested becomes JSON text, so that any Parquet reader can use a part. A part is written beside its place
 and renamed into it: it exists only when it is complete, and the same row gives the same bytes. What a killed process
-leaves beside it is called ``.NAME.HOST.PROCESS.partial``; nobody reads it, and `remove_strays` takes it away.
+leaves beside it is called ``.NAME.THREAD.HOST.PROCESS.partial``; nobody reads it, and `remove_strays` takes it away.
 """
 
 import json
@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from threading import get_native_id
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -126,7 +127,7 @@ def replacing(address: str | Path) -> Iterator[Any]:
 def _beside(address: str | Path, put: Callable[[Any, str, str], None]) -> Iterator[Any]:
     system, path = fsspec.core.url_to_fs(str(address))
     parent, name = path.rsplit("/", 1)
-    temporary = f"{parent}/.{name}.{HOST}.{os.getpid()}.partial"
+    temporary = f"{parent}/.{name}.{get_native_id()}.{HOST}.{os.getpid()}.partial"
     try:
         must_be_writable(address)
         disk.make_folders(system, parent)
@@ -151,7 +152,7 @@ def make_run_folder(address: str) -> None:
     try:
         disk.make_private(address)
     except OSError as error:
-        raise _unwritable(address, _first_line(error)) from error
+        raise _unwritable(f"{address}/{disk.MARK}", _first_line(error)) from error
 
 
 def must_be_writable(address: str | Path) -> None:

@@ -147,7 +147,10 @@ def _parts_at(old: RunFolder, there: str, here: str) -> Iterator[tuple[str, str]
 
 
 def _copied(old: RunFolder, own: str, new: RunFolder, name: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a part was copied; one that is damaged, or of elsewhere, is not: it is measured."""
+    """Whether a file was copied; one that is damaged, or of elsewhere, is not: it is measured."""
+    if own.endswith(".json"):
+        new.remember(name, old.read_json(own)["record"])
+        return True
     try:
         content = read_sealed(old.path(own), old.place(_part(own)))
     except (OSError, RunError):

@@ -123,8 +123,7 @@ class RunFolder:
         try:
             return read_told(self.path(name))
         except FileNotFoundError:
-            if name != "run.json":
-                must_be_there(self.address)
+            must_be_there(self.address)
             raise RunError(f"There is no {name} in {self.address}. Let the run come to its end first.") from None
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path(name)} is damaged: {error}. {self._remedy()}") from error
@@ -197,7 +196,9 @@ class RunFolder:
 
     def _put(self, name: str, text: str) -> None:
         """Write a file that is not there, or is damaged; of several who do so at once, one text stays."""
-        (write_text if is_there(self.path(name)) else write_first)(self.path(name), text)
+        path = self.path(name)
+        is_damaged = is_there(path) and not is_told(path)
+        (write_text if is_damaged else write_first)(path, text)
 
     def _is_whole(self, path: str) -> bool:
         """Whether a file that is there can be used; each is looked at once."""
@@ -240,7 +241,7 @@ class RunFolder:
             command = read_told(self.path("made.json"))["record"]["command"]
         except (OSError, ValueError, KeyError):
             return "The command that measured it, given again, makes that file anew."
-        return f"This command makes that file anew: {command}"
+        return f"The command that measured it, given again, makes that file anew ({command})."
 
     def _must_agree(self, name: str, identity: Mapping[str, Any]) -> None:
         before, now = self.read_json(name)["identity"], plain(identity)

@@ -16,6 +16,7 @@ from aftertune.explainers.annotation.request import ChatModel, Reply, Request, T
 from aftertune.explainers.annotation.result import FOLDER
 from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.runs.at_once import do_at_once
+from aftertune.runs.disk import at_home
 from aftertune.runs.parts import is_partial, remove_strays, write_text
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
@@ -26,8 +27,9 @@ KEPT = ("text", "finish", "refusal", "input_tokens", "output_tokens")
 
 @dataclass(eq=False)
 class Answers:
-    """The answers of one chat model to one set of templates; ``n_sent`` counts the new ones."""
+    """The answers of one chat model to one set of templates, in a run at ``home``; ``n_sent`` counts the new ones."""
 
+    home: str
     folder: str
     model: ChatModel
     templates: Templates
@@ -40,7 +42,7 @@ class Answers:
         """With what lies in the run already; raises `AnnotationError` if a file there is damaged."""
         folder = run.path(FOLDER, model.name, "answers")
         remove_strays(folder)
-        return cls(folder, model, templates, _read_all(folder))
+        return cls(run.address, folder, model, templates, _read_all(folder))
 
     def find(self, request: Request) -> Reply | None:
         """The answer to a request, if it was ever asked."""
@@ -56,7 +58,8 @@ class Answers:
         # What was asked is for a reader; the file's name is what counts.
         row = {"step": request.step, "about": request.about, "repeat": request.repeat, "model": self.model.model}
         text = json.dumps(row | asdict(reply), ensure_ascii=False, indent=1)
-        write_text(f"{self.folder}/{digest[:2]}/{digest}.json", text + "\n")
+        with at_home(self.home):
+            write_text(f"{self.folder}/{digest[:2]}/{digest}.json", text + "\n")
         self.known[digest] = reply
         return reply
 

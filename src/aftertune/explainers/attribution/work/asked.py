@@ -66,8 +66,10 @@ class AskedAttribution(Work):
         return [told, ("can show", say_what_can_show(len(prompts)))]
 
     def is_measured(self, run: RunFolder, role: str) -> bool:
-        """Whether every prompt has its attribution."""
-        return all(run.exists(*run.part(ATTRIBUTIONS, role, prompt.id)) for prompt in self.inputs.prompts)
+        """Whether every prompt has its attribution, and its response where none was given."""
+        silent = [prompt for prompt in self.inputs.prompts if prompt.response is None]
+        wanted = [(ATTRIBUTIONS, prompt) for prompt in self.inputs.prompts] + [(RESPONSES, prompt) for prompt in silent]
+        return all(run.exists(*run.part(kind, role, prompt.id)) for kind, prompt in wanted)
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether the base has read all responses of the tuned model."""
