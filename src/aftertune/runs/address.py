@@ -17,6 +17,8 @@ def must_be_usable(address: str | Path, writing: bool = False) -> None:
 
     With ``writing`` also for kinds of addresses that can only be read.
     """
+    if not str(address).rstrip("/").strip():
+        raise RunError(f"The run's folder {str(address)!r} is the whole disk, or nothing. {REMEDY}")
     with translated(RunError, f"The run's folder {str(address)!r} can't be used", REMEDY):
         system, path = fsspec.core.url_to_fs(str(address))
         if isinstance(system, LocalFileSystem):
