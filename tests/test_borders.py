@@ -50,7 +50,7 @@ def told(error: BaseException) -> str:
 
 
 def test_whatever_is_raised_becomes_ours() -> None:
-    class PanicException(BaseException):  # noqa: N818 - the name that Rust's libraries use
+    class PanicException(BaseException):
         pass
 
     assert told(ValueError("bad.\nmore")) == "It is damaged: bad. Make it again."
@@ -156,9 +156,9 @@ def test_a_model_that_is_larger_than_its_files(base: Path) -> None:
     config = AutoConfig.from_pretrained(base)
     must_not_exceed(config, base, "base", "")
     config.vocab_size = 10**7
-    with pytest.raises(CheckpointError, match="describes a model of .* weights, its files hold"):
+    with pytest.raises(CheckpointError, match=r"describes a model of .* weights, its files hold"):
         must_not_exceed(config, base, "base", "")
-    with pytest.raises(CheckpointError, match="text_config|num_experts = 10000000"):
+    with pytest.raises(CheckpointError, match=r"text_config|num_experts = 10000000"):
         must_be_buildable({"text_config": {"num_experts": 10**7}}, "base", "")
 
 
@@ -206,7 +206,7 @@ def test_labels_of_another_type_are_named(run: Path, line: dict[str, Any], said:
 def test_labels_beyond_the_text_are_named(run: Path) -> None:
     (run / "labels").mkdir(exist_ok=True)
     (run / "labels" / "ann.jsonl").write_text(json.dumps({"prompt": "p0", "spans": [[0, 9_999, 0]]}) + "\n")
-    with pytest.raises(RunError, match="The labels of 'p0' do not fit its text|'p0'"):
+    with pytest.raises(RunError, match=r"The labels of 'p0' do not fit its text|'p0'"):
         open_comparison(run)
 
 

@@ -6,7 +6,6 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError, translated
-from aftertune.places import path_of
 
 READ_ONLY = frozenset({"http", "https", "zip", "tar", "libarchive", "github", "git", "data"})
 REMEDY = "Give a folder, or an address that fsspec can reach and write to."
@@ -22,7 +21,7 @@ def must_be_usable(address: str | Path, writing: bool = False) -> None:
     with translated(RunError, f"The run's folder {str(address)!r} can't be used", REMEDY):
         system, path = fsspec.core.url_to_fs(str(address))
         if isinstance(system, LocalFileSystem):
-            path_of(path, RunError, REMEDY)
+            Path(path).expanduser().exists()  # which too long a name can't be asked
             return
         kinds = {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
         if writing and kinds & READ_ONLY:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aftertune.errors import RunError, translated
+from aftertune.errors import PromptError, RunError
 from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, PromptDifference, compare_maps
 from aftertune.explainers.attribution.difference import AttributionDifference
 from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement, summarise_faithfulness
@@ -156,8 +156,10 @@ def _labelled(one: Attribution, prompt: Prompt, labels: Labels) -> Attribution:
     spans = labels.spans(prompt.id)
     if spans is None:
         return one
-    with translated(RunError, f"The labels of {prompt.id!r} do not fit its text", "Take them out, or label it again."):
+    try:
         locate_spans(spans, prompt.messages)
+    except PromptError as error:
+        raise RunError(f"The labels of {prompt.id!r} do not fit its text: {error} Take them out of labels/.") from error
     marked = replace(prompt, spans=spans)
     return replace(one, is_instruction=mark_instruction(one.text, one.offsets, one.is_user, marked))
 
