@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from aftertune.errors import PromptError
+from aftertune.errors import CheckpointError, PromptError
 from aftertune.places import read_text
 
 TODAY = "strftime_now"
@@ -43,6 +43,16 @@ def must_name(templates: Sequence[Any], arguments: Mapping[str, Argument]) -> No
                 f"The chat template has no argument {name!r}. Give one that it reads, such as enable_thinking=false "
                 "for a template that names enable_thinking, or leave it out."
             )
+
+
+def must_be_template(template: Any, whose: str) -> None:
+    """Raise `CheckpointError` for what is no chat template: neither a text, nor several by name, nor None."""
+    texts = template.values() if isinstance(template, Mapping) else (template or "",)
+    if not all(isinstance(text, str) for text in texts):
+        raise CheckpointError(
+            f"The chat template of {whose} is {template!r:.60}. It must be a text, or several by name: save the "
+            "tokenizer again."
+        )
 
 
 def read_arguments(given: Any) -> dict[str, Argument]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
 from aftertune.runs.layer_parts import Frames, LayerParts
 from aftertune.runs.records import OfNoise, identity_of, record_of
@@ -142,6 +144,19 @@ def saved_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReadi
         **about | ({"model": name} if name else {}),
         **join_layers(found),
     )
+
+
+class AboutWords(TypedDict):
+    """What says that two vocabularies are the same."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    source: str
+
+
+class OfWords(TypedDict):
+    """The part of the settings that tells the vocabulary."""
+
+    words: AboutWords
 
 
 def noise_role(pair: Pair, draw: int) -> str:

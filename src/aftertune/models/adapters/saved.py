@@ -23,6 +23,7 @@ from transformers.utils.hub import cached_file
 from aftertune.errors import CheckpointError, translated
 from aftertune.models.adapters.rows import growth_of, names_of_embeddings, resize
 from aftertune.models.adapters.tying import untie
+from aftertune.models.files.limits import MOST_LAYERS
 from aftertune.models.files.references import find_adapter
 from aftertune.models.files.weights import Shapes, must_be_whole
 from aftertune.models.temporary_state import quiet
@@ -91,7 +92,8 @@ def must_fit_config(saved: SavedAdapter, config: Any, *, trust_remote_code: bool
 
     Raises `CheckpointError` if the adapter has not the weights that a model of this configuration needs.
     """
-    with quiet(), torch.device("meta"):
+    what = f"The adapter {saved.name} can't be laid over its base"
+    with quiet(), translated(CheckpointError, what, "Save the adapter again."), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
         make_ready(model, saved)
         must_fit(saved, model, wanted_of(saved, laid_over(saved, model)))
@@ -195,6 +197,13 @@ def _config(adapter: str, place: Path) -> Mapping[str, Any]:
         found = json.loads(read_text(str(place / CONFIG), CheckpointError))
     if not isinstance(found, dict) or not found.get("peft_type"):
         raise CheckpointError(f"{CONFIG} of {adapter} does not say what kind it is (peft_type). Save it again by PEFT.")
+    with translated(CheckpointError, f"{CONFIG} of {adapter} can't be used", "Save the adapter again."):
+        n_layers = sum(int(stop) - int(start) for start, stop in found.get("layer_replication") or ())
+    if n_layers > MOST_LAYERS:
+        raise CheckpointError(
+            f"{CONFIG} of {adapter} repeats layers until there are {n_layers:,}. At most {MOST_LAYERS:,} can be read: "
+            "save the adapter again."
+        )
     return found
 
 

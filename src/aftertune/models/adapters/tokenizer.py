@@ -16,6 +16,7 @@ from transformers.utils.hub import cached_file
 from aftertune.errors import CheckpointError, translated
 from aftertune.models.files.references import find_adapter
 from aftertune.models.temporary_state import quiet
+from aftertune.prompts.template_head import must_be_template
 
 AGAIN = "Save its tokenizer again, or take its tokenizer_config.json away."
 
@@ -59,7 +60,9 @@ def adapter_template(adapter: str) -> Any:
     """The chat template that was saved with an adapter (folder or hub id); None where there is none."""
     place = find_adapter(adapter)
     with translated(CheckpointError, f"The chat template of the adapter {adapter} can't be read", AGAIN):
-        return _template_at(place)
+        found = _template_at(place)
+    must_be_template(found, adapter)
+    return found
 
 
 def _goes_on_from(own: Any, base: Any) -> bool:

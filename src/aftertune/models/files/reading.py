@@ -26,6 +26,7 @@ from aftertune.models.files.limits import must_be_buildable, must_hold_its_layer
 from aftertune.models.files.quantised import dequantised, dequantising, must_be_readable
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import wrapper_names
+from aftertune.prompts.template_head import must_be_template
 
 IN_LAYER = re.compile(r"\b(layers|h)\.\d+\.")
 Place = str | Path
@@ -68,6 +69,7 @@ def read_own_tokenizer(
             )
         return read_tokenizer_at(spare, shared["trust_remote_code"])
     tokenizer: PreTrainedTokenizerBase = _read("tokenizer", ref, source, AutoTokenizer.from_pretrained, **shared)
+    must_be_template(tokenizer.chat_template, str(ref))
     return tokenizer
 
 
@@ -76,6 +78,7 @@ def read_tokenizer_at(place: Place, trust_remote_code: bool = False) -> PreTrain
     source = find_checkpoint(str(place), needs_model=False)
     shared = {"trust_remote_code": trust_remote_code, **source.arguments}
     tokenizer: PreTrainedTokenizerBase = _read("tokenizer", place, source, AutoTokenizer.from_pretrained, **shared)
+    must_be_template(tokenizer.chat_template, str(place))
     return tokenizer
 
 
