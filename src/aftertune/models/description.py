@@ -13,8 +13,6 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from aftertune.errors import CheckpointError
-from aftertune.places import path_of, read_text
-from aftertune.written import fault_in, parse_json, parse_yaml
 
 HOW = 'Give a mapping, or a .json or .yaml file, such as {"name": "Mine", "projections": ["wq", "wk"]}.'
 
@@ -96,9 +94,11 @@ def read_description(source: Architecture) -> Description:
 
     Raises `CheckpointError` if the file can't be read, ``name`` is missing, or a field is unknown or of another type.
     """
+    from aftertune.written import fault_in
+
     if isinstance(source, Description):
         return source
-    given = source if isinstance(source, Mapping) else _read(path_of(source, CheckpointError, HOW))
+    given = source if isinstance(source, Mapping) else _read(source)
     known = [field.name for field in fields(Description)]
     unknown = [f"{name!r:.80}" for name in given if name not in known]
     if unknown:
@@ -111,7 +111,11 @@ def read_description(source: Architecture) -> Description:
     return found
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(source: str | Path) -> Mapping[str, Any]:
+    from aftertune.places import path_of, read_text
+    from aftertune.written import parse_json, parse_yaml
+
+    path = path_of(source, CheckpointError, HOW)
     parse = parse_json if path.suffix == ".json" else parse_yaml
     given = parse(read_text(str(path), CheckpointError, HOW), f"The description {path}", CheckpointError, HOW)
     if not isinstance(given, Mapping):

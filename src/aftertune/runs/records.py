@@ -4,14 +4,16 @@ A file holds an ``identity``, which must be the same for a run to go on, and a `
 """
 
 from functools import cache
-from typing import Annotated, Any, NotRequired, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from aftertune.errors import RunError, translated
-from aftertune.runs.run import RunFolder
 from aftertune.written import fault_in
+
+if TYPE_CHECKING:
+    from aftertune.runs.run import RunFolder
 
 T = TypeVar("T")
 
@@ -82,22 +84,22 @@ class Fingerprint(TypedDict):
     fingerprint: str
 
 
-def record_of(run: RunFolder, name: str, shape: type[T]) -> T:
+def record_of(run: "RunFolder", name: str, shape: type[T]) -> T:
     """The record of a file; raises `RunError` if it is missing, damaged, or not of this shape."""
     return _shaped(run, name, "record", shape)
 
 
-def identity_of(run: RunFolder, name: str, shape: type[T]) -> T:
+def identity_of(run: "RunFolder", name: str, shape: type[T]) -> T:
     """The identity of a file; raises `RunError` as `record_of` does."""
     return _shaped(run, name, "identity", shape)
 
 
-def model_record(run: RunFolder, role: str) -> OfModel:
+def model_record(run: "RunFolder", role: str) -> OfModel:
     """What is kept of the model of a role; raises `RunError` as `record_of` does."""
     return record_of(run, f"{role}.json", OfModel)
 
 
-def _shaped(run: RunFolder, name: str, half: str, shape: type[T]) -> T:
+def _shaped(run: "RunFolder", name: str, half: str, shape: type[T]) -> T:
     held = run.read_json(name)[half]
     what, remedy = f"{run.path(name)} is damaged", "Start again in a new folder."
     with translated(RunError, what, remedy):

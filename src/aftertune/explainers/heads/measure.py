@@ -36,9 +36,9 @@ from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weight_noise import change_norms
 from aftertune.models.weights import attending, attention_shape, shape_of
+from aftertune.runs.records import identity_of
 from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
-from aftertune.runs.records import identity_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
 from aftertune.words import Words, WordSource, load_vectors, load_words
