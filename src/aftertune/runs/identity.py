@@ -10,7 +10,6 @@ from typing import Any
 
 import fsspec
 
-from aftertune.places import MOST_BYTES
 from aftertune.runs.seal import digest
 
 HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
@@ -28,6 +27,8 @@ def read_told(address: str) -> dict[str, Any]:
 
     Raises `OSError` if it can't be read, and `ValueError` if it is damaged.
     """
+    from aftertune.places import MOST_BYTES
+
     with fsspec.open(address, "rb") as file:
         content: bytes = file.read(MOST_BYTES)
     try:
