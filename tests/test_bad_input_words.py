@@ -68,7 +68,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert refusal(load, " ") == "The address is ' '. Give the path or address of a file."
         for name in ("none.txt", "none.txt.gz", "none.zip"):
             assert refusal(load, tmp_path / name).startswith(f"There is no file at {tmp_path / name}.")
-    assert refusal(load_words, tmp_path) == f"{tmp_path} is a folder. Give one file of it."
+    assert refusal(load_words, tmp_path) == f"{tmp_path} is a folder. Give the path of a file that can be opened."
     assert "could not be read" in words_of(tmp_path / "words.txt.gz", b"not gzip")
     assert "could not be read" in words_of(tmp_path / "words.zip", b"not a zip")
     assert "could not be read" in refusal(load_words, "nowhere://words.txt")
@@ -224,7 +224,7 @@ def test_folders(tmp_path: Path) -> None:
     vocabulary.write_text("{")
     assert "could not be read" in refusal(load_vectors, tmp_path)
     vocabulary.write_text(json.dumps({"vocab": ["a"]}))
-    assert "There is no file at" in refusal(load_vectors, tmp_path)
+    assert "there is no such file" in refusal(load_vectors, tmp_path)
     (module / "pytorch_model.bin").write_bytes(DAMAGED)
     assert "could not be read" in refusal(load_vectors, tmp_path)
     torch.save({"other": torch.ones(1, 2)}, module / "pytorch_model.bin")
@@ -253,7 +253,7 @@ def test_damaged_spacy_folders(tmp_path: Path) -> None:
     (tmp_path / "vocab" / "key2row").write_bytes(b"\xc1")
     assert "could not be read" in refusal(load_vectors, tmp_path)
     (tmp_path / "vocab" / "key2row").write_bytes(msgpack.packb({}))
-    assert "There is no file at" in refusal(load_vectors, tmp_path)
+    assert "there is no such file" in refusal(load_vectors, tmp_path)
     np.save(tmp_path / "vocab" / "vectors.npy", np.ones((0, 0)))
     (tmp_path / "vocab" / "vectors.npy").rename(tmp_path / "vocab" / "vectors")
     (tmp_path / "vocab" / "strings.json").write_text("[]")

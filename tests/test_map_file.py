@@ -81,7 +81,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         ({"prompt_offsets": [0, 1]}, "prompt_offsets has 2 entries"),
         ({"is_user": [True]}, "is_user has 1 entries"),
         ({"model": None}, "model is empty"),
-        ({"n_prompt": -2}, "prompt_tokens has 2 entries"),
+        ({"n_prompt": -2}, "Neither may be below 0"),
         ({"levels": "none"}, "could not be read|levels has"),
         ({"n_prompt": "two"}, "could not be read as a Parquet file of maps"),
     ],

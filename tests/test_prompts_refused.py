@@ -80,7 +80,7 @@ def test_nesting_too_deep_for_a_parser_is_not_json(tmp_path: Path) -> None:
 def test_places_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match=r"^There is no file at .*none\.jsonl\. Give the path"):
         read_prompts(tmp_path / "none.jsonl")
-    with pytest.raises(PromptError, match=r" is a folder\. Give one prompt file of it\.$"):
+    with pytest.raises(PromptError, match=r" is a folder\. Give the path of a prompt file\.$"):
         read_prompts(tmp_path)
     with pytest.raises(PromptError, match=r"nowhere://a could not be read: Protocol not known"):
         read_prompts("nowhere://a")

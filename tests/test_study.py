@@ -7,12 +7,13 @@ from urllib.parse import quote, unquote
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import TypeAdapter
 
 import aftertune
 from aftertune.prompts import encoding
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.formats import read_prompts
-from aftertune.prompts.prompt import from_record
+from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import role_names
 from aftertune.study.comparison import Comparison
 from aftertune.study.measure import Intent
@@ -172,4 +173,4 @@ def test_a_run_can_lie_at_any_address(pair: Path) -> None:
 @pytest.mark.usefixtures("compared")
 def test_a_run_keeps_its_prompts_as_they_were_given(pair: Path) -> None:
     rows = json.loads((pair / "run" / "prompts.json").read_text("utf-8"))["record"]["prompts"]
-    assert [from_record(row) for row in rows] == read_prompts(str(pair / "prompts.jsonl"))
+    assert list(TypeAdapter(tuple[Prompt, ...]).validate_python(rows)) == read_prompts(str(pair / "prompts.jsonl"))

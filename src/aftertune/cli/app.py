@@ -5,8 +5,10 @@ A command's file is imported when the command is called, so that ``aftertune --h
 
 import inspect
 import re
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
@@ -14,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import aftertune
-from aftertune.errors import AftertuneError, meant_or_known
+from aftertune.errors import AftertuneError, meant_or_known, shortened, within_memory
 
 COMMANDS = {
     "compare": "Compare checkpoints: what did tuning change?",
@@ -29,6 +31,8 @@ COMMANDS = {
     "score": "Tables 1 and 2 from maps made elsewhere.",
 }
 INTERRUPTED = 130
+TERMINATED = 143
+TOO_LARGE = "Give fewer or shorter prompts, a smaller model, or --dtype bfloat16; what was measured is kept."
 LINE_END = re.compile(r"(?<!\n)\n(?!\n)")  # within a paragraph
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 REASON = re.compile(r"Input should be ([^,]*).*", re.DOTALL)
@@ -118,19 +122,38 @@ def top(
 
 def main() -> NoReturn:
     """The program ``aftertune``: exits with 2 and one message where the input is at fault."""
-    try:
-        ended = app(prog_name="aftertune", standalone_mode=False)
-    except AftertuneError as error:
-        typer.echo(f"aftertune: {error}", err=True)
-        sys.exit(2)
-    except typer.TyperException as error:
-        typer.echo(f"aftertune: {what_is_wrong(error)}", err=True)
-        sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        ended = INTERRUPTED
+    with stopped_by_sigterm() as terminated:
+        try:
+            with within_memory(AftertuneError, "", TOO_LARGE):
+                ended = app(prog_name="aftertune", standalone_mode=False)
+        except AftertuneError as error:
+            typer.echo(f"aftertune: {error}", err=True)
+            sys.exit(2)
+        except typer.TyperException as error:
+            typer.echo(f"aftertune: {shortened(what_is_wrong(error))}", err=True)
+            sys.exit(2)
+        except (KeyboardInterrupt, typer.Abort):
+            ended = INTERRUPTED
     if ended == INTERRUPTED:  # what typer makes of Ctrl-C
         typer.echo("aftertune: interrupted. Run the same command again; it goes on where it stopped.", err=True)
+        sys.exit(TERMINATED if terminated else INTERRUPTED)
     sys.exit(ended if isinstance(ended, int) else 0)
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[list[int]]:
+    """SIGTERM, which batch systems send, ends the block as Ctrl-C does; the list that is given holds it then."""
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def what_is_wrong(error: typer.TyperException) -> str:

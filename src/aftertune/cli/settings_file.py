@@ -91,17 +91,11 @@ def keeping_settings(progress: Progress, run: str, text: str) -> Progress:
 
 
 def _parse(file: Path) -> dict[Any, Any]:
-    import yaml
+    from aftertune.places import MOST_WRITTEN, read_text
+    from aftertune.written import parse_yaml
 
-    try:
-        found = yaml.safe_load(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"There is no file {file}. Give a YAML file with settings.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{file} can't be read: {str(error).rstrip('.')}. Give a YAML file with settings.") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise RunError(f"{file} is no YAML: {reason}. Write one setting a line, as NAME: VALUE.") from error
+    text = read_text(str(file), RunError, "Give a YAML file with settings.", MOST_WRITTEN)
+    found = parse_yaml(text, str(file), RunError, "Write one setting a line, as NAME: VALUE.")
     if not isinstance(found, dict):
         held = "nothing" if found is None else f"a {type(found).__name__}"
         raise RunError(f"{file} holds {held}, not settings. Write one setting a line, as NAME: VALUE.")

@@ -21,8 +21,9 @@ from aftertune.errors import AnnotationError, PromptError, RunError
 from aftertune.labelling.labels import RaterLabels
 from aftertune.labelling.store import append, labels_of, read_actions, read_rater
 from aftertune.prompts.instruction import locate_spans
-from aftertune.prompts.prompt import Prompt, from_record
+from aftertune.prompts.prompt import Prompt, SavedPrompts
 from aftertune.runs.readable import in_place, visible
+from aftertune.runs.records import record_of
 from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
 
@@ -150,7 +151,7 @@ def must_be_rateable(run: RunFolder) -> None:
 
 def read_run_prompts(run: RunFolder) -> list[Prompt]:
     """The prompts of a run, in its order."""
-    return [from_record(row) for row in run.read_json(PROMPTS)["record"]["prompts"]]
+    return list(record_of(run, PROMPTS, SavedPrompts)["prompts"])
 
 
 def read_answer(run: RunFolder, role: str, id: str) -> str:

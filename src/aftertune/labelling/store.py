@@ -13,22 +13,52 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote
 
 import fsspec
 import polars as pl
 from filelock import FileLock, Timeout
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
-from aftertune.errors import AnnotationError, RunError
-from aftertune.labelling.labels import LEVELS, Labels, RaterLabels
+from aftertune.errors import AnnotationError, RunError, translated
+from aftertune.labelling.labels import Labels, RaterLabels
+from aftertune.places import read_bytes
 from aftertune.runs.disk import keep, keep_names, local_path
 from aftertune.runs.run import RunFolder
+from aftertune.written import fault_in
 
 FOLDER = "labels"
 SUFFIX = ".jsonl"
 PATIENCE_SECONDS = 10.0
 LONGEST_NAME = 20  # a sign may take twelve in the file name, which may have 255
+MOST_CHARACTERS = 10**7  # of a message, beyond what is read of a prompt
+Place = Annotated[int, Field(ge=0, le=MOST_CHARACTERS)]
+
+
+class Undo(TypedDict):
+    """Cancels the last action that holds."""
+
+    undo: bool
+
+
+class Marking(TypedDict):
+    """The spans of a prompt: start, end, message."""
+
+    prompt: str
+    spans: list[tuple[Place, Place, Place]]
+
+
+class Rating(TypedDict):
+    """What a rater said of the response of a role; None takes it back."""
+
+    prompt: str
+    role: str
+    helpfulness: Literal[1, 2, 3, 4] | None
+
+
+KINDS: Mapping[str, Any] = {"undo": Undo, "spans": Marking}
 LABELS: dict[str, Any] = {
     "rater": pl.String,
     "id": pl.String,
@@ -179,25 +209,16 @@ def _read_lines(run: RunFolder, rater: str) -> Iterator[dict[str, Any]]:
         _must_be_no_link(local)
     if not run.exists(FOLDER, _file_name(rater)):
         return
-    with fsspec.open(address, "rb") as file:
-        finished = file.read().split(b"\n")[:-1]
+    finished = read_bytes(address, RunError).split(b"\n")[:-1]
     for number, line in enumerate(finished, 1):
-        try:
-            yield _check(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{address}, line {number} is damaged: {error}. Take that line out, or restore the file."
-            ) from error
-
-
-def _check(action: dict[str, Any]) -> dict[str, Any]:
-    if "undo" in action:
-        return action
-    if "spans" in action:
-        return action | {"prompt": action["prompt"], "spans": [(a, b, c) for a, b, c in action["spans"]]}
-    if action["helpfulness"] not in (None, *LEVELS):
-        raise ValueError(f"a rating is {action['helpfulness']!r}")
-    return action | {"prompt": action["prompt"], "role": action["role"]}
+        what, remedy = f"{address}, line {number} is damaged", "Take that line out, or restore the file."
+        with translated(RunError, what, remedy):
+            action = json.loads(line)
+            try:
+                kind = next((one for name, one in KINDS.items() if name in action), Rating)
+                yield dict(TypeAdapter(kind).validate_json(line))
+            except ValidationError as error:
+                raise RunError(f"{what}: {fault_in(error)}. {remedy}") from error
 
 
 def _file_name(rater: str) -> str:

@@ -5,13 +5,11 @@ lie; what they compute (whether a norm centres, what it adds to its weight) is f
 many layers, heads and dimensions attention has is read from the configuration.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from aftertune.errors import CheckpointError
@@ -96,30 +94,30 @@ def read_description(source: Architecture) -> Description:
 
     Raises `CheckpointError` if the file can't be read, ``name`` is missing, or a field is unknown or of another type.
     """
+    from aftertune.written import fault_in
+
     if isinstance(source, Description):
         return source
-    given = source if isinstance(source, Mapping) else _read(Path(source).expanduser())
+    given = source if isinstance(source, Mapping) else _read(source)
     known = [field.name for field in fields(Description)]
-    unknown = [repr(name) for name in given if name not in known]
+    unknown = [f"{name!r:.80}" for name in given if name not in known]
     if unknown:
         raise CheckpointError(f"A description has no field {', '.join(unknown)}. Allowed: {', '.join(known)}.")
     try:
         found = TypeAdapter(Description).validate_python(dict(given))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(f"The field {place!r} of a description can't be used: {first['msg']}. {HOW}") from error
+        raise CheckpointError(f"The field {fault_in(error)} of a description can't be used. {HOW}") from error
     _must_be_consistent(found)
     return found
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        given = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise CheckpointError(f"The description {path} could not be read: {reason}. {HOW}") from error
+def _read(source: str | Path) -> Mapping[str, Any]:
+    from aftertune.places import path_of, read_text
+    from aftertune.written import parse_json, parse_yaml
+
+    path = path_of(source, CheckpointError, HOW)
+    parse = parse_json if path.suffix == ".json" else parse_yaml
+    given = parse(read_text(str(path), CheckpointError, HOW), f"The description {path}", CheckpointError, HOW)
     if not isinstance(given, Mapping):
         raise CheckpointError(f"The description {path} holds a {type(given).__name__}, not fields. {HOW}")
     return given

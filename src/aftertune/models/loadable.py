@@ -14,6 +14,7 @@ from aftertune.models.adapters.saved import must_fit_config, read_saved
 from aftertune.models.adapters.tokenizer import adapter_tokenizer
 from aftertune.models.architectures import text_config
 from aftertune.models.description import Architecture, read_description
+from aftertune.models.files.limits import must_have_layers
 from aftertune.models.files.reading import has_tokenizer, read_config, read_own_tokenizer
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import must_hold_weights
@@ -43,7 +44,9 @@ def must_be_loadable(
             config = _told(wrong, lambda: read_config(ref, source, shared, described)[0])
             _told(wrong, lambda: _must_have_tokenizer(ref, source, shared, tokenizer, adapter))
         if Path(source.place).is_dir():
-            _told(wrong, lambda: must_hold_weights(Path(source.place), str(ref)))
+            shapes = _told(wrong, lambda: must_hold_weights(Path(source.place), str(ref)))
+            if config is not None and shapes:
+                _told(wrong, lambda: must_have_layers(text_config(config), shapes, str(ref), source.remedy))
     if adapter is not None:
         config = _told(wrong, lambda: _must_merge(str(adapter), config, trust_remote_code))
     if wrong:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 from aftertune.models.architectures import find_description, is_written_out
 from aftertune.models.description import Description, at, found_at, read_description, shape_of
 from aftertune.models.files.references import find_checkpoint
@@ -49,15 +49,14 @@ def size_of(ref: str | Path, config: Any, revision: str | None = None, architect
     if config is not None:
         return size_by_config(config, architecture)
     source = find_checkpoint(str(ref), revision)
-    try:
+    with translated(CheckpointError, f"The header of {ref} could not be read", source.remedy):
         return _by_header(Path(source.place) / source.arguments["gguf_file"])
-    except Exception as error:  # the reader has none of its own: a damaged file can raise anything
-        raise CheckpointError(f"The header of {ref} could not be read: {error!r}. {source.remedy}") from error
 
 
 def size_by_config(config: Any, architecture: Any = None) -> ModelSize:
     """The size of the model that a configuration describes: it is built without its weights."""
-    with quiet(), torch.device("meta"):
+    said = "The model that a configuration describes can't be built"
+    with quiet(), torch.device("meta"), translated(CheckpointError, said, "Give another checkpoint."):
         model: Any = AutoModelForCausalLM.from_config(config)
     described = find_description(config) if architecture is None else read_description(architecture)
     shape = shape_of(config)

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aftertune.errors import CheckpointError
+from aftertune.places import path_of
+
 LONGEST_NAME = 100
 
 
@@ -21,6 +24,11 @@ class Subject:
     revision: str | None = None
     name: str | None = None
     server: str | None = None
+
+    def __post_init__(self) -> None:
+        for place in (self.ref, self.adapter):
+            if place is not None and self.server is None:
+                path_of(str(place), CheckpointError, "Give a folder, a .gguf file, or a hub id (owner/name).")
 
     @property
     def label(self) -> str:

@@ -1,6 +1,6 @@
 """From a file to rows, each with the place it stands at, for error messages.
 
-1. The file is read whole, from any fsspec address, and unpacked (gzip, bzip2, xz).
+1. The file is read whole, from any fsspec address, and unpacked (gzip, bzip2, xz): at most 1 GiB of it.
 2. Text is UTF-8, or UTF-16 or UTF-32 with its byte order mark.
 3. What it holds is told by its first signs, never by its name: Parquet; JSON lines; one JSON list; JSON objects that go
    over several lines; else a table whose first line names a field of a known form.
@@ -8,26 +8,17 @@
 5. A row that is none does not stop the others: it carries what is wrong with it.
 """
 
-import bz2
-import gzip
 import json
-import lzma
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import fsspec
-
-from aftertune.errors import PromptError
+from aftertune.errors import PromptError, reason_of
+from aftertune.places import read_bytes, unpacked
 from aftertune.prompts.tables import NAMING, rows_of_parquet, rows_of_table, separator_of
 
 PARQUET = b"PAR1"
-PACKED: Mapping[bytes, tuple[str, Callable[[bytes], bytes]]] = {
-    b"\x1f\x8b": ("gzip", gzip.decompress),
-    b"BZh": ("bzip2", bz2.decompress),
-    b"\xfd7zXZ": ("xz", lzma.decompress),
-}
 ENCODINGS = {
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
@@ -67,7 +58,7 @@ class Row:
 
 def read_rows(address: str) -> Iterator[Row]:
     """The rows of a file; raises `PromptError` where it cannot be read, is empty, or of no kind that is known."""
-    content = _unpacked(address, _read_bytes(address))
+    content = _unpacked(address, read_bytes(address, PromptError, "Give the path of a prompt file."))
     if content.startswith(PARQUET):
         yield from _numbered(rows_of_parquet(address, content))
     else:
@@ -106,29 +97,10 @@ def _whole(row: Row) -> Row:
 
 
 def _unpacked(address: str, content: bytes) -> bytes:
-    for begin, (name, unpack) in PACKED.items():
-        if content.startswith(begin):
-            try:
-                return unpack(content)
-            except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
-                raise PromptError(f"{address} is no whole {name} file: {error}. Download it again.") from error
     for begin, what in OTHER.items():
         if content.startswith(begin):
             raise PromptError(f"{address} is {what}.")
-    return content
-
-
-def _read_bytes(address: str) -> bytes:
-    try:
-        with fsspec.open(address, "rb") as file:
-            content: bytes = file.read()
-            return content
-    except FileNotFoundError:
-        raise PromptError(f"There is no file at {address}. Give the path of a prompt file.") from None
-    except IsADirectoryError:
-        raise PromptError(f"{address} is a folder. Give one prompt file of it.") from None
-    except (OSError, ValueError, ImportError) as error:
-        raise PromptError(f"{address} could not be read: {error}. Give a file that can be opened.") from error
+    return unpacked(address, content, PromptError)
 
 
 def _decode(address: str, content: bytes) -> str:
@@ -212,4 +184,4 @@ def _rows_of_list(address: str, text: str) -> Iterator[Row]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg[0].lower()}{error.msg[1:]}, column {error.colno}"
-    return str(error)
+    return reason_of(error)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from aftertune.errors import PromptError
+from aftertune.errors import PromptError, translated
 from aftertune.prompts import row_models as models
 from aftertune.prompts import rows
 from aftertune.prompts.account import Account, Tally
@@ -27,6 +27,8 @@ from aftertune.prompts.preferences import from_preference
 from aftertune.prompts.prompt import Prompt
 from aftertune.prompts.rows import Made
 
+# No model reads so many; to cut a single word of a million into tokens takes a tokenizer minutes.
+MOST_CHARACTERS = 400_000
 PICTURES = ("images", "image", "videos", "video", "audios", "audio")
 
 
@@ -126,11 +128,22 @@ def _made(row: Row, first: list[tuple[Row, Form]]) -> Made:
         form = _form(filled)
         _must_be_same(form, *(first[0] if first else (row, form)))
         _must_have_no_pictures(filled)
-        made = form.make(row, _check(filled, form.model))
+        with translated(PromptError, "it can't be used", "Give the conversation in one of the known forms."):
+            made = form.make(row, _check(filled, form.model))
+        _must_be_usable(made)
     except PromptError as error:
         raise PromptError(f"{row.place}: {error}") from None
     first += [] if first else [(row, form)]
     return Made(made.prompts, (*made.unused, *_unknown(filled, form.model)))
+
+
+def _must_be_usable(made: Made) -> None:
+    for prompt in made.prompts:
+        with translated(PromptError, "its id or data set is no Unicode text", "Take half surrogate pairs out."):
+            "".join((prompt.id, prompt.dataset, *prompt.ratings)).encode("utf-8")
+        n = sum(len(one.content) for one in prompt.messages) + len(prompt.response or "")
+        if n > MOST_CHARACTERS:
+            raise PromptError(f"it has {n:,} characters; at most {MOST_CHARACTERS:,} are read of a prompt. Shorten it.")
 
 
 def _unknown(filled: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:

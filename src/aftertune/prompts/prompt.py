@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from typing_extensions import TypedDict
+
 
 @dataclass(frozen=True)
 class Message:
@@ -83,16 +85,8 @@ def to_record(prompt: Prompt) -> dict[str, Any]:
     return to_plain(prompt) | {"marked": prompt.spans is not None, "ratings": ratings}
 
 
-def from_record(record: Mapping[str, Any]) -> Prompt:
-    """The prompt that `to_record` made plain data of."""
-    spans = record["spans"]
-    return Prompt(
-        id=record["id"],
-        messages=tuple(Message(**one) for one in record["messages"]),
-        dataset=record["dataset"],
-        spans=None if spans is None else tuple((start, end, message) for start, end, message in spans),
-        context=record["context"],
-        response=record["response"],
-        ratings=record["ratings"],
-        tools=record.get("tools", ""),
-    )
+class SavedPrompts(TypedDict):
+    """The prompts of a run, each what `to_record` made plain data of, and their ``tokens`` by id."""
+
+    prompts: tuple[Prompt, ...]
+    tokens: dict[str, list[int]]

@@ -9,11 +9,13 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from aftertune.errors import PromptError
+from aftertune.errors import PromptError, translated
 
 # Fields by which the first line of a table is told.
 NAMING = {"prompt", "instruction", "question", "text", "messages", "conversations", "conversation", "chosen"}
 RATING = "helpfulness"
+ROWS_AT_A_TIME = 1_000
+MOST_UNPACKED = 2**32
 
 
 def separator_of(text: str) -> str | None:
@@ -57,12 +59,20 @@ def _name(given: str) -> str:
 
 
 def rows_of_parquet(address: str, content: bytes) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file."""
-    import polars as pl
+    """The rows of a Parquet file; raises `PromptError` for a damaged one, or one that unpacks to more than 4 GiB."""
+    import pyarrow.parquet as pq  # polars ends the process where a damaged file claims more memory than there is
 
-    try:
-        frame = pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise PromptError(f"{address} is no whole Parquet file: {reason}. Download it again.") from error
-    yield from frame.iter_rows(named=True)
+    with translated(PromptError, f"{address} is no whole Parquet file", "Download it again."):
+        file = pq.ParquetFile(io.BytesIO(content))
+        about = file.metadata
+        size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        if size > MOST_UNPACKED:
+            raise PromptError(f"{address} unpacks to more than 4 GiB. Give a part of it.")
+        batches = file.iter_batches(ROWS_AT_A_TIME)
+    while True:
+        with translated(PromptError, f"{address} is no whole Parquet file", "Download it again."):
+            batch = next(batches, None)
+            rows = [] if batch is None else batch.to_pylist()
+        if batch is None:
+            return
+        yield from rows

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import fsspec
-
-from aftertune.errors import PromptError
+from aftertune.errors import CheckpointError, PromptError
+from aftertune.places import read_text
 
 TODAY = "strftime_now"
+MOST_TEMPLATE = 2**22  # bytes of its file; the longest known has a hundredth of it
 DIRECTIVES = "aAbBcdDefFGhHIjklmMnpPrRStTuUVwWxXyYzZ"
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 # What is rendered is given by these, and is none of a user's arguments.
@@ -45,6 +45,16 @@ def must_name(templates: Sequence[Any], arguments: Mapping[str, Argument]) -> No
             )
 
 
+def must_be_template(template: Any, whose: str) -> None:
+    """Raise `CheckpointError` for what is no chat template: neither a text, nor several by name, nor None."""
+    texts = template.values() if isinstance(template, Mapping) else (template or "",)
+    if not all(isinstance(text, str) for text in texts):
+        raise CheckpointError(
+            f"The chat template of {whose} is {template!r:.60}. It must be a text, or several by name: save the "
+            "tokenizer again."
+        )
+
+
 def read_arguments(given: Any) -> dict[str, Argument]:
     """Arguments by name; those that are written NAME=VALUE are true, false, a number, or else a text.
 
@@ -63,12 +73,7 @@ def read_arguments(given: Any) -> dict[str, Argument]:
 
 def read_template_file(address: str) -> str:
     """A chat template from a file: Jinja, or JSON with a ``chat_template``; raises `PromptError` if there is none."""
-    try:
-        with fsspec.open(address, "r", encoding="utf-8-sig", newline="") as file:
-            text: str = file.read()
-    except (OSError, ValueError, ImportError) as error:
-        raise PromptError(f"The chat template {address} can't be read: {error}. Give a Jinja file.") from error
-    found = _in_json(text)
+    found = _in_json(read_text(address, PromptError, "Give a Jinja file with a chat template.", MOST_TEMPLATE))
     if not isinstance(found, str) or not found.strip():
         raise PromptError(f"{address} holds no chat template. Give a Jinja file, or JSON with a chat_template.")
     return found
@@ -116,5 +121,5 @@ def _typed(value: str) -> Argument:
 def _in_json(text: str) -> Any:
     try:
         return json.loads(text).get("chat_template")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return text

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.errors import CheckpointError, PromptError
+from aftertune.errors import CheckpointError, PromptError, translated
 
 # Two characters that begin a text for the tokenizer and hardly merge with what follows: the second is for texts that
 # do merge with the first.
@@ -81,14 +81,15 @@ def _call(tokenizer: Any, text: str, add_special_tokens: bool, split_special_tok
     backend = tokenizer.backend_tokenizer
     before = backend.encode_special_tokens
     try:
-        return tokenizer(
-            text,
-            add_special_tokens=add_special_tokens,
-            split_special_tokens=split_special_tokens,
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
-            verbose=False,
-        )
+        with translated(PromptError, "The tokenizer can't read the text", "Give a shorter or plainer one."):
+            return tokenizer(
+                text,
+                add_special_tokens=add_special_tokens,
+                split_special_tokens=split_special_tokens,
+                return_offsets_mapping=True,
+                return_special_tokens_mask=True,
+                verbose=False,
+            )
     finally:
         backend.encode_special_tokens = before
 

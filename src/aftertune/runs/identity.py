@@ -27,11 +27,15 @@ def read_told(address: str) -> dict[str, Any]:
 
     Raises `OSError` if it can't be read, and `ValueError` if it is damaged.
     """
+    from aftertune.places import MOST_BYTES
+
     with fsspec.open(address, "rb") as file:
-        content: bytes = file.read()
+        content: bytes = file.read(MOST_BYTES)
     try:
         found = json.loads(content.decode("utf-8"))
         told = {"identity": found["identity"], "record": found["record"]}
+        if not all(isinstance(one, dict) for one in told.values()):
+            raise ValueError("identity and record must be objects")
     except (KeyError, TypeError) as error:
         raise ValueError(f"it has no {error}" if isinstance(error, KeyError) else "it is no object") from error
     except RecursionError as error:

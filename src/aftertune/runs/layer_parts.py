@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from aftertune.errors import RunError
+from aftertune.runs.records import About, OfLayers, record_of
 from aftertune.runs.run import RunFolder
 
 Frames = Mapping[str, pl.DataFrame]
@@ -123,7 +124,7 @@ class LayerParts:
     def _chosen(self, run: RunFolder, role: str, plan: LayerPlan, n_layers: int) -> tuple[int, ...]:
         """The layers of the plan, of those that can be read."""
         layers, name = plan.chosen_layers(n_layers), f"{self.kind}-{role}-layers.json"
-        able = run.read_json(name)["record"]["layers"] if run.exists(name) else layers
+        able = record_of(run, name, OfLayers)["layers"] if run.exists(name) else layers
         return tuple(layer for layer in layers if layer in able)
 
     def remember(self, run: RunFolder, role: str, about: Mapping[str, Any]) -> None:
@@ -135,7 +136,7 @@ class LayerParts:
         name = f"{self.kind}-{role}.json"
         if not run.exists(name):
             return None
-        about = run.read_json(name)["record"]
+        about = dict(record_of(run, name, About))
         if set(about) != self.about:
             raise RunError(
                 f"{run.path(name)} is of another version of Aftertune, or damaged. Start again in a new folder."

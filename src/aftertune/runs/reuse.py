@@ -18,6 +18,7 @@ import fsspec
 from aftertune.errors import RunError
 from aftertune.runs.identity import differences, plain
 from aftertune.runs.parts import is_partial, read_sealed, write_bytes
+from aftertune.runs.records import OfRun, identity_of, record_of
 from aftertune.runs.roles import pairs_of, roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.seal import Place, seal_anew
@@ -93,7 +94,7 @@ def take_parts(old: RunFolder, new: RunFolder, wanted: Wanted) -> tuple[int, str
 
     Raises `RunError` if a part can't be written.
     """
-    version = new.read_json("run.json")["record"]["aftertune"]
+    version = record_of(new, "run.json", OfRun)["aftertune"]
     lent, why = lendable(old, same_roles(old, new), version, wanted)
     missing = {name: own for name, own in lent.items() if not new.exists(name)}
     return sum(_copied(old, own, new, name, wanted.identity) for name, own in missing.items()), why
@@ -106,9 +107,9 @@ def lendable(old: RunFolder, roles: Mapping[str, str], version: str, wanted: Wan
     """
     if not old.exists(wanted.settings):
         return {}, "not measured there"
-    if old.read_json("run.json")["record"]["aftertune"] != version:
+    if record_of(old, "run.json", OfRun)["aftertune"] != version:
         return {}, "made by another version of Aftertune"
-    before, found, why = old.read_json(wanted.settings)["identity"], dict[str, str](), ""
+    before, found, why = identity_of(old, wanted.settings, dict[str, Any]), dict[str, str](), ""
     for kind in wanted.kinds:
         names = before.keys() | wanted.identity.keys() if kind.settings is None else kind.settings
         held, asked = ({name: one.get(name) for name in names} for one in (before, wanted.identity))
@@ -121,7 +122,7 @@ def lendable(old: RunFolder, roles: Mapping[str, str], version: str, wanted: Wan
 
 
 def _told(run: RunFolder, role: str) -> list[Any]:
-    record = run.read_json(f"{role}.json")["record"]
+    record = record_of(run, f"{role}.json", dict[str, Any])
     return [record.get(name) for name in SAME]
 
 

@@ -7,8 +7,9 @@ of their training. Each is compared with its predecessor, and with the base.
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from aftertune.runs.records import Fingerprint, identity_of, model_record, record_of
 from aftertune.runs.run import RunFolder
 
 MODEL, BASE, TUNED = "model", "base", "tuned"
@@ -28,7 +29,7 @@ def role_names(n_checkpoints: int) -> tuple[str, ...]:
 
 def roles_of(run: RunFolder) -> tuple[str, ...]:
     """The roles in a run, in their order; ("model",) where it holds one checkpoint."""
-    held = run.read_json("run.json")["identity"]
+    held = identity_of(run, "run.json", dict[str, dict[str, Any]])
     n_tuned = sum(key == TUNED or key.startswith(f"{TUNED}-") for key in held)
     return role_names(1 + n_tuned) if BASE in held else (MODEL,)
 
@@ -46,18 +47,17 @@ NAMES = "names.json"
 
 def display_names(folder: RunFolder) -> dict[str, str]:
     """A name for each role: the one given last, else the checkpoint's own; models of one name carry their roles."""
-    given, roles = folder.read_json(NAMES)["record"] if folder.exists(NAMES) else {}, roles_of(folder)
-    names = {role: str(given.get(role) or folder.read_json(f"{role}.json")["record"]["name"]) for role in roles}
+    given = record_of(folder, NAMES, dict[str, str | None]) if folder.exists(NAMES) else {}
+    names = {role: given.get(role) or model_record(folder, role)["name"] for role in roles_of(folder)}
     times = Counter(names.values())
     return {role: name if times[name] == 1 else f"{name} ({role})" for role, name in names.items()}
 
 
 def is_same(run: RunFolder, pair: Pair) -> bool:
     """Whether no weight differs between the models of a pair."""
-    return len({run.read_json(f"{role}.json")["identity"]["fingerprint"] for role in pair}) == 1
+    return len({identity_of(run, f"{role}.json", Fingerprint)["fingerprint"] for role in pair}) == 1
 
 
 def server_of(run: RunFolder, role: str) -> str | None:
     """The address of the server through which the model of a role was asked; None for a checkpoint."""
-    found: str | None = run.read_json(f"{role}.json")["record"].get("server")
-    return found
+    return model_record(run, role).get("server")

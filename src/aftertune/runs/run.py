@@ -20,6 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError
+from aftertune.runs.address import must_be_usable
 from aftertune.runs.disk import at_home, must_be_there
 from aftertune.runs.identity import differences, is_told, plain, read_told, text_of
 from aftertune.runs.parts import (
@@ -66,13 +67,14 @@ class RunFolder:
 
         Raises `RunError` if the folder holds a run of another identity, or something else, or can't be written.
         """
+        must_be_usable(address, writing=True)
         run = cls(str(address).rstrip("/"), text_of(identity, dict(record) | {"layout": LAYOUT}, INDENT))
         must_be_writable(run.path("run.json"))
-        remove_strays(run.address)
         if run.exists("run.json"):
             run._must_be_ours()
         elif not is_there(run.path("run.json")) and run._is_occupied():
             raise RunError(f"{address} is not empty and holds no run. Give a new folder, or that of an earlier run.")
+        remove_strays(run.address)  # only now: all of a folder is looked through, which may be anybody's
         return run
 
     def claim(self, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]) -> None:
@@ -94,6 +96,7 @@ class RunFolder:
     @classmethod
     def open(cls, address: str | Path) -> "RunFolder":
         """An existing run; raises `RunError` if there is none, or it is of another version."""
+        must_be_usable(address)
         run = cls(str(address).rstrip("/"))
         if not run.exists("run.json"):
             raise RunError(f"There is no run at {address} (no run.json). Give the folder of an earlier run.")
@@ -256,6 +259,8 @@ class RunFolder:
 
     def _must_have_this_layout(self) -> None:
         layout = self.read_json("run.json")["record"].get("layout", 1)
+        if not isinstance(layout, int):
+            raise RunError(f"{self.path('run.json')} is damaged: record.layout is {layout!r:.60}. Give another folder.")
         if layout != LAYOUT:
             other, mend = ("a newer", "Update Aftertune") if layout > LAYOUT else ("an earlier", "Measure it again")
             raise RunError(

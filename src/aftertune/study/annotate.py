@@ -10,6 +10,7 @@ from aftertune.errors import AnnotationError, RunError
 from aftertune.explainers.annotation import people, result
 from aftertune.explainers.annotation.settings import AnnotationSettings
 from aftertune.explainers.concepts.result import CONCEPTS, reading_in
+from aftertune.runs.records import record_of
 from aftertune.runs.roles import is_same, pairs_of, roles_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, StepProgress, silent
@@ -107,7 +108,7 @@ def evidence_of(run: str | Path) -> dict[str, list[str]]:
     """The lines that an annotator is shown of each pair of models of a run; pairs without any are left out."""
     folder = open_run(run)
     if folder.exists(EVIDENCE):  # kept with the report, since to compare again may take a minute
-        found: dict[str, list[str]] = folder.read_json(EVIDENCE)["record"]
+        found = record_of(folder, EVIDENCE, dict[str, list[str]])
     else:
         found = {"-".join(pair): comparison.evidence() for pair, comparison in open_pairs(run).items()}
     return {key: lines for key, lines in found.items() if lines}

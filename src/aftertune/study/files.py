@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from aftertune.errors import AftertuneError, PromptError, RunError, meant
 from aftertune.explainers.settings import file_kind_of
 from aftertune.models.subject import Subject, is_place
+from aftertune.places import path_of
 from aftertune.study.study import Study
 
 
@@ -27,7 +28,7 @@ class Named(NamedTuple):
 def must_find_files(study: Study) -> None:
     """Raise `PromptError`, `WordError`, `RunError` or `CheckpointError` for the first place where no file lies."""
     for place, error, remedy in _named(study):
-        path = Path(place.partition("::")[0]).expanduser()
+        path = path_of(place.partition("::")[0], error, remedy)
         if not path.exists():
             there = (one.name for one in path.parent.iterdir()) if path.parent.is_dir() else ()
             raise error(f"There is no file at {place}. {remedy}{meant(path.name, there)}")

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from typing_extensions import TypedDict
 
 from aftertune.explainers.explainer import Work
 from aftertune.explainers.settings import flag_of
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import NAMES
+from aftertune.runs.records import OfModel, OfRun, identity_of, model_record, record_of
 from aftertune.runs.run import RunFolder
 from aftertune.study.study import Study
 from aftertune.study.subjects import OF_SUBJECTS
@@ -71,6 +73,28 @@ def _most_tokens(study: Study, settings: Mapping[str, Mapping[str, Any]]) -> dic
     return {name: study.max_new_tokens for name, one in study.explainers.items() if one.needs_room} | own
 
 
+class Making(TypedDict, total=False):
+    """How a run was made; of an earlier version nothing is known."""
+
+    command: str
+    date: str
+    seeds: dict[str, int]
+    prompts: str | None
+    n_prompts: int
+    most_tokens: dict[str, int]
+
+
+class OfTemplate(TypedDict):
+    """The name of how prompts are put."""
+
+    name: str
+
+
+def saved_making(run: RunFolder) -> Making:
+    """How a run was made, as far as it says; raises `RunError` if that is damaged."""
+    return record_of(run, MADE, Making) if run.exists(MADE) else {}
+
+
 def command_of(study: Study) -> str:
     """The call of ``aftertune compare`` that asks for the same; what only Python can say is named at its end."""
     refs = [str(one.ref) for one in study.subjects]
@@ -104,19 +128,19 @@ def methods_lead(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> 
 
 
 def _sentences(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> Iterator[str]:
-    made: Mapping[str, Any] = run.read_json(MADE)["record"] if run.exists(MADE) else {}
-    models = [run.read_json(f"{role}.json")["record"] for role in roles]
-    version = run.read_json("run.json")["record"]["aftertune"]
+    made = saved_making(run)
+    models = [model_record(run, role) for role in roles]
+    version = record_of(run, "run.json", OfRun)["aftertune"]
     first, *rest = map(_model, names, models)
-    when = f" on {made['date']}" if made else ""
+    when = f" on {made['date']}" if "date" in made else ""
     versions = {name: n for name, n in models[0].get("versions", {}).items() if name != "aftertune"}
     those = f" ({', '.join(f'{name} {number}' for name, number in versions.items())})" if versions else ""
     yield f"{first} was compared with {' and '.join(rest)} by Aftertune {version}{when}{those}."
     if versions:
-        yield f"Models were read in {models[0]['dtype']} on {models[0]['device']}."
+        yield f"Models were read in {models[0].get('dtype')} on {models[0].get('device')}."
     if made.get("n_prompts"):
         n = made["n_prompts"]
-        template = run.read_json("template.json")["identity"]["name"] if run.exists("template.json") else "raw"
+        template = identity_of(run, "template.json", OfTemplate)["name"] if run.exists("template.json") else "raw"
         given = f"{n} prompt{'s' if n != 1 else ''} (template {template})"
         yield f"They were given {given}{_say_most_tokens(made.get('most_tokens', {}))}."
     if made.get("seeds"):
@@ -128,19 +152,20 @@ def _say_most_tokens(most: Mapping[str, int]) -> str:
     return f"; responses have at most {', '.join(said)}" if said else ""
 
 
-def _model(name: str, about: Mapping[str, Any]) -> str:
+def _model(name: str, about: OfModel) -> str:
     if "fingerprint" not in about:
         return name
     if about.get("server"):
-        return f"{name} (at {about['server']}, {about['kind']})"
+        return f"{name} (at {about.get('server')}, {about.get('kind')})"
+    if "architecture" not in about or "n_parameters" not in about:
+        return name
     size = f"{about['architecture']}, {about['n_parameters']:,} parameters"
     return f"{name} ({size}, weights {about['fingerprint'][:12]})"
 
 
 def _call(run: RunFolder) -> Markup:
-    if not run.exists(MADE):
-        return Markup("")
-    return Markup("<p>The same again: <code>{}</code></p>\n").format(run.read_json(MADE)["record"]["command"])
+    command = saved_making(run).get("command")
+    return Markup("<p>The same again: <code>{}</code></p>\n").format(command) if command else Markup("")
 
 
 def _flag(name: str, value: Any, default: Any) -> list[str]:

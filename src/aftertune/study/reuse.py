@@ -6,10 +6,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.explainers.explainer import Work
 from aftertune.models.subject import Subject
+from aftertune.runs.records import identity_of, record_of
 from aftertune.runs.reuse import REUSED, ForeseenRun, Taken, Wanted, lendable, take_parts
 from aftertune.runs.roles import roles_of
 from aftertune.runs.run import RunFolder
@@ -30,7 +32,7 @@ def foreseen(
     """The run as it will be when it has taken what it can, if checkpoints of the same name have the same weights."""
     from aftertune import __version__
 
-    before = earlier.read_json("run.json")["identity"]
+    before = identity_of(earlier, "run.json", dict[str, Any])
     there = [role for role in roles_of(earlier) if _is_read_alike(earlier, role, dtype)]
     same = ((role, other) for role, one in subjects.items() for other in there if before[other] == one.identity())
     roles, lent = dict(same), dict[str, str]()
@@ -44,7 +46,7 @@ def foreseen(
 def _is_read_alike(earlier: RunFolder, role: str, dtype: str) -> bool:
     from aftertune.models.fingerprint import versions
 
-    told = earlier.read_json(f"{role}.json")["record"] if earlier.exists(f"{role}.json") else {}
+    told = record_of(earlier, f"{role}.json", dict[str, Any]) if earlier.exists(f"{role}.json") else {}
     return told.get("dtype") == dtype and told.get("versions") == versions()
 
 
@@ -67,4 +69,4 @@ def wanted_by(work: Work) -> Wanted:
 
 def saved_taken(run: RunFolder) -> Taken | None:
     """What a run took from another; None where it took nothing."""
-    return Taken(**run.read_json(REUSED)["record"]) if run.exists(REUSED) else None
+    return record_of(run, REUSED, Taken) if run.exists(REUSED) else None

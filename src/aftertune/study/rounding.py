@@ -9,8 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypedDict
+
 from aftertune.errors import CheckpointError
 from aftertune.models.subject import Subject
+from aftertune.runs.records import record_of
 from aftertune.runs.roles import BASE
 from aftertune.runs.run import RunFolder
 
@@ -49,6 +52,12 @@ class Rounding:
         )
 
 
+class Roundings(TypedDict):
+    """What a run keeps."""
+
+    roundings: list[Rounding]
+
+
 def find_roundings(subjects: Mapping[str, Subject], configs: Mapping[str, Any]) -> list[tuple[Rounding, "Storage"]]:
     """Where a tuned checkpoint and the base are stored in different ways, and how the rounded one of the two is."""
     if len({(str(one.ref), one.revision) for one in subjects.values()}) < 2:
@@ -78,8 +87,8 @@ def measure_roundings(
 
 def saved_roundings(run: RunFolder, roles: Collection[str]) -> list[Rounding]:
     """Those of a run, between these roles."""
-    rows = run.read_json(FILE)["record"]["roundings"] if run.exists(FILE) else []
-    return [one for one in (Rounding(**row) for row in rows) if {one.role, one.other} <= set(roles)]
+    found = record_of(run, FILE, Roundings)["roundings"] if run.exists(FILE) else []
+    return [one for one in found if {one.role, one.other} <= set(roles)]
 
 
 def _storage(subject: Subject, config: Any) -> "Storage | None":

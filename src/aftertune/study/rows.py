@@ -13,9 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
+
 from aftertune.errors import PromptError
 from aftertune.prompts.account import REASONS_TOLD, Account, say_skipped
 from aftertune.prompts.prompt import Prompt
+from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
 from aftertune.study.reader import PromptReader
 
@@ -26,6 +30,16 @@ LOST = {
     "tools": "The tools of {} are not in the text: the template has no place for them.",
     "calls": "The chat template has no place for calls of tools: in {} they stand as JSON.",
 }
+
+
+class OfRows(TypedDict):
+    """What a run keeps of its rows; a report shows all of it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    used: int
+    left_out: dict[str, str]
+    notes: list[str]
+    told: list[str]
 
 
 @dataclass(frozen=True)
@@ -97,8 +111,7 @@ def keep_rows(rows: Rows, run: RunFolder) -> None:
 
 def saved_rows(run: RunFolder) -> dict[str, Any] | None:
     """What became of the rows of a run, None where it does not say."""
-    found: dict[str, Any] | None = run.read_json(FILE)["record"] if run.exists(FILE) else None
-    return found
+    return dict(record_of(run, FILE, OfRows)) if run.exists(FILE) else None
 
 
 def _without(rows: Rows, left_out: Mapping[str, str]) -> Rows:

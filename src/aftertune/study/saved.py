@@ -19,11 +19,12 @@ from aftertune.report.page import Report
 from aftertune.report.page import write_report as write_page
 from aftertune.runs.held import Held
 from aftertune.runs.parts import write_text
+from aftertune.runs.records import OfRun, OfSubject, identity_of, model_record, record_of
 from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of, server_of
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.verdict import PLACEHOLDERS, Addresses
 from aftertune.study.comparison import Comparison
-from aftertune.study.made import MADE, methods_lead
+from aftertune.study.made import methods_lead, saved_making
 from aftertune.study.rounding import saved_roundings
 from aftertune.study.rows import saved_rows
 from aftertune.study.stages import Stages
@@ -157,16 +158,15 @@ def _compare(
 
 def _addresses(run: RunFolder, pair: Pair) -> Addresses:
     """What commands on a pair name; placeholders where the run does not say whose checkpoints they were."""
-    held = run.read_json("run.json")["identity"]
+    held = identity_of(run, "run.json", dict[str, OfSubject])
     known = all("checkpoint" in held.get(role, {}) for role in pair)
-    made = run.read_json(MADE)["record"] if run.exists(MADE) else {}
-    given = (held[pair.base], held[pair.tuned], run.address, made.get("prompts"))
+    given = (held.get(pair.base, {}), held.get(pair.tuned, {}), run.address, saved_making(run).get("prompts"))
     return Addresses.of(*given) if known else PLACEHOLDERS
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:
     """The settings that are asked of saved parts: those that are given, else those of the last report."""
-    values: dict[str, dict[str, Any]] = folder.read_json(ASKED)["record"] if folder.exists(ASKED) else {}
+    values = record_of(folder, ASKED, dict[str, dict[str, Any]]) if folder.exists(ASKED) else {}
     for key, value in given.items():
         homes = {name: field for name, field in homes_of(key).items() if field in _asked(name)}
         homes = {name: field for name, field in homes.items() if explainers()[name].is_in(folder)}
@@ -200,8 +200,7 @@ def _places(compared: Mapping[Pair, Comparison]) -> dict[Pair, str]:
 def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
     """The report on two models of a run."""
     known = explainers()
-    record = folder.read_json("run.json")
-    checkpoints = {role: folder.read_json(f"{role}.json") for role in pair}
+    checkpoints = {role: dict(model_record(folder, role)) for role in pair}
     sections = [known[name].section(change) for name, change in comparison.changes.items()]
     template, tokens = saved_template(folder), saved_tokens(folder)
     return Report(
@@ -212,9 +211,9 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
         findings=comparison.findings,
         sections=sections,
         settings={
-            "run": record["identity"],
-            "aftertune": record["record"]["aftertune"],
-            "checkpoints": {role: one["record"] for role, one in checkpoints.items()},
+            "run": identity_of(folder, "run.json", dict[str, Any]),
+            "aftertune": record_of(folder, "run.json", OfRun)["aftertune"],
+            "checkpoints": checkpoints,
         }
         | ({"template": template.facts()} if template else {})
         | ({"rows": _of_rows(comparison.rows)} if comparison.rows else {})
@@ -228,7 +227,6 @@ def report_of(folder: RunFolder, pair: Pair, comparison: Comparison) -> Report:
 
 def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, str]) -> Report:
     """The page on all models of a run; ``places`` are the folders of the pairs' reports, in their order."""
-    record = folder.read_json("run.json")
     names = [f"{one.base} → {one.tuned}" for one in stages.comparisons]
     return Report(
         title="What each stage of tuning changed",
@@ -236,7 +234,10 @@ def report_of_stages(folder: RunFolder, stages: Stages, places: Mapping[Pair, st
         summary=stages.summary,
         findings=stages.findings,
         sections=stages.sections(),
-        settings={"run": record["identity"], "aftertune": record["record"]["aftertune"]},
+        settings={
+            "run": identity_of(folder, "run.json", dict[str, Any]),
+            "aftertune": record_of(folder, "run.json", OfRun)["aftertune"],
+        },
         lead=methods_lead(folder, roles_of(folder), stages.names),
         reports=[(name, f"{place}/report.html") for name, place in zip(names, places.values(), strict=True)],
     )
@@ -250,7 +251,7 @@ def _served(folder: RunFolder, pair: Pair) -> list[str]:
     """That these models were asked through servers, and what of the report is missing for it."""
     if server_of(folder, pair.tuned) is None:
         return []
-    kinds = dict.fromkeys(str(folder.read_json(f"{role}.json")["record"]["kind"]) for role in pair)
+    kinds = dict.fromkeys(str(model_record(folder, role).get("kind")) for role in pair)
     absent = ", ".join(name for name, one in measuring().items() if not one.is_in(folder))
     return [
         f"The models were asked through servers ({', '.join(kinds)}), which tell probabilities of texts and no "

@@ -24,6 +24,7 @@ from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.template_head import TODAY, must_name, read_template_file, told
 from aftertune.prompts.templates import ASKED, choose_template, render
 from aftertune.prompts.tokenization import tokenize
+from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
 from aftertune.study.tokens import named, number_of, vocabulary_of
 
@@ -172,10 +173,7 @@ def keep_template(template: Template, run: RunFolder) -> None:
 
 def saved_template(run: RunFolder) -> Template | None:
     """How the prompts of a run were put; None where the run does not say."""
-    if not run.exists(FILE):
-        return None
-    record = run.read_json(FILE)["record"]
-    return Template(**record | {name: tuple(record.get(name, ())) for name in ("lent_to", "added")})
+    return record_of(run, FILE, Template) if run.exists(FILE) else None
 
 
 def _lent_by_file(asked: str, subjects: Mapping[str, Subject], saved: Template | None) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
 
 FILE = "tokens.json"
@@ -62,10 +63,7 @@ def keep_tokens(tokens: AddedTokens, run: RunFolder) -> None:
 
 def saved_tokens(run: RunFolder) -> AddedTokens | None:
     """The added tokens of a run; None where there are none."""
-    if not run.exists(FILE):
-        return None
-    record = run.read_json(FILE)["record"]
-    return AddedTokens({role: tuple(found) for role, found in record["added"].items()}, record["n_common"])
+    return record_of(run, FILE, AddedTokens) if run.exists(FILE) else None
 
 
 def number_of(tokens: Sequence[str]) -> str:

@@ -8,27 +8,37 @@ Its module ``0_WordEmbeddings`` keeps the words in the tokenizer's vocabulary an
 import json
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
+from zipfile import ZipFile, is_zipfile
 
-import fsspec
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from aftertune.errors import WordError
-from aftertune.words.lines import Rows, Table, Wanted, decode_line, file_name, read_lines, unreadable
+from aftertune.errors import WordError, translated
+from aftertune.places import MOST_BYTES, must_be_file, opened, path_of, read_text
+from aftertune.words.lines import REMEDY, Rows, Table, Wanted, decode_line, file_name, read_lines
+
+# Numbers hardly pack: an archive that unpacks to far more than its size holds no vectors.
+MOST_PACKED = 100
+SPARE_BYTES = 2**24
+NUMBERS = frozenset({"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"})
 
 
 def read_npz(address: str, _: Wanted) -> Table:
     """The arrays ``words`` (n,) and ``vectors`` (n, d_vector); raises `WordError` if they are not there."""
-    try:
-        with fsspec.open(address, "rb") as file, NpzFile(file, allow_pickle=False) as arrays:
-            missing = {"words", "vectors"} - set(arrays.files)
-            if missing:
-                found = ", ".join(arrays.files) or "nothing"
-                raise WordError(f"{address} holds {found}. It must hold the arrays words and vectors.")
-            return Table.of_array(arrays["words"].tolist(), arrays["vectors"], file_name(address))
-    except (OSError, ValueError, EOFError, AttributeError, ImportError, BadZipFile) as error:
-        raise unreadable(address, error) from error
+    with opened(address, WordError, REMEDY) as file, NpzFile(file, allow_pickle=False) as arrays:
+        missing = {"words", "vectors"} - set(arrays.files)
+        if missing:
+            found = ", ".join(arrays.files) or "nothing"
+            raise WordError(f"{address} holds {found}. It must hold the arrays words and vectors.")
+        _must_be_packed_as_numbers(address, arrays.zip)
+        return Table.of_array(arrays["words"].tolist(), arrays["vectors"], file_name(address))
+
+
+def _must_be_packed_as_numbers(address: str, archive: ZipFile) -> None:
+    inside = archive.infolist()
+    most = MOST_PACKED * sum(one.compress_size for one in inside) + SPARE_BYTES
+    if sum(one.file_size for one in inside) > most:
+        raise WordError(f"{address} unpacks to more than {MOST_PACKED} times its size. Vectors do not: make it again.")
 
 
 def read_safetensors(address: str, _: Wanted) -> Table:
@@ -36,7 +46,8 @@ def read_safetensors(address: str, _: Wanted) -> Table:
 
     Raises `WordError` if there are other tensors or no words.
     """
-    stored = open_tensors(Path(address).expanduser())
+    must_be_file(address, WordError, REMEDY)
+    stored = open_tensors(path_of(address, WordError))
     if len(stored.keys()) != 1:
         raise WordError(f"{address} holds {len(stored.keys())} tensors. It must hold one, (n_words, d_vector).")
     listed = (stored.metadata() or {}).get("words")
@@ -46,17 +57,17 @@ def read_safetensors(address: str, _: Wanted) -> Table:
 
 def open_tensors(path: Path) -> Any:
     """A .safetensors file of which any part can be read; raises `WordError` if it is not one."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with translated(WordError, f"{path} could not be read", REMEDY):
         return safe_open(path, framework="numpy")
-    except (OSError, SafetensorError) as error:
-        raise unreadable(str(path), error) from error
 
 
 def tensor_table(stored: Any, name: str, words: list[Any], source: str) -> Table:
     """The table of one tensor of an open file; only the rows that are asked for are read."""
     part = stored.get_slice(name)
+    if part.get_dtype() not in NUMBERS:
+        raise WordError(f"The vectors of {source} are of type {part.get_dtype()}. Save them as float32 or float16.")
 
     def take(rows: Rows) -> Any:
         return np.stack([part[row] for row in rows.tolist()])
@@ -67,7 +78,7 @@ def tensor_table(stored: Any, name: str, words: list[Any], source: str) -> Table
 def _listed_words(address: str, listed: str) -> list[Any]:
     try:
         words = json.loads(listed)
-    except ValueError:
+    except (ValueError, RecursionError):
         words = None
     if not isinstance(words, list):
         raise WordError(f'The "words" in the metadata of {address} are no JSON list. Write them as one.')
@@ -75,7 +86,7 @@ def _listed_words(address: str, listed: str) -> list[Any]:
 
 
 def _words_beside(address: str) -> list[str]:
-    beside = Path(address).expanduser().with_suffix(".txt")
+    beside = path_of(address, WordError).with_suffix(".txt")
     if not beside.is_file():
         raise WordError(
             f'{address} does not say its words. Put them as JSON list into its metadata under "words", or one a line '
@@ -121,15 +132,13 @@ def read_model_folder(folder: Path, source: str) -> Table:
 
 
 def _vocabulary(path: Path, source: str) -> list[Any]:
-    try:
-        words = json.loads(path.read_text("utf-8")).get("vocab")
-    except FileNotFoundError:
+    if not path.is_file():
         raise WordError(
             f"{source} has no {MODULE}/{VOCABULARY}. Give a model that averages the vectors of whole words, such as "
             "sentence-transformers/average_word_embeddings_glove.840B.300d."
-        ) from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise unreadable(str(path), error) from error
+        )
+    with translated(WordError, f"{path} could not be read", REMEDY):
+        words = json.loads(read_text(str(path), WordError, most=MOST_BYTES)).get("vocab")
     if not isinstance(words, list):
         raise WordError(f'{source}: {VOCABULARY} has no list of words under "vocab". Fetch the model again.')
     return words
@@ -138,12 +147,11 @@ def _vocabulary(path: Path, source: str) -> list[Any]:
 def _load(path: Path, source: str) -> Any:
     import torch
 
-    try:
+    with translated(WordError, f"{source}, {path.name} could not be read", REMEDY):
         # Mapped, so that only the rows that are asked for are read; files from before PyTorch 1.6 cannot be.
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
-    except Exception as error:  # damaged and refused pickles fail with unrelated types
-        raise unreadable(f"{source}, {path.name}", error) from error
-    _must_have(weights, source)
+        _must_have(weights, source)
+        weights[TENSOR].shape  # noqa: B018 - what is no tensor is no vectors
     return weights[TENSOR]
 
 

@@ -7,8 +7,9 @@ they are read only where the caller says that they can be trusted.
 from pathlib import Path
 from typing import Any
 
-from aftertune.errors import WordError
-from aftertune.words.lines import Table, Wanted, file_name, unreadable
+from aftertune.errors import WordError, translated
+from aftertune.places import must_be_file, path_of
+from aftertune.words.lines import REMEDY, Table, Wanted, file_name
 
 FASTTEXT_START = (793712314).to_bytes(4, "little")
 
@@ -49,10 +50,8 @@ def read_pickle(address: str, trust: bool) -> Table:
 
 
 def _load(address: str, load: Any) -> Table:
-    try:
+    with translated(WordError, f"{address} could not be read", REMEDY):
         loaded = load()
-    except Exception as error:  # damaged files and pickles of other things fail with unrelated types
-        raise unreadable(address, error) from error
     if not is_keyed(loaded):
         raise WordError(f"{address} holds a {type(loaded).__name__}. Give KeyedVectors, or a model that has them.")
     return keyed_table(loaded, file_name(address))
@@ -70,7 +69,8 @@ def _gensim(address: str) -> Any:
 
 
 def _local(address: str) -> Path:
-    path = Path(address).expanduser()
+    must_be_file(address, WordError, REMEDY)
+    path = path_of(address, WordError)
     if not path.is_file():
         raise WordError(f"There is no file at {address}. Give the path of one that is on this machine.")
     return path

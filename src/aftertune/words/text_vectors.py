@@ -16,6 +16,8 @@ from aftertune.errors import WordError
 from aftertune.words.lines import Table, Wanted, decode_line, file_name, is_wanted, read_lines
 
 Line = tuple[int, bytes]
+MOST_NUMBERS = 100_000  # of one word; vectors of large language models have 20,000
+MOST_DIGITS = 12
 
 
 def read_text(address: str, wanted: Wanted) -> Table:
@@ -24,7 +26,7 @@ def read_text(address: str, wanted: Wanted) -> Table:
     first = next(lines, None)
     if first is None:
         raise WordError(f"{address} is empty. Give a file with a word and its vector on each line.")
-    heading = _heading(first[1])
+    heading = _heading(address, first[1])
     if heading:
         words, numbers = _read(address, _all(address, lines, heading[0]), heading[1], wanted)
         return _table(address, words, numbers, heading[1])
@@ -37,10 +39,16 @@ def _table(address: str, words: list[str], numbers: "array[float]", d_vector: in
     return Table.of_array(words, np.array(numbers, dtype=np.float32).reshape(-1, d_vector), file_name(address))
 
 
-def _heading(line: bytes) -> tuple[int, int] | None:
-    fields = line.split(b" ")
-    whole = len(fields) == 2 and all(field.isdigit() and int(field) for field in fields)
-    return (int(fields[0]), int(fields[1])) if whole else None
+def _heading(address: str, line: bytes) -> tuple[int, int] | None:
+    fields = line.split(b" ", 2)
+    if len(fields) != 2 or not all(field.isdigit() for field in fields):
+        return None
+    if any(len(field) > MOST_DIGITS for field in fields) or int(fields[1]) > MOST_NUMBERS:
+        raise WordError(
+            f"{address}, line 1 says vectors of {fields[1][:20].decode()} numbers for {fields[0][:20].decode()} words. "
+            f"At most {MOST_NUMBERS:,} numbers are read of a word: correct the line, or fetch the file again."
+        )
+    return (int(fields[0]), int(fields[1])) if int(fields[0]) and int(fields[1]) else None
 
 
 def _count_numbers(address: str, first: Line) -> int:

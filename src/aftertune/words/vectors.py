@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aftertune.errors import WordError
+from aftertune.errors import WordError, translated
+from aftertune.places import path_of
 from aftertune.runs.result import Result
 from aftertune.words.array_vectors import MODULE, read_hub, read_model_folder, read_npz, read_safetensors
 from aftertune.words.gensim_vectors import is_keyed, keyed_table, read_binary, read_pickle
-from aftertune.words.lines import Rows, Table, Wanted, address_of, ending, is_wanted
+from aftertune.words.lines import REMEDY, Rows, Table, Wanted, address_of, ending, is_wanted
 from aftertune.words.spacy_vectors import read_installed, read_spacy_folder
 from aftertune.words.text_vectors import read_text
 from aftertune.words.vocabulary import Words
@@ -127,7 +128,7 @@ def _read(source: Any, wanted: Wanted, trust: bool) -> Table:
 
 
 def _read_address(address: str, wanted: Wanted, trust: bool) -> Table:
-    kind, path = ending(address), Path(address).expanduser()
+    kind, path = ending(address), path_of(address.partition("::")[0], WordError)
     if path.is_dir():
         return _read_folder(path, wanted)
     if kind in PICKLES:
@@ -171,7 +172,8 @@ def _check_shape(table: Table) -> None:
 
 
 def _numbers(table: Table, rows: Rows) -> npt.NDArray[np.float32]:
-    taken = np.asarray(table.take(rows))
+    with translated(WordError, f"The vectors of {table.source} could not be read", REMEDY):
+        taken = np.asarray(table.take(rows))
     if taken.dtype.kind not in "fiu":
         raise WordError(f"The vectors of {table.source} are of type {taken.dtype}. They must be real numbers.")
     with np.errstate(over="ignore"):

@@ -32,13 +32,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from aftertune.errors import WordError
+from aftertune.errors import WordError, reason_of
+from aftertune.places import MOST_BYTES
 from aftertune.runs.result import Result
 from aftertune.words.lines import address_of, decode_line, ending, file_name, read_lines
 
 ENGLISH_WORDS = 10_000
 CORPUS_WORDS = 30_000
 LEAST_WORDS = 2
+LONGEST_WORD = 1_000  # characters; what is longer in a text is no word, and no tokenizer was made for it
 FIRST_LINES = 100
 # wordfreq writes every number of several digits with zeros: "a00" stands for a10, a11 and all the others.
 MERGED_NUMBERS = re.compile(r"\d\d")
@@ -111,6 +113,11 @@ def load_words(source: WordSource = None, limit: int | None = None) -> Words:
 def _most_frequent(numbers: Iterable[tuple[str, float]], source: str, limit: int | None) -> Words:
     first: dict[str, float] = {}
     for word, number in numbers:
+        if len(word) > LONGEST_WORD:
+            raise WordError(
+                f"{source} has a word of {len(word):,} characters, {word[:20]!r}... A word has at most "
+                f"{LONGEST_WORD:,}: leave it out."
+            )
         first.setdefault(word, number)
     words = sorted(first, key=first.__getitem__, reverse=True)[:limit]
     if len(words) < LEAST_WORDS:
@@ -199,7 +206,7 @@ def count_words(address: str) -> dict[str, int]:
     """
     counts: Counter[str] = Counter()
     for text in _texts(address):
-        counts.update(WORD.findall(text))
+        counts.update(word for word in WORD.findall(text) if len(word) <= LONGEST_WORD)
     return counts
 
 
@@ -207,7 +214,7 @@ def _texts(address: str) -> Iterator[str]:
     lines = ((number, decode_line(address, number, line)) for number, line in read_lines(address))
     kind = ending(address)
     if kind == ".json":
-        yield from _strings(_parse(address, "\n".join(line for _, line in lines)))
+        yield from _strings(_parse(address, _whole(address, lines)))
     elif kind == ".jsonl":
         for number, line in lines:
             if line.strip():
@@ -216,11 +223,22 @@ def _texts(address: str) -> Iterator[str]:
         yield from (line for _, line in lines)
 
 
+def _whole(address: str, lines: Iterator[tuple[int, str]]) -> str:
+    held, n_characters = list[str](), 0
+    for _, line in lines:
+        held.append(line)
+        n_characters += len(line) + 1
+        if n_characters > MOST_BYTES:
+            raise WordError(f"{address} is one JSON value of more than 1 GiB. Give it as .jsonl, a value a line.")
+    return "\n".join(held)
+
+
 def _parse(place: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        known = isinstance(error, json.JSONDecodeError)
+        reason = f"{error.msg}, column {error.colno}" if known else reason_of(error)
         raise WordError(f"{place} is not JSON: {reason}. Correct it, or give plain text as .txt.") from None
 
 

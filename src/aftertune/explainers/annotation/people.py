@@ -19,7 +19,7 @@ from typing import Any
 import fsspec
 import polars as pl
 
-from aftertune.errors import AnnotationError
+from aftertune.errors import AnnotationError, translated
 from aftertune.explainers.annotation.parse import CANNOT_TELL, PARSERS, TASKS, UnusableError
 from aftertune.explainers.annotation.request import Reply
 from aftertune.explainers.annotation.result import (
@@ -33,6 +33,7 @@ from aftertune.explainers.annotation.result import (
     listed,
     write_annotations,
 )
+from aftertune.places import read_bytes
 from aftertune.runs.parts import write_text
 from aftertune.runs.run import RunFolder
 
@@ -142,15 +143,10 @@ def _combine(run: RunFolder) -> pl.DataFrame:
 
 def _read(file: str | Path) -> list[tuple[int, Row]]:
     kind = _suffix(file)
-    try:
-        with fsspec.open(str(file), "r", encoding="utf-8-sig") as opened:
-            text = opened.read()
+    content = read_bytes(str(file), AnnotationError, "Give one that was exported, filled in.")
+    with translated(AnnotationError, f"{file} could not be read", f"Save it as {kind[1:]}, in UTF-8."):
+        text = content.decode("utf-8-sig")
         rows = _of_csv(text) if kind == ".csv" else _of_lines(text)
-    except FileNotFoundError:
-        raise AnnotationError(f"There is no file at {file}. Give one that was exported, filled in.") from None
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise AnnotationError(f"{file} could not be read: {reason}. Save it as {kind[1:]}, in UTF-8.") from error
     missing = [name for name in (ID, *ANSWERS) if any(name not in row for _, row in rows)]
     if missing:
         raise AnnotationError(f"{file} lacks {', '.join(missing)}. Keep the columns that were exported.")

@@ -13,6 +13,7 @@ import fsspec
 import polars as pl
 
 from aftertune.errors import RunError
+from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
 
 SCENARIOS = ("writing", "coding", "math", "translation")
@@ -102,7 +103,7 @@ def open_annotations(run: RunFolder, annotator: str | None = None) -> pl.DataFra
 def recall_annotations(run: RunFolder, annotator: str | None = None) -> dict[str, Any] | None:
     """How the annotations that `open_annotations` gives were made: ``annotator, settings, counts``."""
     chosen = _choose(run, annotator)
-    return None if chosen is None else run.read_json(_about(chosen))["record"]
+    return None if chosen is None else record_of(run, _about(chosen), dict[str, Any])
 
 
 def annotators(run: RunFolder) -> tuple[str, ...]:
@@ -131,7 +132,7 @@ def server_folder(model: str) -> str:
 
 def _choose(run: RunFolder, annotator: str | None) -> str | None:
     if annotator is None:
-        return str(run.read_json(NEWEST)["record"]["annotator"]) if run.exists(NEWEST) else None
+        return record_of(run, NEWEST, dict[str, str]).get("annotator") if run.exists(NEWEST) else None
     if not run.exists(*_part(annotator)):
         held = ", ".join(annotators(run)) or "nobody"
         raise RunError(f"{run.address} has no annotations of {annotator!r}. It has those of {held}.")

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aftertune.errors import RunError
+from aftertune.errors import RunError, translated
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import N_LEVELS
+from aftertune.places import opened
 from aftertune.runs.parts import replacing
 
 SCHEMA = pa.schema(
@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
 OPTIONAL = ("prompt_offsets", "prompt_text", "is_user")
 REQUIRED = tuple(name for name in SCHEMA.names if name not in OPTIONAL)
 ROWS_AT_A_TIME = 256
+REMEDY = "Give the path of a Parquet file of maps."
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,8 @@ def read_maps(path: str | Path) -> list[RawMap]:
     not fit its own sizes, a level is above 10, or two rows have the same id and model.
     """
     table = _read_table(path)
-    maps = [_to_map(row, path) for batch in table.to_batches(ROWS_AT_A_TIME) for row in batch.to_pylist()]
+    with translated(RunError, f"{path} holds rows that are no maps", "Make it again."):
+        maps = [_to_map(row, path) for batch in table.to_batches(ROWS_AT_A_TIME) for row in batch.to_pylist()]
     twice = [key for key, count in Counter((m.id, m.model) for m in maps).items() if count > 1]
     if twice:
         raise RunError(
@@ -92,22 +94,17 @@ def write_maps(maps: Sequence[SalientMap], path: str | Path) -> None:
 
 
 def _read_table(path: str | Path) -> pa.Table:
-    try:
-        with fsspec.open(str(path), "rb") as file:
-            parquet = pq.ParquetFile(file)
-            names = [name for name in SCHEMA.names if name in parquet.schema_arrow.names]
-            given = ", ".join(parquet.schema_arrow.names) or "no column"
-            missing = [name for name in REQUIRED if name not in names]
-            if missing:
-                raise RunError(
-                    f"{path} has no {', '.join(missing)}; it has {given}. Maps need the columns {', '.join(REQUIRED)}."
-                )
-            return parquet.read(columns=names).cast(pa.schema([SCHEMA.field(name) for name in names]))
-    except FileNotFoundError:
-        raise RunError(f"There is no file at {path}. Give the path of a Parquet file of maps.") from None
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise RunError(f"{path} could not be read as a Parquet file of maps: {reason}") from error
+    what = f"{path} could not be read as a Parquet file of maps"
+    with opened(str(path), RunError, REMEDY) as file, translated(RunError, what, "Make it again."):
+        parquet = pq.ParquetFile(file)
+        names = [name for name in SCHEMA.names if name in parquet.schema_arrow.names]
+        given = ", ".join(parquet.schema_arrow.names) or "no column"
+        missing = [name for name in REQUIRED if name not in names]
+        if missing:
+            raise RunError(
+                f"{path} has no {', '.join(missing)}; it has {given}. Maps need the columns {', '.join(REQUIRED)}."
+            )
+        return parquet.read(columns=names).cast(pa.schema([SCHEMA.field(name) for name in names]))
 
 
 def _to_map(row: dict[str, Any], path: str | Path) -> RawMap:
@@ -133,6 +130,8 @@ def _to_map(row: dict[str, Any], path: str | Path) -> RawMap:
 
 def _check_sizes(row: dict[str, Any], name: str) -> None:
     n_prompt, n_response = row["n_prompt"], row["n_response"]
+    if n_prompt < 0 or n_response < 0:
+        raise RunError(f"{name}: n_prompt = {n_prompt} and n_response = {n_response}. Neither may be below 0.")
     expected = {
         "prompt_tokens": n_prompt,
         "response_tokens": n_response,

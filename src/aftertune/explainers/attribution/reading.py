@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aftertune.errors import RunError
+from aftertune.errors import PromptError, RunError
 from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, PromptDifference, compare_maps
 from aftertune.explainers.attribution.difference import AttributionDifference
 from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement, summarise_faithfulness
@@ -18,8 +18,10 @@ from aftertune.explainers.attribution.released import mark_instruction
 from aftertune.explainers.attribution.result import Agreement, Attribution, Faithfulness, SalientMap
 from aftertune.labelling.labels import Labels
 from aftertune.labelling.store import read_labels
-from aftertune.prompts.prompt import Prompt, find_rating, from_record
+from aftertune.prompts.instruction import locate_spans
+from aftertune.prompts.prompt import Prompt, SavedPrompts, find_rating
 from aftertune.runs.held import Held
+from aftertune.runs.records import OfIds, identity_of, record_of
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
@@ -109,7 +111,7 @@ def beyond_file(pair: Pair) -> str:
 def beyond_base(run: RunFolder, pair: Pair) -> set[str]:
     """The ids of prompts whose tuned response holds tokens that the base has not, so that it can't read it."""
     name = beyond_file(pair)
-    return set(run.read_json(name)["record"]["ids"]) if run.exists(name) else set()
+    return set(record_of(run, name, OfIds)["ids"]) if run.exists(name) else set()
 
 
 def _differences(
@@ -141,7 +143,7 @@ def _read(held: Held, role: str) -> AttributionReading:
         faithfulnesses=tuple(one.faithfulness for one in found if one.faithfulness),
         prompts=prompts,
         labels=labels,
-        settings=run.read_json(SETTINGS)["identity"],
+        settings=identity_of(run, SETTINGS, dict[str, Any]),
         overflowed=overflowed,
     )
 
@@ -162,7 +164,7 @@ def _finite_prompts(held: Held) -> tuple[tuple[Prompt, ...], tuple[str, ...]]:
 
 
 def _read_prompts(run: RunFolder) -> tuple[Prompt, ...]:
-    return tuple(from_record(row) for row in run.read_json(PROMPTS)["record"]["prompts"])
+    return record_of(run, PROMPTS, SavedPrompts)["prompts"]
 
 
 def _parts_of(held: Held, role: str) -> dict[str, Attribution]:
@@ -185,6 +187,10 @@ def _labelled(one: Attribution, prompt: Prompt, labels: Labels) -> Attribution:
     spans = labels.spans(prompt.id)
     if spans is None:
         return one
+    try:
+        locate_spans(spans, prompt.messages)
+    except PromptError as error:
+        raise RunError(f"The labels of {prompt.id!r} do not fit its text: {error} Take them out of labels/.") from error
     marked = replace(prompt, spans=spans)
     return replace(one, is_instruction=mark_instruction(one.text, one.offsets, one.is_user, marked))
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from aftertune.explainers.concepts.result import ConceptReading, reading_of
 from aftertune.runs.layer_parts import LayerParts
+from aftertune.runs.records import OfLayers, OfNoise, record_of
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.noise import NOISE
@@ -52,7 +53,7 @@ def saved_noise(run: RunFolder, pair: Pair, like: ConceptReading) -> list[Concep
 
     Raises `RunError` if one is damaged.
     """
-    shown = run.read_json(NOISE_SHOWN)["record"]["noise_models"] if run.exists(NOISE_SHOWN) else 0
+    shown = record_of(run, NOISE_SHOWN, OfNoise)["noise_models"] if run.exists(NOISE_SHOWN) else 0
     roles = [noise_role(pair, draw) for draw in range(shown)]
     there = [role for role in roles if all(NOISE_PARTS.is_written(run, role, layer) for layer in like.layers)]
     known = {"model": NOISE, "layers": like.layers, "n_layers": like.n_layers, "d_model": like.d_model}
@@ -73,7 +74,7 @@ def saved_change(run: RunFolder, pair: Pair, layers: Sequence[int]) -> dict[str,
 def is_change_of(run: RunFolder, pair: Pair, layers: Sequence[int]) -> bool:
     """Whether the run says what the change of weights writes and reads in just these layers."""
     name = f"change-concepts-{'-'.join(pair)}.json"
-    return run.exists(name) and run.read_json(name)["record"]["layers"] == list(layers)
+    return run.exists(name) and record_of(run, name, OfLayers)["layers"] == list(layers)
 
 
 def write_change(run: RunFolder, pair: Pair, layers: Sequence[int], frames: Mapping[str, pl.DataFrame]) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 
 from aftertune.explainers.concepts.chance import Sample, chance_p_values
 from aftertune.runs.layer_parts import Frames, LayerParts
+from aftertune.runs.records import identity_of
 from aftertune.runs.result import Result
 from aftertune.runs.run import RunFolder
 
@@ -111,7 +112,7 @@ def reading_in(run: RunFolder, role: str, name: str | None = None) -> ConceptRea
     return reading_of(
         found,
         words=tuple(run.read_frame(CONCEPTS.words)["word"]),
-        settings=run.read_json(CONCEPTS.settings)["identity"],
+        settings=identity_of(run, CONCEPTS.settings, dict[str, Any]),
         chance=run.read_frame(_chance(role))["cosine"].to_numpy() if has_chance(run, role) else None,
         **about | ({"model": name} if name else {}),
     )

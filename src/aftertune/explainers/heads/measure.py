@@ -22,6 +22,7 @@ from aftertune.explainers.heads.result import (
     NOISE_PARTS,
     NOISE_SHOWN,
     HeadReading,
+    OfWords,
     join_layers,
     noise_role,
     without_noise,
@@ -35,6 +36,7 @@ from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weight_noise import change_norms
 from aftertune.models.weights import attending, attention_shape, shape_of
+from aftertune.runs.records import identity_of
 from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
@@ -124,7 +126,7 @@ class HeadWork(Work):
 
     def _must_have_these_words(self, run: RunFolder) -> None:
         """Raise `RunError` where other words that were asked about have joined the default vocabulary of a run."""
-        held = run.read_json(HEADS.settings)["identity"]["words"] if run.exists(HEADS.settings) else None
+        held = identity_of(run, HEADS.settings, OfWords)["words"] if run.exists(HEADS.settings) else None
         own = about_words(self.lexicon.words)
         if held in (None, own) or held["source"].split(JOINED)[0] != own["source"].split(JOINED)[0]:
             return

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
 from aftertune.runs.layer_parts import Frames, LayerParts
+from aftertune.runs.records import OfNoise, identity_of, record_of
 from aftertune.runs.result import Result
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
@@ -137,10 +140,23 @@ def saved_heads(run: RunFolder, role: str, name: str | None = None) -> HeadReadi
     return HeadReading(
         words=tuple(words["word"]),
         has_vector=words["has_vector"].to_numpy(),
-        settings=run.read_json(HEADS.settings)["identity"],
+        settings=identity_of(run, HEADS.settings, dict[str, Any]),
         **about | ({"model": name} if name else {}),
         **join_layers(found),
     )
+
+
+class AboutWords(TypedDict):
+    """What says that two vocabularies are the same."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    source: str
+
+
+class OfWords(TypedDict):
+    """The part of the settings that tells the vocabulary."""
+
+    words: AboutWords
 
 
 def noise_role(pair: Pair, draw: int) -> str:
@@ -158,7 +174,7 @@ def saved_noise(run: RunFolder, pair: Pair, like: HeadReading) -> tuple[list[Hea
 
     Raises `RunError` if one is damaged. What was not measured yet is left out.
     """
-    shown = run.read_json(NOISE_SHOWN)["record"]["noise_models"] if run.exists(NOISE_SHOWN) else 0
+    shown = record_of(run, NOISE_SHOWN, OfNoise)["noise_models"] if run.exists(NOISE_SHOWN) else 0
     roles = [noise_role(pair, draw) for draw in range(shown)]
     there = [role for role in roles if all(NOISE_PARTS.is_written(run, role, layer) for layer in like.layers)]
     found = [NOISE_PARTS.frames_of(run, role, like.layers) for role in there]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aftertune.errors import WordError
+from aftertune.places import MOST_WRITTEN, read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,19 +119,11 @@ def _verbs() -> Iterator[str]:
 
 
 def _read(path: str) -> str:
-    import fsspec
-
+    content = read_bytes(path, WordError, "Give the path of a list of words.", MOST_WRITTEN)
     try:
-        with fsspec.open(path, "rb") as file:
-            text: str = file.read().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise WordError(f"There is no file at {path}. Give the path of a list of words.") from None
-    except IsADirectoryError:
-        raise WordError(f"{path} is a folder. Give one file of it.") from None
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise WordError(f"{path} is not text in UTF-8. Give a text file with one word a line.") from None
-    except (OSError, ValueError, ImportError) as error:
-        raise WordError(f"{path} could not be read: {error}. Give a file that can be opened.") from error
     if "\0" in text:
         raise WordError(f"{path} is not text. Give a text file with one word a line.")
     return text

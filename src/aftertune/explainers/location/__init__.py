@@ -44,11 +44,12 @@ class LocationExplainer(Explainer[LocationSettings, "LocationChange"]):
         from aftertune.explainers.location.compare import compare_location
         from aftertune.explainers.location.named.result import read_named
         from aftertune.explainers.location.result import SETTINGS, read_measured
+        from aftertune.runs.records import identity_of
 
         names = (held.names[pair.base], held.names[pair.tuned])
-        about = held.run.read_json(SETTINGS)
+        about = identity_of(held.run, SETTINGS, dict[str, Any])
         measured, named = read_measured(held.run, pair), read_named(held.run, pair)
-        return compare_location(measured, *names, about["identity"], named)
+        return compare_location(measured, *names, about, named)
 
     def questions(self, change: LocationChange) -> Sequence[Question]:
         """Where half of the change sits, whether single shares add up, how large it is and of which rank."""

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import polars as pl
+from typing_extensions import TypedDict
 
+from aftertune.runs.records import identity_of
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
@@ -124,13 +126,18 @@ class Measured:
     n_left_out: int = 0
 
 
+class OfSwaps(TypedDict):
+    """What the settings say of swaps."""
+
+    swaps: int
+
+
 def read_measured(run: RunFolder, pair: Pair) -> Measured:
     """What lies in a run about a pair; raises `RunError` if it is not complete or damaged."""
     sizes, together = run.read_frame(sizes_part(run, pair)), run.read_frame(together_part(run, pair))
     prompts = run.read_frame(texts_part(run, pair))
     texts = with_answer(prompts)
-    settings = run.read_json(SETTINGS)["identity"]
-    swapped = chosen_swaps(sizes, settings["swaps"]) if len(texts) else []
+    swapped = chosen_swaps(sizes, identity_of(run, SETTINGS, OfSwaps)["swaps"]) if len(texts) else []
     return Measured(
         sizes=sizes,
         texts=texts,

@@ -29,6 +29,7 @@ from aftertune.explainers.outputs.words import (
     scores,
     total_variation,
 )
+from aftertune.runs.records import identity_of, record_of
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.statistics.noise import noise_p_value, rank_p_value
@@ -44,8 +45,8 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
     Raises `RunError` if they are not compared yet, or a part is missing or damaged.
     """
     parts = OutputParts(run, pair)
-    shown = run.read_json(result.SHOWN)["record"]
-    settings = run.read_json(result.SETTINGS)["identity"] | shown
+    shown = record_of(run, result.SHOWN, result.Shown)
+    settings = {**identity_of(run, result.SETTINGS, result.Asked), **shown}
     words, rising_words, noise = _words(parts, int(shown["noise_draws"]))
     answers = _Answers.of(parts)
     response_words, p_value = compare_words(

@@ -18,6 +18,8 @@ from functools import cached_property
 from typing import Any
 
 import polars as pl
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
 from aftertune.explainers.outputs.words import Array, Flags, of_text
 from aftertune.runs.roles import Pair
@@ -33,6 +35,28 @@ ADDED = "added-tokens"
 ADDED_SHARES: dict[str, Any] = {"context": pl.String, "side": pl.String, "share": pl.Float64}
 HALVES, LOG_HALVES = ("even", "odd"), ("log_even", "log_odd")
 SIDES = ("base", "tuned")
+
+
+class Shown(TypedDict):
+    """The record of ``outputs-shown.json``."""
+
+    noise_draws: int
+
+
+class Number(TypedDict):
+    """How many there are; what else is said of them is let through."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    n: int
+
+
+class Asked(TypedDict):
+    """The identity of ``outputs.json``, which a report shows whole."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    prompts: Number
+
+
 TEXTS: dict[str, Any] = {
     "id": pl.String,
     "shown": pl.String,

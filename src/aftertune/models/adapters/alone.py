@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 from aftertune.models.subject import is_place
+from aftertune.places import path_of, read_text
 
 CONFIG = "adapter_config.json"
 WHOLE = tuple(f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json"))
@@ -38,11 +39,9 @@ def is_adapter(ref: str | Path) -> bool:
 def base_of(adapter: str | Path) -> Base:
     """The base that an adapter was trained on; raises `CheckpointError` if it names none that can be looked for."""
     file = _file(adapter, CONFIG)
-    try:
-        config = {} if file is None else json.loads(file.read_text("utf-8"))
+    with translated(CheckpointError, f"{CONFIG} of {adapter} can't be read", "Save the adapter again."):
+        config = {} if file is None else json.loads(read_text(str(file), CheckpointError))
         name, revision = config.get("base_model_name_or_path"), config.get("revision")
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{CONFIG} of {adapter} can't be read: {error}. Save the adapter again.") from error
     if not name or not isinstance(name, str):
         raise CheckpointError(
             f"The adapter {adapter} does not name its base. Give it: aftertune compare BASE {adapter}."
@@ -62,7 +61,7 @@ def base_of(adapter: str | Path) -> Base:
 
 def _file(ref: str | Path, name: str) -> Path | None:
     """A file of a folder, or of a hub id as far as it lies in the cache; None where there is none."""
-    path = Path(ref).expanduser()
+    path = path_of(ref, CheckpointError, "Give a folder, a .gguf file, or a hub id (owner/name).")
     if path.exists():
         return path / name if (path / name).is_file() else None
     if is_place(str(ref)) or not str(ref).strip() or str(ref).endswith(".gguf"):

@@ -20,12 +20,14 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.hub import cached_file
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 from aftertune.models.adapters.rows import growth_of, names_of_embeddings, resize
 from aftertune.models.adapters.tying import untie
+from aftertune.models.files.limits import MOST_LAYERS
 from aftertune.models.files.references import find_adapter
 from aftertune.models.files.weights import Shapes, must_be_whole
 from aftertune.models.temporary_state import quiet
+from aftertune.places import read_text
 
 CONFIG = "adapter_config.json"
 OUTSIDE = "base_model.model."  # what PEFT puts before the names of the model that it wraps
@@ -90,7 +92,8 @@ def must_fit_config(saved: SavedAdapter, config: Any, *, trust_remote_code: bool
 
     Raises `CheckpointError` if the adapter has not the weights that a model of this configuration needs.
     """
-    with quiet(), torch.device("meta"):
+    what = f"The adapter {saved.name} can't be laid over its base"
+    with quiet(), translated(CheckpointError, what, "Save the adapter again."), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
         make_ready(model, saved)
         must_fit(saved, model, wanted_of(saved, laid_over(saved, model)))
@@ -190,12 +193,17 @@ def reason_of(error: Exception) -> str:
 
 
 def _config(adapter: str, place: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads((place / CONFIG).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{CONFIG} of {adapter} can't be read: {error}. Save the adapter again.") from error
+    with translated(CheckpointError, f"{CONFIG} of {adapter} can't be read", "Save the adapter again."):
+        found = json.loads(read_text(str(place / CONFIG), CheckpointError))
     if not isinstance(found, dict) or not found.get("peft_type"):
         raise CheckpointError(f"{CONFIG} of {adapter} does not say what kind it is (peft_type). Save it again by PEFT.")
+    with translated(CheckpointError, f"{CONFIG} of {adapter} can't be used", "Save the adapter again."):
+        n_layers = sum(int(stop) - int(start) for start, stop in found.get("layer_replication") or ())
+    if n_layers > MOST_LAYERS:
+        raise CheckpointError(
+            f"{CONFIG} of {adapter} repeats layers until there are {n_layers:,}. At most {MOST_LAYERS:,} can be read: "
+            "save the adapter again."
+        )
     return found
 
 

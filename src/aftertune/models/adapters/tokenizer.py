@@ -13,9 +13,12 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 from transformers.utils.hub import cached_file
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 from aftertune.models.files.references import find_adapter
 from aftertune.models.temporary_state import quiet
+from aftertune.prompts.template_head import must_be_template
+
+AGAIN = "Save its tokenizer again, or take its tokenizer_config.json away."
 
 
 def tokenizer_with(tokenizer: Any, adapter: str | Path | None) -> Any:
@@ -49,34 +52,23 @@ def adapter_tokenizer(adapter: str, base: Any = None) -> Any:
     if _file(place, "tokenizer.json") is None:
         return None
     kind = type(base) if getattr(base, "is_fast", False) else PreTrainedTokenizerFast
-    try:
-        with quiet():
-            return kind.from_pretrained(place)
-    except Exception as error:  # each tokenizer raises its own
-        raise _unreadable("tokenizer", adapter, error) from error
+    with quiet(), translated(CheckpointError, f"The tokenizer of the adapter {adapter} can't be read", AGAIN):
+        return kind.from_pretrained(place)
 
 
 def adapter_template(adapter: str) -> Any:
     """The chat template that was saved with an adapter (folder or hub id); None where there is none."""
     place = find_adapter(adapter)
-    try:
-        return _template_at(place)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unreadable("chat template", adapter, error) from error
+    with translated(CheckpointError, f"The chat template of the adapter {adapter} can't be read", AGAIN):
+        found = _template_at(place)
+    must_be_template(found, adapter)
+    return found
 
 
 def _goes_on_from(own: Any, base: Any) -> bool:
     """Whether a tokenizer has all tokens of another, under the same numbers."""
     found: bool = base.get_vocab().items() <= own.get_vocab().items()
     return found
-
-
-def _unreadable(what: str, adapter: str, error: Exception) -> CheckpointError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return CheckpointError(
-        f"The {what} of the adapter {adapter} can't be read: {reason}. Save its tokenizer again, or take its "
-        "tokenizer_config.json away."
-    )
 
 
 def _template_at(place: str) -> Any:

@@ -18,13 +18,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 from aftertune.models.architectures import find_description, must_be_known
 from aftertune.models.description import Description
 from aftertune.models.files.gguf import read_once
+from aftertune.models.files.limits import must_be_buildable, must_hold_its_layers, must_not_exceed
 from aftertune.models.files.quantised import dequantised, dequantising, must_be_readable
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import wrapper_names
+from aftertune.prompts.template_head import must_be_template
 
 IN_LAYER = re.compile(r"\b(layers|h)\.\d+\.")
 Place = str | Path
@@ -34,10 +36,15 @@ def read_config(
     ref: Any, source: Source, shared: dict[str, Any], described: Description | None
 ) -> tuple[Any, Description]:
     """The configuration, and the description of its architecture: the one given, or the one found."""
-    if not source.is_gguf and described is None:
-        # AutoConfig says of a kind it has never heard of only that it is new; ours says which are known.
+    if not source.is_gguf:
         raw, _ = _read("configuration", ref, source, PreTrainedConfig.get_config_dict, **shared)
-        must_be_known(raw if isinstance(raw, dict) else {}, shared["trust_remote_code"])
+        raw = raw if isinstance(raw, dict) else {}
+        if described is None:
+            # AutoConfig says of a kind it has never heard of only that it is new; ours says which are known.
+            must_be_known(raw, shared["trust_remote_code"])
+        must_be_buildable(raw, str(ref), source.remedy)
+    else:
+        must_hold_its_layers(Path(source.place) / source.arguments["gguf_file"], str(ref), source.remedy)
     config = _read("configuration", ref, source, AutoConfig.from_pretrained, **shared)
     if not source.is_gguf:
         must_be_readable(config, str(ref))
@@ -62,6 +69,7 @@ def read_own_tokenizer(
             )
         return read_tokenizer_at(spare, shared["trust_remote_code"])
     tokenizer: PreTrainedTokenizerBase = _read("tokenizer", ref, source, AutoTokenizer.from_pretrained, **shared)
+    must_be_template(tokenizer.chat_template, str(ref))
     return tokenizer
 
 
@@ -70,6 +78,7 @@ def read_tokenizer_at(place: Place, trust_remote_code: bool = False) -> PreTrain
     source = find_checkpoint(str(place), needs_model=False)
     shared = {"trust_remote_code": trust_remote_code, **source.arguments}
     tokenizer: PreTrainedTokenizerBase = _read("tokenizer", place, source, AutoTokenizer.from_pretrained, **shared)
+    must_be_template(tokenizer.chat_template, str(place))
     return tokenizer
 
 
@@ -80,6 +89,7 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
     folder = Path(source.place)
     if folder.is_dir() and not source.is_gguf:
         told |= {"key_mapping": wrapper_names(folder)}
+        must_not_exceed(config, folder, str(ref), source.remedy, arguments.get("trust_remote_code", False))
     model: PreTrainedModel
     told |= {} if source.is_gguf else dequantising(config)
     model, found = _read("weights", ref, source, AutoModelForCausalLM.from_pretrained, **told, **arguments)
@@ -98,16 +108,11 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
 
 def _read(what: str, ref: Any, source: Source, reader: Any, **arguments: Any) -> Any:
     name = source.arguments.get("gguf_file")
-    try:
+    with translated(CheckpointError, f"The {what} of {ref} could not be read", source.remedy):
         if name is None:
             return reader(source.place, **arguments)
         how = (what, arguments.get("dtype"), arguments.get("device_map"))
         return read_once(Path(source.place) / name, *how, read=lambda: reader(source.place, **arguments))
-    except Exception as error:  # each library below has its own exceptions; all of them mean that it can't be read
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise CheckpointError(
-            f"The {what} of {ref} could not be read: {reason.strip().rstrip('.')}. {source.remedy}"
-        ) from error
 
 
 def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:

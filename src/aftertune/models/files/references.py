@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 from aftertune.errors import CheckpointError
 from aftertune.models.adapters.alone import is_adapter
 from aftertune.models.subject import is_place
+from aftertune.places import path_of
 
 HUB_PATIENCE_SECONDS = 10.0
 HOW_CHECKPOINT = "Give a folder, a .gguf file, or a hub id (owner/name)."
@@ -108,7 +109,7 @@ def _checkpoint_in(folder: Path) -> str:
 def _path(ref: str, remedy: str) -> Path:
     if not ref.strip():  # which Path would take for the current folder
         raise CheckpointError(f"There is no folder {ref!r}. {remedy}")
-    return Path(ref).expanduser()
+    return path_of(ref, CheckpointError, remedy)
 
 
 def _must_look_like_hub_id(ref: str, remedy: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, translated
 
 INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE = ("model.safetensors", "pytorch_model.bin")
@@ -25,13 +25,15 @@ Shapes = dict[str, tuple[int, ...]]
 
 def wrapper_names(folder: Path) -> dict[str, str] | None:
     """How the names of a folder's weights have to be changed, as transformers takes it; None where they are plain."""
-    shapes = [name for file in _files(folder) for name in shapes_in(file)]
+    shapes = [name for file in files_of_weights(folder) for name in shapes_in(file)]
     return {WRAPPED.pattern: ""} if shapes and all(map(WRAPPED.match, shapes)) else None
 
 
-def must_hold_weights(folder: Path, ref: str) -> None:
-    """Raise `CheckpointError` for a folder without weights, or with files that can't be read."""
-    files = _files(folder)
+def must_hold_weights(folder: Path, ref: str) -> Shapes:
+    """The shapes of all tensors; raises `CheckpointError` for a folder without weights, or with files that can't be
+    read.
+    """
+    files = files_of_weights(folder)
     if not files:
         raise CheckpointError(f"The folder {ref} holds no weights. {_where_they_are(folder)}")
     absent = [file.name for file in files if not file.is_file()]
@@ -40,8 +42,10 @@ def must_hold_weights(folder: Path, ref: str) -> None:
             f"The index of {ref} names {len(files)} files of weights, of which {len(absent)} "
             f"{'is' if len(absent) == 1 else 'are'} missing ({', '.join(absent[:3])}). {AGAIN}"
         )
+    found: Shapes = {}
     for file in files:
-        must_be_whole(file, f"{ref}/{file.name}")
+        found |= must_be_whole(file, f"{ref}/{file.name}")
+    return found
 
 
 def must_be_whole(file: Path, name: str) -> Shapes:
@@ -54,11 +58,8 @@ def must_be_whole(file: Path, name: str) -> Shapes:
         raise CheckpointError(
             f"The file {name} is a pointer of Git LFS; the weights themselves were not downloaded. Run: git lfs pull."
         )
-    try:
+    with translated(CheckpointError, f"The file {name} could not be read", AGAIN):
         shapes = shapes_in(file)
-    except Exception as error:  # safetensors, zipfile and pickle each raise their own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise CheckpointError(f"The file {name} could not be read: {reason}. {AGAIN}") from error
     empty = [key for key, shape in shapes.items() if 0 in shape]
     if empty:
         raise CheckpointError(
@@ -83,7 +84,7 @@ def shapes_in(file: Path) -> Shapes:
     return {name: tuple(one.shape) for name, one in found.items() if isinstance(one, torch.Tensor)}
 
 
-def _files(folder: Path) -> list[Path]:
+def files_of_weights(folder: Path) -> list[Path]:
     """The files of weights that transformers would read, missing ones of an index among them."""
     for single, index in zip(SINGLE, INDEX, strict=True):
         if (folder / single).is_file():
@@ -94,10 +95,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[str]:
-    try:
-        return sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"The index {index} can't be read: {error!r}. {AGAIN}") from error
+    with translated(CheckpointError, f"The index {index} can't be read", AGAIN):
+        return sorted({str(one) for one in json.loads(index.read_text("utf-8"))["weight_map"].values()})
 
 
 def _where_they_are(folder: Path) -> str:

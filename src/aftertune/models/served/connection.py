@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+import httpx
 import openai
 
-from aftertune.errors import AftertuneError, CheckpointError
+from aftertune.errors import AftertuneError, CheckpointError, translated
 
 RETRIES = 8
 TIMEOUT_SECONDS = 300.0
@@ -162,7 +164,10 @@ def root_of(address: str) -> str:
 
 def must_be_address(address: str, error: type[AftertuneError] = CheckpointError) -> None:
     """Raise ``error`` for what is no address of a server; it is not shown, since it may hold a password."""
-    if not ADDRESS.fullmatch(address):
+    with translated(error, "The address of the server can't be read", "Give one such as http://host:8000/v1."):
+        parts = urlsplit(address)
+        named = bool(parts.hostname) and parts.port != 0 and bool(httpx.URL(address))
+    if not ADDRESS.fullmatch(address) or not named:
         raise error(
             "The address of the server must be a scheme, a host and a path, as http://host:8000/v1. A name, a password "
             "or a key does not belong in it: set OPENAI_API_KEY in the environment."

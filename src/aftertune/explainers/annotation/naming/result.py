@@ -10,6 +10,7 @@ import polars as pl
 
 from aftertune.explainers.annotation.naming.agree import Agreed, agreed
 from aftertune.explainers.annotation.result import FOLDER
+from aftertune.runs.records import record_of
 from aftertune.runs.result import Result
 from aftertune.runs.run import RunFolder
 
@@ -62,5 +63,4 @@ class NamingChange(Result):
 
 def read_names(run: RunFolder) -> dict[str, dict[str, Any]]:
     """What the newest annotator answered, by the pair; raises `RunError` if the file is damaged."""
-    found: dict[str, dict[str, Any]] = run.read_json(TUNING)["record"]
-    return found
+    return record_of(run, TUNING, dict[str, dict[str, Any]])

@@ -9,7 +9,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from aftertune.errors import AttributionError
+from aftertune.errors import AttributionError, is_out_of_memory
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.importance.batch import Batch
@@ -56,13 +56,6 @@ def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterat
             continue
         yield start, stop, found
         start = stop
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on the CPU or on a GPU."""
-    text = str(error).lower()
-    says_so = "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or says_so
 
 
 def fitting(backbone: Backbone, batch: Batch, written_out: bool = False) -> int:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aftertune.errors import AttributionError
+from aftertune.errors import AttributionError, within_memory
 from aftertune.explainers.attribution.faithfulness import measure_agreement
 from aftertune.explainers.attribution.importance.batch import Batch, Task, make_batch
 from aftertune.explainers.attribution.importance.describe import Computed, describe, response_of
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 BFLOAT16: Literal["forward-bfloat16"] = "forward-bfloat16"
 Way = Literal["removal", "locally-linear", "forward", "reverse", "forward-bfloat16"]
+MORE_MEMORY = "Give a shorter prompt or response, or more memory."
 LAYERS_WITH_ATTENTION = ("full_attention", "sliding_attention", "chunked_attention")
 FORWARD: tuple[Way, ...] = ("forward", BFLOAT16, "locally-linear")
 # One backward pass over one pass of forward mode: by `torch.func`, and as it is written out (measured, NOTES.md).
@@ -155,7 +156,10 @@ def _compute(
     backbone = Backbone(checkpoint)
     # Fused experts have no forward mode, and none of them knows float64.
     must_suit(checkpoint, way)
-    with borrowed(checkpoint.model, attention=attention_for(way, checkpoint), experts="eager"):
+    with (
+        within_memory(AttributionError, "while prompts were attributed", MORE_MEMORY),
+        borrowed(checkpoint.model, attention=attention_for(way, checkpoint), experts="eager"),
+    ):
         batch = make_batch(backbone, tasks)
         importance, probability, is_divided = _run(backbone, batch, way, removal, budget)
     for row, task in enumerate(tasks):

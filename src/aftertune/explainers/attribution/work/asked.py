@@ -20,8 +20,9 @@ from aftertune.explainers.attribution.sample_size import say_what_can_show
 from aftertune.explainers.attribution.settings import AttributionSettings, must_be_known, must_belong
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.prompts.encoding import EncodedPrompt
-from aftertune.prompts.prompt import Prompt, to_record
+from aftertune.prompts.prompt import Prompt, SavedPrompts, to_record
 from aftertune.prompts.templates import TEMPLATES
+from aftertune.runs.records import record_of
 from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
@@ -83,7 +84,7 @@ class AskedAttribution(Work):
     def claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
         """Bind the run to the settings and to the prompts' tokens; raises what `measure` raises."""
         if run.exists(PROMPTS):
-            _must_be_same_tokens(run.read_json(PROMPTS)["record"]["tokens"], tokens)
+            _must_be_same_tokens(record_of(run, PROMPTS, SavedPrompts)["tokens"], tokens)
         run.claim(SETTINGS, self.identity, {})
         records = [to_record(prompt) for prompt in self.inputs.prompts]
         run.claim(PROMPTS, {}, {"tokens": tokens, "prompts": records})
@@ -109,7 +110,7 @@ def _way(settings: AttributionSettings) -> str:
 
 
 def _must_be_same_tokens(before: dict[str, list[int]], now: dict[str, list[int]]) -> None:
-    differing = [id for id in now if now[id] != before[id]]
+    differing = [id for id in now if now[id] != before.get(id)]
     if differing:
         raise CheckpointError(
             f"The checkpoint reads {len(differing)} of {len(now)} prompts as different tokens from the one before it "

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import polars as pl
+from typing_extensions import TypedDict
 
 from aftertune.explainers.location.result import IN_OUT
 from aftertune.explainers.named import Named
+from aftertune.runs.records import record_of
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 
@@ -91,12 +93,19 @@ def keep_units(run: RunFolder, pair: Pair, found: Sequence[Unit], n_sharing: int
     run.remember(_record(pair), {"units": [asdict(one) for one in found], "n_sharing": n_sharing})
 
 
+class Kept(TypedDict):
+    """What a run keeps of what was swapped."""
+
+    units: list[Unit]
+    n_sharing: int
+
+
 def kept_units(run: RunFolder, pair: Pair) -> tuple[list[Unit], int] | None:
     """What was swapped, and how many heads share keys and values; None where nothing was tried."""
     if not run.exists(_record(pair)):
         return None
-    record = run.read_json(_record(pair))["record"]
-    return [Unit(**one | {"words": tuple(one["words"])}) for one in record["units"]], record["n_sharing"]
+    record = record_of(run, _record(pair), Kept)
+    return record["units"], record["n_sharing"]
 
 
 def _record(pair: Pair) -> str:
