@@ -12,6 +12,8 @@ AftertuneError            what was given, what is allowed, what to do
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from aftertune.addresses import without_secrets
+
 
 def not_known(what: str, given: object, allowed: Iterable[object]) -> str:
     """The sentence on a value that is none of those allowed, with the one that was probably meant."""
@@ -32,7 +34,13 @@ def meant(given: object, known: Iterable[str]) -> str:
 
 
 class AftertuneError(Exception):
-    """The root of all of them; the command line prints its text and exits with 2."""
+    """The root of all of them; the command line prints its text and exits with 2.
+
+    What may be secret in an address is not in the text, whoever wrote it.
+    """
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(without_secrets(one) if isinstance(one, str) else one for one in told))
 
 
 class CheckpointError(AftertuneError):

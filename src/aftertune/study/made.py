@@ -13,6 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from aftertune.addresses import without_secrets
 from aftertune.explainers.settings import flag_of
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
@@ -42,12 +43,15 @@ def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> 
     own = {name: study.settings[name].model_dump() for name in study.explainers}
     seeds = {name: one["seed"] for name, one in own.items() if "seed" in one}
     told: dict[str, Any] = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
-    told["prompts"] = str(study.prompts) if isinstance(study.prompts, str | Path) else None
+    told["prompts"] = without_secrets(str(study.prompts)) if isinstance(study.prompts, str | Path) else None
     run.remember(MADE, told | {"n_prompts": len(prompts), "max_new_tokens": study.max_new_tokens})
 
 
 def command_of(study: Study) -> str:
-    """The call of ``aftertune compare`` that asks for the same; what only Python can say is named at its end."""
+    """The call of ``aftertune compare`` that asks for the same; what only Python can say is named at its end.
+
+    What may be secret in an address is not in it.
+    """
     refs = [str(one.ref) for one in study.subjects]
     words = ["aftertune", "compare", *(refs if any(refs) else ())]  # servers may have one model each, without a name
     for role, subjects in (("base", [study.base]), ("tuned", study.tuned)):
@@ -69,7 +73,9 @@ def command_of(study: Study) -> str:
                 only_python.append(f"{name}.{field}")
             elif value != about.default and f"--{flag}" not in words:
                 words += _flag(str(flag), value, about.default)
-    return shlex.join(words) + (f"  # and from Python: {', '.join(only_python)}" if only_python else "")
+    return shlex.join(map(without_secrets, words)) + (
+        f"  # and from Python: {', '.join(only_python)}" if only_python else ""
+    )
 
 
 def methods_lead(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> Markup:

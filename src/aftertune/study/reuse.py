@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from aftertune.addresses import without_secrets
 from aftertune.errors import RunError
 from aftertune.explainers.explainer import Work
 from aftertune.runs.reuse import REUSED, Taken, take_parts
@@ -27,7 +28,7 @@ def take_from(earlier: RunFolder, run: RunFolder, works: Mapping[str, Work]) -> 
             n, why = take_parts(earlier, run, work.saved_settings, work.identity, work.reusable)
             parts[name] = parts.get(name, 0) + n
             reasons |= {name: why} if why else {}
-    run.remember(REUSED, Taken(earlier.address, parts, reasons)._asdict())
+    run.remember(REUSED, Taken(without_secrets(earlier.address), parts, reasons)._asdict())
 
 
 def saved_taken(run: RunFolder) -> Taken | None:

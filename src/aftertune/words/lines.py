@@ -22,6 +22,7 @@ import fsspec
 import numpy as np
 import numpy.typing as npt
 
+from aftertune.addresses import place_of
 from aftertune.errors import WordError
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
@@ -74,7 +75,7 @@ def ending(address: str) -> str:
 
 def file_name(address: str) -> str:
     """The last part of an address, which says what was read and not on whose machine."""
-    return PurePosixPath(address).name
+    return PurePosixPath(place_of(address)).name
 
 
 @contextmanager

@@ -1,0 +1,36 @@
+"""The process that draws: charts come in on standard input, pictures go out on standard output, one after another.
+
+A chart is a line of JSON, ``to`` (svg, png, pdf), ``spec`` and ``how``. A picture is a line of JSON, its ``size`` in
+bytes or the ``error``, and then the bytes. What draws (vl-convert) may end this process: that costs one picture.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+LONGEST_REASON = 200
+
+
+def main() -> None:
+    """Draw what comes."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the renderer prints is no picture
+    for line in sys.stdin.buffer:
+        try:
+            picture, about = _draw(**json.loads(line)), {}
+        except BaseException as error:  # a panic in Rust is none of the ordinary exceptions
+            picture, about = b"", {"error": " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__}
+        answers.write(json.dumps({"size": len(picture)} | about).encode() + b"\n" + picture)
+        answers.flush()
+
+
+def _draw(to: str, spec: dict[str, Any], how: dict[str, Any]) -> bytes:
+    import vl_convert
+
+    drawn = getattr(vl_convert, f"vegalite_to_{to}")(spec, **how)
+    return drawn.encode() if isinstance(drawn, str) else bytes(drawn)
+
+
+if __name__ == "__main__":
+    main()
