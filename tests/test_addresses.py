@@ -73,7 +73,7 @@ def calls() -> Iterator[tuple[str, str]]:
     return ((command, place) for command, places in TAKEN.items() for place in places.split())
 
 
-@pytest.mark.parametrize(("command", "place"), calls())
+@pytest.mark.parametrize(("command", "place"), list(calls()))
 def test_no_message_shows_it(cli: CommandLine, base: Path, tuned: Path, run: Path, command: str, place: str) -> None:
     known = {"BASE": base, "TUNED": tuned, "MODEL": base, "RUN": run, "MAPS": run / "maps.parquet"}
     call = [PLANTED if word == place else known.get(word, word) for word in CALLS[command]]
