@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from aftertune.addresses import has_hidden, place_of, without_secrets
+from aftertune.addresses import place_of, without_secrets
 from aftertune.errors import PromptError, RunError
 from command_line import CommandLine
 from head_files import save_head_files
@@ -17,18 +17,18 @@ SECRET = "S3CR3T"
 # Nothing listens at port 9, and nothing beyond this machine is asked.
 PLANTED = f"http://me:{SECRET}@127.0.0.1:9/place.txt?sig={SECRET}/{SECRET}&x=1#{SECRET}"
 TAKEN = {
-    "compare": "BASE TUNED --run --config --reuse --out --prompts --template --base-adapter --tuned-adapter "
+    "compare": "BASE TUNED --config --reuse --out --prompts --template --base-adapter --tuned-adapter "
     "--base-server --tuned-server --tokenizer --architecture --words --vectors --verbs",
     "report": "RUN --out --verbs",
     "attribute": "MODEL --adapter --tokenizer --template --out",
-    "heads": "MODEL --run --adapter --tokenizer --words --vectors",
-    "concepts": "MODEL --run --adapter --tokenizer --words",
+    "heads": "MODEL --adapter --tokenizer --words --vectors",
+    "concepts": "MODEL --adapter --tokenizer --words",
     "annotate": "RUN --server --export --templates",
     "label": "RUN --import --export",
     "score": "MAPS --prompts",
 }
 CALLS = {
-    "compare": ["BASE", "TUNED", "--max-new-tokens", "2", "--only", "heads"],
+    "compare": ["BASE", "TUNED", "--max-new-tokens", "2", "--only", "heads", "--layers", "0", "--noise-models", "0"],
     "report": ["RUN"],
     "attribute": ["MODEL", "--prompt", "the cat"],
     "heads": ["MODEL"],
@@ -61,7 +61,7 @@ MORE = {"--export": ["--rater", "a"], "--import": ["--rater", "a"], "--templates
 def test_what_may_be_secret_is_hidden(given: str, shown: str) -> None:
     assert without_secrets(given) == shown
     assert without_secrets(shown) == shown, "once hidden, it stays as it is"
-    assert str(RunError(given)) == shown and has_hidden(shown) == (given != shown)
+    assert str(RunError(given)) == shown
 
 
 def test_a_file_name_is_read_before_the_query() -> None:
@@ -80,8 +80,8 @@ def test_no_message_shows_it(cli: CommandLine, base: Path, tuned: Path, run: Pat
     if place.startswith("--"):
         call += [place, PLANTED, *(MORE.get(place, []) if command != "annotate" or place == "--templates" else [])]
     ended = cli.run(command, *call)
-    assert ended.code == 2, (ended, call)
-    assert SECRET not in ended.out + ended.err
+    assert ended.code in (0, 2), (ended, call)  # 0 where there is no need of it, as of a tokenizer
+    assert SECRET not in ended.out + ended.err and not held(cli.folder)
 
 
 def planted(file: Path) -> str:
@@ -106,25 +106,20 @@ def test_nothing_of_a_run_holds_it(cli: CommandLine, base: Path, tuned: Path, pr
     template.write_text("{{ messages[0]['content'] }}")
     options = ["--prompts", planted(prompts), "--template", planted(template), "--verbs", planted(files.verbs)]
     options += ["--words", planted(files.words), "--vectors", planted(files.vectors)]
-    how = ["--skip", "location", "--max-new-tokens", "3", "--check", "0", "--device", "cpu", "--noise-models", "1"]
-    first = cli.run("compare", base, tuned, "--run", "run", *options, *how, "--noise-draws", "1")
+    how = ["--only", "outputs", "--only", "heads", "--max-new-tokens", "3", "--device", "cpu", "--noise-models", "0"]
+    first = cli.run("compare", base, tuned, "--run", "run", *options, *how, "--noise-draws", "0")
     assert first.code == 0, first.err
-    again = cli.run("compare", base, tuned, "--run", "run", *options, *how, "--noise-draws", "1", "--json")
-    assert again.code == 0, again.err
-    assert not held(tmp_path / "run") and SECRET not in first.out + first.err + again.out + again.err
+    again = cli.succeeds("report", "run", "--json")
+    assert json.loads(again) and SECRET not in first.out + first.err + again and not held(tmp_path / "run")
     assert "memory://***@host/" in (tmp_path / "run" / "settings.yaml").read_text()
-    assert json.loads(again.out)
-    message = cli.refuses("report", "run")
-    assert message == "The file of verbs lay at an address with a secret part, which no run keeps. Give --verbs again."
-    assert cli.run("report", "run", "--verbs", planted(files.verbs)).code == 0
 
 
 def test_a_run_at_such_an_address_does_not_tell_it(cli: CommandLine, base: Path, tuned: Path, prompts: Path) -> None:
-    run = f"memory://me:{SECRET}@host/run?sig={SECRET}"
+    run = f"memory://me:{SECRET}@host/run"
     how = ["--only", "outputs", "--max-new-tokens", "3", "--device", "cpu", "--noise-draws", "0"]
     ended = cli.run("compare", base, tuned, "--prompts", prompts, "--run", run, *how)
     assert ended.code == 0, ended.err
-    assert SECRET not in ended.out + ended.err and "Report: memory://***@host/run?***" in ended.out
+    assert SECRET not in ended.out + ended.err and "Report: memory://***@host/run/report.html" in ended.out
     system, path = fsspec.core.url_to_fs(run)
     found = [place for place in system.find(path) if SECRET.encode() in system.cat_file(place)]
     assert not found

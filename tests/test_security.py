@@ -24,7 +24,7 @@ RUNS = "import pathlib; pathlib.Path({place!r}).write_text('ran')\n"
 
 
 @cache
-def tests_in(file: str) -> set[str]:
+def named_in(file: str) -> set[str]:
     """The names of the tests in a file, those in classes too."""
     tree = ast.parse((ROOT / file).read_text("utf-8"))
     return {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")}
@@ -33,7 +33,7 @@ def tests_in(file: str) -> set[str]:
 @pytest.mark.parametrize("promise", PROMISES)
 def test_each_promise_names_a_test_that_exists(promise: str) -> None:
     found = NAMED.findall(promise)
-    assert found and all(name in tests_in(file) for file, name in found), promise
+    assert found and all(name in named_in(file) for file, name in found), promise
 
 
 def test_every_sender_has_promises_and_the_document_names_no_address() -> None:
@@ -48,8 +48,9 @@ def test_code_of_a_checkpoint_is_not_run(cli: CommandLine, broken: Path, tmp_pat
     places = {name: "own.Own" for name in ("AutoConfig", "AutoModelForCausalLM")}
     edit_json(broken / "config.json", model_type="own-model", architectures=["Own"], auto_map=places)
     edit_json(broken / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.Own", None]}, tokenizer_class="Own")
-    ended = cli.run("attribute", broken, "--prompt", "the cat")
-    assert ended.code == 2 and "--trust-remote-code" in ended.err and not ran.exists()
+    assert cli.run("attribute", broken, "--prompt", "the cat").code == 2 and not ran.exists()
+    cli.run("attribute", broken, "--prompt", "the cat", "--trust-remote-code")
+    assert ran.exists(), "it would have run"
 
 
 class Planted:

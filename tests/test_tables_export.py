@@ -16,6 +16,7 @@ from aftertune.report.table import Column, Table, look_up
 from aftertune.report.values import describe, flatten
 from aftertune.statistics.spread import Spread
 from report_samples import sample_change, table2_row
+from spreadsheet_samples import FORMULAS, PLAIN_TEXTS
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,6 @@ def test_evidence_and_settings_in_words():
     assert [describe(value) for value in (None, True, False, 3, "x", [], ["a", 1])] == [
         *("–", "yes", "no", "3", "x", "none", "a, 1"),
     ]
-
-
-FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", "-", "+", "--flag"]
-PLAIN_TEXTS = ["-1.5", "+3e-4", "-.5", "a=b", " =1", "'=1", "–", "", "1,5", "5-3"]
 
 
 def test_no_text_is_a_formula() -> None:

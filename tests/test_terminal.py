@@ -104,7 +104,7 @@ def test_a_full_disk_ends_a_table() -> None:
 SAYS = """
 from aftertune.cli.terminal import say, say_json, take_any_text
 take_any_text()
-say("中 \\ud800"); say("中", err=True); say_json({"a": "中\\U0001f600"})
+say("\\u4e2d \\ud800"); say("\\u4e2d", err=True); say_json({"a": "\\u4e2d\\U0001f600"})
 """
 
 

@@ -32,11 +32,6 @@ def data_without_secrets(value: Any) -> Any:
     return value
 
 
-def has_hidden(address: str) -> bool:
-    """Whether an address lacks the secret parts that it once had, so that it leads nowhere."""
-    return ":/" in address and (f"?{HIDDEN}" in address or f"{HIDDEN}@" in address)
-
-
 def place_of(address: str) -> str:
     """An address without its query: where a file's name and ending are read from."""
     return re.split("[?#]", address, maxsplit=1)[0] if re.match(START, address) else address

@@ -12,8 +12,6 @@ AftertuneError            what was given, what is allowed, what to do
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from aftertune.addresses import without_secrets
-
 
 def not_known(what: str, given: object, allowed: Iterable[object]) -> str:
     """The sentence on a value that is none of those allowed, with the one that was probably meant."""
@@ -40,6 +38,8 @@ class AftertuneError(Exception):
     """
 
     def __init__(self, *told: object) -> None:
+        from aftertune.addresses import without_secrets
+
         super().__init__(*(without_secrets(one) if isinstance(one, str) else one for one in told))
 
 

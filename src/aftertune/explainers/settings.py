@@ -65,7 +65,7 @@ class Settings(BaseModel):
     def remembered(self) -> dict[str, Any]:
         """The settings of scope "change" as plain JSON data, from which they can be made again.
 
-        What may be secret in an address is not kept; such a file has to be named again.
+        What may be secret in an address is not kept.
         """
         found: dict[str, Any] = data_without_secrets(self.model_dump(mode="json", include=set(self.names("change"))))
         return found

@@ -7,7 +7,6 @@ bytes or the ``error``, and then the bytes. What draws (vl-convert) may end this
 import json
 import os
 import sys
-from typing import Any
 
 LONGEST_REASON = 200
 
@@ -25,7 +24,7 @@ def main() -> None:
         answers.flush()
 
 
-def _draw(to: str, spec: dict[str, Any], how: dict[str, Any]) -> bytes:
+def _draw(to: str, spec: dict[str, object], how: dict[str, object]) -> bytes:
     import vl_convert
 
     drawn = getattr(vl_convert, f"vegalite_to_{to}")(spec, **how)

@@ -5,7 +5,6 @@ All raise `aftertune.report.renderer.NotDrawnError` for a picture that can't be 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.report.renderer import NotDrawnError, Renderer
@@ -16,7 +15,7 @@ PNG_SCALE = 3.0
 RENDERER = Renderer()
 
 
-def drawn(spec: Chart, to: str, **how: Any) -> bytes:
+def drawn(spec: Chart, to: str, **how: object) -> bytes:
     """The chart as what vl-convert makes of it: svg, png or pdf."""
     import altair  # only now: it takes long to import
 

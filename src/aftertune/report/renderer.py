@@ -13,7 +13,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from threading import Lock, Timer
-from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.report.values import Chart
@@ -21,6 +20,7 @@ from aftertune.runs.readable import visible
 
 LONGEST_SECONDS = 120.0
 END_SECONDS = 5.0
+ON_ONE_LINE = {ord("\n"): "↵", ord("\t"): "⇥"}  # a line that ends inside a text is no expression of Vega's
 PROGRAM = "aftertune.report.drawing"
 
 
@@ -36,7 +36,7 @@ class Renderer:
         self._lock = Lock()
         atexit.register(self.close)
 
-    def draw(self, spec: Chart, to: str, how: Mapping[str, Any]) -> bytes:
+    def draw(self, spec: Chart, to: str, how: Mapping[str, object]) -> bytes:
         """A Vega-Lite specification as svg, png or pdf; raises `NotDrawnError` if it can't be drawn."""
         asked = json.dumps({"to": to, "spec": shown(spec), "how": how}).encode() + b"\n"
         with self._lock:
@@ -80,12 +80,12 @@ class Renderer:
         return self._process
 
 
-def shown(value: Any) -> Any:
+def shown(value: object) -> object:
     """A chart whose texts are shown as text, whatever they hold."""
     if isinstance(value, str):
-        return visible(value)
+        return visible(value).translate(ON_ONE_LINE)
     if isinstance(value, Mapping):
-        return {visible(str(name)): shown(one) for name, one in value.items()}
+        return {str(shown(str(name))): shown(one) for name, one in value.items()}
     return [shown(one) for one in value] if isinstance(value, list | tuple) else value
 
 

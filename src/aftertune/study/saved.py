@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aftertune.addresses import has_hidden
 from aftertune.errors import RunError
 from aftertune.explainers import AnyExplainer, explainers
 from aftertune.explainers.settings import Settings
@@ -175,11 +174,6 @@ def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Sett
             raise RunError(f"{key!r} can't be asked of what {folder.address} holds. Allowed there: {known}.")
         for name, field in homes.items():
             values.setdefault(name, {})[field] = value
-    lost = next((name for one in values.values() for name, value in one.items() if has_hidden(str(value))), None)
-    if lost is not None:
-        raise RunError(
-            f"The file of {lost} lay at an address with a secret part, which no run keeps. Give --{lost} again."
-        )
     return {name: one.settings(**values.get(name, {})) for name, one in measuring().items() if one.is_in(folder)}
 
 
