@@ -67,17 +67,24 @@ class Renderer:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            # It finds what this process finds, and nothing that only happens to lie in the folder we are in.
-            path = os.pathsep.join(place for place in sys.path if place)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", PROGRAM],
-                env=os.environ | {"PYTHONPATH": path},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us; it ends when we do
-            )
+            try:
+                self._process = _start()
+            except (OSError, TypeError) as error:
+                raise NotDrawnError(f"no process can be started ({error})") from None
         return self._process
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # It finds what this process finds, and nothing that only happens to lie in the folder we are in.
+    path = os.pathsep.join(place for place in sys.path if place)
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", PROGRAM],
+        env=os.environ | {"PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for us; it ends when we do
+    )
 
 
 def shown(value: object) -> object:
