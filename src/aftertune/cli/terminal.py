@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, TextIO
+from typing import IO, Any, NoReturn
 
 from rich.console import Console
 from rich.segment import Segment
@@ -54,7 +54,7 @@ def say_json(data: Any) -> None:
 
 
 @contextmanager
-def writing(stream: TextIO) -> Iterator[None]:
+def writing(stream: IO[str]) -> Iterator[None]:
     """What is written to ``stream`` within, with an end where it can't be; what can't be told of an error is let go."""
     try:
         yield
@@ -78,20 +78,20 @@ class TextConsole(Console):
 
     def print(self, *given: Any, **options: Any) -> None:
         """As `rich.console.Console.print`; raises `RunError` if standard output can't be written."""
-        with writing(self.file):  # type: ignore[arg-type]
+        with writing(self.file):
             super().print(*given, **options)
 
     def on_broken_pipe(self) -> None:
         """Called by rich."""
-        _end_quietly(self.file)  # type: ignore[arg-type]
+        _end_quietly(self.file)
 
 
-def _end_quietly(stream: TextIO) -> NoReturn:
+def _end_quietly(stream: IO[str]) -> NoReturn:
     _drop(stream)
     raise SystemExit(CLOSED_PIPE) from None
 
 
-def _drop(stream: TextIO) -> None:
+def _drop(stream: IO[str]) -> None:
     """Let go of what was not written yet: else Python tries again when it ends, and complains."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -16,12 +16,18 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the renderer prints is no picture
     for line in sys.stdin.buffer:
-        try:
-            picture, about = _draw(**json.loads(line)), {}
-        except BaseException as error:  # a panic in Rust is none of the ordinary exceptions
-            picture, about = b"", {"error": " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__}
-        answers.write(json.dumps({"size": len(picture)} | about).encode() + b"\n" + picture)
+        picture, error = _answer(line)
+        about = {"size": len(picture)} | ({"error": error} if error else {})
+        answers.write(json.dumps(about).encode() + b"\n" + picture)
         answers.flush()
+
+
+def _answer(line: bytes) -> tuple[bytes, str]:
+    """The picture, or why there is none."""
+    try:
+        return _draw(**json.loads(line)), ""
+    except BaseException as error:  # a panic in Rust is none of the ordinary exceptions
+        return b"", " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
 
 
 def _draw(to: str, spec: dict[str, object], how: dict[str, object]) -> bytes:
