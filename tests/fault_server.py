@@ -1,10 +1,11 @@
 """An OpenAI-compatible server that answers from a table and fails as it is told to, in a thread of this process."""
 
+import gzip
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,6 +19,53 @@ STEPS = {
     "sets the second model apart": "tuning",
 }
 STALL_SECONDS = 2.0
+NESTED = b"[" * 200_000 + b"]" * 200_000
+# Answers with status 200 that hold none, each as it is sent.
+NO_ANSWERS = {
+    "wrong json": b'{"id": "x", "choices": [',
+    "no choices": b'{"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": []}',
+    "choices null": b'{"choices": null}',
+    "choices text": b'{"choices": "abc"}',
+    "message null": b'{"choices": [{"message": null}]}',
+    "no object": b"[1, 2]",
+    "null": b"null",
+    "nested": NESTED,
+    "nested inside": b'{"choices": ' + NESTED + b"}",
+    "no text": b"\xff\xfe\x00\x01",
+}
+
+# Answers that are too much, and errors.
+ENDLESS: dict[str, Callable[[], tuple[int, bytes, dict[str, str]]]] = {
+    "nested error": lambda: (400, NESTED, {}),
+    "large": lambda: (200, b" " * 50_000_000, {}),
+    "bomb": lambda: (200, packed_twice(200_000_000), {"Content-Encoding": "gzip, gzip"}),
+}
+
+
+def packed_twice(n_bytes: int) -> bytes:
+    """So many zeros as a few hundred bytes."""
+    return gzip.compress(gzip.compress(bytes(n_bytes), 1), 9)
+
+
+def odd_envelope(kind: str, completion: Body) -> bytes:
+    """A right answer in an envelope of which something is not as it should be."""
+    choice, usage = completion["choices"][0], completion["usage"]
+    message = choice["message"]
+    text = message["content"]
+    changes: dict[str, Callable[[], Any]] = {
+        "content list": lambda: message.update(content=[{"type": "text", "text": text}, {"type": "image"}, None]),
+        "content parsed": lambda: message.update(content=json.loads(text)),
+        "usage text": lambda: usage.update(prompt_tokens="abc", completion_tokens=[1]),
+        "usage list": lambda: completion.update(usage=[1]),
+        "usage negative": lambda: usage.update(prompt_tokens=-5, completion_tokens=True),
+        "reasons": lambda: choice.update(finish_reason={"a": 1}) or message.update(refusal=[], tool_calls="none"),
+        "surrogates": lambda: message.update(content=text + "\udc00"),
+    }
+    changes.get(kind, lambda: None)()
+    data = json.dumps(completion)
+    if kind == "endless numbers":
+        data = data.replace('"prompt_tokens": 100', f'"prompt_tokens": {"9" * 5000}').replace(": 7,", ": NaN,")
+    return data.encode() if kind != "no utf-8" else data.replace('"x"', '"\xff"').encode("latin-1")
 
 
 def step_of(body: Body) -> str:
@@ -56,6 +104,7 @@ class FaultServer:
     rejects_format: bool = False
     rejects: Mapping[str, str] = field(default_factory=dict)
     models: Sequence[str] | None = None
+    odd: str = ""
     delay_seconds: float = 0.0
     seen: list[tuple[float, Body, dict[str, str]]] = field(default_factory=list)
     answered: list[Body] = field(default_factory=list)
@@ -140,7 +189,8 @@ class Handler(BaseHTTPRequestHandler):
             completion = fault.completion(body)
         with fault._lock:
             fault.answered.append(body)
-        return self._send(200, completion)
+        data = odd_envelope(fault.odd, completion)
+        return self._write(200, data, len(data))
 
     def _refused(self, fault: FaultServer, body: Body) -> tuple[int, Body] | None:
         if self.path != "/v1/chat/completions":
@@ -157,6 +207,14 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def _fail(self, kind: str, body: Body) -> None:
+        if kind in NO_ANSWERS:
+            return self._write(200, NO_ANSWERS[kind], len(NO_ANSWERS[kind]))
+        if kind in ENDLESS:
+            status, data, headers = ENDLESS[kind]()
+            return self._write(status, data, len(data), headers)
+        return self._fail_at_once(kind, body)
+
+    def _fail_at_once(self, kind: str, body: Body) -> None:
         if kind == "429":
             self._send(429, {"error": {"message": "too many"}}, {"Retry-After": "1"})
         elif kind in ("401", "500", "503"):
@@ -165,10 +223,6 @@ class Handler(BaseHTTPRequestHandler):
             self._send(400, {"error": {"message": f"bad, {self.headers['Authorization']}"}})
         elif kind == "blocked":
             self._send(400, {"error": {"message": "blocked", "code": "content_filter"}})
-        elif kind == "wrong json":
-            self._write(200, b'{"id": "x", "choices": [', 24)
-        elif kind == "no choices":
-            self._send(200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": []})
         elif kind == "half":
             self._write(200, json.dumps(body).encode()[:40], 400)
             self.close_connection = True
@@ -191,7 +245,8 @@ class Handler(BaseHTTPRequestHandler):
         }.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data)
+        with suppress(ConnectionError):  # who asked may have read enough
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

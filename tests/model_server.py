@@ -20,11 +20,40 @@ from fault_server import Body, Handler, serving
 TOKEN = re.compile(r"<\[(\d+)\]>")
 
 
+# What stands in the place of log probabilities: of those that are numbers, and can't be what they are said to be, too.
+STRANGE: dict[str, Any] = {
+    **{
+        "NaN": float("nan"),
+        "infinite": float("-inf"),
+        "positive": 0.5,
+        "a text": "-1.5",
+        "a flag": False,
+        "null": None,
+    },
+    **{"a list": [-1.5], "endless": 10**5000, "twice": -1.5},
+}
+
+
+def with_numbers(found: Any, number: Any) -> Any:
+    """The same answer with another number for every log probability."""
+    if isinstance(found, list):
+        return [with_numbers(one, number) for one in found]
+    if not isinstance(found, dict):
+        return found
+    changed = {name: with_numbers(one, number) for name, one in found.items()}
+    if "logprob" in found:
+        changed["logprob"] = number
+    if "token_logprobs" in found:
+        changed["token_logprobs"] = [number for _ in found["token_logprobs"]]
+    return changed
+
+
 @dataclass
 class ModelServer:
     """``faults`` are met one after another, by one request each; after ``breaks_after`` answers there are only errors.
 
-    ``lacks`` names places and abilities that it has not; ``asked`` and ``answered`` are bodies by place.
+    ``lacks`` names places and abilities that it has not; ``told`` and ``properties`` are said of the model besides.
+    ``asked`` and ``answered`` are bodies by place.
     """
 
     address: str
@@ -36,6 +65,8 @@ class ModelServer:
     models: Sequence[str] = ("tiny",)
     context: int = 128
     breaks_after: int | None = None
+    told: Body = field(default_factory=dict)
+    properties: Body = field(default_factory=dict)
     delay_seconds: float = 0.0
     asked: list[tuple[str, Body]] = field(default_factory=list)
     answered: list[tuple[str, Body]] = field(default_factory=list)
@@ -98,13 +129,17 @@ class ModelHandler(Handler):
     def do_GET(self) -> None:  # noqa: N802
         served = self.served
         if self.path == "/v1/models":
-            rows = [{"id": one, "object": "model", "created": 0, "owned_by": "us"} for one in served.models]
+            rows = [
+                {"id": one, "object": "model", "created": 0, "owned_by": "us"} | served.told for one in served.models
+            ]
             return self._send(200, {"object": "list", "data": rows})
         if self.path == "/props" and served.dialect == "llama.cpp":
             settings = {"n_ctx": served.context}
             template = served.tokenizer.chat_template
             texts = {"bos_token": "<s>", "eos_token": "</s>"}
-            return self._send(200, {"default_generation_settings": settings, "chat_template": template} | texts)
+            return self._send(
+                200, {"default_generation_settings": settings, "chat_template": template} | texts | served.properties
+            )
         return self._send(404, {"error": {"message": "Not Found"}})
 
     def do_POST(self) -> None:  # noqa: N802
@@ -124,7 +159,7 @@ class ModelHandler(Handler):
         if self.path in served.lacks:
             return self._send(404, {"error": {"message": "Not Found"}})
         kind = served.next_fault(body)
-        if kind not in (None, "no log probabilities"):
+        if kind not in (None, "no log probabilities", *STRANGE):
             return self._fail(str(kind), body)
         time.sleep(served.delay_seconds)
         words = LlamaWords(served) if served.dialect == "llama.cpp" else EchoWords(served)
@@ -135,6 +170,9 @@ class ModelHandler(Handler):
         if kind == "no log probabilities" or "log probabilities" in served.lacks:
             for choice in found.get("choices", []):
                 choice["logprobs"] = None
+        if kind in STRANGE:
+            found = with_numbers(found, STRANGE[kind])
+            return self._send(200, found | ({"choices": found["choices"][:1] * 2} if kind == "twice" else {}))
         with served._lock:
             served.answered.append((self.path, body))
         return self._send(200, found)

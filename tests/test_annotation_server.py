@@ -30,7 +30,7 @@ from aftertune.models.served import connection
 from aftertune.runs.run import RunFolder
 from aftertune.study.annotate import annotate
 from annotation_samples import save_concepts
-from fault_server import STALL_SECONDS, Body, about_of, fault_server, plain_answer, step_of
+from fault_server import NO_ANSWERS, STALL_SECONDS, Body, about_of, fault_server, plain_answer, step_of
 
 KEY = "sk-secret-key-0123456789"
 LAYERS = [[["red", "blue"], ["odd", "even"]], [["red", "blue"], ["run", "walk"]]]
@@ -97,7 +97,7 @@ def test_a_second_call_asks_nothing_and_more_repeats_only_what_is_new(run: Path)
         assert len(served.seen) == n_answered + 3
 
 
-FAULTS = ["429", "500", "time-out", "half", "cut", "wrong json", "no choices", "503"]
+FAULTS = ["429", "500", "time-out", "half", "cut", "503", *NO_ANSWERS]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -120,6 +120,62 @@ def test_all_faults_one_after_another(run: Path) -> None:
         annotate(run, served.address, "m", ONCE)
         assert len(served.answered) == 7
     assert len(files(run)) == 7
+
+
+ODD = {
+    **dict.fromkeys(("content list", "content parsed", "no utf-8"), 49),
+    **dict.fromkeys(("usage text", "usage list", "usage negative", "endless numbers"), 0),
+    **dict.fromkeys(("reasons", "surrogates"), 49),
+}
+
+
+@pytest.mark.parametrize(("odd", "n_tokens"), ODD.items())
+def test_an_answer_in_an_odd_envelope_is_paid_for_once_and_kept(run: Path, odd: str, n_tokens: int) -> None:
+    with fault_server(odd=odd) as served:
+        found = annotate(run, served.address, "m", ONCE)
+        assert annotate(run, served.address, "m", ONCE).equals(found) and len(served.seen) == 7
+    assert found["description"].to_list() == ["things like red", None, "things like red", "things like run"]
+    assert found["scenarios"].null_count() == 1 and found["unparsed"].list.len().sum() == 0
+    about = recall_annotations(RunFolder.open(run))
+    assert about and about["counts"]["output_tokens"] == n_tokens
+
+
+@pytest.mark.parametrize("fault", ["large", "bomb"])
+def test_an_answer_without_end_is_read_so_far_only(run: Path, fault: str) -> None:
+    with fault_server(faults=[fault]) as served:
+        with pytest.raises(AnnotationError, match="answered with more than 4 MB, which is no answer"):
+            annotate(run, served.address, "m", AnnotationSettings(repeats=1, concurrency=1))
+        assert len(served.seen) == 1 and not files(run)
+
+
+def test_an_error_that_is_no_text_is_told(run: Path) -> None:
+    with (
+        fault_server(faults=["nested error"] * 9) as served,
+        pytest.raises(AnnotationError, match="answered: ") as said,
+    ):
+        annotate(run, served.address, "m", ONCE)
+    assert len(str(said.value)) < 1000
+
+
+@pytest.mark.parametrize("held", ["", "[1]", '{"text": "a"}', "[" * 100_000, "\0", '{"text": "x", "finish": NaN}'])
+def test_a_kept_answer_that_can_not_be_read_is_asked_again(run: Path, held: str) -> None:
+    with fault_server() as served:
+        first = annotate(run, served.address, "m", ONCE)
+        broken = Path(next(iter(files(run))))
+        whole = broken.read_text()
+        broken.write_text(held)
+        assert annotate(run, served.address, "m", ONCE).equals(first) and len(served.seen) == 8
+    assert broken.read_text() == whole
+
+
+def test_what_an_earlier_version_kept_of_an_odd_answer_is_read(run: Path) -> None:
+    with fault_server() as served:
+        first = annotate(run, served.address, "m", ONCE)
+        for file in map(Path, files(run)):
+            row = json.loads(file.read_text())
+            row |= {"text": [{"type": "text", "text": row["text"]}], "input_tokens": "abc"}
+            file.write_text(json.dumps(row))
+        assert annotate(run, served.address, "m", ONCE).equals(first) and len(served.seen) == 7
 
 
 def odd_answers(step: str, about: str, body: Body) -> str:

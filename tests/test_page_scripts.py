@@ -1,5 +1,7 @@
 """What a page's scripts promise to those of an explainer from another package: registered, drawn, opened, kept."""
 
+import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from aftertune.report.packing import packed
 from aftertune.report.page import Report, write_report
 from aftertune.report.section import Section
 from report_browser import CATCH, chromium, saved, visit
+from spreadsheet_samples import FORMULAS, PLAIN_TEXTS
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -22,6 +25,7 @@ SCRIPT = """\
 import { control, parsed, unpacked, unpackedIfAny } from "aftertune/basics.js";
 import { registerFigure } from "aftertune/downloads.js";
 import { registerPage } from "aftertune/pages.js";
+import { toCsv } from "aftertune/table_text.js";
 import { say } from "./words.js";
 
 let opened = null;
@@ -38,6 +42,7 @@ registerPage("norms", {
   kept: () => ({ opened }),
   again: (kept) => say("again", kept.opened),
 });
+registerFigure("norm-table", () => toCsv({ columns: ["text"], rows: parsed("norm-texts").map((text) => [text]) }));
 registerFigure("norm-picture", () => "<svg xmlns='http://www.w3.org/2000/svg'><title>norms</title></svg>");
 """
 WORDS = """\
@@ -47,6 +52,7 @@ export function say(...words) { control("norm-log").append(element("li", "", wor
 """
 BODY = Markup(
     '<ol id="norm-log"></ol><button type="button" data-figure="norm-picture" data-suffix="svg">SVG</button>'
+    '<button type="button" data-figure="norm-table" data-suffix="svg">Table</button>'
     '<form class="filters"><label>Above <input type="number" id="norm-least"></label></form>'
 )
 LOADED = """
@@ -65,7 +71,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plugin")
     for name, text in (("norms.js", SCRIPT), ("words.js", WORDS)):
         (folder / name).write_text(text, "utf-8")
-    facts, rows = {"norm-facts": {"word": "</script>"}}, {"norm-rows": packed({str(n): f"row {n}" for n in range(9)})}
+    facts = {"norm-facts": {"word": "</script>"}, "norm-texts": [*FORMULAS, *PLAIN_TEXTS]}
+    rows = {"norm-rows": packed({str(n): f"row {n}" for n in range(9)})}
     section = Section("norms", "Norms", body=BODY, data=facts, blocks=rows, scripts=(folder / "norms.js",))
     return write_report(folder, Report("Norms of two", ("base", "tuned"), (), (), (section,)))
 
@@ -114,6 +121,14 @@ def test_a_figure_is_drawn_when_it_is_saved(page: Any) -> None:
     page.execute_script(CATCH)
     page.find_element(By.CSS_SELECTOR, "[data-figure=norm-picture]").click()
     assert [name for name, _ in saved(page, 1)] == ["norm-picture.svg"]
+
+
+def test_no_text_is_a_formula_in_a_table_of_the_page_either(page: Any) -> None:
+    go(page, "norms", 2)
+    page.execute_script(CATCH)
+    page.find_element(By.CSS_SELECTOR, "[data-figure=norm-table]").click()
+    rows = list(csv.reader(io.StringIO(saved(page, 1)[0][1], newline="")))
+    assert [row for row in rows[1:] if row] == [[f"'{one}"] for one in FORMULAS] + [[one] for one in PLAIN_TEXTS if one]
 
 
 def test_clicks_are_answered_before_the_data_was_read(page: Any) -> None:

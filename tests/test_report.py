@@ -22,7 +22,7 @@ from aftertune.explainers.attribution.prompt_pairs import (
     user_text,
 )
 from aftertune.explainers.attribution.result import SalientMap
-from aftertune.report.environment import to_script_json
+from aftertune.report.environment import digest_of, to_script_json
 from aftertune.report.page import Report, write_report
 from aftertune.runs.readable import readable, visible
 from report_samples import (
@@ -102,6 +102,16 @@ def test_the_page_fetches_nothing(page, written):
     assert "@import" not in html and "url(" not in html and "fetch(" not in html
     policy = next(value for _, name, value in page.attributes if name == "content" and "default-src" in value)
     assert "default-src 'none'" in policy and "connect-src" not in policy
+
+
+def test_only_the_scripts_of_the_page_may_run(written, tmp_path):
+    instance = write_instance(tmp_path / "one.html", make_map("a", "m", ODD_TEXTS[0], 4))
+    for file in (written, instance):
+        html = file.read_text("utf-8")
+        (allowed,) = re.findall(r"script-src ([^;]*);", html)
+        scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+        assert allowed.split() == [digest_of(one) for one in scripts] and len(scripts) == 2
+        assert not re.search(r"<[^>]+\son\w+=|javascript:", html)
 
 
 def test_ids_are_unique(page):

@@ -189,6 +189,20 @@ def test_dark_pages_have_dark_paper(page):
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+def test_a_script_that_got_in_would_not_run(driver, report, tmp_path):
+    html = report.read_text("utf-8")
+    planted = (
+        "<script>window.evil = 1</script><img src='data:,' onerror='window.evil = 2'><a id=a href='javascript:evil=3'>"
+    )
+    page = tmp_path / "report.html"
+    page.write_text(html.replace("<main", f"{planted}<main", 1), "utf-8")
+    visit(driver, page, "prompts")
+    driver.execute_script("document.getElementById('a').click()")
+    assert driver.execute_script("return typeof window.evil") == "undefined" and shown(driver)
+    refused = [entry["message"] for entry in driver.get_log("browser") if "Content Security Policy" in entry["message"]]
+    assert len(refused) == 3
+
+
 def test_downloads_hold_the_files(page, report):
     page.execute_script(CATCH)
     page.execute_script("document.querySelector('#table2 [data-suffix=tex]').click()")

@@ -12,12 +12,15 @@ import aftertune
 from aftertune.errors import AttributionError, CheckpointError, RunError
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.models.served import connection
+from aftertune.models.served.model import served_model
+from aftertune.models.subject import Subject
 from aftertune.prompts.formats import read_prompts
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import silent
 from aftertune.study.served import measure_served
 from command_line import CommandLine
-from model_server import ModelServer, model_server
+from fault_server import NO_ANSWERS
+from model_server import STRANGE, ModelServer, model_server
 from tiny import make_model, make_tokenizer
 from tokenizers_for_tests import byte_level
 
@@ -105,6 +108,35 @@ def test_no_fault_changes_a_number_and_the_key_stays_out_of_the_run(models, tmp_
     for plain, failing in zip(*found, strict=True):
         np.testing.assert_array_equal(plain.importance, failing.importance)
     assert not [one for one in tmp_path.rglob("*") if one.is_file() and KEY.encode() in one.read_bytes()]
+
+
+@pytest.mark.parametrize("dialect", ["llama.cpp", "echo"])
+def test_numbers_that_are_none_are_asked_again(models, dialect) -> None:
+    with serve(models, "base", dialect=dialect) as base, served_model(Subject("", server=base.address), 1) as model:
+        expected = model.log_p([[5, 6, 7], [6, 7]], [8, 9])
+        for kind in (*STRANGE, *NO_ANSWERS):
+            base.faults, base._met = (kind,), 0
+            np.testing.assert_array_equal(model.log_p([[5, 6, 7], [6, 7]], [8, 9]), expected, err_msg=kind)
+            assert base._met >= 1, kind
+        base.faults, base._met = ("NaN",) * 9, 0
+        with pytest.raises(
+            CheckpointError, match="answered 4 times with an answer at /v1/completions that can't be used"
+        ):
+            model.log_p([[5, 6, 7], [6, 7]], [8, 9])
+
+
+def test_an_answer_of_a_model_without_end_is_read_so_far_only(models) -> None:
+    with serve(models, "base") as base:
+        asked = connection.Connection(base.address, largest=100_000)
+        with asked.client, pytest.raises(CheckpointError, match=r"answered with more than 0\.1 MB, which is no answer"):
+            asked.ask("/tokenize", {"content": "a " * 50_000, "parse_special": False, "with_pieces": True}, len)
+
+
+def test_strange_facts_of_a_model_are_passed_over(models) -> None:
+    strange = {"told": {"meta": [1]}, "properties": {"default_generation_settings": 3, "chat_template": []}}
+    with serve(models, "base", **strange) as base, served_model(Subject("", server=base.address), 1) as model:
+        assert model.context_length is None and model.provenance.n_parameters == 0
+        assert model.tokenizer.chat_template is None
 
 
 def test_what_was_answered_is_not_asked_again(models, tmp_path, monkeypatch) -> None:

@@ -11,10 +11,12 @@ from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.sentence_position import Figure6Row
 from aftertune.explainers.attribution.show import figure6_table, tables
 from aftertune.report.formats import HTML, LATEX, MARKDOWN, p_value, spread
+from aftertune.report.spreadsheet import to_csv
 from aftertune.report.table import Column, Table, look_up
 from aftertune.report.values import describe, flatten
 from aftertune.statistics.spread import Spread
 from report_samples import sample_change, table2_row
+from spreadsheet_samples import FORMULAS, PLAIN_TEXTS
 
 
 @dataclass(frozen=True)
@@ -161,3 +163,19 @@ def test_evidence_and_settings_in_words():
     assert [describe(value) for value in (None, True, False, 3, "x", [], ["a", 1])] == [
         *("–", "yes", "no", "3", "x", "none", "a, 1"),
     ]
+
+
+def test_no_text_is_a_formula() -> None:
+    texts = [*FORMULAS, *PLAIN_TEXTS]
+    frame = pl.DataFrame({"text": texts, "words": [[one, "x"] for one in texts], "n": [-0.5] * len(texts)})
+    rows = list(csv.DictReader(io.StringIO(to_csv(frame), newline="")))
+    assert [row["text"] for row in rows] == [*(f"'{one}" for one in FORMULAS), *PLAIN_TEXTS]
+    assert all(not row["words"].startswith(tuple("=+-@\t\r")) for row in rows)
+    assert {row["n"] for row in rows} == {"-0.5"}, "numbers stay numbers"
+    assert frame["text"].to_list() == texts
+
+
+def test_tables_of_a_report_are_written_so() -> None:
+    table = Table("t", "T", "", [Column("name", "Name")], [Row("=HYPERLINK(1)", change=-0.5)], Row)
+    (row,) = csv.DictReader(io.StringIO(table.csv()))
+    assert row["name"] == "'=HYPERLINK(1)" and row["change"] == "-0.5"

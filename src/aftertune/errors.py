@@ -104,12 +104,17 @@ def translated(kind: "type[AftertuneError]", what: str, remedy: str) -> Iterator
 
 
 class AftertuneError(Exception):
-    """The root of all of them; the command line prints its text and exits with 2. Too long a text loses its middle."""
+    """The root of all of them; the command line prints its text and exits with 2.
+
+    Too long a text loses its middle. What may be secret in an address is not in it, whoever wrote it.
+    """
 
     longest = LONGEST_MESSAGE
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(shortened(message, self.longest))
+        from aftertune.addresses import without_secrets
+
+        super().__init__(shortened(without_secrets(message), self.longest))
 
 
 class CheckpointError(AftertuneError):

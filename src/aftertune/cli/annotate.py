@@ -1,6 +1,5 @@
 """The command by which chat models name a tuning, and they, word vectors or people describe the components of a run."""
 
-import json
 import sys
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
@@ -11,9 +10,9 @@ import typer
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
 from aftertune.cli.options import Json
+from aftertune.cli.terminal import say, say_json
 from aftertune.errors import AnnotationError
 from aftertune.explainers.annotation.settings import AnnotationSettings
-from aftertune.runs.readable import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +60,10 @@ def annotate(
     own = AnnotationSettings(**settings)
     if export is not None:
         n_lists = study.export_concepts(run, export, own.components)
-        typer.echo(json.dumps({"lists": n_lists}) if as_json else f"Written: {export}, {n_lists} lists of words")
+        if as_json:
+            say_json({"lists": n_lists})
+        else:
+            say(f"Written: {export}, {n_lists} lists of words")
         return
     if import_ is not None and rater is not None:
         _show_annotations(study.import_annotations(run, import_, rater), run, as_json)
@@ -97,21 +99,19 @@ def _show_names(names: "dict[str, dict[str, Any]]", run: str, as_json: bool) -> 
     told = {pair: agreed(row["answers"]) for pair, row in names.items()}
     if as_json:
         rows = {pair: row | {"name": found.name if (found := told[pair]) else None} for pair, row in names.items()}
-        typer.echo(json.dumps({"names": rows}, ensure_ascii=False))
+        say_json({"names": rows})
         return
     for pair, found in told.items():
         answers, unusable = names[pair]["answers"], names[pair]["n_unusable"]
         n, abstained = len(answers), answers.count(None) - unusable
-        said = (
-            f"“{visible(found.name)}” ({len(found.names)} of {n} repeats agree)" if found else "no name: no agreement"
-        )
-        typer.echo(f"{pair}: {said}; {abstained} of {n} could not tell, {unusable} had unusable answers.")
-    typer.echo(f"Written: {run.rstrip('/')}/{TUNING}")
-    typer.echo(f"In the report: aftertune report {run}")
+        said = f"“{found.name}” ({len(found.names)} of {n} repeats agree)" if found else "no name: no agreement"
+        say(f"{pair}: {said}; {abstained} of {n} could not tell, {unusable} had unusable answers.")
+    say(f"Written: {run.rstrip('/')}/{TUNING}")
+    say(f"In the report: aftertune report {run}")
 
 
 def _confirm(expected: "Estimate", yes: bool) -> bool:
-    typer.echo(str(expected), err=True)
+    say(str(expected), err=True)
     return yes or not sys.stdin.isatty() or typer.confirm("Start?", err=True)
 
 
@@ -123,19 +123,17 @@ def _show_annotations(
 
     about = recall_annotations(RunFolder.open(run)) or {}
     if as_json:
-        typer.echo(json.dumps(about | {"annotations": found.to_dicts(), "names": names or {}}, ensure_ascii=False))
+        say_json(about | {"annotations": found.to_dicts(), "names": names or {}})
         return
     for (role,), rows in found.partition_by("role", as_dict=True, maintain_order=True).items():
         described, unparsed = rows["description"].is_not_null().sum(), (rows["unparsed"].list.len() > 0).sum()
         counts = f"{described:,} of {rows.height:,} annotations describe something"
-        typer.echo(f"{role}: {counts}; {unparsed:,} had unusable answers.")
+        say(f"{role}: {counts}; {unparsed:,} had unusable answers.")
         if are_copies(rows):
-            typer.echo(
-                f"{role}: all repeats are equal, since the annotator does not sample: they say nothing about it."
-            )
-    typer.echo(f"Written: {run.rstrip('/')}/annotations/{about['annotator']['name']}/annotations.parquet")
+            say(f"{role}: all repeats are equal, since the annotator does not sample: they say nothing about it.")
+    say(f"Written: {run.rstrip('/')}/annotations/{about['annotator']['name']}/annotations.parquet")
     if "base" in set(found["role"]):
-        typer.echo(f"In the report: aftertune report {run}")
+        say(f"In the report: aftertune report {run}")
 
 
 app.command()(with_settings(annotate, {"How it is asked": AnnotationSettings}))

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import aftertune
+from aftertune.cli.terminal import say, take_any_text
 from aftertune.errors import AftertuneError, meant_or_known, shortened, within_memory
 
 COMMANDS = {
@@ -115,27 +116,28 @@ def top(
 ) -> None:
     """What did tuning change inside this language model?"""
     if version:
-        typer.echo(f"aftertune {aftertune.__version__}")
+        say(f"aftertune {aftertune.__version__}")
     elif ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
+        typer.echo(ctx.get_help())  # our own words, in colours
 
 
 def main() -> NoReturn:
     """The program ``aftertune``: exits with 2 and one message where the input is at fault."""
+    take_any_text()
     with stopped_by_sigterm() as terminated:
         try:
             with within_memory(AftertuneError, "", TOO_LARGE):
                 ended = app(prog_name="aftertune", standalone_mode=False)
         except AftertuneError as error:
-            typer.echo(f"aftertune: {error}", err=True)
+            say(f"aftertune: {error}", err=True)
             sys.exit(2)
         except typer.TyperException as error:
-            typer.echo(f"aftertune: {shortened(what_is_wrong(error))}", err=True)
+            say(f"aftertune: {shortened(what_is_wrong(error))}", err=True)
             sys.exit(2)
         except (KeyboardInterrupt, typer.Abort):
             ended = INTERRUPTED
     if ended == INTERRUPTED:  # what typer makes of Ctrl-C
-        typer.echo("aftertune: interrupted. Run the same command again; it goes on where it stopped.", err=True)
+        say("aftertune: interrupted. Run the same command again; it goes on where it stopped.", err=True)
         sys.exit(TERMINATED if terminated else INTERRUPTED)
     sys.exit(ended if isinstance(ended, int) else 0)
 

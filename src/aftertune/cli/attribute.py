@@ -22,6 +22,7 @@ from aftertune.cli.options import (
     Tokenizer,
     one_of,
 )
+from aftertune.cli.terminal import TextConsole, say, say_json
 from aftertune.errors import RunError
 from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.explainers.settings import allowed_values
@@ -109,7 +110,7 @@ def attribute(
     for one in out or ():
         _write_attribution(one, found)
     if as_json:
-        typer.echo(json.dumps(_plain(found), ensure_ascii=False))
+        say_json(_plain(found))
     else:
         _show_attribution(found, out)
 
@@ -146,14 +147,13 @@ def _write_attribution(out: Path, found: "Attribution") -> None:
 
 
 def _show_attribution(found: "Attribution", outs: list[Path] | None) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from aftertune.explainers.attribution.faithfulness import of_possible
     from aftertune.explainers.attribution.score import DENSITY_THRESHOLD
 
-    console = Console()
+    console = TextConsole()
     console.print(Text(f"Response: {found.response}"))
     n_divided = int(found.is_divided.sum())
     table = Table("prompt " + found.unit, "density", "most important for", box=None)
@@ -176,4 +176,4 @@ def _show_attribution(found: "Attribution", outs: list[Path] | None) -> None:
             f"unit for {found.agreement.top1:.0%} of response tokens."
         )
     if outs:
-        console.print(Text(f"Written: {', '.join(map(str, outs))}"))
+        say(f"Written: {', '.join(map(str, outs))}")

@@ -1,6 +1,5 @@
 """The command that reads the feed-forward layers of one model as components with words."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +8,7 @@ import aftertune
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
 from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne, Tokenizer
+from aftertune.cli.terminal import TextConsole, say, say_json
 from aftertune.explainers import explainers
 
 if TYPE_CHECKING:
@@ -49,17 +49,16 @@ def concepts(
     found = aftertune.open_concepts(run)
     rows = found.components if find is None else found.concepts_with(find)
     if as_json:
-        typer.echo(json.dumps(found.to_dict() | {"components": rows.to_dicts()}, ensure_ascii=False))
+        say_json(found.to_dict() | {"components": rows.to_dicts()})
     else:
         _show_concepts(rows, run, find)
 
 
 def _show_concepts(rows: "pl.DataFrame", run: str, word: str | None) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = TextConsole()
     if word is None:
         rows = rows.filter(rows["rank"] == 1)
         console.print("The first component of every layer:")
@@ -72,7 +71,7 @@ def _show_concepts(rows: "pl.DataFrame", run: str, word: str | None) -> None:
         table.add_row(*numbers, Text(", ".join(row["words"])))
     if rows.height:
         console.print(table)
-    console.print(Text(f"Read: {run.rstrip('/')}/concepts/components/model/*.parquet, and spectra beside it"))
+    say(f"Read: {run.rstrip('/')}/concepts/components/model/*.parquet, and spectra beside it")
 
 
 app.command()(with_settings(concepts, {"How layers are read": CONCEPTS}))

@@ -1,6 +1,5 @@
 """The command that reads the heads of one model as word pairs."""
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import aftertune
 from aftertune.cli.app import command_app
 from aftertune.cli.flags import with_settings
 from aftertune.cli.options import Adapter, Device, Dtype, Json, Model, Remote, Revision, RunOfOne, Tokenizer
+from aftertune.cli.terminal import TextConsole, say, say_json
 from aftertune.explainers import explainers
 
 if TYPE_CHECKING:
@@ -48,17 +48,16 @@ def heads(
     found = aftertune.open_heads(run)
     if as_json:
         shown = replace(found, pairs=found.heads_with(find)) if find else found
-        typer.echo(json.dumps(shown.to_dict(), ensure_ascii=False))
+        say_json(shown.to_dict())
     else:
         _show_heads(found, run, find)
 
 
 def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = TextConsole()
     n_with = int(found.has_vector.sum())
     console.print(f"{n_with:,} of {len(found.words):,} words have a vector; {found.pairs.height:,} pairs in the lists.")
     shown = found.strongest() if word is None else found.heads_with(word)
@@ -69,7 +68,7 @@ def _show_heads(found: "HeadReading", run: str, word: str | None) -> None:
         table.add_row(*(Text(str(value)) for value in row))
     if shown.height:
         console.print(table)
-    console.print(Text(f"Read: {run.rstrip('/')}/heads/pairs/model/*.parquet, and neurons beside it"))
+    say(f"Read: {run.rstrip('/')}/heads/pairs/model/*.parquet, and neurons beside it")
 
 
 app.command()(with_settings(heads, {"How heads are read": HEADS}))

@@ -1,6 +1,5 @@
 """The command by which people mark instructions and rate responses."""
 
-import json
 from functools import partial
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 import aftertune
 from aftertune.cli.app import command_app
 from aftertune.cli.options import Json
+from aftertune.cli.terminal import say, say_json, say_whole
 from aftertune.errors import AnnotationError
 
 app = command_app()
@@ -39,7 +39,7 @@ def label(
     elif export is not None:
         done = {"prompts": aftertune.export_labels(run, export, rater)}
     else:
-        tell = partial(typer.echo, err=True)
+        tell = partial(say_whole, err=True)
         labels = aftertune.label(run, rater or "rater", port or 0, not no_browser, lambda page: tell(f"Open {page}"))
         done = {"responses": len(labels.ratings), "prompts": len(labels.spans)}
     _show_labels(done, run, export, as_json)
@@ -47,11 +47,11 @@ def label(
 
 def _show_labels(done: dict[str, int], run: str, export: str | None, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(done))
+        say_json(done)
     elif export is not None:
-        typer.echo(f"Written: {export}, {done['prompts']} prompts with labels")
+        say(f"Written: {export}, {done['prompts']} prompts with labels")
     elif "actions" in done:
-        typer.echo(f"Taken over: {done['actions']} labels\nIn the report: aftertune report {run}")
+        say(f"Taken over: {done['actions']} labels\nIn the report: aftertune report {run}")
     else:
-        typer.echo(f"{done['responses']} responses rated, {done['prompts']} prompts marked, all on disk")
-        typer.echo(f"In the report: aftertune report {run}")
+        say(f"{done['responses']} responses rated, {done['prompts']} prompts marked, all on disk")
+        say(f"In the report: aftertune report {run}")

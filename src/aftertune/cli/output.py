@@ -1,9 +1,8 @@
 """What ``aftertune compare`` and its like print: what was chosen before, the summary or JSON afterwards."""
 
-import json
 from typing import TYPE_CHECKING
 
-import typer
+from aftertune.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +26,9 @@ def announce(display: "Display", intent: "Intent") -> "Forecast":
 def show_written(found: "Found", as_json: bool, outs: "Sequence[Path]") -> None:
     """Say which files were written, or print the result as JSON."""
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        say_json(found.to_dict())
     else:
-        typer.echo(f"Written: {', '.join(map(str, outs))}")
+        say(f"Written: {', '.join(map(str, outs))}")
 
 
 def _tell_taken(run: str) -> None:
@@ -38,23 +37,23 @@ def _tell_taken(run: str) -> None:
 
     taken = saved_taken(RunFolder(run))
     if taken is not None:
-        typer.echo(str(taken))
+        say(str(taken))
 
 
 def show(found: "Found", as_json: bool, run: str | None = None) -> None:
     """Print what was found: as JSON, in full, or of a run in a few sentences with the place of its report."""
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        say_json(found.to_dict())
     elif run is None:
         for finding in found.findings:
-            typer.echo(f"- {finding.headline}\n  {finding.sentence}")
+            say(f"- {finding.headline}\n  {finding.sentence}")
     else:
         verdict = getattr(found, "verdict", None)
         if verdict is not None:
-            typer.echo(f"Verdict: {verdict.status}")
+            say(f"Verdict: {verdict.status}")
         for sentence in found.summary:
-            typer.echo(f"- {sentence}")
+            say(f"- {sentence}")
         _tell_taken(run)
         for step in verdict.steps if verdict is not None else ():
-            typer.echo(f"Next: {step.text}{f' {step.command}' if step.command else ''}")
-        typer.echo(f"\nReport: {run.rstrip('/')}/report.html")
+            say(f"Next: {step.text}{f' {step.command}' if step.command else ''}")
+        say(f"\nReport: {run.rstrip('/')}/report.html")

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from aftertune.cli.terminal import TextConsole
 from aftertune.runs.stage import Stage
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ SECONDS_BETWEEN_LINES = 30.0
 class Display:
     """Is called with each step as ``display(stage, done, total)``, and shows it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: TextConsole) -> None:
         self.console = console
         self._forecast: Forecast | None = None
         self._bars = _Bars(self._whole, console)
@@ -73,7 +74,7 @@ class Display:
 @contextmanager
 def shown_progress() -> Iterator[Display]:
     """A display on standard error; after an error or Ctrl-C nothing is left of it, so that the message stands alone."""
-    shown = Display(Console(stderr=True))
+    shown = Display(TextConsole(stderr=True))
     shown.start()
     try:
         yield shown
@@ -86,7 +87,7 @@ def shown_progress() -> Iterator[Display]:
 class _Bars(Progress):
     """A bar for the whole, which moves by itself, above one for the present stage."""
 
-    def __init__(self, whole: Callable[[], tuple[float, str] | None], console: Console) -> None:
+    def __init__(self, whole: Callable[[], tuple[float, str] | None], console: TextConsole) -> None:
         self._whole_of = whole  # before anything else, since Progress draws itself when it is made
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
         super().__init__(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aftertune.addresses import data_without_secrets
 from aftertune.errors import RunError, meant_or_known
 from aftertune.runs.stage import Progress, Stage
 
@@ -55,14 +56,14 @@ def given_only(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_yaml(study: "Study") -> str:
-    """A settings file; the versions that made the run are told in a comment."""
+    """A settings file; the versions that made the run are told in a comment. No secret of an address is in it."""
     from importlib.metadata import version
 
     import yaml
 
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    flat = {name: _in_full(value) if name in PLACES else value for name, value in study.flat().items()}
-    plain = {name.replace("_", "-"): value for name, value in flat.items()}
+    flat: dict[str, Any] = {name: _in_full(value) if name in PLACES else value for name, value in study.flat().items()}
+    plain = {name.replace("_", "-"): data_without_secrets(value) for name, value in flat.items()}
     body: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     return HEAD.format(versions=versions) + body
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from aftertune.addresses import data_without_secrets
 from aftertune.errors import AftertuneError, AttributionError, WordError, meant_or_known, not_known
 
 Scope = Literal["parts", "units", "change"]
@@ -62,8 +63,11 @@ class Settings(BaseModel):
         return {name: getattr(self, name) for name in self.names(scope)}
 
     def remembered(self) -> dict[str, Any]:
-        """The settings of scope "change" as plain JSON data, from which they can be made again."""
-        found: dict[str, Any] = self.model_dump(mode="json", include=set(self.names("change")))
+        """The settings of scope "change" as plain JSON data, from which they can be made again.
+
+        What may be secret in an address is not kept.
+        """
+        found: dict[str, Any] = data_without_secrets(self.model_dump(mode="json", include=set(self.names("change"))))
         return found
 
     def replaced(self, **values: Any) -> Self:

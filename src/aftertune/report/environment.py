@@ -1,5 +1,7 @@
 """The templates of pages: ours, and those that lie in the folder of an explainer."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -37,6 +39,7 @@ def environment(folder: Path | None = None) -> Environment:
         "flatten": lambda value: list(flatten(value)),
         "fmt": lambda value, kind: HTML[kind](value),
         "script_json": lambda data: Markup(to_script_json(data)),
+        "script_digest": lambda code: Markup(digest_of(code)),
     }
     found.globals |= {
         "source": lambda name: Markup(_file(name, folder).read_text("utf-8")),
@@ -56,6 +59,11 @@ def bundled(scripts: Sequence[Path]) -> Markup:
 def to_script_json(data: object) -> str:
     """JSON in which nothing can end a script element or start a comment in it."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(SCRIPT_SIGNS)
+
+
+def digest_of(code: str) -> str:
+    """How a content security policy names the one script that it lets run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
 
 
 def _file(name: str, folder: Path | None) -> Path:

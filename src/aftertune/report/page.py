@@ -10,16 +10,16 @@ It knows no explainer: of two models or of many, a report is its findings and it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.report.environment import render
-from aftertune.report.figure import Figure
+from aftertune.report.figure import Figure, write_figure
 from aftertune.report.numbers import numbers
 from aftertune.report.prose import markdown_of
-from aftertune.report.render import write_picture
+from aftertune.report.renderer import NotDrawnError
 from aftertune.report.section import Section
 from aftertune.report.table import ROLES, Table
 from aftertune.runs.parts import write_text
@@ -94,12 +94,9 @@ def write_report(folder: Path, report: Report) -> Path:
     for name, formats in texts.items():
         for suffix, text in formats.items():
             write_text(folder / "tables" / f"{name}.{suffix}", text)
-    for figure in report.figures:
-        _write_figure(folder, figure, ("svg", "png"))
-    for picture in (one for section in report.sections for one in section.pictures):
-        _write_figure(folder, picture, ("svg",))
+    problems = _write_pictures(folder, report)
     page = folder / "report.html"
-    write_text(page, page_of(report))
+    write_text(page, page_of(replace(report, notes=(*report.notes, *problems))))
     return page
 
 
@@ -114,10 +111,23 @@ def texts_of(report: Report) -> dict[str, dict[str, str]]:
     return {table.name: table.texts(models) for table in report.tables}
 
 
-def _write_figure(folder: Path, figure: Figure, suffixes: Sequence[str]) -> None:
-    for suffix in suffixes:
-        if figure.chart is not None:
-            write_picture(folder / "figures" / f"{figure.name}.{suffix}", figure.chart)
+def _write_pictures(folder: Path, report: Report) -> list[str]:
+    """Write each figure as SVG and PNG, each picture as SVG; returns sentences on what can't be drawn.
+
+    Of a figure whose place in the page says so already there is none.
+    """
+    pictures = [one for section in report.sections for one in section.pictures if one.chart is not None]
+    wanted = [(one, suffix) for one in report.figures for suffix in ("svg", "png")] + [(one, "svg") for one in pictures]
+    problems = {}
+    for figure, suffix in wanted:
+        place = folder / "figures" / f"{figure.name}.{suffix}"
+        try:
+            write_figure(place, figure)
+        except NotDrawnError as error:
+            place.unlink(missing_ok=True)  # one of an earlier report would show something else
+            if figure in pictures or not figure.problem:
+                problems[figure.name] = str(error)
+    return list(problems.values())
 
 
 def _scripts(report: Report) -> list[Path | str]:

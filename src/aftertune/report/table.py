@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from aftertune.report.formats import HTML, LATEX, MARKDOWN, Format, Kind, latex_text, markdown_text
+from aftertune.report.spreadsheet import to_csv
 from aftertune.runs.frames import frame_of
 
 Cells = list[list[str]]
@@ -68,10 +69,8 @@ class Table:
         return {"csv": self.csv()} | ({"tex": self.latex(models), "md": self.markdown()} if self.columns else {})
 
     def csv(self) -> str:
-        """All rows as CSV, numbers in full, empty where there is none; lists of words joined by a comma."""
-        lists = [name for name, kind in self.frame.schema.items() if isinstance(kind, pl.List)]
-        joined = [pl.col(name).cast(pl.List(pl.String)).list.join(", ") for name in lists]
-        return self.frame.with_columns(joined).write_csv()
+        """All rows as CSV, as `aftertune.report.spreadsheet.to_csv` writes them."""
+        return to_csv(self.frame)
 
     def latex(self, models: Sequence[str] = ()) -> str:
         """A booktabs table with a label, ``tab:NAME``; it needs the package booktabs and nothing else.

@@ -22,7 +22,7 @@ SHOWN = (
     {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"}
     | {0x7F: "␡"}
     | {code: f"⟨U+{code:04X}⟩" for code in DIRECTION_MARKS}
-    | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+    | dict.fromkeys([*range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")  # no characters
 )
 IN_PLACE = {code: sign if len(sign) == 1 else "␦" for code, sign in SHOWN.items()}
 

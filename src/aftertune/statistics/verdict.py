@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from aftertune.addresses import without_secrets
 from aftertune.statistics.finding import Finding, Part, Verdict
 
 MOST_NAMING = 3
@@ -97,8 +98,9 @@ class Addresses:
         for role, one in (("base", base), ("tuned", tuned)):
             for name in ("adapter", "revision", "server"):
                 words += [f"--{role}-{name}", str(one[name])] if one.get(name) else []
-        asked = f" --prompts {shlex.quote(prompts)}" if prompts else ""
-        return cls(shlex.join(words), shlex.quote(run), bool(tuned.get("server")), asked)
+        asked = f" --prompts {shlex.quote(without_secrets(prompts))}" if prompts else ""
+        told = shlex.join(map(without_secrets, words))
+        return cls(told, shlex.quote(without_secrets(run)), bool(tuned.get("server")), asked)
 
     def beside(self, name: str) -> str:
         """A new folder for another run of the same models, that takes from this one what it has already.

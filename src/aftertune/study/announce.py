@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from aftertune.addresses import without_secrets
 from aftertune.explainers.explainer import ServedWork
 from aftertune.models.machine import measure_machine
 from aftertune.runs.roles import pairs_of
@@ -28,12 +29,12 @@ def prepare(intent: Intent) -> tuple[str, Forecast]:
 
 def describe(intent: Intent, found: Estimate) -> str:
     """The block that is shown before a comparison begins, a line for each thing that was chosen."""
-    return _block(_lines(intent, found))
+    return without_secrets(_block(_lines(intent, found)))
 
 
 def describe_served(intent: Intent) -> str:
     """The same before served models are asked: nothing is computed here, so requests are told in place of time."""
-    return _block(_served_lines(intent))
+    return without_secrets(_block(_served_lines(intent)))
 
 
 def say_bytes(n: float) -> str:

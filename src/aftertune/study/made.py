@@ -14,12 +14,13 @@ from typing import Any
 from markupsafe import Markup
 from typing_extensions import TypedDict
 
+from aftertune.addresses import without_secrets
 from aftertune.explainers.explainer import Work
 from aftertune.explainers.settings import flag_of
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
-from aftertune.runs.roles import NAMES
 from aftertune.runs.records import OfModel, OfRun, identity_of, model_record, record_of
+from aftertune.runs.roles import NAMES
 from aftertune.runs.run import RunFolder
 from aftertune.study.study import Study
 from aftertune.study.subjects import OF_SUBJECTS
@@ -63,7 +64,7 @@ def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> 
     own = {name: study.settings[name].model_dump() for name in study.explainers}
     seeds = {name: one["seed"] for name, one in own.items() if "seed" in one}
     told: dict[str, Any] = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
-    told["prompts"] = str(study.prompts) if isinstance(study.prompts, str | Path) else None
+    told["prompts"] = without_secrets(str(study.prompts)) if isinstance(study.prompts, str | Path) else None
     run.remember(MADE, told | {"n_prompts": len(prompts), "most_tokens": _most_tokens(study, own)})
 
 
@@ -96,7 +97,10 @@ def saved_making(run: RunFolder) -> Making:
 
 
 def command_of(study: Study) -> str:
-    """The call of ``aftertune compare`` that asks for the same; what only Python can say is named at its end."""
+    """The call of ``aftertune compare`` that asks for the same; what only Python can say is named at its end.
+
+    What may be secret in an address is not in it.
+    """
     refs = [str(one.ref) for one in study.subjects]
     words = ["aftertune", "compare", *(refs if any(refs) else ())]  # servers may have one model each, without a name
     for role, subjects in (("base", [study.base]), ("tuned", study.tuned)):
@@ -118,7 +122,9 @@ def command_of(study: Study) -> str:
                 only_python.append(f"{name}.{field}")
             elif value != about.default and f"--{flag}" not in words:
                 words += _flag(str(flag), value, about.default)
-    return shlex.join(words) + (f"  # and from Python: {', '.join(only_python)}" if only_python else "")
+    return shlex.join(map(without_secrets, words)) + (
+        f"  # and from Python: {', '.join(only_python)}" if only_python else ""
+    )
 
 
 def methods_lead(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> Markup:

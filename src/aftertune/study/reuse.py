@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aftertune.addresses import without_secrets
 from aftertune.errors import RunError
 from aftertune.explainers.explainer import Work
 from aftertune.models.subject import Subject
@@ -59,7 +60,7 @@ def take_from(earlier: RunFolder, run: RunFolder, works: Mapping[str, Work]) -> 
             n, why = take_parts(earlier, run, wanted_by(work))
             parts[name] = parts.get(name, 0) + n
             reasons |= {name: why} if why else {}
-    run.remember(REUSED, Taken(earlier.address, parts, reasons)._asdict())
+    run.remember(REUSED, Taken(without_secrets(earlier.address), parts, reasons)._asdict())
 
 
 def wanted_by(work: Work) -> Wanted:

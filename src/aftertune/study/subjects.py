@@ -12,6 +12,7 @@ from typing import Any
 
 from aftertune.errors import RunError
 from aftertune.models.adapters.alone import base_of, is_adapter
+from aftertune.models.served.address import must_be_address
 from aftertune.models.subject import Subject
 
 Given = str | Path | Subject
@@ -80,8 +81,13 @@ def must_be_named(base: Any, tuned: Any) -> None:
 
 
 def must_all_be_served(subjects: Sequence[Subject]) -> None:
-    """Raise `RunError` for models of which some are served, or that no server has as they were named."""
+    """Raise `RunError` for models of which some are served, or that no server has as they were named.
+
+    Raises `CheckpointError` for what is no address of a server.
+    """
     served = [one for one in subjects if one.server is not None]
+    for one in served:
+        must_be_address(str(one.server))
     if served and len(served) < len(subjects):
         raise RunError(
             "Some of the models are behind a server and others are checkpoints here: their probabilities are computed "

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aftertune.addresses import without_secrets
 from aftertune.errors import AftertuneError, PromptError
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Message, Prompt
@@ -183,7 +184,7 @@ def _lent_by_file(asked: str, subjects: Mapping[str, Subject], saved: Template |
     try:
         return read_template_file(asked)
     except PromptError:
-        if saved is None or saved.asked != asked:
+        if saved is None or saved.asked != without_secrets(asked):
             raise
         return str(saved.lent)
 
@@ -199,7 +200,8 @@ def _without(asked: str, arguments: Mapping[str, Any]) -> Template:
 
 def _chosen(asked: str, tokenizers: Mapping[str, Any], lent: str | None) -> Template:
     if lent is not None:
-        return Template("chat", asked, lent, asked, tuple(tokenizers), for_all=True)
+        file = without_secrets(asked)
+        return Template("chat", file, lent, file, tuple(tokenizers), for_all=True)
     if asked in tokenizers:
         own = getattr(tokenizers[asked], "chat_template", None)
         if not own:

@@ -20,6 +20,7 @@ from zipfile import ZipFile
 import numpy as np
 import numpy.typing as npt
 
+from aftertune.addresses import place_of
 from aftertune.errors import WordError
 from aftertune.places import opened
 
@@ -66,7 +67,7 @@ def ending(address: str) -> str:
 
 def file_name(address: str) -> str:
     """The last part of an address, which says what was read and not on whose machine."""
-    return PurePosixPath(address).name
+    return PurePosixPath(place_of(address)).name
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from aftertune.addresses import without_secrets
 from aftertune.errors import WordError, translated
 from aftertune.places import path_of
 from aftertune.runs.result import Result
@@ -157,7 +158,8 @@ def _keep(table: Table, wanted: Wanted) -> Vectors:
             first.setdefault(word, row)
     if not first:
         raise WordError(f"None of the words has a vector in {table.source}. Give vectors of the words' language.")
-    return _without_zeros(tuple(first), _numbers(table, np.array(list(first.values()), dtype=np.int64)), table.source)
+    rows = np.array(list(first.values()), dtype=np.int64)
+    return _without_zeros(tuple(first), _numbers(table, rows), without_secrets(table.source))
 
 
 def _check_shape(table: Table) -> None:

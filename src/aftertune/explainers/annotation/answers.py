@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field
 import fsspec
 
 from aftertune.errors import AnnotationError
+from aftertune.explainers.annotation.completion import reply_of
 from aftertune.explainers.annotation.request import ChatModel, Reply, Request, Templates
 from aftertune.explainers.annotation.result import FOLDER
 from aftertune.explainers.annotation.settings import AnnotationSettings
+from aftertune.models.served.checked import UnusableAnswerError, mapping, parse
 from aftertune.runs.at_once import do_at_once
 from aftertune.runs.disk import at_home
 from aftertune.runs.parts import is_partial, remove_strays, write_text
@@ -22,7 +24,7 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 
 READERS = 16
-KEPT = ("text", "finish", "refusal", "input_tokens", "output_tokens")
+KEPT = {"text", "finish", "refusal", "input_tokens", "output_tokens"}
 
 
 @dataclass(eq=False)
@@ -39,7 +41,7 @@ class Answers:
 
     @classmethod
     def open(cls, run: RunFolder, model: ChatModel, templates: Templates) -> "Answers":
-        """With what lies in the run already; raises `AnnotationError` if a file there is damaged."""
+        """With what lies in the run already; an answer that can't be read counts as none, and is asked for again."""
         folder = run.path(FOLDER, model.name, "answers")
         remove_strays(folder)
         return cls(run.address, folder, model, templates, _read_all(folder))
@@ -93,18 +95,17 @@ def _read_all(folder: str) -> dict[str, Reply]:
     system, path = fsspec.core.url_to_fs(folder)
     found = [place for place in system.find(path) if place.endswith(".json") and not is_partial(place)]
     with ThreadPoolExecutor(READERS) as pool:  # one after another takes long at a remote address
-        replies = list(pool.map(lambda place: _read(place, system.cat_file(place)), found))
-    return dict(zip(_names(found), replies, strict=True))
+        replies = list(pool.map(lambda place: _read(system.cat_file(place)), found))
+    return {name: reply for name, reply in zip(_names(found), replies, strict=True) if reply is not None}
 
 
 def _names(places: Sequence[str]) -> list[str]:
     return [place.rsplit("/", 1)[-1].removesuffix(".json") for place in places]
 
 
-def _read(place: str, content: bytes) -> Reply:
+def _read(content: bytes) -> Reply | None:
     try:
-        found = json.loads(content)
-        left_out = tuple(found.get("left_out", ()))  # answers of the first version do not say
-        return Reply(**{name: found[name] for name in KEPT}, left_out=left_out)
-    except (ValueError, KeyError, TypeError) as error:
-        raise AnnotationError(f"The answer {place} is damaged. Delete that file; it is asked for anew.") from error
+        row = mapping(parse(content))
+    except UnusableAnswerError:
+        return None
+    return reply_of(row) if row.keys() >= KEPT else None

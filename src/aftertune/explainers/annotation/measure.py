@@ -28,6 +28,7 @@ from aftertune.explainers.annotation.result import (
     write_annotations,
 )
 from aftertune.explainers.annotation.settings import AnnotationSettings
+from aftertune.models.served.address import must_be_address
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress, silent
 
@@ -76,8 +77,6 @@ def must_be_known(server: str, model: str | None) -> None:
     if not (remote or server == WORDS or server.startswith((f"{WORDS}:", LOCAL))) or server == LOCAL:
         raise AnnotationError(f"The annotator {server!r} is not known. {ALLOWED}")
     if remote:
-        from aftertune.models.served.connection import must_be_address  # with openai, which takes a second
-
         must_be_address(server, AnnotationError)
     if remote and not model:
         raise AnnotationError(f"Which model of {server} is to annotate? Give its name.")

@@ -34,6 +34,7 @@ from aftertune.explainers.annotation.result import (
     write_annotations,
 )
 from aftertune.places import read_bytes
+from aftertune.report.spreadsheet import to_csv
 from aftertune.runs.parts import write_text
 from aftertune.runs.run import RunFolder
 
@@ -56,7 +57,7 @@ def export_words(components: Components, file: str | Path, n_components: int | N
     words = {id: own[0].words for id, own in sorted(lists.items())}  # by digest: an order that nobody can read
     shown = {id: ", ".join(own) if kind == ".csv" else list(own) for id, own in words.items()}
     frame = pl.DataFrame([{ID: id, "words": own} | dict.fromkeys(ANSWERS, "") for id, own in shown.items()])
-    write_text(file, frame.write_csv() if kind == ".csv" else frame.write_ndjson())
+    write_text(file, to_csv(frame) if kind == ".csv" else frame.write_ndjson())
     return len(lists)
 
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import openai
-from openai.types.chat import ChatCompletion
 
 from aftertune.errors import AnnotationError
+from aftertune.explainers.annotation.completion import read_completion
 from aftertune.explainers.annotation.parse import RESPONSE_FORMATS
 from aftertune.explainers.annotation.request import MAX_TOKENS, TOP_P, ChatModel, Messages, Reply, Request
 from aftertune.explainers.annotation.result import server_folder
-from aftertune.models.served.connection import Connection, UnusableAnswerError, what_was_said
+from aftertune.models.served.connection import Connection, what_was_said
 
+LARGEST_ANSWER = 4_000_000  # bytes; an answer is a line, and a thousand tokens of thinking are a few thousand
 BLOCKED = ("content_filter", "content_policy_violation")
 FORMAT = "response_format"
 # Models that want the newer name count thinking that nobody sees towards it; they pay for what they use only.
@@ -45,7 +46,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.left_out = {FORMAT} if self.structured == "off" else set()
-        self.connection = Connection(self.address, AnnotationError)
+        self.connection = Connection(self.address, AnnotationError, LARGEST_ANSWER)
         self.check = self.connection.must_answer
 
     def ask(self, request: Request, messages: Messages) -> Reply:
@@ -80,22 +81,10 @@ class Server:
 
     def _complete(self, asked: dict[str, Any]) -> Reply:
         def call() -> Reply:
-            found = self.connection.client.chat.completions.create(**asked)
-            if not (isinstance(found, ChatCompletion) and found.choices and found.choices[0].message):
-                raise UnusableAnswerError("no choices")
-            return self._reply(found)
+            found, hide = read_completion(self.connection.post("/chat/completions", asked)), self.connection.hide
+            return replace(found, text=hide(found.text), refusal=None if found.refusal is None else hide(found.refusal))
 
         return self.connection.patiently(call, "something that is no chat completion", self.model)
-
-    def _reply(self, found: ChatCompletion) -> Reply:
-        choice, usage = found.choices[0], found.usage
-        return Reply(
-            self.connection.hide(choice.message.content or ""),
-            choice.finish_reason or "stop",
-            None if choice.message.refusal is None else self.connection.hide(choice.message.refusal),
-            usage.prompt_tokens or 0 if usage else 0,
-            usage.completion_tokens or 0 if usage else 0,
-        )
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from aftertune.addresses import place_of
 from aftertune.errors import WordError
 from aftertune.places import MOST_WRITTEN, read_bytes
 
@@ -47,7 +48,7 @@ def chosen_verbs(verbs: Sequence[str] | str | Path | None) -> tuple[Sequence[str
     if verbs is None:
         return None, VERBS_NAME
     if isinstance(verbs, str | Path):
-        return read_verbs(str(verbs)), f"the words of {Path(verbs).name}"
+        return read_verbs(str(verbs)), f"the words of {PurePosixPath(place_of(str(verbs))).name}"
     if not isinstance(verbs, Sequence) or not verbs or not all(isinstance(verb, str) for verb in verbs):
         raise WordError(f"The verbs are given as {repr(verbs)[:60]}. Give a list of words, or a file of them.")
     return verbs, OWN_NAME

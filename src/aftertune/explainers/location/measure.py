@@ -253,7 +253,7 @@ def _together(swaps: Swaps, chosen: Sequence[Module], run: RunFolder, pair: Pair
 
 
 def _shares(swaps: Swaps, chosen: Sequence[Module], run: RunFolder, pair: Pair) -> dict[Module, float]:
-    """The share of the change that each module brings that was swapped; none where there is no change to share, or it is not finite."""
+    """The share of the change that each module brings that was swapped; none where that is not known, or no number."""
     brought = {one: run.read_frame(result.swap_part(run, pair, one))["in_log_ratio"].to_numpy() for one in chosen}
     known = {one: values for one, values in brought.items() if np.isfinite(values).all()}
     return {one: float(values.sum() / swaps.whole) for one, values in known.items()} if swaps.whole > 0 else {}

@@ -2,24 +2,25 @@
 
 1. The openai package tries again after 408, 409, 429, 5xx, time-outs and cut connections: with back-off and jitter, or
    when Retry-After says. All tries together wait about 40 seconds.
-2. An answer with status 200 that can't be used (cut, or no JSON) is asked for again by us.
+2. An answer with status 200 that can't be used (cut, or no JSON) is asked for again by us. None is read further than
+   `LARGEST_ANSWER` bytes.
 3. What can't be had is said in a sentence, with what is probably wrong; a key that a server echoes is not in it.
 
 The key is OPENAI_API_KEY of the environment.
 """
 
 import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-import httpx
 import openai
 
-from aftertune.errors import AftertuneError, CheckpointError, translated
+from aftertune.errors import AftertuneError, CheckpointError
+from aftertune.models.served.address import root_of
+from aftertune.models.served.bounded import BoundedClient
+from aftertune.models.served.checked import UnusableAnswerError, mapping, parse, text, text_or_none
 
 RETRIES = 8
 TIMEOUT_SECONDS = 300.0
@@ -28,28 +29,35 @@ TRIES_OF_BROKEN = 4
 BROKEN_DELAY_SECONDS = 0.5
 NO_KEY = "no-key"
 N_LISTED = 8
+LARGEST_ANSWER = 64_000_000  # all log probabilities of the largest vocabularies are half of it
 GO_ON = "All answers so far are kept: the same command goes on where it stopped."
-ADDRESS = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?")
-ENDINGS = re.compile(r"(/v1)?(/chat/completions|/completions|/chat)?/*$")
 
 Answer = TypeVar("Answer")
 
 
-class UnusableAnswerError(ValueError):
-    """An answer that came whole as far as HTTP goes, and lacks what was asked for."""
+class AnswerTooLargeError(UnusableAnswerError):
+    """An answer that was read only in part, since it is larger than any that was asked for."""
 
 
 @dataclass(eq=False)
 class Connection:
-    """One server; errors are raised as ``error``. Close its ``client`` in the end."""
+    """One server; errors are raised as ``error``. Close its ``client`` in the end.
+
+    No answer may have more than ``largest`` bytes.
+    """
 
     address: str
     error: type[AftertuneError] = CheckpointError
+    largest: int = LARGEST_ANSWER
     key: str = field(default_factory=lambda: os.environ.get("OPENAI_API_KEY") or NO_KEY, repr=False)
 
     def __post_init__(self) -> None:
         self.client = openai.OpenAI(
-            base_url=self.address, api_key=self.key, max_retries=RETRIES, timeout=TIMEOUT_SECONDS
+            base_url=self.address,
+            api_key=self.key,
+            max_retries=RETRIES,
+            timeout=TIMEOUT_SECONDS,
+            http_client=BoundedClient(self.largest),
         )
 
     @property
@@ -69,23 +77,26 @@ class Connection:
         except (openai.OpenAIError, ValueError):  # many a server lists no models
             pass
 
-    def models(self) -> list[Any]:
-        """What the server tells of each of its models; asked once, without another try."""
-        found = self.client.with_options(max_retries=0, timeout=CHECK_SECONDS).models.list()
-        return list(getattr(found, "data", None) or [])
+    def models(self) -> list[dict[str, Any]]:
+        """What the server tells of each of its models, at least an ``id``; asked once, without another try."""
+        client = self.client.with_options(max_retries=0, timeout=CHECK_SECONDS)
+        told = mapping(self._read(client.get("/models", cast_to=bytes))).get("data")
+        found = [mapping(one) for one in told] if isinstance(told, list) else []
+        return [one | {"id": text(one["id"])} for one in found if text_or_none(one.get("id"))]
 
     def names(self) -> list[str]:
         """The names of its models; none where it lists none."""
         try:
-            return [self.hide(str(one.id)) for one in self.models()]
+            return [self.hide(one["id"]) for one in self.models()]
         except (openai.OpenAIError, ValueError):
             return []
 
     def tell(self, place: str) -> Any:
         """What the server says at a place below its root (``/props``); None where there is no such place."""
         try:
-            return self.client.with_options(timeout=CHECK_SECONDS).get(f"{self.root}{place}", cast_to=object)
-        except (openai.APIStatusError, ValueError, openai.APIResponseValidationError):
+            client = self.client.with_options(timeout=CHECK_SECONDS)
+            return self._read(client.get(f"{self.root}{place}", cast_to=bytes))
+        except (openai.APIStatusError, ValueError):
             return None
         except openai.OpenAIError as error:
             raise self.failure(error) from None
@@ -101,7 +112,7 @@ class Connection:
         """
         try:
             return self.patiently(
-                lambda: read(self.client.post(f"{self.root}{place}", cast_to=object, body=body)),
+                lambda: read(self.post(f"{self.root}{place}", body)),
                 f"an answer at {place} that can't be used",
                 tries=tries,
             )
@@ -109,6 +120,18 @@ class Connection:
             raise
         except openai.OpenAIError as error:
             raise self.failure(error) from None
+
+    def post(self, place: str, body: dict[str, Any]) -> Any:
+        """What is answered to ``body`` at an address, or at a place below that of the server, whatever it is.
+
+        Raises `UnusableAnswerError` for what is no JSON, `AnswerTooLargeError`, and errors of the openai package.
+        """
+        return self._read(self.client.post(place, cast_to=bytes, body=body))
+
+    def _read(self, content: bytes) -> Any:
+        if len(content) > self.largest:
+            raise AnswerTooLargeError(f"more than {self.largest / 1e6:g} MB")
+        return parse(content)
 
     def patiently(
         self, call: Callable[[], Answer], what: str, model: str | None = None, tries: int = TRIES_OF_BROKEN
@@ -123,10 +146,18 @@ class Connection:
                 time.sleep(BROKEN_DELAY_SECONDS * 2**number)
             try:
                 return call()
-            except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            except AnswerTooLargeError as error:  # it would be as large again
+                raise self.error(f"{self.address} answered with {error}, which is no answer. {GO_ON}") from None
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                IndexError,
+                AttributeError,
+                ArithmeticError,
+                RecursionError,
+            ) as error:
                 lacks = f" ({error})" if isinstance(error, UnusableAnswerError) else ""
-            except openai.APIResponseValidationError:
-                lacks = ""
         times = f" {tries} times" if tries > 1 else ""
         raise self.error(f"{self.address} answered{times} with {what}{self.hide(lacks)}.{self.advice(model)} {GO_ON}")
 
@@ -152,26 +183,9 @@ class Connection:
             return f" Is its address {self.root}/v1?"
         return " Check the address and the model."
 
-    def hide(self, text: str) -> str:
-        """The text without the key."""
-        return text if self.key == NO_KEY else text.replace(self.key, "***")
-
-
-def root_of(address: str) -> str:
-    """An address without the path below which OpenAI's places lie."""
-    return ENDINGS.sub("", address)
-
-
-def must_be_address(address: str, error: type[AftertuneError] = CheckpointError) -> None:
-    """Raise ``error`` for what is no address of a server; it is not shown, since it may hold a password."""
-    with translated(error, "The address of the server can't be read", "Give one such as http://host:8000/v1."):
-        parts = urlsplit(address)
-        named = bool(parts.hostname) and parts.port != 0 and bool(httpx.URL(address))
-    if not ADDRESS.fullmatch(address) or not named:
-        raise error(
-            "The address of the server must be a scheme, a host and a path, as http://host:8000/v1. A name, a password "
-            "or a key does not belong in it: set OPENAI_API_KEY in the environment."
-        )
+    def hide(self, said: str) -> str:
+        """A text without the key."""
+        return said if self.key == NO_KEY else said.replace(self.key, "***")
 
 
 def listed(names: list[str]) -> str:
@@ -182,7 +196,7 @@ def listed(names: list[str]) -> str:
 
 def what_was_said(error: openai.OpenAIError) -> str:
     """The error with what the server said of it, also where that is not in OpenAI's form, on one line."""
-    text, body = str(error), getattr(error, "body", None)
-    if body and " - " not in text:
-        text += f" - {body.get('detail', body) if isinstance(body, dict) else body}"
-    return " ".join(text.split())
+    said, body = str(error), getattr(error, "body", None)
+    if body and " - " not in said:
+        said += f" - {body.get('detail', body) if isinstance(body, dict) else body}"
+    return " ".join(said.split())

@@ -14,7 +14,15 @@ import numpy as np
 import openai
 
 from aftertune.errors import CheckpointError, PromptError
-from aftertune.models.served.connection import TRIES_OF_BROKEN, Answer, Connection, UnusableAnswerError
+from aftertune.models.served.checked import (
+    UnusableAnswerError,
+    choices_of,
+    count_or_none,
+    log_probability,
+    text,
+    token_id,
+)
+from aftertune.models.served.connection import TRIES_OF_BROKEN, Answer, Connection
 from aftertune.models.served.dialect import GREEDY, Ids, LogP, Piece
 
 OWN_TEMPLATE = "(the server's own)"
@@ -37,8 +45,7 @@ class Echo:
     @property
     def context(self) -> int | None:
         """Most tokens that the model takes, where the server tells it."""
-        found = self.told.get("max_model_len")
-        return int(found) if found else None
+        return count_or_none(self.told.get("max_model_len")) or None
 
     @cached_property
     def chat_template(self) -> str | None:
@@ -60,12 +67,12 @@ class Echo:
 
     def detokenize(self, ids: Ids) -> str:
         """By /detokenize."""
-        return self._ask("/detokenize", {"tokens": list(ids)}, lambda found: str(found["prompt"]))
+        return self._ask("/detokenize", {"tokens": list(ids)}, lambda found: text(found["prompt"]))
 
     def render(self, turns: list[dict[str, str]]) -> str:
         """By /tokenize with messages, and back."""
         body = {"messages": turns, "add_generation_prompt": True, "add_special_tokens": False}
-        return self.detokenize(self._ask("/tokenize", body, lambda found: [int(id) for id in found["tokens"]]))
+        return self.detokenize(self._ask("/tokenize", body, lambda found: [token_id(id) for id in found["tokens"]]))
 
     def respond(self, prompt: Ids, max_new_tokens: int) -> list[int]:
         """By /v1/completions; the end of sequence that some servers count is told by its having no text."""
@@ -80,9 +87,7 @@ class Echo:
         body = GREEDY | AS_IDS | {"prompt": sent, "max_tokens": 1, "echo": True, "logprobs": 1}
 
         def rows(found: Any) -> LogP:
-            choices = sorted(found["choices"], key=lambda one: one["index"])
-            if len(choices) != len(sent):
-                raise UnusableAnswerError(f"{len(choices)} answers to {len(sent)} texts")
+            choices = choices_of(found, len(sent))
             return np.array([_echoed(one, ids, len(response)) for one, ids in zip(choices, sent, strict=True)])
 
         return self._ask("/v1/completions", body, rows, tries)
@@ -110,7 +115,7 @@ class Echo:
 def _pieces(found: Any) -> list[Piece]:
     if not found.get("token_strs"):
         raise UnusableAnswerError("tokens without their texts")
-    return [Piece(int(id), str(piece)) for id, piece in zip(found["tokens"], found["token_strs"], strict=True)]
+    return [Piece(token_id(id), text(piece)) for id, piece in zip(found["tokens"], found["token_strs"], strict=True)]
 
 
 def _response(found: Any) -> tuple[list[int], str, str]:
@@ -120,7 +125,7 @@ def _response(found: Any) -> tuple[list[int], str, str]:
         ids = _ids_of((choice.get("logprobs") or {}).get("tokens"))
     if ids is None:
         raise UnusableAnswerError("no ids of the tokens that were written")
-    return [int(id) for id in ids], str(choice["text"]), str(choice["finish_reason"])
+    return [token_id(id) for id in ids], text(choice["text"]), str(choice["finish_reason"])
 
 
 def _echoed(choice: Any, sent: Ids, n: int) -> list[float]:
@@ -131,9 +136,7 @@ def _echoed(choice: Any, sent: Ids, n: int) -> list[float]:
         raise UnusableAnswerError(f"log probabilities of {len(numbers)} tokens, not of the {len(sent)} that were sent")
     if (_ids_of(told.get("tokens")) or [])[: len(sent)] != list(sent):
         raise UnusableAnswerError("log probabilities of other tokens than those that were sent, or without their ids")
-    if any(one is None for one in numbers[len(sent) - n :]):
-        raise UnusableAnswerError("a token without its log probability")
-    return [float(one) for one in numbers[len(sent) - n :]]
+    return [log_probability(one) for one in numbers[len(sent) - n :]]
 
 
 def _ids_of(tokens: Any) -> list[int] | None:

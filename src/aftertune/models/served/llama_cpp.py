@@ -19,7 +19,17 @@ import numpy as np
 import openai
 
 from aftertune.errors import CheckpointError
-from aftertune.models.served.connection import TRIES_OF_BROKEN, Answer, Connection, UnusableAnswerError
+from aftertune.models.served.checked import (
+    UnusableAnswerError,
+    choices_of,
+    count_or_none,
+    log_probability,
+    mapping,
+    text,
+    text_or_none,
+    token_id,
+)
+from aftertune.models.served.connection import TRIES_OF_BROKEN, Answer, Connection
 from aftertune.models.served.dialect import GREEDY, Ids, LogP, Piece
 
 Read = Callable[[list[Any]], list[float]]
@@ -42,19 +52,18 @@ class LlamaCpp:
     @property
     def context(self) -> int | None:
         """Most tokens of a request: the server's context, shared out among those that it answers at once."""
-        settings = self.properties.get("default_generation_settings", {})
-        found = settings.get("n_ctx")
-        return int(found) if found else None
+        settings = mapping(self.properties.get("default_generation_settings"))
+        return count_or_none(settings.get("n_ctx")) or None
 
     @property
     def chat_template(self) -> str | None:
         """The model's template, or the one that the server was started with."""
-        return self.properties.get("chat_template") or None
+        return text_or_none(self.properties.get("chat_template"))
 
     @property
     def special_texts(self) -> dict[str, str]:
         """The texts of the tokens that templates name."""
-        return {name: str(self.properties.get(name) or "") for name in ("bos_token", "eos_token")}
+        return {name: text_or_none(self.properties.get(name)) or "" for name in ("bos_token", "eos_token")}
 
     def tokenize(self, text: str, *, control: bool, added: bool) -> list[Piece]:
         """By /tokenize, with the bytes of each token."""
@@ -72,11 +81,11 @@ class LlamaCpp:
 
     def detokenize(self, ids: Ids) -> str:
         """By /detokenize; what is no character reads "\ufffd"."""
-        return self._ask("/detokenize", {"tokens": list(ids)}, lambda found: str(found["content"]))
+        return self._ask("/detokenize", {"tokens": list(ids)}, lambda found: text(found["content"]))
 
     def render(self, turns: list[dict[str, str]]) -> str:
         """By /apply-template."""
-        return self._ask("/apply-template", {"messages": turns}, lambda found: str(found["prompt"]))
+        return self._ask("/apply-template", {"messages": turns}, lambda found: text(found["prompt"]))
 
     def respond(self, prompt: Ids, max_new_tokens: int) -> list[int]:
         """By /completion, which gives token ids."""
@@ -120,7 +129,7 @@ class LlamaCpp:
         other = self.tokenize("a", control=False, added=False)[-1].id
 
         def read(content: list[Any]) -> list[float]:
-            likeliest = {int(one["id"]): float(one["logprob"]) for one in content[0]["top_logprobs"]}
+            likeliest = {token_id(one["id"]): log_probability(one["logprob"]) for one in content[0]["top_logprobs"]}
             return [likeliest.get(id, np.nan)]
 
         found = self._write(prompts, [other], LIKELIEST, tries, read)
@@ -137,9 +146,7 @@ class LlamaCpp:
         body |= GREEDY | {"grammar": grammar}
 
         def rows(found: Any) -> LogP:
-            choices = sorted(found["choices"], key=lambda one: one["index"])
-            if len(choices) != len(prompts):
-                raise UnusableAnswerError(f"{len(choices)} answers to {len(prompts)} texts")
+            choices = choices_of(found, len(prompts))
             return np.array([read(_content(one)) for one in choices], dtype=np.float64).reshape(len(prompts), -1)
 
         return self._ask("/v1/completions", body, rows, tries)
@@ -155,11 +162,11 @@ class LlamaCpp:
 
 def _piece(one: Any) -> Piece:
     piece = one["piece"]
-    return Piece(int(one["id"]), bytes(piece) if isinstance(piece, list) else str(piece).encode())
+    return Piece(token_id(one["id"]), bytes(piece) if isinstance(piece, list) else text(piece).encode())
 
 
 def _response(found: Any) -> list[int]:
-    ids = [int(one) for one in found["tokens"]]
+    ids = [token_id(one) for one in found["tokens"]]
     return ids[:-1] if found["stop_type"] == "eos" else ids
 
 
@@ -177,6 +184,6 @@ def _pairs(content: list[Any], run: list[int]) -> list[tuple[Any, int]]:
 
 
 def _of_token(one: Any, id: int) -> float:
-    if int(one["id"]) != id:
+    if token_id(one["id"]) != id:
         raise UnusableAnswerError(f"the token {one['id']} where the grammar has {id}")
-    return float(one["logprob"])
+    return log_probability(one["logprob"])

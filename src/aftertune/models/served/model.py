@@ -16,7 +16,9 @@ from typing import Any
 import openai
 
 from aftertune.errors import CheckpointError
-from aftertune.models.served.connection import Connection, listed, must_be_address, root_of
+from aftertune.models.served.address import must_be_address, root_of
+from aftertune.models.served.checked import count_or_none, mapping, text_or_none
+from aftertune.models.served.connection import Connection, listed
 from aftertune.models.served.dialect import Dialect, Ids, LogP
 from aftertune.models.served.echo import Echo
 from aftertune.models.served.llama_cpp import LlamaCpp
@@ -72,7 +74,7 @@ def served_model(subject: Subject, concurrency: int) -> Iterator[ServedModel]:
 
 def _find(connection: Connection, name: str) -> dict[str, Any]:
     """What the server tells of the model of this name, or of its only one."""
-    known: dict[str, dict[str, Any]] = {str(one.id): one.model_dump() for one in _models(connection)}
+    known: dict[str, dict[str, Any]] = {one["id"]: one for one in _models(connection)}
     if not known and name:
         return {"id": name}
     if name in known or (not name and len(known) == 1):
@@ -88,7 +90,7 @@ def _find(connection: Connection, name: str) -> dict[str, Any]:
     )
 
 
-def _models(connection: Connection) -> list[Any]:
+def _models(connection: Connection) -> list[dict[str, Any]]:
     try:
         return connection.models()
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
@@ -117,15 +119,15 @@ def _must_read_given_texts(dialect: Dialect, address: str) -> None:
 
 
 def _provenance(subject: Subject, dialect: Dialect, told: dict[str, Any]) -> Provenance:
-    meta = told.get("meta") or {}
+    meta = mapping(told.get("meta"))
     identity = json.dumps([subject.server, dialect.model, _lasting(dialect.facts())], sort_keys=True, default=str)
     return Provenance(
         name=subject.name or PurePath(dialect.model).name.removesuffix(".gguf"),
         revision=None,
         adapter=None,
         architecture=UNKNOWN,
-        n_parameters=int(meta.get("n_params") or 0),
-        dtype=str(meta.get("ftype") or UNKNOWN),
+        n_parameters=count_or_none(meta.get("n_params")) or 0,
+        dtype=text_or_none(meta.get("ftype")) or UNKNOWN,
         device=f"server ({dialect.name})",
         fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
         versions={},
@@ -134,5 +136,6 @@ def _provenance(subject: Subject, dialect: Dialect, told: dict[str, Any]) -> Pro
 
 def _lasting(facts: dict[str, Any]) -> dict[str, Any]:
     """What stays the same when a server is started again, whatever it was given besides the model."""
-    found = {name: facts.get(name) for name in ("id", "root", "template")}
-    return found | {name: (facts.get("meta") or {}).get(name) for name in ("n_params", "n_vocab", "n_embd", "size")}
+    found: dict[str, Any] = {name: text_or_none(facts.get(name)) for name in ("id", "root", "template")}
+    meta = mapping(facts.get("meta"))
+    return found | {name: count_or_none(meta.get(name)) for name in ("n_params", "n_vocab", "n_embd", "size")}

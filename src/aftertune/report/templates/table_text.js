@@ -11,8 +11,12 @@ const LATEX_SIGNS = {
 };
 const written = (value) => (value === null || value === undefined ? "–" : String(value).replace(/\r?\n/g, " "));
 
+/* A text that a spreadsheet would take for a formula is marked as text, as `spreadsheet.py` does; numbers stay numbers. */
+const FORMULA = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/, NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const asText = (text) => (FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text);
+
 export function toCsv({ columns, rows }) {
-  const cell = (value) => { const text = String(value ?? ""); return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text; };
+  const cell = (value) => { const text = asText(String(value ?? "")); return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text; };
   return [columns, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
