@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import openai
 
 from aftertune.errors import AftertuneError, CheckpointError, translated
@@ -166,7 +165,7 @@ def must_be_address(address: str, error: type[AftertuneError] = CheckpointError)
     """Raise ``error`` for what is no address of a server; it is not shown, since it may hold a password."""
     with translated(error, "The address of the server can't be read", "Give one such as http://host:8000/v1."):
         parts = urlsplit(address)
-        named = bool(parts.hostname) and parts.port != 0 and bool(httpx.URL(address))
+        named = bool(parts.hostname) and parts.port != 0
     if not ADDRESS.fullmatch(address) or not named:
         raise error(
             "The address of the server must be a scheme, a host and a path, as http://host:8000/v1. A name, a password "
