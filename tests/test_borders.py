@@ -144,7 +144,7 @@ def test_a_prompt_of_twenty_million_characters(tmp_path: Path) -> None:
 
 def test_layers_that_no_model_has(cli: CommandLine, broken: Path, tuned: Path) -> None:
     edit_json(broken / "config.json", num_hidden_layers=200_000)
-    said = "The configuration of {} says num_hidden_layers = 200000. At most 1,500 can be read."
+    said = "The configuration of {} says num_hidden_layers = 200000. It must be 1 to 1,500."
     assert cli.refuses("compare", broken, tuned).startswith(said.format(broken))
     edit_json(broken / "config.json", num_hidden_layers=300)
     assert "says 300 layers, its weights have " in cli.refuses("compare", broken, tuned)

@@ -136,7 +136,7 @@ class LayerParts:
         name = f"{self.kind}-{role}.json"
         if not run.exists(name):
             return None
-        about = dict(record_of(run, name, About))
+        about: dict[str, Any] = {**record_of(run, name, About)}
         if set(about) != self.about:
             raise RunError(
                 f"{run.path(name)} is of another version of Aftertune, or damaged. Start again in a new folder."

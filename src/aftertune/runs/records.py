@@ -3,6 +3,7 @@
 A file holds an ``identity``, which must be the same for a run to go on, and a ``record``, which is only kept.
 """
 
+from collections.abc import Hashable
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeVar, cast
 
@@ -104,7 +105,7 @@ def _shaped(run: "RunFolder", name: str, half: str, shape: type[T]) -> T:
     what, remedy = f"{run.path(name)} is damaged", "Start again in a new folder."
     with translated(RunError, what, remedy):
         try:
-            return cast(T, _adapter(shape).validate_python(held))
+            return cast(T, _adapter(cast(Hashable, shape)).validate_python(held))
         except ValidationError as error:
             raise RunError(f"{what}: {fault_in(error, half)}. {remedy}") from error
 

@@ -87,9 +87,7 @@ class Addresses:
     prompts: str = ""
 
     @classmethod
-    def of(
-        cls, base: Mapping[str, str | None], tuned: Mapping[str, str | None], run: str, prompts: str | None = None
-    ) -> "Addresses":
+    def of(cls, base: Mapping[str, Any], tuned: Mapping[str, Any], run: str, prompts: str | None = None) -> "Addresses":
         """Those of a run; of each model ``checkpoint, adapter, revision, server``, as `run.json` has them.
 
         ``prompts`` is the place of the study's own, if any.

@@ -30,6 +30,7 @@ def read_npz(address: str, _: Wanted) -> Table:
         if missing:
             found = ", ".join(arrays.files) or "nothing"
             raise WordError(f"{address} holds {found}. It must hold the arrays words and vectors.")
+        assert arrays.zip is not None, "it is open"
         _must_be_packed_as_numbers(address, arrays.zip)
         return Table.of_array(arrays["words"].tolist(), arrays["vectors"], file_name(address))
 

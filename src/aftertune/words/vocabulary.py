@@ -237,9 +237,8 @@ def _parse(place: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        known = isinstance(error, json.JSONDecodeError)
-        reason = f"{error.msg}, column {error.colno}" if known else reason_of(error)
-        raise WordError(f"{place} is not JSON: {reason}. Correct it, or give plain text as .txt.") from None
+        told = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else reason_of(error)
+        raise WordError(f"{place} is not JSON: {told}. Correct it, or give plain text as .txt.") from None
 
 
 def _strings(value: Any) -> Iterator[str]:

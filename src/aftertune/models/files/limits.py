@@ -19,6 +19,7 @@ from aftertune.models.files.weights import files_of_weights, shapes_in
 MOST_LAYERS = 1_500
 MOST_OTHERS = 2**31  # rows, numbers in a vector: what a tensor can have
 LAYERS = re.compile(r"(n|num)_(\w+_)?(layers?|blocks?|experts)|depth")
+LAYERS_AT_ALL = re.compile(r"n_layers?|num_(hidden_)?layers")
 SIZES = re.compile(r"\w*(_size|_dim|_heads|_head|_embd|_inner)")
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blk|blocks)\.(\d+)\.")
 # Weights that are shared are saved once and counted once; what is twice as large as its files is another model.
@@ -29,9 +30,9 @@ def must_be_buildable(raw: Mapping[str, Any], ref: str, remedy: str) -> None:
     """Raise `CheckpointError` for a configuration of more layers or larger tensors than any model has."""
     for name, value in _numbers(raw):
         most = MOST_LAYERS if LAYERS.fullmatch(name) else MOST_OTHERS if SIZES.fullmatch(name) else value
-        if value > most:
+        if value > most or (value < 1 and LAYERS_AT_ALL.fullmatch(name)):
             raise CheckpointError(
-                f"The configuration of {ref} says {name} = {value}. At most {most:,} can be read. {remedy}"
+                f"The configuration of {ref} says {name} = {value}. It must be 1 to {most:,}. {remedy}"
             )
 
 
