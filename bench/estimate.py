@@ -23,7 +23,7 @@ from aftertune.models.machine import measure_machine
 from aftertune.models.size import size_by_config
 from aftertune.runs.run import RunFolder
 from aftertune.study.estimate import estimate
-from aftertune.study.measure import Intent
+from aftertune.study.intent import Intent
 from aftertune.study.rows import read_rows
 
 PROMPT_TOKENS = 40

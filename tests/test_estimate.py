@@ -21,7 +21,7 @@ from aftertune.runs.stage import Stage
 from aftertune.study.announce import memory_warning, say_seconds
 from aftertune.study.estimate import LIBRARY_BYTES, SECONDS_OF_REPORT, Estimate, estimate
 from aftertune.study.forecast import Forecast
-from aftertune.study.measure import Intent
+from aftertune.study.intent import Intent
 from command_line import third_party_warnings
 from cost_samples import MACHINE, SIZE, close
 from tiny import CONFIGS, FAMILIES, make_model

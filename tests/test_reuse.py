@@ -14,7 +14,7 @@ from aftertune.models.fingerprint import configuration_digest
 from aftertune.runs.reuse import SAME, same_roles
 from aftertune.runs.run import RunFolder
 from aftertune.study.estimate import estimate
-from aftertune.study.measure import Intent
+from aftertune.study.intent import Intent
 from command_line import PROMPTS, CommandLine, doubled, edit_weights, save_prompts
 from cost_samples import MACHINE
 from head_files import HeadFiles, save_head_files

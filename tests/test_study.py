@@ -16,7 +16,7 @@ from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import role_names
 from aftertune.study.comparison import Comparison
-from aftertune.study.measure import Intent
+from aftertune.study.intent import Intent
 from tiny import make_model, make_tokenizer
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from aftertune.cli.progress import Display
     from aftertune.study.forecast import Forecast
-    from aftertune.study.measure import Intent
+    from aftertune.study.intent import Intent
     from aftertune.study.saved import Found
 
 

@@ -9,7 +9,7 @@ from aftertune.runs.roles import pairs_of
 from aftertune.runs.stage import Stage
 from aftertune.study.estimate import Estimate, estimate
 from aftertune.study.forecast import Forecast, say_seconds
-from aftertune.study.measure import Intent
+from aftertune.study.intent import Intent
 from aftertune.study.study import measuring
 
 LABEL = 12

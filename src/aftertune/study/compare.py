@@ -11,7 +11,8 @@ from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, silent
 from aftertune.study.forecast import Forecast
-from aftertune.study.measure import Announce, Intent, measure
+from aftertune.study.intent import Announce, Intent
+from aftertune.study.measure import measure
 from aftertune.study.rows import read_rows
 from aftertune.study.status import Reporter
 from aftertune.study.study import Study
@@ -55,7 +56,7 @@ def run_study(study: Study, progress: Progress = silent, announce: Announce | No
 
     def announced(intent: Intent) -> None:
         forecast = announce(intent) if announce is not None else None
-        reporter.begin(intent.run, forecast if isinstance(forecast, Forecast) else None)
+        reporter.begin(RunFolder(intent.run.address), forecast if isinstance(forecast, Forecast) else None)
 
     folder = _measured(study, reporter, announced)
     from aftertune.study.saved import make_report

@@ -12,7 +12,7 @@ from aftertune.models.machine import SMALL, Machine
 from aftertune.models.size import ModelSize
 from aftertune.runs.roles import Pair, pairs_of
 from aftertune.runs.stage import Stage
-from aftertune.study.measure import Intent
+from aftertune.study.intent import Intent
 from aftertune.study.named import can_be_named
 
 SECONDS_OF_REPORT = 5.0

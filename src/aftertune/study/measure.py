@@ -8,8 +8,7 @@ on where it stopped when the same study is measured again.
 One checkpoint, read by one explainer into a run folder: ``aftertune heads``, ``aftertune concepts``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,48 +20,24 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, within
 from aftertune.study import checks
 from aftertune.study.files import must_find_files
+from aftertune.study.intent import Announce, Intent
 from aftertune.study.loader import Loader, load_subject
 from aftertune.study.made import conclude
 from aftertune.study.named import measure_named
 from aftertune.study.reader import Readers
 from aftertune.study.reuse import foreseen, open_earlier, take_from
 from aftertune.study.rounding import FILE as ROUNDING
-from aftertune.study.rounding import Rounding, find_roundings, measure_roundings
+from aftertune.study.rounding import find_roundings, measure_roundings
 from aftertune.study.rows import FILE as ROWS
 from aftertune.study.rows import Rows, fitted, keep_rows, read_rows
 from aftertune.study.study import Study
 from aftertune.study.templates import Template, keep_template, template_of_study, tokenizer_reader
 from aftertune.study.tokens import FILE as TOKENS
-from aftertune.study.tokens import AddedTokens, added_tokens, keep_tokens, saved_tokens
+from aftertune.study.tokens import added_tokens, keep_tokens, saved_tokens
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
     from aftertune.models.size import ModelSize
-
-
-@dataclass(frozen=True, eq=False)
-class Intent:
-    """A study that has been checked and not begun.
-
-    ``run`` is as it will be when it has taken what it reuses; ``subjects`` are all checkpoints by their roles,
-    ``sizes`` those of the roles that are not wholly measured yet; ``works`` are the explainers made ready, by name;
-    ``template`` says how the prompts are put, ``rows`` what became of the rows that they come from, ``tokens`` which
-    tokens only some of the checkpoints have, ``roundings`` which were stored in fewer bits than others.
-    """
-
-    study: Study
-    run: RunFolder
-    subjects: Mapping[str, Subject]
-    sizes: Mapping[str, "ModelSize"]
-    works: Mapping[str, Work]
-    inputs: Inputs
-    template: Template = field(default_factory=Template)
-    rows: Rows = field(default_factory=Rows)
-    tokens: AddedTokens | None = None
-    roundings: Sequence[Rounding] = ()
-
-
-Announce = Callable[[Intent], object]
 
 
 def measure(study: Study, progress: Progress, announce: Announce | None = None) -> RunFolder:

@@ -20,8 +20,8 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, within
 from aftertune.study import checks
 from aftertune.study.files import must_find_files
+from aftertune.study.intent import Announce, Intent
 from aftertune.study.made import conclude
-from aftertune.study.measure import Announce, Intent
 from aftertune.study.reader import PromptReader
 from aftertune.study.rows import fitted, keep_rows, read_rows
 from aftertune.study.study import Study

@@ -11,13 +11,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import fsspec
 import psutil
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from aftertune.errors import RunError
 from aftertune.runs.parts import HOST
+from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage
 
@@ -51,6 +53,19 @@ class Status:
     host: str | None = None
 
 
+class Told(TypedDict):
+    """What the process says of itself."""
+
+    stage: str
+    here: float
+    share: float | None
+    seconds_left: float | None
+    begun: float
+    told: float
+    process: Annotated[int, Field(gt=0, lt=2**31)]
+    host: str
+
+
 class Reporter:
     """Progress that is passed on, and told to who asks from outside."""
 
@@ -79,7 +94,7 @@ class Reporter:
             with suppress(OSError):
                 system.rm(path)
 
-    def _record(self, stage: Stage, here: float) -> dict[str, Any]:
+    def _record(self, stage: Stage, here: float) -> Told:
         whole = self._forecast
         return {
             "stage": str(stage),
@@ -98,15 +113,11 @@ def read_status(run: str | Path) -> Status:
     folder = RunFolder.open(run)
     if not folder.exists(FILE):
         return Status(folder.address, "finished" if folder.exists(FINISHED) else "not finished")
-    told = folder.read_json(FILE)["record"]
-    try:
-        state: State = "under way" if _lives(told) else "stopped"
-        return Status(folder.address, state, **told)
-    except (TypeError, KeyError) as error:
-        raise RunError(f"{folder.path(FILE)} can't be read. Delete it; the run itself needs it not.") from error
+    told = record_of(folder, FILE, Told)
+    return Status(folder.address, "under way" if _lives(told) else "stopped", **told)
 
 
-def _lives(told: dict[str, Any]) -> bool:
+def _lives(told: Told) -> bool:
     if told["host"] != HOST:
         return bool(time.time() - told["told"] < SILENT)
     try:
