@@ -82,7 +82,7 @@ def test_a_finished_run_holds_no_status(run: Path, cli: CommandLine) -> None:
 def test_damage_and_nothing_are_told(folder: RunFolder, tmp_path: Path, cli: CommandLine) -> None:
     begun(folder)(HEADS, 1, 4)
     edit_json(Path(folder.path(FILE)), record={"stage": "x"}, sha256=None)
-    with pytest.raises(RunError, match="status.json is damaged"):
+    with pytest.raises(RunError, match=r"status\.json is damaged"):
         read_status(folder.address)
     assert "There is no run at" in cli.refuses("status", tmp_path / "none")
 
