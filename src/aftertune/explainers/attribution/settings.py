@@ -32,7 +32,7 @@ class AttributionSettings(Settings):
         le=1,
     )
     route: Route = setting("auto", "how the gradient is computed; auto takes the cheaper of forward and reverse")
-    unit: Division = setting("token", "what counts as one part of the prompt", flag="")
+    unit: Division = setting("token", "what counts as one part of the prompt; words take fewer passes")
     difference: bool = setting(
         True, "whether the base reads the tuned model's responses too, for maps of what the difference hangs on"
     )
