@@ -134,6 +134,7 @@ def test_what_is_left_shrinks_with_every_part(tmp_path: Path) -> None:
     last = left()["attribution"]
     assert last[2] == pytest.approx(1 - 103 / (3 * 13 + 103)) and last[0] < answered["attribution"][0]
     run.write(run.part("attribution", "base", "p3"), {"id": "p3"})
+    run.claim("prompts.json", {}, {})
     assert left() == {} and work.is_measured(run, "base") and not work.is_measured(run, "tuned")
 
 

@@ -59,6 +59,7 @@ def test_a_run_that_began_meanwhile_is_looked_at_before_anything_is_written(tmp_
     address = str(tmp_path / "run") if place == "local" else place
     late = begin(address, "float64")
     begin(address).claim("base.json", {"fingerprint": "a"}, {})
+    late.place(("a", "b", "c.parquet"))  # to look at what is there is not to agree with it
     for write in (lambda: late.remember("rows.json", {}), lambda: late.write(("a", "b", "c.parquet"), {"x": "y"})):
         with pytest.raises(RunError, match=r'settings\.dtype was "float32", is now "float64"'):
             write()

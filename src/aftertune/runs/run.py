@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 LONGEST_NAME = 120
 LAYOUT = 3  # of the files in a run folder; runs of another layout are refused
 INDENT = 2
+BEGUN = ""  # among what is known of a run: that it has begun, and is the one that was asked for
 
 
 @dataclass(frozen=True)
@@ -179,17 +180,19 @@ class RunFolder:
 
         These are the run's, those of the roles that it is named after ("base-tuned"), and that of its explainer, after
         which its folder is named, perhaps with a word before or behind ("noise-heads"). ``settings`` stand in for that.
+        Where one of them is lost, and will be made again, the digest is empty: nothing is held against it.
         """
-        run, (kind, model, file) = self._identity("run.json"), part
+        (kind, model, file), begun = part, self._identity("run.json")
+        run = json.loads(self.beginning or "{}").get("identity", {}) if begun is None else begun
         roles = [role for role in run if role in model or file == f"{role}.parquet"]
-        checkpoints = {role: self._identity(f"{role}.json") for role in roles}
-        own = dict(settings) if settings is not None else self._settings_of(kind.partition("/")[0])
-        return Place("/".join(part), digest([run, checkpoints, own]))
+        own = self._settings_of(kind.partition("/")[0]) if settings is None else dict(settings)
+        told = [run, own, *(self._identity(f"{role}.json") for role in roles)]
+        return Place("/".join(part), "" if None in told else digest(told))
 
     @contextmanager
     def home(self) -> Iterator[None]:
         """Begin the run if it has not begun, and write into its folder; raises `RunError` if that was moved away."""
-        if self.beginning is not None and "run.json" not in self._known:
+        if self.beginning is not None and BEGUN not in self._known:
             if not self.exists("run.json"):
                 make_run_folder(self.address)
                 self._put("run.json", self.beginning)
@@ -214,24 +217,23 @@ class RunFolder:
         return True
 
     def _identity(self, name: str) -> Any:
-        """The identity that a file of the run holds; empty where there is none."""
-        if name not in self._known:
-            found = self.read_json(name)["identity"] if is_there(self.path(name)) else {}
-            if not found:
-                return {}
-            self._known[name] = found
-        return self._known[name]
+        """The identity that a file of the run holds; None where there is none, or only damage that will be mended."""
+        if name not in self._known and self.exists(name):
+            self._known[name] = self.read_json(name)["identity"]
+        return self._known.get(name)
 
     def _settings_of(self, folder: str) -> Any:
         """The settings of the explainer after which a folder of parts is named; empty where it keeps none."""
         words = folder.split("-")
         names = [words[:n] for n in range(len(words), 0, -1)] + [words[n:] for n in range(1, len(words))]
-        return next(filter(None, (self._identity(f"{'-'.join(one)}.json") for one in names)), {})
+        files = [f"{'-'.join(one)}.json" for one in names]
+        found = next(filter(None, map(self._identity, files)), {})
+        return found or (None if any(map(self.is_damaged, files)) else {})
 
     def _must_be_ours(self) -> None:
         self._must_have_this_layout()
         self._must_agree("run.json", json.loads(self.beginning or "{}")["identity"])
-        self._identity("run.json")
+        self._known[BEGUN] = True
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -66,7 +66,8 @@ def stranger(content: bytes, place: Place) -> str | None:
     told = json.loads(found[0]) if found else {}
     if told.get("address") != place.address:
         return f"is the part {told.get('address')!r} of a run, not of this place; take it away"
-    return None if told.get("made_with") == place.made_with else "was made with other settings or weights; take it away"
+    is_other = place.made_with and told.get("made_with") != place.made_with
+    return "was made with other settings or weights; take it away" if is_other else None
 
 
 def digest(told: object) -> str:
