@@ -13,7 +13,7 @@ import aftertune
 from aftertune.errors import CheckpointError, RunError
 from aftertune.models.adapters.alone import Base, base_of, is_adapter
 from command_line import SHORT, CommandLine, edit_json, save_checkpoint
-from tiny import make_model
+from tiny import make_model, make_tokenizer
 
 pytest_plugins = ("cli_fixtures",)
 ONLY = ("--only", "location", "--swaps", "0", *SHORT)
@@ -62,6 +62,23 @@ def test_a_configuration_beside_an_adapter_makes_no_checkpoint_of_it(base: Path,
     assert not is_adapter(adapter)
     with pytest.raises(CheckpointError, match=r"whether the weights have the adapter in them already can't be told"):
         aftertune.load(adapter)
+
+
+def test_what_a_trainer_saves_is_read_with_its_checkpoints(adapter: Path, tmp_path: Path) -> None:
+    """The files that trl's SFTTrainer and DPOTrainer leave: beside the adapter those of the training."""
+    out = adapter.rename(tmp_path / "out")
+    edit_json(out / "adapter_config.json", task_type=None, auto_mapping={"base_model_class": "LlamaForCausalLM"})
+    make_tokenizer().save_pretrained(out)
+    (out / "training_args.bin").write_bytes(b"PK")
+    shutil.copytree(out, tmp_path / "checkpoint-5")
+    last = Path(shutil.move(tmp_path / "checkpoint-5", out / "checkpoint-5"))
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"):
+        (last / name).write_bytes(b"{}")
+    whole, early = aftertune.Study(out), aftertune.Study(last)
+    assert whole.run == "runs/base-out" and early.run == "runs/base-out-checkpoint-5"
+    assert early.tuned[0].label == "out/checkpoint-5" and whole.base == early.base
+    read = [aftertune.load(one.tuned[0].ref, one.tuned[0].adapter) for one in (whole, early)]
+    assert len({one.provenance.fingerprint for one in read}) == 1 and read[0].tokenizer.chat_template
 
 
 def test_a_base_that_is_not_there(adapter: Path, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ class Subject:
         """What a person calls it: its name, or that of its file, folder or hub id, and of its adapter."""
         if self.server is not None and not self.ref:
             return self.name or self.server.partition("://")[2].removesuffix("/").removesuffix("/v1")
-        model = Path(str(self.ref)).expanduser().resolve().name.removesuffix(".gguf")
-        adapter = [] if self.adapter is None else [Path(str(self.adapter)).expanduser().resolve().name]
+        model = place_name(self.ref).removesuffix(".gguf")
+        adapter = [] if self.adapter is None else [place_name(self.adapter)]
         return self.name or " + ".join([model, *adapter])
 
     def identity(self) -> dict[str, str | None]:
@@ -50,6 +50,12 @@ def run_name(subjects: Sequence[Subject]) -> str:
     """A folder's name for a run of these checkpoints, in characters that every file system takes."""
     labels = [re.sub(r"[^\w.-]+", "-", one.label).strip("-.") for one in subjects]
     return "-".join(labels)[:LONGEST_NAME].strip("-.")
+
+
+def place_name(place: str | Path) -> str:
+    """The name of a file, folder or hub id; that of a training's checkpoint with the folder that it lies in."""
+    path = Path(str(place)).expanduser().resolve()
+    return f"{path.parent.name}/{path.name}" if re.fullmatch(r"checkpoint-\d+", path.name) else path.name
 
 
 def is_place(ref: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from aftertune.errors import RunError
 from aftertune.models.adapters.alone import base_of, is_adapter
 from aftertune.models.served.address import must_be_address
-from aftertune.models.subject import Subject
+from aftertune.models.subject import Subject, place_name
 
 Given = str | Path | Subject
 OF_SUBJECTS = ("adapter", "revision", "name", "server")
@@ -49,7 +49,7 @@ def with_bases(
         return base or "", found or [""] * len(several(said.get("tuned_server")))
     if isinstance(base, str | Path) and not said.get("base_adapter") and is_adapter(base):
         own = base_of(base)
-        merged = Subject(own.ref, base, own.revision, name=Path(base).name)
+        merged = Subject(own.ref, base, own.revision, name=place_name(base))
         if found:
             base = merged
         else:
@@ -63,7 +63,9 @@ def with_bases(
     if ref is not None:
         found = found or [Subject(ref, revision=revision)] * len(several(said.get("tuned_adapter")))
         found = [
-            Subject(ref, one, revision, name=Path(one).name) if isinstance(one, str | Path) and is_adapter(one) else one
+            Subject(ref, one, revision, name=place_name(one))
+            if isinstance(one, str | Path) and is_adapter(one)
+            else one
             for one in found
         ]
     return base, found
