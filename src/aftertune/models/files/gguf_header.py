@@ -1,4 +1,4 @@
-"""Does the header of a GGUF file fit into its file?  Asked before the gguf package reads it, which believes each number.
+"""Does the header of a GGUF file fit into its file?  Asked before the gguf package reads it, which believes any number.
 
 A header holds fields (a key, a type, a value) and then what is said of the tensors
 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). It may announce an array of 2^60 numbers in a file of a
