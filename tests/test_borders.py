@@ -274,3 +274,25 @@ module.main()
         143,
         "aftertune: interrupted. Run the same command again; it goes on where it stopped.\n",
     )
+
+
+def test_a_gguf_header_that_announces_more_than_its_file(tmp_path: Path) -> None:
+    from gguf import GGUFWriter
+
+    from aftertune.models.files.gguf_header import must_fit_its_file
+
+    file = tmp_path / "m.gguf"
+    writer = GGUFWriter(str(file), "llama")
+    writer.add_block_count(1)
+    writer.add_token_list(["a", "b"])
+    writer.add_tensor("token_embd.weight", np.ones((2, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    must_fit_its_file(file)
+    whole = file.read_bytes()
+    for at in (8, 16, whole.index(b"tokenizer.ggml.tokens") + 29):  # tensors, fields, tokens
+        file.write_bytes(whole[:at] + (2**60).to_bytes(8, "little") + whole[at + 8 :])
+        with pytest.raises(ValueError, match=r"ends too early|announces|unknown type|dimensions"):
+            must_fit_its_file(file)

@@ -19,7 +19,7 @@ from random import Random
 
 from bench.reliability.counts import Counts
 
-SHORT_SECONDS, SECONDS = 0.4, 60.0
+SHORT_SECONDS, SECONDS = 0.3, 60.0
 PATIENCE_SECONDS = 10
 SPARE_BYTES, MOST_TIMES = 100 * 2**20, 50
 ROOM_BYTES = 8 * 2**30  # of addresses: a claim of more is refused, as on a machine that is full

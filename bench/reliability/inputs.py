@@ -19,7 +19,7 @@ from bench.reliability.tiny_run import Tiny, tiny_run
 
 PATIENCE_SECONDS = 10.0
 FILE = Path(__file__).with_name("inputs.jsonl")
-EACH_IN_SHORT = 12  # of so many rows one is tried
+EACH_IN_SHORT = 20  # of so many rows one is tried
 
 
 def count(folder: Path, short: bool) -> list[Counts]:

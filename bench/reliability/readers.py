@@ -36,7 +36,7 @@ LABELS = (
     {"at": "2026-01-01T00:00:00+00:00", "prompt": "p0", "spans": [[0, 3, 0]]},
     {"at": "2026-01-01T00:00:00+00:00", "undo": True},
 )
-ANNOTATIONS = b"id,words,description,scenarios,level\n1,a b,about cats,,basic\n"
+ANNOTATIONS = b"id,words,description,scenarios,level\n1,a b,about cats,,syntax\n"
 
 
 @dataclass(frozen=True)

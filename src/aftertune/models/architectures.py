@@ -126,7 +126,7 @@ def must_be_known(raw: dict[str, Any], trust_remote_code: bool) -> None:
     kind = raw.get("model_type")
     if trust_remote_code and "auto_map" in raw:
         return
-    if kind not in CONFIG_MAPPING_NAMES:
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING_NAMES:
         raise _refusal(kind, "transformers has no model of that name")
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise _refusal(kind, "transformers has no causal language model of that name")

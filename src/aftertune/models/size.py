@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from aftertune.errors import CheckpointError, translated
 from aftertune.models.architectures import find_description, is_written_out
 from aftertune.models.description import Description, at, found_at, read_description, shape_of
+from aftertune.models.files.gguf_header import must_fit_its_file
 from aftertune.models.files.references import find_checkpoint
 from aftertune.models.temporary_state import quiet
 
@@ -50,6 +51,7 @@ def size_of(ref: str | Path, config: Any, revision: str | None = None, architect
         return size_by_config(config, architecture)
     source = find_checkpoint(str(ref), revision)
     with translated(CheckpointError, f"The header of {ref} could not be read", source.remedy):
+        must_fit_its_file(Path(source.place) / source.arguments["gguf_file"])
         return _by_header(Path(source.place) / source.arguments["gguf_file"])
 
 

@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from aftertune.errors import CheckpointError, translated
+from aftertune.models.files.gguf_header import must_fit_its_file
 from aftertune.models.files.quantised import quantised_by
 from aftertune.models.files.weights import files_of_weights, shapes_in
 
@@ -69,6 +70,7 @@ def must_hold_its_layers(file: Path, ref: str, remedy: str) -> None:
     from gguf import GGUFReader
 
     with translated(CheckpointError, f"The configuration of {ref} could not be read", remedy):
+        must_fit_its_file(file)
         reader = GGUFReader(str(file))
         kind = reader.get_field("general.architecture").contents()
         described = int(reader.get_field(f"{kind}.block_count").contents())

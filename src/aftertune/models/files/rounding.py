@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from aftertune.models.files.gguf import read_once
+from aftertune.models.files.gguf_header import must_fit_its_file
 from aftertune.models.files.quantised import BITSANDBYTES, bits_of, kind_of, quantised_by
 from aftertune.models.files.references import find_checkpoint
 from aftertune.models.loaded import Checkpoint
@@ -100,6 +101,7 @@ def _most_frequent(file: Path) -> str:
     from gguf import GGUFReader
 
     counts: Counter[str] = Counter()
+    must_fit_its_file(file)
     for tensor in GGUFReader(str(file)).tensors:
         if tensor.name.startswith("blk."):
             counts[tensor.tensor_type.name] += int(tensor.n_elements)
