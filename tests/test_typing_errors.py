@@ -35,7 +35,7 @@ TYPED = {
     ("compare", "A", "B", "--limit", "x"): "--limit: it must be a valid integer. See aftertune compare --help.",
     ("compare", "A", "B", "--limit"): "Option --limit requires an argument. See aftertune --help.",
     ("compar",): "There is no command 'compar'. Did you mean compare?",
-    ("frob",): "There is no command 'frob'. Known: compare, report, demo,",
+    ("frob",): "There is no command 'frob'. Known: compare, status, report,",
     ("heads", "m", "--run", "x", "--dtype", "flot32"): "Did you mean float32?",
     ("attribute", "m"): "Missing option --prompt. See aftertune attribute --help.",
 }
