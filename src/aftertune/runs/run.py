@@ -227,7 +227,7 @@ class RunFolder:
         words = folder.split("-")
         names = [words[:n] for n in range(len(words), 0, -1)] + [words[n:] for n in range(1, len(words))]
         files = [f"{'-'.join(one)}.json" for one in names]
-        found = next(filter(None, map(self._identity, files)), {})
+        found: Any = next(filter(None, map(self._identity, files)), {})
         return found or (None if any(map(self.is_damaged, files)) else {})
 
     def _must_be_ours(self) -> None:
