@@ -15,7 +15,7 @@ Words = Sequence[Sequence[str]]
 
 def save_concepts(folder: Path, roles: Mapping[str, Sequence[Words]]) -> Path:
     """A run whose ``roles`` each have layers, each of components in their order, each of words."""
-    run = RunFolder.start(folder, {"model": "planted"}, {})
+    run = RunFolder.start(folder, {"model": {"checkpoint": "planted"}}, {})
     run.claim("concepts.json", {"plan": {"n_components": 3}}, {})
     vocabulary = sorted({word for layers in roles.values() for layer in layers for words in layer for word in words})
     run.write_frame(CONCEPTS.words, pl.DataFrame({"word": vocabulary}))

@@ -68,7 +68,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert refusal(load, " ") == "The address is ' '. Give the path or address of a file."
         for name in ("none.txt", "none.txt.gz", "none.zip"):
             assert refusal(load, tmp_path / name).startswith(f"There is no file at {tmp_path / name}.")
-    assert refusal(load_words, tmp_path) == f"{tmp_path} is a folder. Give the path of a file that can be opened."
+    assert refusal(load_words, tmp_path) == f"{tmp_path} is a folder. Give the path of one that is there."
     assert "could not be read" in words_of(tmp_path / "words.txt.gz", b"not gzip")
     assert "could not be read" in words_of(tmp_path / "words.zip", b"not a zip")
     assert "could not be read" in refusal(load_words, "nowhere://words.txt")

@@ -258,7 +258,7 @@ def test_a_run_shows_the_layers_of_the_last_time(tmp_path: Path) -> None:
 
 def test_the_explainer_compares_what_lies_in_a_run(tmp_path: Path) -> None:
     explainer, pair = ConceptExplainer(), Pair("base", "tuned")
-    run = RunFolder.start(tmp_path / "run", {"base": "x", "tuned": "y"}, {})
+    run = RunFolder.start(tmp_path / "run", {"base": {"checkpoint": "x"}, "tuned": {"checkpoint": "y"}}, {})
     for role in pair:
         run.claim(f"{role}.json", {}, {"name": f"the {role} model"})
     held, settings = Held(run), ConceptSettings(words=planted.WORDS, n_components=3, n_words=2, layers="2")

@@ -68,7 +68,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty": (cut("model.safetensors", 0), "model.safetensors is empty. Download"),
     "cut short": (cut("model.safetensors", 3000), "could not be read: Error while deserializing header"),
     "missing shard": (shards, "names 3 files of weights, of which 1 is missing (model-00002-of-00003.safetensors)"),
-    "index": (put("model.safetensors.index.json", "{}"), "can't be read: KeyError('weight_map')"),
+    "index": (put("model.safetensors.index.json", "{}"), "can't be read: it has no 'weight_map'"),
     "pointer": (lfs, "is a pointer of Git LFS; the weights themselves were not downloaded. Run: git lfs pull."),
     "zero-3": (no_numbers, "hold no numbers (first: model.embed_tokens.weight): they were saved while DeepSpeed's"),
     "deepspeed": (put("zero_to_fp32.py"), "It holds parts of DeepSpeed. Join them: python zero_to_fp32.py . OUTPUT"),

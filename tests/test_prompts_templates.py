@@ -257,6 +257,6 @@ class TestHead:
         (tmp_path / "c.json").write_text('{"eos_token": "x"}')
         assert read_template_file(str(tmp_path / "a.jinja")) == "{% x %}\r\n"
         assert read_template_file(str(tmp_path / "b.json")) == "{{ y }}"
-        for name, said in (("c.json", "holds no chat template"), ("none", "can't be read")):
+        for name, said in (("c.json", "holds no chat template"), ("none", "There is no file at")):
             with pytest.raises(PromptError, match=said):
                 read_template_file(str(tmp_path / name))

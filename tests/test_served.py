@@ -146,7 +146,7 @@ def test_what_was_answered_is_not_asked_again(models, tmp_path, monkeypatch) -> 
         asked = study(base, tuned, prompts, concurrency=2)
         with pytest.raises(CheckpointError, match="All answers so far are kept"):
             measure_served(asked, silent)
-        kept = list((tmp_path / "run" / "removal").rglob("*.parquet"))
+        kept = list((tmp_path / "run" / "attribution-removal").rglob("*.parquet"))
         assert not tuned.read and base.most_at_once == 2
         assert len(kept) == len(base.read) in (3, 4)  # the one under way came to its end
         base.breaks_after = None
@@ -162,7 +162,10 @@ def test_the_plan_tells_what_is_asked_and_what_is_left_out(models, prompts, cli:
         servers = ["--base-server", base.address, "--tuned-server", tuned.address]
         ended = cli.run("compare", *servers, "--prompts", prompts, "--run", "run", "--max-new-tokens", N_NEW)
         assert ended.code == 0, ended.err
-        n = sum(len(list((cli.folder / "run" / kind).rglob("*.parquet"))) for kind in ("responses", "removal"))
+        n = sum(
+            len(list((cli.folder / "run" / kind).rglob("*.parquet")))
+            for kind in ("attribution-responses", "attribution-removal")
+        )
         assert f"requests    about {n} (4 at a time)" in ended.err
         assert "skipped     outputs, location, heads, concepts: they need weights" in ended.err
         again = cli.run("compare", "--config", "run/settings.yaml", "--run", "run")

@@ -26,15 +26,15 @@ def count(folder: Path, short: bool) -> list[Counts]:
     """All rows of the table, or some of them."""
     found = Counts("bad inputs")
     rows = [json.loads(line) for line in FILE.read_text("utf-8").splitlines()]
-    with tiny_run(folder) as tiny:
-        for number, row in enumerate(rows):
-            if not short or number % EACH_IN_SHORT == 0:
-                _try(row, number, tiny, found)
+    tiny = tiny_run()
+    for number, row in enumerate(rows):
+        if not short or number % EACH_IN_SHORT == 0:
+            _try(row, number, folder, tiny, found)
     return [found]
 
 
-def _try(row: dict[str, Any], number: int, tiny: Tiny, found: Counts) -> None:
-    own = tiny.folder / f"input-{number}"
+def _try(row: dict[str, Any], number: int, folder: Path, tiny: Tiny, found: Counts) -> None:
+    own = folder / f"input-{number}"
     own.mkdir()
     file = own / row.get("name", "file")
     make(row.get("holds"), file, tiny.folder)

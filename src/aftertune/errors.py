@@ -62,6 +62,8 @@ def reason_of(error: BaseException) -> str:
         return "there is not enough memory for it"
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if isinstance(error, KeyError) and error.args:
+        return f"it has no {error.args[0]!r}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]

@@ -1,6 +1,5 @@
 """The command that says, from outside, how far a run is."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,6 +9,7 @@ import typer
 
 from aftertune.cli.app import command_app
 from aftertune.cli.options import Json
+from aftertune.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from aftertune.study.status import Status
@@ -32,10 +32,10 @@ def status(
 
     found = read_status(run)
     if as_json:
-        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
+        say_json(asdict(found))
         return
     for label, text in _lines(found):
-        typer.echo(f"{label:<{LABEL}}{text}")
+        say(f"{label:<{LABEL}}{text}")
 
 
 def _lines(found: "Status") -> Iterator[tuple[str, str]]:

@@ -106,7 +106,7 @@ def read_description(source: Architecture) -> Description:
     try:
         found = TypeAdapter(Description).validate_python(dict(given))
     except ValidationError as error:
-        raise CheckpointError(f"The field {fault_in(error)} of a description can't be used. {HOW}") from error
+        raise CheckpointError(f"A description can't be used: {fault_in(error)}. {HOW}") from error
     _must_be_consistent(found)
     return found
 

@@ -18,6 +18,7 @@ import psutil
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from aftertune.errors import RunError
 from aftertune.runs.parts import HOST
 from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FILE, FINISHED = "status.json", "comparison.json"
 SECONDS_BETWEEN, SILENT = 5.0, 120.0
+LOADING = "loading"
 State = Literal["under way", "stopped", "finished", "not finished"]
 
 
@@ -82,10 +84,12 @@ class Reporter:
         """Pass it on; a run that is not written yet is not told of."""
         self._progress(stage, done, total)
         now = time.monotonic()
-        if self._run is None or now - self._last < SECONDS_BETWEEN or not self._run.exists("run.json"):
-            return
+        if self._run is None or stage.step == LOADING or now - self._last < SECONDS_BETWEEN:
+            return  # what is refused, is refused before anything but loading
         self._last = now
-        self._run.remember(FILE, self._record(stage, done / total if total else 1.0))
+        with suppress(RunError):  # a full disk is told by what matters
+            if self._run.exists("run.json"):
+                self._run.remember(FILE, self._record(stage, done / total if total else 1.0))
 
     def end(self) -> None:
         """Say that the run is through."""

@@ -25,7 +25,7 @@ from aftertune.errors import WordError
 from aftertune.places import opened
 
 LONGEST_LINE = 2**24  # a book on one line has a tenth of it
-REMEDY = "Give the path of a file that can be opened."
+REMEDY = "Give the path of one that is there."
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

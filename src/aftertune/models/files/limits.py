@@ -18,10 +18,13 @@ from aftertune.models.files.quantised import quantised_by
 from aftertune.models.files.weights import files_of_weights, shapes_in
 
 MOST_LAYERS = 1_500
+MOST_EXPERTS = 100_000  # of a network: models of tiny experts have 16,384
 MOST_OTHERS = 2**31  # rows, numbers in a vector: what a tensor can have
-LAYERS = re.compile(r"(n|num)_(\w+_)?(layers?|blocks?|experts)|depth")
+LAYERS = re.compile(r"(n|num)_(\w+_)?(layers?|blocks?)|depth")
+EXPERTS = re.compile(r"(n|num)_(\w+_)?experts")
 LAYERS_AT_ALL = re.compile(r"n_layers?|num_(hidden_)?layers")
 SIZES = re.compile(r"\w*(_size|_dim|_heads|_head|_embd|_inner)")
+MOST = {LAYERS: MOST_LAYERS, EXPERTS: MOST_EXPERTS, SIZES: MOST_OTHERS}
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blk|blocks)\.(\d+)\.")
 # Weights that are shared are saved once and counted once; what is twice as large as its files is another model.
 MOST_BEYOND = 2
@@ -30,7 +33,7 @@ MOST_BEYOND = 2
 def must_be_buildable(raw: Mapping[str, Any], ref: str, remedy: str) -> None:
     """Raise `CheckpointError` for a configuration of more layers or larger tensors than any model has."""
     for name, value in _numbers(raw):
-        most = MOST_LAYERS if LAYERS.fullmatch(name) else MOST_OTHERS if SIZES.fullmatch(name) else value
+        most = next((most for kind, most in MOST.items() if kind.fullmatch(name)), value)
         if value > most or (value < 1 and LAYERS_AT_ALL.fullmatch(name)):
             raise CheckpointError(
                 f"The configuration of {ref} says {name} = {value}. It must be 1 to {most:,}. {remedy}"
