@@ -43,7 +43,8 @@ from aftertune.models.machine import PLACES
 from aftertune.models.machine import chosen_device as chosen_device
 from aftertune.models.machine import chosen_dtype as chosen_dtype
 from aftertune.models.mapped.computing import compute_in
-from aftertune.models.mapped.files import ON_DISK, must_be_mappable, read_mapped
+from aftertune.models.mapped.files import must_be_mappable, read_mapped
+from aftertune.models.mapped.memory import ON_DISK
 from aftertune.models.mapped.offloaded import keep_where_they_lie
 from aftertune.models.proof import must_predict, prove
 from aftertune.models.temporary_state import quiet

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 
 from aftertune.errors import CheckpointError
-from aftertune.models.mapped.memory import bytes_in_memory, free_memory
+from aftertune.models.mapped.memory import ON_DISK, bytes_in_memory, free_memory
 
 Clock = Callable[[], float]
 SIDE = 1024
 N_ADDED = 2**21
 SECONDS = 0.15
 SMALL = 1 / 8
-PLACES = {"balanced": "cuda", "disk": "cpu"}  # where what is spread, or stays on disk, is computed
+PLACES = {"balanced": "cuda", ON_DISK: "cpu"}  # where what is spread, or stays on disk, is computed
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def measure_machine(device: str = "auto", dtype: str = "float32", clock: Clock =
     addition = _seconds(lambda: torch.add(one, two, out=both), place, clock)
     moved = 3 * N_ADDED * both.element_size()
     free = _free_bytes(place, named == "balanced")
-    return Machine(place.type, 2 * SIDE**3 / product, moved / addition, free, named == "disk")
+    return Machine(place.type, 2 * SIDE**3 / product, moved / addition, free, named == ON_DISK)
 
 
 def _seconds(work: Callable[[], object], place: torch.device, clock: Clock) -> float:

@@ -21,7 +21,7 @@ from aftertune.models.mapped.computing import dtype_of
 from aftertune.models.norms import precise
 
 EXACT = (torch.float32, torch.float64)
-ROWS_AT_ONCE = 16_384
+NUMBERS_AT_ONCE = 2**26
 Norms = Mapping[str, float]
 
 
@@ -41,10 +41,16 @@ def _norm_of_change(before: Tensor, after: Tensor) -> float:
     if before.ndim:
         n_rows = min(len(before), len(after))
         before, after = before[:n_rows], after[:n_rows]
-    pairs = zip(*(torch.split(one, ROWS_AT_ONCE) if one.ndim else (one,) for one in (before, after)), strict=True)
+    pairs = zip(_blocks(before), _blocks(after), strict=True)
     # In half precision the difference would be rounded.
     changes = (precise(other.to(one.device)) - precise(one) for one, other in pairs)
     return math.hypot(*(float(torch.linalg.vector_norm(one.float(), dtype=torch.float64)) for one in changes))
+
+
+def _blocks(weight: Tensor) -> tuple[Tensor, ...]:
+    if weight.numel() <= NUMBERS_AT_ONCE:
+        return (weight,)
+    return torch.split(weight, max(1, NUMBERS_AT_ONCE * len(weight) // weight.numel()))
 
 
 def noise_dtype(kind: torch.dtype) -> torch.dtype:

@@ -14,7 +14,8 @@ from aftertune.explainers.location.named.result import STEP as NAMED
 from aftertune.explainers.location.result import sizes_part, texts_part, together_part
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import EXACT, ITERATIONS, N_PROBES, N_TOP, OVERSAMPLING
-from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
+from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step, beside
+from aftertune.models.mapped.memory import ON_DISK
 from aftertune.models.size import ModelSize
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
@@ -104,7 +105,8 @@ def peak_bytes(settings: LocationSettings, inputs: Inputs, size: ModelSize) -> f
     lengths, each = _lengths(settings, inputs), DTYPE_BYTES[inputs.dtype]
     n_answer = len(lengths) * settings.answer_tokens
     states = 2 * size.n_layers * size.d_model * (sum(lengths) + n_answer) * each
-    return float(each * size.n_parameters + states + 4 * FLOAT32_BYTES * n_answer * size.n_vocabulary)
+    other = beside(size, inputs.device == ON_DISK)
+    return float(each * other + states + 4 * FLOAT32_BYTES * n_answer * size.n_vocabulary)
 
 
 def _lengths(settings: LocationSettings, inputs: Inputs) -> list[int]:

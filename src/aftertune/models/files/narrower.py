@@ -5,6 +5,7 @@ are, and what is between is bfloat16. What is computed is the rounded model's: i
 The weights are codes, which can't be compared.
 """
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,12 +40,12 @@ def must_be_able(dtype: str, config: Any, ref: str, *, is_gguf: bool, adapter: o
         raise CheckpointError(f"The dtype {dtype} is for device cpu, cuda or balanced, not {device}.")
 
 
-def must_have_plain_weights(dtype: str, what: str) -> None:
-    """Raise `AttributionError` where weights are asked for that are held in 8 or 4 bit."""
-    if dtype in NARROW:
+def must_have_plain_weights(dtype: str, readers: Sequence[str]) -> None:
+    """Raise `AttributionError` where ``readers`` of weights are to read some that are held in 8 or 4 bit."""
+    if dtype in NARROW and readers:
         raise AttributionError(
-            f"{what} can't be had of weights in {dtype}, which are rounded codes. Give --only outputs,attribution "
-            "--noise-draws 0, or another dtype; a model larger than memory can be read with --device disk."
+            f"The weights are rounded codes in {dtype}, which {', '.join(readers)} can't read. Leave these out "
+            f"(--skip {','.join(readers)}), or give another dtype; --device disk reads a model larger than memory."
         )
 
 

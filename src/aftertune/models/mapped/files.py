@@ -23,9 +23,8 @@ from transformers import PreTrainedModel
 
 from aftertune.errors import CheckpointError
 from aftertune.models.files.quantised import quantised_by
-from aftertune.models.mapped.memory import mark_mapped
+from aftertune.models.mapped.memory import ON_DISK, mark_mapped
 
-ON_DISK = "disk"
 Index = Mapping[str, Mapping[str, str]]
 # What transformers and accelerate put on a model that is offloaded; nothing of it is left here.
 LEFT_BEHIND = ("to", "cuda", "npu", "xpu", "mlu", "sdaa", "musa", "hf_device_map")

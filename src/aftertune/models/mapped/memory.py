@@ -11,6 +11,7 @@ from typing import TypeVar
 import psutil
 from torch import Tensor, nn
 
+ON_DISK = "disk"  # the device of a model whose weights stay in their files
 MAPPED = "is_mapped"
 GROUPS = Path("/sys/fs/cgroup")
 # Of either version of control groups: the limit, what is used, and what of that is only kept for reading again.
