@@ -72,9 +72,9 @@ def weight_bytes(size: ModelSize, dtype: str, on_disk: bool = False) -> float:
     return float(DTYPE_BYTES[dtype] * size.n_parameters)
 
 
-def beside(size: ModelSize, on_disk: bool) -> int:
-    """The numbers of a second model that is in memory at the same time; none of one that stays on disk."""
-    return 0 if on_disk else size.n_parameters
+def noise_bytes(size: ModelSize) -> float:
+    """The bytes of noise beside two models: of both embeddings, and of one layer."""
+    return FLOAT32_BYTES * (2 * size.n_vocabulary * size.d_model + size.n_parameters / size.n_layers)
 
 
 def loading(size: ModelSize, on_disk: bool = False) -> Cost:

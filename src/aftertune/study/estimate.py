@@ -149,10 +149,6 @@ def _peak(
         for role, parts in left.items()
     ]
     largest = max(weights.values(), default=0.0)
-    peaks += [
-        (2 if both else 1) * largest + getattr(one, which)
-        for parts in pairs.values()
-        for one in parts.values()
-        if one.steps
-    ]
+    held = (2 if both else 1) * largest
+    peaks += [held + getattr(one, which) for parts in pairs.values() for one in parts.values() if one.steps]
     return (LIBRARY_BYTES if machine.kind == "cpu" and peaks else 0.0) + max(peaks, default=0.0)

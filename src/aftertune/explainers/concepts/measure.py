@@ -135,7 +135,8 @@ class ConceptWork(Work):
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
         """The change of weights and the noise of its size, as far as they are not read yet."""
-        return remaining_pair(self.settings, len(self.words), run, pair, size, machine.on_disk)
+        del machine
+        return remaining_pair(self.settings, len(self.words), run, pair, size)
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether what the change writes and reads, and all draws of noise that can be drawn, lie in the run."""

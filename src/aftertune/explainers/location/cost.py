@@ -14,8 +14,7 @@ from aftertune.explainers.location.named.result import STEP as NAMED
 from aftertune.explainers.location.result import sizes_part, texts_part, together_part
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.location.sizes import EXACT, ITERATIONS, N_PROBES, N_TOP, OVERSAMPLING
-from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step, beside
-from aftertune.models.mapped.memory import ON_DISK
+from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
 from aftertune.models.size import ModelSize
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
@@ -101,12 +100,11 @@ def n_passes(settings: LocationSettings, size: ModelSize) -> int:
 
 
 def peak_bytes(settings: LocationSettings, inputs: Inputs, size: ModelSize) -> float:
-    """Beside one model: the other, the outputs of all layers of both, the tuned model's logits and those of a pass."""
+    """Beside both models: the outputs of all layers of both, the tuned model's logits and those of a pass."""
     lengths, each = _lengths(settings, inputs), DTYPE_BYTES[inputs.dtype]
     n_answer = len(lengths) * settings.answer_tokens
     states = 2 * size.n_layers * size.d_model * (sum(lengths) + n_answer) * each
-    other = beside(size, inputs.device == ON_DISK)
-    return float(each * other + states + 4 * FLOAT32_BYTES * n_answer * size.n_vocabulary)
+    return float(states + 4 * FLOAT32_BYTES * n_answer * size.n_vocabulary)
 
 
 def _lengths(settings: LocationSettings, inputs: Inputs) -> list[int]:
