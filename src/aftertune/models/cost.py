@@ -18,6 +18,8 @@ NARROW_BYTES = {"int8": 1.0, "int4": 0.5625}  # of a weight of the layers, with 
 SECONDS_OF_LOADING = 0.5
 SECONDS_OF_WEIGHT = 5e-9
 SECONDS_OF_WEIGHT_ON_DISK = 8e-9
+# Of a model on disk the largest module is there once in full, and once more where it is subtracted or drawn.
+MODULES_IN_FULL = 2
 SECONDS_OF_GGUF = 8.0
 SECONDS_OF_GGUF_WEIGHT = 6e-8
 # For each word and direction: finding the top words.
@@ -65,7 +67,7 @@ class Remaining:
 def weight_bytes(size: ModelSize, dtype: str, on_disk: bool = False) -> float:
     """The bytes of a model's weights in memory; of one on disk, those of the module that runs."""
     if on_disk:
-        return float(DTYPE_BYTES[dtype] * size.n_largest)
+        return float(MODULES_IN_FULL * DTYPE_BYTES[dtype] * size.n_largest)
     if dtype in NARROW_BYTES:
         outside = min(size.n_parameters, 2 * size.n_vocabulary * size.d_model)
         return DTYPE_BYTES[dtype] * outside + NARROW_BYTES[dtype] * (size.n_parameters - outside)

@@ -26,7 +26,7 @@ def keep_where_they_lie(model: nn.Module, dtype: torch.dtype) -> None:
         for leaf, weight in module.named_parameters(recurse=False):
             if weight.is_meta:
                 module._parameters[leaf] = _kept(hook.weights_map, leaf, made)
-        device = hook.execution_device
+        device, hook.offload = hook.execution_device, False  # else it would put weights of its own there once more
         remove_hook_from_module(module)
         compute_at(module, dtype, torch.device(device if device is not None else "cpu"))
 
