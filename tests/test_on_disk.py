@@ -255,6 +255,25 @@ def test_a_comparison_has_the_same_numbers(tmp_path: Path) -> None:
             assert frame.equals(frames[1][place]), place
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"method": "removal"},
+        {"method": "gradient"},
+        {"method": "gradient", "route": "reverse"},
+        {"method": "locally-linear"},
+    ],
+    ids=lambda how: how.get("route", how["method"]),
+)
+def test_attribution_is_that_of_a_model_in_memory(how: dict[str, Any], tmp_path: Path) -> None:
+    folder = save(tmp_path, "qwen3")
+    found = [
+        aftertune.attribute(load(folder, device), "the cat sat on", response=" the mat", **how).importance
+        for device in ("cpu", "disk")
+    ]
+    assert torch.allclose(*map(torch.as_tensor, found), rtol=1e-3, atol=1e-6)
+
+
 def test_parts_that_accelerate_offloaded_are_there_and_compute_what_they_did(tmp_path: Path) -> None:
     from accelerate import cpu_offload, disk_offload
 
