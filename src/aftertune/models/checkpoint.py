@@ -42,7 +42,6 @@ from aftertune.models.loaded import rule_of
 from aftertune.models.machine import PLACES
 from aftertune.models.machine import chosen_device as chosen_device
 from aftertune.models.machine import chosen_dtype as chosen_dtype
-from aftertune.models.mapped.computing import compute_in
 from aftertune.models.mapped.files import must_be_mappable, read_mapped
 from aftertune.models.mapped.memory import ON_DISK
 from aftertune.models.mapped.offloaded import keep_where_they_lie
@@ -108,7 +107,7 @@ def load(
     if place not in PLACES and dtype not in NARROW:
         model.to(place)
     model.eval().requires_grad_(False)
-    read = Read(_name(str(ref)), revision, adapter, dtype, kind if place == ON_DISK else None)
+    read = Read(_name(str(ref)), revision, adapter, dtype, place == ON_DISK)
     return _checked(model, tokenizer, described, read)
 
 
@@ -124,9 +123,7 @@ def _read(
     if place != ON_DISK:
         return read_weights(ref, source, config, {**shared, "dtype": dtype, "device_map": None})
     must_be_mappable(config, str(ref), source.is_gguf)
-    model = read_mapped(lambda **how: read_weights(ref, source, config, {**shared, **how}), str(ref), dtype)
-    compute_in(model, dtype)
-    return model
+    return read_mapped(lambda **how: read_weights(ref, source, config, {**shared, **how}), str(ref), dtype)
 
 
 def read_tokenizer(
@@ -185,16 +182,13 @@ def _adopt(
 
 @dataclass(frozen=True)
 class Read:
-    """How a model was read: its name, revision and adapter, the dtype that was asked for, where one was.
-
-    ``on_disk`` is the dtype it is computed in where it lies on disk.
-    """
+    """How a model was read: its name, revision and adapter, the dtype asked for if one was, whether it lies on disk."""
 
     name: str
     revision: str | None = None
     adapter: str | Path | None = None
     dtype: str | None = None
-    on_disk: torch.dtype | None = None
+    on_disk: bool = False
 
 
 def _checked(
@@ -219,8 +213,8 @@ def _checked(
         architecture=model.config.model_type,
         n_parameters=model.num_parameters(),
         dtype=read.dtype or str(model.dtype).removeprefix("torch."),
-        device=str(model.device) if read.on_disk is None else ON_DISK,
-        fingerprint=fingerprint(model, name, read.on_disk),
+        device=ON_DISK if read.on_disk else str(model.device),
+        fingerprint=fingerprint(model, name),
         versions=versions(),
     )
     checkpoint = Checkpoint(model, tokenizer, provenance, described, rule_of(model.config))

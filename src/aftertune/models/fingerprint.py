@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
 from aftertune.models.files.narrower import is_narrow
+from aftertune.models.mapped.computing import dtype_of
 
 OF_ORIGIN = frozenset(
     {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "_from_model_config", "truncation", "padding"}
@@ -21,14 +22,14 @@ NUMBERS_AT_ONCE = 2**24
 PACKAGES = ("aftertune", "torch", "transformers", "numpy")
 
 
-def fingerprint(model: PreTrainedModel, name: str, dtype: torch.dtype | None = None) -> str:
+def fingerprint(model: PreTrainedModel, name: str) -> str:
     """SHA-256 over names, types, shapes and bytes of all parameters; raises `CheckpointError` if one is not finite.
 
-    With ``dtype``, of the parameters as they are in it.
+    Of a model on disk they count as they are computed with.
     """
     digest = hashlib.sha256()
     for key, weight in sorted(_numbers(model)):
-        kind = weight.dtype if dtype is None or not weight.is_floating_point() else dtype
+        kind = weight.dtype if is_narrow(model) else dtype_of(model.get_submodule(key.rpartition(".")[0]), weight)
         digest.update(f"{key} {kind} {tuple(weight.shape)}\n".encode())
         for block in torch.split(weight.detach().reshape(-1), NUMBERS_AT_ONCE):
             found = block.to(kind)

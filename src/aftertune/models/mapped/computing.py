@@ -22,14 +22,16 @@ LOOKED_UP = ("input", "input_ids")
 
 
 def compute_in(model: nn.Module, dtype: torch.dtype) -> None:
-    """Let every module of a model compute in ``dtype``, whatever its weights are in."""
+    """Let every module of a model compute in ``dtype``, whatever its weights are in, unless it was told already."""
     for module in model.modules():
         if any(True for _ in module.parameters(recurse=False)) and not hasattr(module, COMPUTES):
-            compute_at(module, dtype, None)
+            compute_at(module, dtype)
 
 
-def compute_at(module: nn.Module, dtype: torch.dtype, device: torch.device | None) -> None:
-    """Let a module compute in ``dtype`` on a device (None: where its weights lie)."""
+def compute_at(module: nn.Module, dtype: torch.dtype, device: torch.device | None = None) -> None:
+    """Let a module compute in ``dtype`` on a device (None: where its weights lie); the first that is told counts."""
+    if hasattr(module, COMPUTES):
+        return
     setattr(module, COMPUTES, dtype)
     setattr(module, AT, device)
     module.register_forward_pre_hook(_bring, prepend=True, with_kwargs=True)

@@ -7,12 +7,13 @@
    short. Nothing is ever written through it.
 3. The folder is removed right away; where files are open longer than they have a name, it lives as long as the model.
 
-What is read is converted by who reads it (`norms.precise`), so that numbers are those of a model that was converted
-as a whole.
+What is read is converted by who reads it (`norms.precise`), and where a module runs (`computing`), so that numbers are
+those of a model that was converted as a whole. What transformers computes while it builds the model (buffers, such as
+the factor of Gemma's embeddings) is in the dtype that was asked for, and what it writes too.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from transformers import PreTrainedModel
 
 from aftertune.errors import CheckpointError
 from aftertune.models.files.quantised import quantised_by
+from aftertune.models.mapped.computing import compute_at
 from aftertune.models.mapped.memory import ON_DISK, mark_mapped
 
 Index = Mapping[str, Mapping[str, str]]
@@ -45,16 +47,17 @@ def must_be_mappable(config: Any, ref: str, is_gguf: bool) -> None:
 def read_mapped(read: Callable[..., PreTrainedModel], ref: str, dtype: torch.dtype) -> PreTrainedModel:
     """The model that ``read(dtype=, device_map=, offload_folder=)`` gives, its parameters as maps of files.
 
-    Raises `CheckpointError` if ``dtype``, in which it will be computed, can't hold the numbers of its files, or there
-    is no room for weights that have to be written.
+    It computes in ``dtype``. Raises `CheckpointError` if that can't hold the numbers of its files, or there is no room
+    for weights that have to be written.
     """
     with tempfile.TemporaryDirectory(prefix="aftertune-", ignore_cleanup_errors=True) as folder:
-        model, index = _read(read, ref, folder, "auto")
-        stored = _stored(index, folder)
-        _must_hold(dtype, stored, ref)
-        is_written = any(True for _ in _written(index, folder))
-        if is_written and (not stored or not all(_holds(model.dtype, kind) for kind in stored)):
-            model, index = _read(read, ref, folder, dtype)  # else what was written would have been rounded
+        try:
+            model = read(dtype=dtype, device_map={"": ON_DISK}, offload_folder=folder)
+        except CheckpointError as error:
+            what = f"the weights of {ref} that transformers makes of several tensors"
+            raise _without_room(error, what) or error from error
+        index = _index_of(model)
+        _must_hold(dtype, _stored(index, folder), ref)
         _map(model, index, ref)
     return model
 
@@ -79,16 +82,6 @@ def map_of(file: str, name: str) -> Tensor:
     with safe_open(file, "pt") as opened:
         found: Tensor = opened.get_tensor(name)
     return found
-
-
-def _read(read: Callable[..., PreTrainedModel], ref: str, folder: str, dtype: Any) -> tuple[PreTrainedModel, Index]:
-    try:
-        model = read(dtype=dtype, device_map={"": ON_DISK}, offload_folder=folder)
-    except CheckpointError as error:
-        raise (
-            _without_room(error, f"the weights of {ref} that transformers makes of several tensors") or error
-        ) from error
-    return model, _index_of(model)
 
 
 def _without_room(error: Exception, what: str) -> CheckpointError | None:
@@ -117,15 +110,12 @@ def _stored(index: Index, folder: str) -> set[torch.dtype]:
     from safetensors import safe_open
 
     found: set[torch.dtype] = set()
-    for file in {one["safetensors_file"] for one in index.values()} - set(_written(index, folder)):
-        with safe_open(file, "pt") as opened:
-            kinds = {opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118
-            found |= {DTYPES[kind] for kind in kinds if kind in DTYPES}
+    for file in {one["safetensors_file"] for one in index.values()}:
+        if not file.startswith(folder):
+            with safe_open(file, "pt") as opened:
+                kinds = {opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118
+                found |= {DTYPES[kind] for kind in kinds if kind in DTYPES}
     return found
-
-
-def _written(index: Index, folder: str) -> Iterator[str]:
-    return (one["safetensors_file"] for one in index.values() if one["safetensors_file"].startswith(folder))
 
 
 def _holds(dtype: torch.dtype, other: torch.dtype) -> bool:
@@ -167,4 +157,6 @@ def _map(model: PreTrainedModel, index: Index, ref: str) -> None:
                     f"not {tuple(empty.shape)}. Give a checkpoint whose weights fit its configuration."
                 )
             owner, _, leaf = name.rpartition(".")
-            model.get_submodule(owner)._parameters[leaf] = made[file, key]
+            module = model.get_submodule(owner)
+            module._parameters[leaf] = made[file, key]
+            compute_at(module, getattr(torch, index[name]["dtype"]))

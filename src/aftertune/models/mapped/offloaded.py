@@ -41,8 +41,8 @@ def _offloading(module: nn.Module) -> Any:
 def _kept(weights: Any, leaf: str, made: dict[Any, nn.Parameter]) -> nn.Parameter:
     """A weight of an offloaded module, the same parameter where two modules share it."""
     loader, name = getattr(weights, "dataset", weights), f"{getattr(weights, 'prefix', '')}{leaf}"
-    place = loader.index.get(name)
-    if name not in loader.state_dict and place is not None and "safetensors_file" in place:
+    place = getattr(loader, "index", {}).get(name)
+    if place is not None and "safetensors_file" in place:
         key = (place["safetensors_file"], place["weight_name"])
         if key not in made:
             made[key] = mark_mapped(nn.Parameter(map_of(*key), requires_grad=False))
