@@ -43,6 +43,12 @@ def computed_in(model: nn.Module) -> torch.dtype | None:
     return next((getattr(one, COMPUTES) for one in model.modules() if hasattr(one, COMPUTES)), None)
 
 
+def dtype_of_model(model: Any) -> torch.dtype:
+    """The dtype in which a model computes."""
+    found: torch.dtype = computed_in(model) or model.dtype
+    return found
+
+
 def dtype_of(module: nn.Module, weight: Tensor) -> torch.dtype:
     """The dtype in which a module takes its ``weight``."""
     found: torch.dtype = getattr(module, COMPUTES, weight.dtype)
