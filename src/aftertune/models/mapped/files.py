@@ -142,11 +142,13 @@ def _map(model: PreTrainedModel, index: Index, ref: str) -> None:
     remove_hook_from_submodules(model)
     for name in LEFT_BEHIND:
         vars(model).pop(name, None)
+    tied: Mapping[str, str] = model.all_tied_weights_keys
     made: dict[tuple[str, str], nn.Parameter] = {}
     with ExitStack() as stack:
         opened: dict[str, Any] = {}
         for name, empty in list(model.named_parameters(remove_duplicate=False)):
-            file, key = index[name]["safetensors_file"], index[name]["weight_name"]
+            one = index.get(name) or index[tied[name]]  # of what was written, the first name alone
+            file, key = one["safetensors_file"], one["weight_name"]
             if file not in opened:
                 opened[file] = stack.enter_context(safe_open(file, "pt"))
             if (file, key) not in made:
@@ -159,4 +161,4 @@ def _map(model: PreTrainedModel, index: Index, ref: str) -> None:
             owner, _, leaf = name.rpartition(".")
             module = model.get_submodule(owner)
             module._parameters[leaf] = made[file, key]
-            compute_at(module, getattr(torch, index[name]["dtype"]))
+            compute_at(module, getattr(torch, one["dtype"]))
