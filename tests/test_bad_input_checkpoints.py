@@ -204,8 +204,8 @@ def test_missing_gguf(cli: CommandLine) -> None:
 
 
 def test_unknown_dtype(cli: CommandLine, base: Path) -> None:
-    assert refusal(cli, base, "--dtype", "int8") == (
-        "The dtype 'int8' is not known. Allowed: float32, bfloat16, float16, float64."
+    assert refusal(cli, base, "--dtype", "int16") == (
+        "The dtype 'int16' is not known. Allowed: float32, bfloat16, float16, float64, int8, int4."
     )
 
 
@@ -224,7 +224,8 @@ def test_device_that_is_not_here(cli: CommandLine, base: Path, device: str, monk
 
     monkeypatch.setattr(torch, "empty", fail)
     assert refusal(cli, base, "--device", device) == (
-        f"The device {device!r} can't be used here: No such device. Allowed: auto, cpu, cuda, cuda:N, mps, balanced, disk."
+        f"The device {device!r} can't be used here: No such device. "
+        "Allowed: auto, cpu, cuda, cuda:N, mps, balanced, disk."
     )
 
 
