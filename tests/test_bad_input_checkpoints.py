@@ -204,14 +204,14 @@ def test_missing_gguf(cli: CommandLine) -> None:
 
 
 def test_unknown_dtype(cli: CommandLine, base: Path) -> None:
-    assert refusal(cli, base, "--dtype", "int8") == (
-        "The dtype 'int8' is not known. Allowed: float32, bfloat16, float16, float64."
+    assert refusal(cli, base, "--dtype", "int16") == (
+        "The dtype 'int16' is not known. Allowed: float32, bfloat16, float16, float64, int8, int4."
     )
 
 
 @pytest.mark.parametrize("device", ["toaster", "meta", "cuda:x", "cpu:0", ""])
 def test_unknown_device(cli: CommandLine, base: Path, device: str) -> None:
-    allowed = "auto, cpu, cuda, cuda:N, mps, balanced."
+    allowed = "auto, cpu, cuda, cuda:N, mps, balanced, disk."
     assert refusal(cli, base, "--device", device).startswith(f"The device {device!r} is not known. Allowed: {allowed}")
     with pytest.raises(aftertune.CheckpointError, match="it is not one of those allowed"):
         aftertune.load(base, device=device)
@@ -224,7 +224,8 @@ def test_device_that_is_not_here(cli: CommandLine, base: Path, device: str, monk
 
     monkeypatch.setattr(torch, "empty", fail)
     assert refusal(cli, base, "--device", device) == (
-        f"The device {device!r} can't be used here: No such device. Allowed: auto, cpu, cuda, cuda:N, mps, balanced."
+        f"The device {device!r} can't be used here: No such device. "
+        "Allowed: auto, cpu, cuda, cuda:N, mps, balanced, disk."
     )
 
 

@@ -13,8 +13,16 @@ import pytest
 import aftertune
 from aftertune.explainers.concepts import cost as concepts_cost
 from aftertune.explainers.explainer import Inputs, Work
-from aftertune.models.cost import BYTES_OF_ACTIVATION, Cost, Remaining, Step, loading
-from aftertune.models.machine import measure_machine
+from aftertune.models.cost import (
+    BYTES_OF_ACTIVATION,
+    MODULES_IN_FULL,
+    Cost,
+    Remaining,
+    Step,
+    loading,
+    weight_bytes,
+)
+from aftertune.models.machine import Machine, measure_machine
 from aftertune.models.size import ModelSize, size_by_config, size_of
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Stage
@@ -83,6 +91,22 @@ def test_memory_is_that_of_the_model_and_of_the_explainer_that_needs_most() -> N
     # The weights of a GGUF file are held twice while they are read.
     assert estimate(intent_of(*left, size=replace(SIZE, is_gguf=True)), tight).most_bytes == LIBRARY_BYTES + 8 * 1000
     assert estimate(intent_of(*left, n_roles=0), MACHINE).most_bytes == 0
+
+
+def test_memory_of_models_on_disk_is_that_of_their_largest_module_and_in_fewer_bits_that_of_codes() -> None:
+    left, size = Remaining(least_bytes=200, most_bytes=300), replace(SIZE, n_largest=100)
+    on_disk = estimate(intent_of(left, size=size), replace(MACHINE, on_disk=True))
+    assert on_disk.most_bytes == LIBRARY_BYTES + weight_bytes(size, "float32", on_disk=True) + 300
+    assert weight_bytes(size, "float32", on_disk=True) == MODULES_IN_FULL * 4 * 100
+    assert weight_bytes(size, "float32") == 4 * 1000 and weight_bytes(size, "bfloat16") == 2 * 1000
+    outside = 2 * size.n_vocabulary * size.d_model  # both embeddings stay in half precision
+    assert weight_bytes(size, "int8") == 2 * outside + (1000 - outside)
+    assert weight_bytes(size, "int4") == 2 * outside + 0.5625 * (1000 - outside)
+
+
+def test_the_largest_module_of_a_model_is_known() -> None:
+    dense, experts = size_by_config(CONFIGS["llama"]()), size_by_config(CONFIGS["mixtral"]())
+    assert dense.n_largest == 300 * 32 and experts.n_largest == 3 * 3 * 48 * 32
 
 
 def test_time_is_that_of_all_steps_of_all_models_and_of_the_report() -> None:
@@ -169,11 +193,19 @@ def estimated(most_bytes: float = 5e8, free_bytes: int = 10**9) -> Estimate:
     return Estimate({REPORT: 2.0}, {REPORT: 6.0}, {}, 1e8, most_bytes, machine)
 
 
+def machines(found: Estimate) -> dict[str, Machine]:
+    return {"disk": replace(found.machine, on_disk=True), "cuda": replace(found.machine, kind="cuda")}
+
+
 def test_an_estimate_has_a_middle_and_warns_of_too_little_memory() -> None:
     assert estimated().expected == {REPORT: 4.0} and estimated().seconds == (2.0, 6.0)
     assert memory_warning(estimated()) is None
     told = memory_warning(estimated(most_bytes=3e9, free_bytes=2 * 10**9))
     assert told is not None and "3.0 GB" in told and "2.0 GB" in told and "--dtype bfloat16" in told
+    assert "--device disk, which reads weights tensor by tensor" in told
+    tight = estimated(most_bytes=3e9, free_bytes=2 * 10**9)
+    advised = {kind: memory_warning(replace(tight, machine=machine)) for kind, machine in machines(tight).items()}
+    assert "--device" not in str(advised["disk"]) and "--device balanced" in str(advised["cuda"])
 
 
 def test_times_are_told_as_a_person_would() -> None:

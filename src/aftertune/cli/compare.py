@@ -13,7 +13,9 @@ from aftertune.cli.options import (
     ARGUMENT,
     CHECKPOINT,
     EACH,
+    KINDS,
     OUT,
+    PLACES,
     PROMPTS,
     REMOTE,
     TEMPLATE,
@@ -139,11 +141,9 @@ def compare(
     ] = None,
     device: Annotated[
         str | None,
-        device_option(r"auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs). \[default: auto]", **MODELS),
+        device_option(rf"{PLACES}. \[default: auto]", **MODELS),
     ] = None,
-    dtype: Annotated[
-        str | None, dtype_option(r"float32, bfloat16, float16 or float64. \[default: float32]", **MODELS)
-    ] = None,
+    dtype: Annotated[str | None, dtype_option(rf"{KINDS}. \[default: float32]", **MODELS)] = None,
     tokenizer: Annotated[str | None, typer.Option(help=f"{TOKENIZER}.", **MODELS)] = None,
     architecture: Annotated[
         str | None,

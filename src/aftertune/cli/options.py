@@ -17,7 +17,7 @@ EACH = 'once for each TUNED, "" for none'
 OPTIONAL = "may be left out where it holds two models of which one is rated"
 DTYPES = allowed_values(Study.model_fields["dtype"].annotation)
 TEMPLATE_FILE = re.compile(r"base|tuned\d*|.*[./\\].*")  # whose it is, or a file
-DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps", "balanced")
+DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps", "balanced", "disk")
 NUMBERED = re.compile(r"cuda:\d+")
 
 
@@ -52,12 +52,18 @@ def _complete(allowed: Sequence[str]) -> Callable[[str], list[str]]:
     return complete
 
 
-def device_option(help: str = "auto, cpu, cuda, cuda:N, mps, or balanced (all GPUs).", **more: Any) -> Any:
+PLACES = "auto, cpu, cuda, cuda:N, mps, balanced (all GPUs, then memory, then disk), or disk (weights stay there)"
+
+
+def device_option(help: str = f"{PLACES}.", **more: Any) -> Any:
     """Where models are computed."""
     return one_of(DEVICES, help, also=NUMBERED, **more)
 
 
-def dtype_option(help: str = "float32, bfloat16, float16 or float64.", **more: Any) -> Any:
+KINDS = "float32, bfloat16, float16, float64; int8 or int4 to run models only"
+
+
+def dtype_option(help: str = f"{KINDS}.", **more: Any) -> Any:
     """The type of a model's weights and states."""
     return one_of(DTYPES, help, **more)
 

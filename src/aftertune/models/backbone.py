@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from aftertune.models.description import at
+from aftertune.models.mapped.memory import is_mapped
 from aftertune.models.matrix_products import TallWeight
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Backbone:
         """The output embeddings made ready for many products; None where they do more than multiply."""
         head: Any = self.checkpoint.model.get_output_embeddings()
         is_plain = type(head) is nn.Linear and head.bias is None and head.weight.dtype == torch.float32
-        return TallWeight(head.weight.detach()) if is_plain and head.weight.device.type == "cpu" else None
+        has_room = is_plain and head.weight.device.type == "cpu" and not is_mapped(head.weight)
+        return TallWeight(head.weight.detach()) if has_room else None
 
     def _by_rule(self, found: Tensor) -> Tensor:
         rule = self.checkpoint.logit_rule

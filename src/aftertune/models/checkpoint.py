@@ -3,18 +3,20 @@
 1. Find out what the reference is: a live model, a ``.gguf`` file, a local folder, or a hub id (`references`).
 2. Read the configuration first, and refuse an architecture that can't be described before any weight is read; then
    the tokenizer.
-3. Read the weights; a weight that is missing, has another shape, has no place in a layer, or is not finite is an
-   error, not a warning.
+3. Read the weights, or leave them on disk (`mapped`), or hold them in fewer bits (`narrower`); a weight that is
+   missing, has another shape, has no place in a layer, or is not finite is an error, not a warning.
 4. Merge the adapter if there is one, so that every explainer sees plain weights.
 5. Fingerprint the weights as they will be used.
 6. Check that the logits of a few tokens are finite, and a description that is not one of the table on what the model
    computes (`proof`).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
@@ -23,6 +25,7 @@ from aftertune.models.adapters.merge import merge_adapter
 from aftertune.models.adapters.tokenizer import tokenizer_with
 from aftertune.models.architectures import ARCHITECTURES, find_description, text_part
 from aftertune.models.description import Architecture, Description, read_description
+from aftertune.models.files.narrower import NARROW, arguments_of, must_be_able
 from aftertune.models.files.quantised import must_be_plain
 from aftertune.models.files.reading import (
     has_tokenizer,
@@ -36,8 +39,12 @@ from aftertune.models.files.weights import must_hold_weights
 from aftertune.models.fingerprint import fingerprint, versions
 from aftertune.models.loaded import Checkpoint as Checkpoint
 from aftertune.models.loaded import rule_of
+from aftertune.models.machine import PLACES
 from aftertune.models.machine import chosen_device as chosen_device
 from aftertune.models.machine import chosen_dtype as chosen_dtype
+from aftertune.models.mapped.files import must_be_mappable, read_mapped
+from aftertune.models.mapped.memory import ON_DISK
+from aftertune.models.mapped.offloaded import keep_where_they_lie
 from aftertune.models.proof import must_predict, prove
 from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
@@ -62,8 +69,10 @@ def load(
     and the chat template that were saved with it take the place of the model's. ``tokenizer`` may also be the place of
     one (folder or hub id), for a checkpoint that has none of its own. Weights that bitsandbytes quantised are
     dequantised, where it is installed.
-    ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", or "balanced" (spread over all GPUs by
-    accelerate); ``dtype`` one of float32, bfloat16, float16, float64.
+    ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", "balanced" (spread over all GPUs by
+    accelerate; what finds no room there stays in memory or on disk, and is brought when it computes), or "disk"
+    (weights stay in their files, are read one at a time, and computed on the CPU). ``dtype`` is one of float32,
+    bfloat16, float16, float64; or int8 or int4, in which bitsandbytes holds weights that are only run.
 
     An architecture that Aftertune does not know by name is told by its structure, where its layers are built like
     Llama's. ``architecture`` describes one that is not: a mapping, or a JSON or YAML file of one, with the fields of
@@ -87,14 +96,34 @@ def load(
             tokenizer = _tokenizer(ref, source, shared, adapter, tokenizer)
         if Path(source.place).is_dir() and not source.is_gguf:
             must_hold_weights(Path(source.place), str(ref))
-        model = read_weights(ref, source, config, {**shared, "dtype": kind, "device_map": _device_map(place)})
+        if dtype in NARROW:
+            must_be_able(dtype, config, str(ref), is_gguf=source.is_gguf, adapter=adapter, device=place)
+            model = read_weights(ref, source, config, shared | arguments_of(dtype, place))
+        else:
+            model = _read(ref, source, config, shared, place, kind)
         if adapter is not None:
             model = merge_adapter(model, str(adapter))
         model = text_part(model)
-    if place != "balanced":
+    if place not in PLACES and dtype not in NARROW:
         model.to(place)
     model.eval().requires_grad_(False)
-    return _checked(model, tokenizer, described, _name(str(ref)), revision, adapter)
+    read = Read(_name(str(ref)), revision, adapter, dtype, place == ON_DISK)
+    return _checked(model, tokenizer, described, read)
+
+
+def _read(
+    ref: Any, source: Source, config: Any, shared: dict[str, Any], place: str, dtype: torch.dtype
+) -> PreTrainedModel:
+    if place == "balanced":
+        with TemporaryDirectory(prefix="aftertune-", ignore_cleanup_errors=True) as folder:  # for what is left on disk
+            how = {"dtype": dtype, "device_map": place, "offload_folder": folder}
+            spread = read_weights(ref, source, config, {**shared, **how})
+            keep_where_they_lie(spread, dtype)
+            return spread
+    if place != ON_DISK:
+        return read_weights(ref, source, config, {**shared, "dtype": dtype, "device_map": None})
+    must_be_mappable(config, str(ref), source.is_gguf)
+    return read_mapped(lambda **how: read_weights(ref, source, config, {**shared, **how}), str(ref), dtype)
 
 
 def read_tokenizer(
@@ -148,17 +177,24 @@ def _adopt(
     model = merged_copy(model) if is_wrapped(model) else model
     name = model.config.name_or_path or type(model).__name__
     part = text_part(model)
-    return _checked(part, tokenizer, described or find_description(part.config, part), name, None, None)
+    return _checked(part, tokenizer, described or find_description(part.config, part), Read(name))
+
+
+@dataclass(frozen=True)
+class Read:
+    """How a model was read: its name, revision and adapter, the dtype asked for if one was, whether it lies on disk."""
+
+    name: str
+    revision: str | None = None
+    adapter: str | Path | None = None
+    dtype: str | None = None
+    on_disk: bool = False
 
 
 def _checked(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    described: Description,
-    name: str,
-    revision: str | None,
-    adapter: str | Path | None,
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, described: Description, read: Read
 ) -> Checkpoint:
+    name, adapter = read.name, None if read.adapter is None else Path(str(read.adapter)).name
     if not getattr(tokenizer, "is_fast", False):
         raise CheckpointError(
             f"The tokenizer of {name} ({type(tokenizer).__name__}) gives no character offsets. "
@@ -171,20 +207,16 @@ def _checked(
             "They belong to different models; give the tokenizer that the model was trained with."
         )
     provenance = Provenance(
-        name=name if adapter is None else f"{name} + {Path(str(adapter)).name}",
-        revision=revision or getattr(model.config, "_commit_hash", None),
-        adapter=None if adapter is None else Path(str(adapter)).name,
+        name=name if adapter is None else f"{name} + {adapter}",
+        revision=read.revision or getattr(model.config, "_commit_hash", None),
+        adapter=adapter,
         architecture=model.config.model_type,
-        n_parameters=sum(p.numel() for p in model.parameters()),
-        dtype=str(model.dtype).removeprefix("torch."),
-        device=str(model.device),
+        n_parameters=model.num_parameters(),
+        dtype=read.dtype or str(model.dtype).removeprefix("torch."),
+        device=ON_DISK if read.on_disk else str(model.device),
         fingerprint=fingerprint(model, name),
         versions=versions(),
     )
     checkpoint = Checkpoint(model, tokenizer, provenance, described, rule_of(model.config))
     must_predict(checkpoint)
     return checkpoint if described in ARCHITECTURES.values() else replace(checkpoint, logit_rule=prove(checkpoint))
-
-
-def _device_map(device: str) -> str | None:
-    return "balanced" if device == "balanced" else None

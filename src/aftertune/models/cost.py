@@ -12,10 +12,14 @@ from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 
 FLOAT32_BYTES = 4
-DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8, "int8": 2, "int4": 2}  # of states
+NARROW_BYTES = {"int8": 1.0, "int4": 0.5625}  # of a weight of the layers, with its part of a scale
 # Reading weights and taking their digest, reading GGUF's blocks and its lists of tokens, importing libraries.
 SECONDS_OF_LOADING = 0.5
 SECONDS_OF_WEIGHT = 5e-9
+SECONDS_OF_WEIGHT_ON_DISK = 8e-9
+# Of a model on disk the largest module is there once in full, and once more where it is subtracted or drawn.
+MODULES_IN_FULL = 2
 SECONDS_OF_GGUF = 8.0
 SECONDS_OF_GGUF_WEIGHT = 6e-8
 # For each word and direction: finding the top words.
@@ -60,9 +64,24 @@ class Remaining:
     report: Cost = Cost()
 
 
-def loading(size: ModelSize) -> Cost:
+def weight_bytes(size: ModelSize, dtype: str, on_disk: bool = False) -> float:
+    """The bytes of a model's weights in memory; of one on disk, those of the module that runs."""
+    if on_disk:
+        return float(MODULES_IN_FULL * DTYPE_BYTES[dtype] * size.n_largest)
+    if dtype in NARROW_BYTES:
+        outside = min(size.n_parameters, 2 * size.n_vocabulary * size.d_model)
+        return DTYPE_BYTES[dtype] * outside + NARROW_BYTES[dtype] * (size.n_parameters - outside)
+    return float(DTYPE_BYTES[dtype] * size.n_parameters)
+
+
+def noise_bytes(size: ModelSize) -> float:
+    """The bytes of noise beside two models: of both embeddings, and of one layer."""
+    return FLOAT32_BYTES * (2 * size.n_vocabulary * size.d_model + size.n_parameters / size.n_layers)
+
+
+def loading(size: ModelSize, on_disk: bool = False) -> Cost:
     """Reading a checkpoint and taking its fingerprint."""
-    fixed, each = SECONDS_OF_LOADING, SECONDS_OF_WEIGHT
+    fixed, each = SECONDS_OF_LOADING, SECONDS_OF_WEIGHT_ON_DISK if on_disk else SECONDS_OF_WEIGHT
     if size.is_gguf:
         fixed, each = SECONDS_OF_GGUF, SECONDS_OF_GGUF_WEIGHT
     return Cost(seconds=fixed + each * size.n_parameters)

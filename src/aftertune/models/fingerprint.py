@@ -4,31 +4,49 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
+from aftertune.models.files.narrower import is_narrow
+from aftertune.models.mapped.computing import dtype_of
 
 OF_ORIGIN = frozenset(
     {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "_from_model_config", "truncation", "padding"}
 )  # the last two are the state that the last call left a tokenizer in
+NUMBERS_AT_ONCE = 2**24
 PACKAGES = ("aftertune", "torch", "transformers", "numpy")
 
 
 def fingerprint(model: PreTrainedModel, name: str) -> str:
-    """SHA-256 over names, types, shapes and bytes of all parameters; raises `CheckpointError` if one is not finite."""
+    """SHA-256 over names, types, shapes and bytes of all parameters; raises `CheckpointError` if one is not finite.
+
+    Of a model on disk they count as they are computed with.
+    """
     digest = hashlib.sha256()
-    for key, weight in sorted(model.named_parameters()):
-        if not torch.isfinite(weight).all():
-            raise CheckpointError(
-                f"The weight {key} of {name} holds NaN or infinity. "
-                "The checkpoint is damaged or was cast to too narrow a type; read it again, or in float32."
-            )
-        digest.update(f"{key} {weight.dtype} {tuple(weight.shape)}\n".encode())
-        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    for key, weight in sorted(_numbers(model)):
+        kind = weight.dtype if is_narrow(model) else dtype_of(model.get_submodule(key.rpartition(".")[0]), weight)
+        digest.update(f"{key} {kind} {tuple(weight.shape)}\n".encode())
+        for block in torch.split(weight.detach().reshape(-1), NUMBERS_AT_ONCE):
+            found = block.to(kind)
+            if not torch.isfinite(found).all():
+                raise CheckpointError(
+                    f"The weight {key} of {name} holds NaN or infinity. "
+                    "The checkpoint is damaged or was cast to too narrow a type; read it again, or in float32."
+                )
+            digest.update(found.cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _numbers(model: PreTrainedModel) -> Iterable[tuple[str, Tensor]]:
+    """The parameters; of codes their scales too, which are part of what they mean."""
+    if is_narrow(model):
+        return {name: one for name, one in model.state_dict().items() if isinstance(one, Tensor)}.items()
+    return model.named_parameters()
 
 
 def configuration_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:

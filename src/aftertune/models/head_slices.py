@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from aftertune.errors import CheckpointError
 from aftertune.models.description import AttentionShape, Description, at
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.mapped.computing import in_full
 from aftertune.models.weights import attending, attention_shape, block_of
 
 
@@ -36,9 +37,14 @@ class WeightSlice:
         return found.detach()
 
     @property
+    def full(self) -> Tensor:
+        """The whole weight as its module takes it."""
+        return in_full(self.owner, self.weight)
+
+    @property
     def values(self) -> Tensor:
-        """A copy of the slice."""
-        return self.weight.index_select(self.dim, self.index.to(self.weight.device))
+        """A copy of the slice, as its module takes it."""
+        return in_full(self.owner, self.weight.index_select(self.dim, self.index.to(self.weight.device)))
 
 
 def head_slices(

@@ -15,9 +15,12 @@ from aftertune.models.adapters.tokenizer import adapter_tokenizer
 from aftertune.models.architectures import text_config
 from aftertune.models.description import Architecture, read_description
 from aftertune.models.files.limits import must_have_layers
+from aftertune.models.files.narrower import NARROW, must_be_able
 from aftertune.models.files.reading import has_tokenizer, read_config, read_own_tokenizer
 from aftertune.models.files.references import Source, find_checkpoint
 from aftertune.models.files.weights import must_hold_weights
+from aftertune.models.mapped.files import must_be_mappable
+from aftertune.models.mapped.memory import ON_DISK
 from aftertune.models.temporary_state import quiet
 
 
@@ -29,6 +32,8 @@ def must_be_loadable(
     tokenizer: str | Path | None = None,
     trust_remote_code: bool = False,
     architecture: Architecture | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
 ) -> Any:
     """Raise one `CheckpointError` with all that `load` would raise and that can be told without reading any weight.
 
@@ -47,6 +52,11 @@ def must_be_loadable(
             shapes = _told(wrong, lambda: must_hold_weights(Path(source.place), str(ref)))
             if config is not None and shapes:
                 _told(wrong, lambda: must_have_layers(text_config(config), shapes, str(ref), source.remedy))
+    if device == ON_DISK:
+        _told(wrong, lambda: must_be_mappable(config, str(ref), source.is_gguf))
+    if dtype in NARROW:
+        held = {"is_gguf": source.is_gguf, "adapter": adapter, "device": device}
+        _told(wrong, lambda: must_be_able(dtype, config, str(ref), **held))
     if adapter is not None:
         config = _told(wrong, lambda: _must_merge(str(adapter), config, trust_remote_code))
     if wrong:

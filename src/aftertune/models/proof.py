@@ -23,6 +23,7 @@ from aftertune.models.backbone import Backbone
 from aftertune.models.description import at, found_at
 from aftertune.models.factors import named_factor, numbers_of
 from aftertune.models.loaded import Checkpoint, LogitRule
+from aftertune.models.mapped.computing import dtype_of_model
 from aftertune.models.recorded import LayerRecord, recording
 from aftertune.models.temporary_state import borrowed, quiet
 from aftertune.models.weights import attending, attention_shape, down_weights, query_key_weights
@@ -80,7 +81,7 @@ def _wrong(checkpoint: Checkpoint, reason: str) -> CheckpointError:
 
 
 def _tolerance(checkpoint: Checkpoint) -> float:
-    return TOLERANCE if checkpoint.model.dtype in (torch.float32, torch.float64) else TOLERANCE_OF_HALF
+    return TOLERANCE if dtype_of_model(checkpoint.model) in (torch.float32, torch.float64) else TOLERANCE_OF_HALF
 
 
 def _logit_rule(checkpoint: Checkpoint) -> LogitRule:
@@ -106,7 +107,8 @@ def _must_give_back(checkpoint: Checkpoint) -> None:
     if len(layers) != attention_shape(checkpoint).n_layers:
         raise _wrong(checkpoint, f"it has {len(layers)} layers, by its configuration not as many")
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(N_INPUTS, 1, model.config.hidden_size, generator=generator, device="cpu").to(model.dtype)
+    inputs = torch.randn(N_INPUTS, 1, model.config.hidden_size, generator=generator, device="cpu")
+    inputs = inputs.to(dtype_of_model(model))
     with recording(model, layers) as records:
         at(model, described.backbone)(inputs_embeds=inputs.to(Backbone(checkpoint).device), use_cache=False)
         ran = {id(record.module): record for record in records}

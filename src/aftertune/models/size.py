@@ -22,6 +22,7 @@ class ModelSize:
     ``n_parameters`` are all weights, ``n_active`` those of the layers that one token passes through (of experts only
     the chosen ones). ``n_networks`` are all feed-forward networks, ``n_neurons`` the neurons of all of them together.
     ``d_inner`` is the widest intermediate result of a layer, ``context`` the most positions, None for no limit;
+    ``n_largest`` are the weights of the largest module by itself, as the output head or the experts of a layer.
     ``architecture`` is the configuration's model type, ``written_out`` says whether forward mode is written out for it.
     """
 
@@ -40,6 +41,7 @@ class ModelSize:
     is_gguf: bool = False
     architecture: str = ""
     written_out: bool = False
+    n_largest: int = 0
 
 
 def size_of(ref: str | Path, config: Any, revision: str | None = None, architecture: Any = None) -> ModelSize:
@@ -79,6 +81,7 @@ def size_by_config(config: Any, architecture: Any = None) -> ModelSize:
         context=getattr(config, "max_position_embeddings", None),
         architecture=config.model_type,
         written_out=described.written_out,
+        n_largest=max(_n_own(module) for module in model.modules()),
     )
 
 
@@ -102,6 +105,10 @@ def _active(layer: Any, described: Description, config: Any) -> int:
 
 def _n_weights(module: Any) -> int:
     return sum(int(weight.numel()) for weight in module.parameters())
+
+
+def _n_own(module: Any) -> int:
+    return sum(int(weight.numel()) for weight in module.parameters(recurse=False))
 
 
 def _experts(layer: Any, described: Description) -> Any:

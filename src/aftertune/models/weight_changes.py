@@ -23,6 +23,7 @@ from torch.nn.functional import normalize
 from aftertune.errors import CheckpointError
 from aftertune.models.description import Description, at, found_at
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.mapped.computing import in_full
 from aftertune.models.norms import norm_of, precise
 from aftertune.models.weights import block_of, scaled
 
@@ -99,6 +100,11 @@ class Writer:
         """The weight."""
         found: Tensor = getattr(self.owner, self.leaf)
         return found.detach()
+
+    @property
+    def full(self) -> Tensor:
+        """The weight as its module takes it."""
+        return in_full(self.owner, self.weight)
 
     def along(self, other: "Writer", direction: Tensor) -> Tensor:
         """What the change to another model's weight reads for a direction u (d_model,): u' dW (..., in), in float64."""

@@ -2,11 +2,13 @@
 
 1. Every tensor of the base becomes W + ||dW|| e / ||e||, where dW is what tuning changed in it and e is normal noise.
 2. Noise is put in for as long as a context lasts: outside the layers (embeddings, last norm), then layer by layer, so
-   that no second model is kept in memory. The weights are put back bit for bit.
+   that no second model is kept in memory. The weights themselves are kept, and nothing is written into them: those that
+   are maps of a file stay maps.
 3. The noise of a tensor depends on the seed, the draw and the tensor's name alone: whichever layers are read, in
    whichever order, they are those of one noisy model.
 """
 
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +17,11 @@ import torch
 from torch import Tensor
 
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.mapped.computing import dtype_of
+from aftertune.models.norms import precise
 
 EXACT = (torch.float32, torch.float64)
+NUMBERS_AT_ONCE = 2**26
 Norms = Mapping[str, float]
 
 
@@ -33,14 +38,24 @@ def change_norms(base: Checkpoint, tuned: Checkpoint) -> dict[str, float] | None
 
 @torch.no_grad()
 def _norm_of_change(before: Tensor, after: Tensor) -> float:
-    rows = min(len(before), len(after)) if before.ndim else None
-    change = after[:rows].to(before.device) - before[:rows] if rows is not None else after.to(before.device) - before
-    return float(torch.linalg.vector_norm(change.float(), dtype=torch.float64))
+    if before.ndim:
+        n_rows = min(len(before), len(after))
+        before, after = before[:n_rows], after[:n_rows]
+    pairs = zip(_blocks(before), _blocks(after), strict=True)
+    # In half precision the difference would be rounded.
+    changes = (precise(other.to(one.device)) - precise(one) for one, other in pairs)
+    return math.hypot(*(float(torch.linalg.vector_norm(one.float(), dtype=torch.float64)) for one in changes))
 
 
-def noise_dtype(weight: Tensor) -> torch.dtype:
-    """That of the noise: the weight's own, or float32 for half precision."""
-    return weight.dtype if weight.dtype in EXACT else torch.float32
+def _blocks(weight: Tensor) -> tuple[Tensor, ...]:
+    if weight.numel() <= NUMBERS_AT_ONCE:
+        return (weight,)
+    return torch.split(weight, max(1, NUMBERS_AT_ONCE * len(weight) // weight.numel()))
+
+
+def noise_dtype(kind: torch.dtype) -> torch.dtype:
+    """That of the noise for weights of a dtype: the same, or float32 for half precision."""
+    return kind if kind in EXACT else torch.float32
 
 
 class WeightNoise:
@@ -51,6 +66,7 @@ class WeightNoise:
         self._layers = f"{described.backbone}.{described.layers}."
         self._weights = {name: one for name, one in base.model.named_parameters() if norms[name] > 0}
         self._norms, self._start = norms, f"{seed}/{draw}/"
+        self._model = base.model
 
     @contextmanager
     def outside_layers(self) -> Iterator[None]:
@@ -66,20 +82,20 @@ class WeightNoise:
 
     @contextmanager
     def _in(self, names: list[str]) -> Iterator[None]:
-        kept = {name: self._weights[name].detach().clone() for name in names}
+        kept = {name: self._weights[name].data for name in names}
         try:
             for name in names:
-                self._add(name)
+                self._weights[name].data = self._noisy(name)
             yield
         finally:
             for name, weight in kept.items():
-                with torch.no_grad():
-                    self._weights[name].copy_(weight)
+                self._weights[name].data = weight
 
     @torch.no_grad()
-    def _add(self, name: str) -> None:
+    def _noisy(self, name: str) -> Tensor:
         weight = self._weights[name]
+        kind = dtype_of(self._model.get_submodule(name.rpartition(".")[0]), weight)
         generator = torch.Generator(weight.device).manual_seed(zlib.crc32(f"{self._start}{name}".encode()))
-        noise = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=noise_dtype(weight))
+        noise = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=noise_dtype(kind))
         noise *= self._norms[name] / float(torch.linalg.vector_norm(noise, dtype=torch.float64))
-        weight.copy_(noise.add_(weight))
+        return noise.add_(weight).to(kind)

@@ -46,11 +46,15 @@ def memory_warning(found: Estimate) -> str | None:
     """What to do where more memory is needed than is free; None where there is enough."""
     if found.most_bytes <= found.machine.free_bytes:
         return None
-    smaller = "--dtype bfloat16, a smaller --max-new-tokens, or shorter prompts"
-    place = "the machine has" if found.machine.kind == "cpu" else "the GPU has"
+    machine, smaller = found.machine, ["--dtype bfloat16", "a smaller --max-new-tokens", "shorter prompts"]
+    if machine.kind == "cpu" and not machine.on_disk:
+        smaller.insert(0, "--device disk, which reads weights tensor by tensor and runs models slowly")
+    if machine.kind == "cuda":
+        smaller.insert(0, "--device balanced, which leaves in memory or on disk what the GPUs have no room for")
+    place = "the machine has" if machine.kind == "cpu" else "the GPU has"
     return (
-        f"It may need {say_bytes(found.most_bytes)}, more than the {say_bytes(found.machine.free_bytes)} that "
-        f"{place} free, and stop half-way. Free some, give {smaller}, or run it on a larger machine; "
+        f"It may need {say_bytes(found.most_bytes)}, more than the {say_bytes(machine.free_bytes)} that "
+        f"{place} free, and stop half-way. Free some, give {', '.join(smaller)}, or run it on a larger machine; "
         "what is done until then is kept."
     )
 
@@ -81,7 +85,8 @@ def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
         yield role, f"{subject.label}{'' if role in intent.sizes else ' (measured already)'}"
     yield from _chosen(intent)
     yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
-    yield "device", f"{found.machine.kind}, {intent.study.dtype}"
+    kept = "; weights stay on disk" if found.machine.on_disk else ""
+    yield "device", f"{found.machine.kind}, {intent.study.dtype}{kept}"
     yield "run", intent.run.address
     if intent.study.reuse:
         yield "reuse", f"{intent.study.reuse}: what is the same there is taken; the time is that of the rest"

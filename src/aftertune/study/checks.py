@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aftertune.errors import CheckpointError
+from aftertune.explainers import AnyExplainer
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
@@ -49,18 +50,29 @@ def must_be_comparable(
         work.must_fit(configs, run)
 
 
+def must_have_weights(chosen: Mapping[str, AnyExplainer], dtype: str) -> None:
+    """Raise `AttributionError` where any of the explainers reads weights, and these are held in 8 or 4 bit."""
+    from aftertune.models.files.narrower import must_have_plain_weights
+
+    must_have_plain_weights(dtype, [name for name, one in chosen.items() if one.reads_weights])
+
+
 def must_be_there(
     subjects: Sequence[Subject],
     trust_remote_code: bool,
     architecture: Any = None,
     tokenizer: str | Path | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
 ) -> list[Any]:
     """The checkpoints' configurations; raises one `CheckpointError` with all that is wrong with any of them."""
     from aftertune.models import must_be_loadable
     from aftertune.models.files.references import UnreachableError
     from aftertune.models.loadable import mistakes_of, raise_all
 
-    how = {"trust_remote_code": trust_remote_code, "architecture": architecture, "tokenizer": tokenizer}
+    how: dict[str, Any] = {"trust_remote_code": trust_remote_code, "architecture": architecture, "tokenizer": tokenizer}
+    how |= {"device": device, "dtype": dtype}
     configs, wrong = [], list[str]()
     for one in subjects:
         try:

@@ -6,8 +6,9 @@ of the model and, beside it, of the explainer that needs most.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
-from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step, loading
+from aftertune.models.cost import Cost, Remaining, Step, loading, weight_bytes
 from aftertune.models.machine import SMALL, Machine
 from aftertune.models.size import ModelSize
 from aftertune.runs.roles import Pair, pairs_of
@@ -52,7 +53,8 @@ def estimate(intent: Intent, machine: Machine) -> Estimate:
     left = {role: _remaining(intent, role, size, machine) for role, size in intent.sizes.items()}
     pairs, named = (dict(found(intent, machine)) for found in (_remaining_of_pairs, _remaining_named))
     steps = dict(_steps(intent, left, [*pairs.items(), *named.items()], machine))
-    weights = {role: DTYPE_BYTES[intent.study.dtype] * size.n_parameters for role, size in intent.sizes.items()}
+    held = partial(weight_bytes, dtype=intent.study.dtype, on_disk=machine.on_disk)
+    weights = {role: held(size) for role, size in intent.sizes.items()}
     return Estimate(
         least={stage: step.least.on(machine) for stage, step in steps.items()},
         most={stage: step.most.on(machine) for stage, step in steps.items()},
@@ -108,15 +110,15 @@ def _loading(intent: Intent, role: str, machine: Machine, read: set[object]) -> 
     A GGUF file is parsed once, and copied where it is ``read`` already.
     """
     size, subject, stays = intent.sizes[role], intent.subjects[role], _stay(intent, role, machine)
-    again = loading(replace(size, is_gguf=False) if stays and subject.ref in read else size)
+    again = loading(replace(size, is_gguf=False) if stays and subject.ref in read else size, machine.on_disk)
     read.add(subject.ref)
     return again * (1 if stays or intent.run.exists(f"{role}.json") else 2)
 
 
 def _stay(intent: Intent, role: str, machine: Machine) -> bool:
     """Whether both models of a study are small enough to be held."""
-    n_bytes = DTYPE_BYTES[intent.study.dtype] * intent.sizes[role].n_parameters
-    return len(intent.subjects) == 2 and n_bytes <= SMALL * machine.free_bytes
+    n_bytes = weight_bytes(intent.sizes[role], intent.study.dtype)
+    return len(intent.subjects) == 2 and (machine.on_disk or n_bytes <= SMALL * machine.free_bytes)
 
 
 def _stages(role: str, parts: Mapping[str, Remaining]) -> Iterator[tuple[Stage, Step]]:
@@ -138,7 +140,8 @@ def _peak(
 
     Where two models stay in memory, both count.
     """
-    beside = {role: weights[role] if _stay(intent, role, machine) else 0.0 for role in left}
+    both = not machine.on_disk  # of models on disk only one runs at a time
+    beside = {role: weights[role] if both and _stay(intent, role, machine) else 0.0 for role in left}
     peaks = [
         weights[role]
         + beside[role]
@@ -146,5 +149,6 @@ def _peak(
         for role, parts in left.items()
     ]
     largest = max(weights.values(), default=0.0)
-    peaks += [2 * largest + getattr(one, which) for parts in pairs.values() for one in parts.values() if one.steps]
+    held = (2 if both else 1) * largest
+    peaks += [held + getattr(one, which) for parts in pairs.values() for one in parts.values() if one.steps]
     return (LIBRARY_BYTES if machine.kind == "cpu" and peaks else 0.0) + max(peaks, default=0.0)

@@ -49,6 +49,7 @@ def measure(study: Study, progress: Progress, announce: Announce | None = None) 
 
     must_find_files(study)
     chosen = study.explainers
+    checks.must_have_weights(chosen, study.dtype)
     reads_prompts = any(one.reads_prompts for one in chosen.values())
     needs_room = any(one.needs_room for one in chosen.values())
     subjects = dict(zip(role_names(len(study.subjects)), study.subjects, strict=True))
@@ -139,7 +140,8 @@ def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
 def _there(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
     """The configurations of checkpoints, by role, if each of them can be loaded."""
     how = (study.trust_remote_code, study.architecture, study.tokenizer)
-    return dict(zip(subjects, checks.must_be_there(list(subjects.values()), *how), strict=True))
+    held = {"device": study.device, "dtype": study.dtype}
+    return dict(zip(subjects, checks.must_be_there(list(subjects.values()), *how, **held), strict=True))
 
 
 def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def read_into_run(
     folder = RunFolder.start(
         run, {"model": subject.identity(), "settings": {"dtype": dtype}}, {"aftertune": __version__}
     )
-    work.must_fit(checks.must_be_there([subject], trust_remote_code, tokenizer=tokenizer), folder)
+    checks.must_have_weights({explainer: explainers()[explainer]}, dtype)
+    held = {"device": device, "dtype": dtype}
+    work.must_fit(checks.must_be_there([subject], trust_remote_code, tokenizer=tokenizer, **held), folder)
     says_how = not work.saved_settings or folder.exists(work.saved_settings)
     if not (says_how and work.is_measured(folder, MODEL)):
         loading = Stage(step="loading")

@@ -12,7 +12,7 @@ from aftertune.explainers.concepts.layer import COPIES_OF_COVARIANCE, COPIES_OF_
 from aftertune.explainers.concepts.pair_parts import NOISE_PARTS, is_change_of, noise_role, without_noise
 from aftertune.explainers.concepts.result import CONCEPTS, has_chance
 from aftertune.explainers.concepts.settings import ConceptSettings
-from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step, top_words
+from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step, noise_bytes, top_words
 from aftertune.models.size import ModelSize
 from aftertune.models.vocabulary import EMBEDDING_BYTES
 from aftertune.models.weight_changes import MODULES
@@ -56,8 +56,7 @@ def remaining_pair(settings: ConceptSettings, n_words: int, run: RunFolder, pair
         drawn = Cost(moved=BYTES_OF_NOISE * size.n_parameters) * len(roles)
         cost = layer_cost(size, n_words, settings.n_components) * left + drawn
         steps[NOISE_STEP] = Step(cost, cost, 1 - left / (len(layers) * len(roles)))
-    kept = size.n_parameters + size.n_vocabulary * size.d_model + size.n_parameters / size.n_layers
-    peak = peak_bytes(size, n_words) + FLOAT32_BYTES * kept if steps else 0.0
+    peak = peak_bytes(size, n_words) + noise_bytes(size) if steps else 0.0
     return Remaining(steps, peak, peak)
 
 

@@ -9,7 +9,7 @@
 from aftertune.explainers.heads.cooccurrence import CONTROLS, Lexicon
 from aftertune.explainers.heads.result import HEADS, NOISE_PARTS, noise_role, without_noise
 from aftertune.explainers.heads.word_pairs import PAIR_BYTES
-from aftertune.models.cost import FLOAT32_BYTES, Cost, Remaining, Step, top_words
+from aftertune.models.cost import Cost, Remaining, Step, noise_bytes, top_words
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.models.top_words import ACTIVATION_BYTES_ON_CPU, ACTIVATION_BYTES_ON_GPU
@@ -44,8 +44,7 @@ def remaining_noise(lexicon: Lexicon, run: RunFolder, pair: Pair, size: ModelSiz
         return Remaining()
     drawn = Cost(moved=BYTES_OF_NOISE * size.n_parameters)
     cost = layer_cost(lexicon, size, with_controls=False) * left + drawn * settings.noise_models
-    kept = size.n_parameters + size.n_vocabulary * size.d_model + size.n_parameters / size.n_layers
-    peak = block_bytes(machine.kind) + FLOAT32_BYTES * kept
+    peak = block_bytes(machine.kind) + noise_bytes(size)
     return Remaining({STEP: Step(cost, cost, 1 - left / (len(layers) * len(roles)))}, peak, peak)
 
 

@@ -22,6 +22,9 @@ from aftertune.explainers.location.texts import Batch
 from aftertune.models.backbone import Backbone
 from aftertune.models.description import at
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.mapped.computing import dtype_of
+from aftertune.models.mapped.files import spilled
+from aftertune.models.mapped.memory import is_mapped
 from aftertune.models.temporary_state import borrowed
 from aftertune.statistics.spread import Scores
 
@@ -65,7 +68,7 @@ def exchanged(weights: Mapping[Slot, Tensor]) -> Iterator[None]:
     own = {slot: slot.weight for slot in weights}
     try:
         for slot, weight in weights.items():
-            slot.owner._parameters[slot.leaf] = _as_parameter(weight, own[slot])
+            slot.owner._parameters[slot.leaf] = _as_parameter(weight, own[slot], dtype_of(slot.owner, own[slot]))
         yield
     finally:
         for slot, weight in own.items():
@@ -79,7 +82,8 @@ def noise_like(places: Sequence[Place], seed: int) -> dict[str, Tensor]:
         base, tuned = place.pair
         drawn = torch.randn(base.shape, generator=generator)
         size = torch.linalg.vector_norm(tuned.to(base.device).double() - base.double())
-        found[place.name] = (drawn * (float(size) / float(torch.linalg.vector_norm(drawn.double())))).to(base.device)
+        noise = (drawn * (float(size) / float(torch.linalg.vector_norm(drawn.double())))).to(base.device)
+        found[place.name] = spilled(noise) if is_mapped(place.base[0].weight) else noise
     return found
 
 
@@ -187,10 +191,12 @@ def _giving(output: Any) -> Any:
     return lambda *_given, **_named: output
 
 
-def _as_parameter(weight: Tensor, own: Tensor) -> nn.Parameter:
-    if isinstance(weight, nn.Parameter) and (weight.device, weight.dtype) == (own.device, own.dtype):
+def _as_parameter(weight: Tensor, own: Tensor, dtype: torch.dtype) -> nn.Parameter:
+    """A weight for the place of another, whose module takes it in a dtype; one of a model on disk stays there."""
+    fits = (is_mapped(weight) and is_mapped(own)) or weight.dtype == dtype
+    if isinstance(weight, nn.Parameter) and weight.device == own.device and fits:
         return weight
-    return nn.Parameter(weight.detach().to(own.device, own.dtype), requires_grad=False)
+    return nn.Parameter(weight.detach().to(own.device, dtype), requires_grad=False)
 
 
 def _inner(checkpoint: Checkpoint) -> Any:

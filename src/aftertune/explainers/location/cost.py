@@ -100,11 +100,11 @@ def n_passes(settings: LocationSettings, size: ModelSize) -> int:
 
 
 def peak_bytes(settings: LocationSettings, inputs: Inputs, size: ModelSize) -> float:
-    """Beside one model: the other, the outputs of all layers of both, the tuned model's logits and those of a pass."""
+    """Beside both models: the outputs of all layers of both, the tuned model's logits and those of a pass."""
     lengths, each = _lengths(settings, inputs), DTYPE_BYTES[inputs.dtype]
     n_answer = len(lengths) * settings.answer_tokens
     states = 2 * size.n_layers * size.d_model * (sum(lengths) + n_answer) * each
-    return float(each * size.n_parameters + states + 4 * FLOAT32_BYTES * n_answer * size.n_vocabulary)
+    return float(states + 4 * FLOAT32_BYTES * n_answer * size.n_vocabulary)
 
 
 def _lengths(settings: LocationSettings, inputs: Inputs) -> list[int]:

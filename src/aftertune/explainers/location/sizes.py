@@ -28,6 +28,7 @@ N_TOP = 5
 EXACT, SMALL = 1024, 64
 OVERSAMPLING, ITERATIONS, N_PROBES = 10, 4, 10
 ROWS_AT_ONCE = 16_384
+HALF = (torch.bfloat16, torch.float16)
 Sizes = dict[str, float | None]
 
 
@@ -88,7 +89,7 @@ def _largest(gram: Scores) -> float:
 
 def _randomised(base: Tensor, tuned: Tensor) -> tuple[float, float, float]:
     """As `_exact`; the last is an estimate, the second a lower bound, close where the change has few directions."""
-    change = tuned.float() - base.float()
+    change = tuned.float() - (base if base.dtype in HALF else base.float())  # no third matrix of the size
     generator = torch.Generator().manual_seed(0)
 
     def drawn(n: int) -> Tensor:

@@ -12,6 +12,9 @@ from aftertune.explainers.location.bench import Bench, Outcome, noise_like
 from aftertune.explainers.location.modules import Place, Slot
 from aftertune.explainers.location.result import EMBEDDINGS, HEAD, Module
 from aftertune.explainers.location.stretch import HALF, Stretch, chosen_stretch
+from aftertune.models.mapped.computing import in_full
+from aftertune.models.mapped.files import spilled
+from aftertune.models.mapped.memory import is_mapped
 
 SEED = 0
 TRIES = 4  # of stretches that are swapped as one
@@ -40,7 +43,7 @@ class Swaps:
         for place in changed:
             base, tuned = place.base[0].weight, place.tuned[0].weight
             if noise is not None:
-                base, tuned = _added(tuned, noise[place.name]), _added(base, noise[place.name])
+                base, tuned = (_added(one, noise[place.name]) for one in (place.tuned[0], place.base[0]))
             into_base |= dict.fromkeys(place.base, tuned)
             into_tuned |= dict.fromkeys(place.tuned, base)
         start = min((self._start(one) for one in modules), default=0)
@@ -135,9 +138,9 @@ def _columns(outcome: Outcome) -> dict[str, object]:
     return {name: getattr(outcome, name) for name in result.OUTCOME}
 
 
-def _added(weight: Tensor, noise: Tensor) -> Tensor:
+def _added(slot: Slot, noise: Tensor) -> Tensor:
     """A weight with noise on the rows that noise was drawn for."""
-    found = weight.detach().clone()
+    found = in_full(slot.owner, slot.weight).clone()
     part = found[: len(noise)] if noise.ndim else found
     part += noise.to(found.device, found.dtype)
-    return found
+    return spilled(found) if is_mapped(slot.weight) else found  # of a long stretch they are many

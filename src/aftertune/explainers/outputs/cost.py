@@ -5,7 +5,7 @@ from aftertune.explainers.outputs.probabilities import LOGIT_BYTES
 from aftertune.explainers.outputs.result import MOST_PROMPTS
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import GENERIC_TOKENS, own_lines
-from aftertune.models.cost import DTYPE_BYTES, Cost, Remaining, Step
+from aftertune.models.cost import Cost, Remaining, Step, weight_bytes
 from aftertune.models.size import ModelSize
 
 PROMPT_TOKENS = 40  # of a prompt of our own with its template
@@ -22,7 +22,7 @@ def remaining(settings: OutputSettings, inputs: Inputs, size: ModelSize) -> Rema
     noise = [(_forward(size, generic + own) + Cost(moved=2 * BYTES_OF_NOISE * size.n_parameters)) * n for n in passes]
     reread = _answers(settings, size, own + given) + _forward(size, 2 * (own + given)) * PASSES_OF_ANSWERS
     free = _answers(settings, size, 2 * settings.n_samples * settings.answer_tokens)
-    peak = float(LOGIT_BYTES + DTYPE_BYTES[inputs.dtype] * size.n_parameters * (2 if settings.noise_draws else 1))
+    peak = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) if settings.noise_draws else 0.0)
     steps = {
         "texts": Step(both, both),
         "noise": Step(noise[0], noise[1]),

@@ -44,10 +44,11 @@ from aftertune.explainers.outputs.texts import (
     own_lines,
     texts_of,
 )
-from aftertune.models.cost import Remaining
+from aftertune.models.cost import NARROW_BYTES, Remaining
 from aftertune.models.generation import sample
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
+from aftertune.models.mapped.memory import ON_DISK
 from aftertune.models.size import ModelSize
 from aftertune.models.weight_noise import change_norms
 from aftertune.prompts.encoding import show_tokens
@@ -74,7 +75,14 @@ class OutputWork(Work):
         return self.settings.of("parts") | self.inputs.identity | {"texts": {"sha256": digest()}, "words": "rises"}
 
     def must_fit(self, configs: Sequence[Any], run: RunFolder) -> None:  # noqa: ARG002
-        """Raise `RunError` for a run whose outputs were compared otherwise."""
+        """Raise `RunError` for a run whose outputs were compared otherwise, `AttributionError` for impossible noise."""
+        is_narrow = self.inputs.dtype in NARROW_BYTES
+        if self.settings.noise_draws and (is_narrow or self.inputs.device == ON_DISK):
+            held = f"are rounded codes in {self.inputs.dtype}" if is_narrow else "stay on disk"
+            raise AttributionError(
+                f"Noise in all weights at once can't be put into weights that {held}. Give --noise-draws 0, and no "
+                "word is claimed, or choose explainers without outputs (--only heads,concepts)."
+            )
         if run.exists(result.SETTINGS):
             run.claim(result.SETTINGS, self.identity, {})
 

@@ -46,7 +46,9 @@ class Noise:
             place = weight.device
             if place not in generators:
                 generators[place] = torch.Generator(place).manual_seed(self._seed)
-            noise = torch.randn(weight.shape, generator=generators[place], device=place, dtype=noise_dtype(weight))
+            noise = torch.randn(
+                weight.shape, generator=generators[place], device=place, dtype=noise_dtype(weight.dtype)
+            )
             noise *= scale * self._norms[name] / float(torch.linalg.vector_norm(noise))
             weight.copy_(noise.add_(self._kept[name]))
         self._scale = scale

@@ -4,7 +4,8 @@
 2. An adapter that changes an embedding of a model whose input and output embeddings are one tensor: they are parted
    first, or the other would change as well. Where both come out equal they are one tensor again.
 3. Every weight of the adapter must have its place in the model, and every place its weight (`saved`).
-4. The merged model must compute what the adapter beside its base computes: one forward pass of each is compared.
+4. Of a model on disk the layers are merged one by one, and written to disk again.
+5. The merged model must compute what the adapter beside its base computes: one forward pass of each is compared.
 """
 
 from typing import Any
@@ -14,7 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from aftertune.errors import CheckpointError
+from aftertune.models.adapters.rows import names_of_embeddings
 from aftertune.models.adapters.saved import (
+    SavedAdapter,
     key_mapping,
     make_ready,
     must_fit,
@@ -24,9 +27,13 @@ from aftertune.models.adapters.saved import (
     wanted_of,
 )
 from aftertune.models.adapters.tying import is_tied, tie_if_equal
+from aftertune.models.mapped.computing import compute_in, computed_in, make_full
+from aftertune.models.mapped.files import spilled
+from aftertune.models.mapped.memory import lies_on_disk, mark_mapped
 from aftertune.models.temporary_state import borrowed
 
 N_COMPARED = 16  # tokens
+WORTH_WRITING = 2**16  # numbers
 # Of the logits' standard deviation: what rounding explains. Wrong merges differ by the size of the logits.
 MOST_OFF = {torch.float64: 1e-6, torch.float32: 1e-3}
 MOST_OFF_IN_HALF = 0.1
@@ -40,14 +47,18 @@ def merge_adapter(model: PreTrainedModel, adapter: str) -> PreTrainedModel:
     """
     from peft import PeftModel
 
-    saved, tied = read_saved(adapter), is_tied(model)
+    saved, tied, on_disk = read_saved(adapter), is_tied(model), lies_on_disk(model)
     make_ready(model, saved)
+    if on_disk:
+        _make_whole_in_full(model, saved)
     try:
         names = key_mapping(saved, model)
         wrapped: Any = PeftModel.from_pretrained(model, str(saved.place), key_mapping=names or None)
         must_fit(saved, model, wanted_of(saved, wrapped))
         beside = logits_of(wrapped)
         part_shared(wrapped)
+        if on_disk:
+            _merge_one_by_one(wrapped)
         merged: PreTrainedModel = wrapped.merge_and_unload(safe_merge=True)
     except CheckpointError:
         raise
@@ -57,6 +68,38 @@ def merge_adapter(model: PreTrainedModel, adapter: str) -> PreTrainedModel:
     if tied:
         tie_if_equal(merged)
     return merged
+
+
+def _make_whole_in_full(model: PreTrainedModel, saved: SavedAdapter) -> None:
+    """Make what was trained as a whole (embeddings, modules to save) full before it is copied, or it would be rounded.
+
+    Embeddings of another size are new modules, which compute as all others do.
+    """
+    kind = computed_in(model)
+    assert kind is not None, "a model on disk was told how to compute"
+    compute_in(model, kind)
+    names = {*(saved.config.get("modules_to_save") or ())}
+    if saved.changes_one_of(names_of_embeddings(model)):
+        names |= {*names_of_embeddings(model)}
+    make_full(
+        inner
+        for name, module in model.named_modules()
+        if any(name == one or name.endswith(f".{one}") for one in names)
+        for inner in module.modules()
+    )
+
+
+def _merge_one_by_one(wrapped: Any) -> None:
+    """Merge each layer of an adapter into its base layer in full, and write that to disk before the next one."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in [one for one in wrapped.modules() if isinstance(one, BaseTunerLayer)]:
+        base: Any = layer.get_base_layer()
+        make_full([base])
+        layer.merge(safe_merge=True)
+        for weight in base.parameters(recurse=False):
+            if weight.numel() >= WORTH_WRITING:
+                mark_mapped(weight).data = spilled(weight)
 
 
 def part_shared(model: torch.nn.Module) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from aftertune.models.mapped.memory import is_mapped, mark_mapped
+
 
 def is_tied(model: PreTrainedModel) -> bool:
     """Whether a change of the input embeddings would change the output embeddings too."""
@@ -17,7 +19,11 @@ def untie(model: PreTrainedModel) -> None:
     if not is_tied(model):
         return
     head: Any = model.get_output_embeddings()
-    head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+    weight = head.weight.detach()
+    own = (
+        weight if is_mapped(head.weight) else weight.clone()
+    )  # nothing is written into a map, so it can be there twice
+    head.weight = mark_mapped(torch.nn.Parameter(own, head.weight.requires_grad), is_mapped(head.weight))
     say_tied(model)
 
 

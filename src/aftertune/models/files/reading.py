@@ -91,7 +91,8 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
         told |= {"key_mapping": wrapper_names(folder)}
         must_not_exceed(config, folder, str(ref), source.remedy, arguments.get("trust_remote_code", False))
     model: PreTrainedModel
-    told |= {} if source.is_gguf else dequantising(config)
+    held = arguments.get("quantization_config")  # in fewer bits than the files have, because that was asked for
+    told |= {} if source.is_gguf or held else dequantising(config)
     model, found = _read("weights", ref, source, AutoModelForCausalLM.from_pretrained, **told, **arguments)
     absent, misshapen = sorted(found["missing_keys"]), sorted(str(key[0]) for key in found["mismatched_keys"])
     # Heads that this model has not are harmless; a weight too many in a layer means another configuration.
@@ -103,7 +104,7 @@ def read_weights(ref: Any, source: Source, config: Any, arguments: dict[str, Any
         )
     if source.is_gguf:
         return _without_quantisation_mark(model, config, arguments["dtype"])
-    return dequantised(model, config, arguments["dtype"])
+    return model if held else dequantised(model, config, arguments["dtype"])
 
 
 def _read(what: str, ref: Any, source: Source, reader: Any, **arguments: Any) -> Any:

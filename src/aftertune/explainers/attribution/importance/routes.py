@@ -43,6 +43,8 @@ from aftertune.explainers.attribution.settings import (
 from aftertune.explainers.attribution.units import Unit, UnitChoice, group_units, split_units
 from aftertune.models.architectures import ARCHITECTURES, is_written_out
 from aftertune.models.backbone import Backbone
+from aftertune.models.cost import NARROW_BYTES
+from aftertune.models.mapped.memory import ON_DISK
 from aftertune.models.temporary_state import borrowed
 from aftertune.prompts.encoding import EncodedPrompt
 
@@ -126,6 +128,8 @@ def choose_route(checkpoint: Checkpoint, tasks: Sequence[Task]) -> Literal["forw
     """The cheaper of "forward" (one pass per unit) and "reverse" (one per response token) for a batch."""
     n_units = max(len(task.units) for task in tasks)
     n_response = max(len(task.response_ids) for task in tasks)
+    if checkpoint.provenance.device == ON_DISK:
+        return "forward"  # reverse keeps every weight until it is back at the first layer
     return cheaper_route(n_units, n_response, checkpoint.description.written_out)
 
 
@@ -176,6 +180,11 @@ def must_suit_architecture(architecture: Any, dtype: str, method: Method, route:
     name = f"The architecture {getattr(architecture, 'model_type', architecture)!r}"
     if route == BFLOAT16 and not (is_written_out(architecture) and dtype in ("float32", "float64")):
         raise _not_written_out(f"{name} in {dtype}")
+    if dtype in NARROW_BYTES and method != "removal":
+        raise AttributionError(
+            f"Method {method!r} needs derivatives, which weights in {dtype} have not. Give --method removal, or "
+            "another dtype."
+        )
     kinds = getattr(architecture, "layer_types", None) or ()
     if method == "locally-linear" and not all(kind in LAYERS_WITH_ATTENTION for kind in kinds):
         raise no_locally_linear(name)

@@ -94,7 +94,7 @@ def _replaced(slices: Iterable[tuple[WeightSlice, Tensor]]) -> Weights:
     found = dict[tuple[int, str], tuple[Slot, Tensor]]()
     for one, values in slices:
         place = id(one.owner), one.leaf
-        _, weight = found.setdefault(place, (Slot(one.owner, one.leaf), one.weight.clone()))
+        _, weight = found.setdefault(place, (Slot(one.owner, one.leaf), one.full.clone()))
         weight.index_copy_(one.dim, one.index.to(weight.device), values.to(weight.device, weight.dtype))
     return dict(found.values())
 
@@ -102,8 +102,7 @@ def _replaced(slices: Iterable[tuple[WeightSlice, Tensor]]) -> Weights:
 def _added(places: Sequence[Writer], direction: Tensor, read: Sequence[Tensor], sign: int) -> Weights:
     """Weights with the part added that reads ``read`` and writes it along a direction."""
     return {
-        Slot(one.owner, one.leaf): one.weight
-        + (sign * one.onto(direction, part)).to(one.weight.device, one.weight.dtype)
+        Slot(one.owner, one.leaf): one.full + (sign * one.onto(direction, part)).to(one.full.device, one.full.dtype)
         for one, part in zip(places, read, strict=True)
     }
 
