@@ -1,14 +1,14 @@
 """The run folder: settings in ``run.json``, one Parquet part for each unit of work.
 
-A unit is done when its part exists; that one rule gives resume, crash safety and several workers at once. A folder
-belongs to one set of settings and weights: a run with others refuses to continue in it. Who comes first has the folder;
-each part says what it was made with (`seal`), and is held against that when it is read. What is damaged does not count
-as there while a run is measured: it is made again.
+A unit is done when its part exists; that one rule gives resume, crash safety and several workers at once, of whom each
+asks which units are its own (`RunFolder.missing`). A folder belongs to one set of settings and weights: a run with
+others refuses to continue in it. Who comes first has the folder; each part says what it was made with (`seal`), and is
+held against that when it is read. What is damaged does not count as there while a run is measured: it is made again.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,8 @@ from aftertune.runs.parts import (
     write_text,
 )
 from aftertune.runs.seal import Place, digest
+from aftertune.runs.stage import silent
+from aftertune.runs.turns import AllMine, Part, Tell, Turns, U, Units
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,11 +56,13 @@ class RunFolder:
 
     ``beginning`` is the text of its ``run.json`` where that is not written yet: a run begins with the first file that
     is written into its folder, so that one which fails before leaves nothing behind. ``_known`` are the identities that
-    were read, which never change, and ``_whole`` the files that were found without damage.
+    were read, which never change, and ``_whole`` the files that were found without damage. ``turns`` say which units
+    are those of this process, by default all.
     """
 
     address: str
     beginning: str | None = None
+    turns: Turns = field(default_factory=AllMine, repr=False, compare=False)
     _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _whole: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -150,6 +154,32 @@ class RunFolder:
         if len(name) > LONGEST_NAME or name.startswith("."):
             name = f"{name[:LONGEST_NAME].strip('.')}-{hashlib.sha256(id.encode()).hexdigest()[:12]}"
         return kind, model, f"{name}.parquet"
+
+    def missing(
+        self,
+        units: Sequence[U],
+        parts: Callable[[U], Sequence[Part]],
+        tell: Tell = silent,
+        size: Callable[[U], float] = lambda _: 1.0,
+        *,
+        wait: bool = True,
+    ) -> Iterator[U]:
+        """The units of work of which a part is not there and that this process is to do, one after the other.
+
+        ``parts`` are those that a unit makes; they are to be written before the next unit is asked for, or before the
+        work ends. ``tell(done, total)`` is called before each unit, in the units' ``size``, and at the end. Where
+        several workers share the run, each gets other units; with ``wait`` the loop comes to its end only where all
+        units are there, and otherwise the work is left there, to be begun again later (`OthersBusyError`).
+        """
+        return self.turns.missing(Units(self, units, parts, size, tell, wait))
+
+    def trust(self, parts: Iterable[Part]) -> None:
+        """Take it from another process that these parts are there, without damage."""
+        self._whole.update(self.path(*part) for part in parts)
+
+    def has_written(self, parts: Iterable[Part]) -> bool:
+        """Whether these parts were written by this process, or found without damage."""
+        return all(self.path(*part) in self._whole for part in parts)
 
     def write(self, part: tuple[str, str, str], row: Mapping[str, Any]) -> None:
         """Write a unit's part whole; raises `RunError` if that fails."""
