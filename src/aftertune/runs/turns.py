@@ -130,7 +130,7 @@ class Board(Protocol):
 class Shared:
     """The turns of one of several workers, which the ``board`` knows by the ``token`` that it last began with.
 
-    ``_held`` are units that it took and of which the board was not told yet that they are done, with whether they are: a
+    ``_held`` are units that it took and that the board does not know to be done, with whether they are: a
     part may be written while the next one is measured.
     """
 

@@ -75,7 +75,7 @@ def import_ray(address: str) -> Any:
             import ray
         except ImportError as error:
             raise RunError(
-                f"Ray can't be loaded: {reason_of(error)}. Install it (pip install 'aftertune[ray]'), or leave --ray out."
+                f"Ray can't be loaded: {reason_of(error)}. Install it (pip install 'aftertune[ray]'), or leave it out."
             ) from None
     return ray
 
