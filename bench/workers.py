@@ -1,9 +1,9 @@
 """How fast are several workers beside one, and what does a unit cost beside its work?
 
-1. Units without work: a part of one row each, by this process and by workers on Ray: what a turn of the board costs, and
-   a part.
-2. Units of work: a matrix product of one thread, about ``--seconds`` each; units a second of 1, 2 and 4 workers, once all
-   of them have begun, beside the processors that there are.
+1. Units without work: a part of one row each, by this process and by workers on Ray: what a turn of the board costs,
+   and a part.
+2. Units of work: products of one thread, about ``--seconds`` each; units a second of 1, 2 and 4 workers, once all of
+   them have begun, beside the processors that there are.
 3. On paper: prompts of a pair of Llama-2-7B's shape on many GPUs, by the costs of the explainers and what was measured
    here. Units of a stage go round the workers; a stage ends with its longest unit. No GPU was timed for it.
 """
@@ -38,7 +38,7 @@ from bench.reliability.tiny_run import save_models
 from bench.shared import dated
 
 SIDE = 512
-# Of the paper: a GPU of which nothing was measured here, at a tenth and at half of what its makers say of float32 (TF32).
+# A GPU of which nothing was measured here, at a tenth and at half of what its makers say of float32 (TF32).
 GPU_RATES = {"a tenth of 495 Tflop/s": 49.5e12, "half of 495 Tflop/s": 247.5e12}
 MEMORY_RATE, GPU_BYTES = 2e12, 75e9
 SERIAL = {("outputs", "texts"), ("location", "sizes"), ("location", "answers"), ("outputs", "samples")}
@@ -52,7 +52,7 @@ class Timed(Work):
     seconds: float
     is_shared = True
 
-    def measure(self, checkpoint: Any, role: str, run: RunFolder, progress: Any) -> None:
+    def measure(self, checkpoint: Any, role: str, run: RunFolder, progress: Any) -> None:  # noqa: ARG002
         for unit in run.missing(range(self.n), lambda unit: [part(run, unit)]):
             begun = time.time()
             work(self.seconds)

@@ -39,7 +39,8 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in QUIET.items():
+        tests = {"PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}  # where `Faulty` is found
+        for name, value in (QUIET | tests).items():
             patch.setenv(name, value)
         head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, **OURS}
         made = Cluster(initialize_head=True, head_node_args=head)

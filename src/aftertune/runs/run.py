@@ -38,8 +38,7 @@ from aftertune.runs.parts import (
     write_text,
 )
 from aftertune.runs.seal import Place, digest
-from aftertune.runs.stage import silent
-from aftertune.runs.turns import AllMine, Part, Tell, Turns, U, Units
+from aftertune.runs.turns import AllMine, Part, Tell, Turns, U, Units, nobody
 
 if TYPE_CHECKING:
     import polars as pl
@@ -159,7 +158,7 @@ class RunFolder:
         self,
         units: Sequence[U],
         parts: Callable[[U], Sequence[Part]],
-        tell: Tell = silent,
+        tell: Tell = nobody,
         size: Callable[[U], float] = lambda _: 1.0,
         *,
         wait: bool = True,

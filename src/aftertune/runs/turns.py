@@ -8,17 +8,18 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from aftertune.runs.run import RunFolder
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 U = TypeVar("U")
 Part = tuple[str, str, str]
 Tell = Callable[[float, float], None]
 FIRST_REST, LONGEST_REST = 0.02, 0.5  # seconds between two looks at what others do
+
+
+def nobody(_done: float, _total: float) -> None:
+    """Whom to tell, where nobody wants to know."""
 
 
 class OthersBusyError(Exception):
@@ -29,6 +30,22 @@ class OthersBusyError(Exception):
         self.keys = tuple(keys)
 
 
+class Kept(Protocol):
+    """Where parts are kept: a run folder."""
+
+    def exists(self, *names: str) -> bool:
+        """Whether a part is there."""
+        ...
+
+    def trust(self, parts: Iterable[Part]) -> None:
+        """Take it from another process that parts are there."""
+        ...
+
+    def has_written(self, parts: Iterable[Part]) -> bool:
+        """Whether this process has written parts, or seen them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Units(Generic[U]):
     """Units of work in their order: the ``parts`` that each makes, its ``size``, and who is told how far it is.
@@ -36,7 +53,7 @@ class Units(Generic[U]):
     ``wait``: what comes after them needs all of them, others' too.
     """
 
-    run: "RunFolder"
+    run: "Kept"
     units: Sequence[U]
     parts: Callable[[U], Sequence[Part]]
     size: Callable[[U], float]

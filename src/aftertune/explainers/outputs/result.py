@@ -24,8 +24,7 @@ from typing_extensions import TypedDict
 from aftertune.explainers.outputs.words import Array, Flags, of_text
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import silent
-from aftertune.runs.turns import Tell
+from aftertune.runs.turns import Tell, nobody
 
 GENERIC, ANSWERS, PROMPTS = CONTEXTS = ("generic", "answers", "prompts")
 ANSWERED = (ANSWERS, PROMPTS)
@@ -122,7 +121,7 @@ class OutputParts:
         if not self.has(name):
             self.run.write_frame(self.place(name), make())
 
-    def keep_each(self, units: Makes, tell: Tell = silent, *, wait: bool = True) -> None:
+    def keep_each(self, units: Makes, tell: Tell = nobody, *, wait: bool = True) -> None:
         """Make the parts that are not there yet; with ``wait``, what comes after needs all of them."""
         for make in self.run.missing(units, lambda make: [self.place(name) for name in make], tell, wait=wait):
             for name, made in make.items():

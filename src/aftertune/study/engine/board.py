@@ -120,8 +120,8 @@ class Board:
         held = [key for key, own in self._held.items() if own == token]
         for key in held:
             del self._held[key]
-        for key in held or [self._doing.get(worker, f"The beginning of worker {worker}")]:
-            self._failures[key] += 1
-            if self._failures[key] >= TRIES:
-                failure = f"{key} failed {TRIES} times, the last time because {reason}. {GOES_ON}."
-                self._news = self._news._replace(failure=self._news.failure or failure)
+        key = held[-1] if held else self._doing.get(worker, f"The beginning of worker {worker}")  # what it took last
+        self._failures[key] += 1
+        if self._failures[key] >= TRIES:
+            failure = f"{key} failed {TRIES} times, the last time because {reason}. {GOES_ON}."
+            self._news = self._news._replace(failure=self._news.failure or failure)

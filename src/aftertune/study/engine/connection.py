@@ -13,9 +13,9 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from aftertune.errors import RunError, reason_of, translated
+from aftertune.errors import RunError, translated
 
 LOCAL, AUTO = "local", "auto"
 ADDRESS = re.compile(r"[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}")
@@ -43,41 +43,48 @@ def must_be_address(address: str) -> None:
         )
 
 
-@contextmanager
-def connected(address: str, plan_bytes: int) -> Iterator[Any]:
-    """The module ``ray``, connected, until the context ends; one that is connected already stays so.
+class Connection(NamedTuple):
+    """The module ``ray``, connected, and the address of its dashboard, empty where there is none."""
 
-    Raises `RunError` where it can't be.
+    ray: Any
+    dashboard: str = ""
+
+
+@contextmanager
+def connected(address: str, store_bytes: int) -> Iterator[Connection]:
+    """A connection, until the context ends; one that is there already is used, and stays.
+
+    ``store_bytes`` of shared memory are needed. Raises `RunError` where Ray can't be used.
     """
-    ray = import_ray(address)
+    ray = import_ray()
     if ray.is_initialized():
-        yield ray
+        yield Connection(ray)
         return
-    before = signal.getsignal(signal.SIGTERM)
     if address != LOCAL:
         _must_answer(address)
-    how = _ours(plan_bytes) if address == LOCAL else {"address": address}
-    with translated(RunError, f"Ray could not be used at {address}", "See that it runs there, in the same version."):
-        ray.init(**how, log_to_driver=False, logging_level="ERROR", configure_logging=False)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # Ray has put its own there
+    found = _init(ray, address, store_bytes)
     try:
-        yield ray
+        yield Connection(ray, found.dashboard_url or "")
     finally:
         ray.shutdown()
 
 
-def import_ray(address: str) -> Any:
-    """The module ``ray``, quiet; raises `RunError` where it is not installed."""
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-    with _environment(OURS_ALONE if address == LOCAL else {}):
-        try:
-            import ray
-        except ImportError as error:
-            raise RunError(
-                f"Ray can't be loaded: {reason_of(error)}. Install it (pip install 'aftertune[ray]'), or leave it out."
-            ) from None
+def import_ray() -> Any:
+    """The module ``ray``; raises `RunError` where it can't be loaded."""
+    with translated(RunError, "Ray can't be loaded", "Install it (pip install 'aftertune[ray]'), or leave it out."):
+        import ray
     return ray
+
+
+def _init(ray: Any, address: str, store_bytes: int) -> Any:
+    before = signal.getsignal(signal.SIGTERM)
+    ours = {"address": LOCAL, "include_dashboard": False, "object_store_memory": LEAST_STORE + store_bytes}
+    how = ours if address == LOCAL else {"address": address}
+    with translated(RunError, f"Ray could not be used at {address}", "See that it runs there, in the same version."):
+        found = ray.init(**how, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # Ray has put its own there
+    return found
 
 
 def nodes_of(ray: Any) -> list[Mapping[str, float]]:
@@ -88,10 +95,6 @@ def nodes_of(ray: Any) -> list[Mapping[str, float]]:
 def dead_nodes(ray: Any) -> list[str]:
     """The machines that were lost."""
     return [one["NodeID"] for one in ray.nodes() if not one["Alive"]]
-
-
-def _ours(plan_bytes: int) -> dict[str, Any]:
-    return {"address": LOCAL, "include_dashboard": False, "object_store_memory": LEAST_STORE + 2 * plan_bytes}
 
 
 def _must_answer(address: str) -> None:
@@ -114,9 +117,11 @@ _REMEDY = "Start one (ray start --head), give the address that it tells, or --ra
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(address: str) -> Iterator[None]:
+    """What Ray looks for in the environment, some of it when it is imported, set as long as the context lasts."""
+    values = QUIET | (OURS_ALONE if address == LOCAL else {})
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    os.environ.update({name: value for name, value in values.items() if before[name] is None})
     try:
         yield
     finally:

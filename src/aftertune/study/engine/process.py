@@ -59,7 +59,12 @@ class Process:
 
     def measure(self, what: What, of: Sequence[Any]) -> None:
         """Measure what is missing of ``roundings``, ``models`` (roles), ``pairs``, or what was ``named`` of pairs."""
-        tasks = {"roundings": self._roundings, "models": self._models, "pairs": self._pairs, "named": self._named}
+        tasks: Mapping[What, Callable[[Sequence[Any]], list[Task]]] = {
+            "roundings": self._roundings,
+            "models": self._models,
+            "pairs": self._pairs,
+            "named": self._named,
+        }
         do_all(tasks[what](of), self.run.turns)
 
     def _roundings(self, found: Sequence[Found]) -> list[Task]:

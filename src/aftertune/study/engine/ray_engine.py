@@ -8,7 +8,7 @@
 import importlib.util
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,16 @@ from aftertune.errors import AftertuneError, RunError, reason_of, translated
 from aftertune.runs.disk import local_path
 from aftertune.runs.stage import Progress, Stage
 from aftertune.study.engine.board import Board, ReplacedError
-from aftertune.study.engine.connection import LOCAL, connected, dead_nodes, must_be_address, nodes_of
+from aftertune.study.engine.connection import (
+    LOCAL,
+    Connection,
+    connected,
+    dead_nodes,
+    environment,
+    import_ray,
+    must_be_address,
+    nodes_of,
+)
 from aftertune.study.engine.process import Plan, What
 from aftertune.study.engine.room import CPU, MEMORY, Room, find_room, gpus_of_worker
 from aftertune.study.engine.worker import Assignment, FailedError, Worker
@@ -52,12 +61,14 @@ class RayEngine:
     @contextmanager
     def crew(self, plan: Plan, run: "RunFolder", intent: Intent, progress: Progress) -> Iterator["RayCrew"]:
         """The workers, until the context ends; raises `RunError` where there can't be any."""
-        packed = _packed(plan)
-        with connected(self.address, len(packed)) as ray:
-            nodes = nodes_of(ray)
+        with ExitStack() as stack:
+            stack.enter_context(environment(self.address))
+            packed = _packed(plan)
+            connection = stack.enter_context(connected(self.address, 2 * len(packed)))
+            nodes = nodes_of(connection.ray)
             n_gpus = gpus_of_worker(plan.study.device, nodes)
             room = find_room(nodes, self.workers, n_gpus, bytes_of_worker(intent, nodes, n_gpus))
-            workers = RayCrew(ray, room, run, packed, progress)
+            workers = RayCrew(connection, room, run, packed, progress)
             try:
                 workers.start()
                 yield workers
@@ -68,8 +79,10 @@ class RayEngine:
 class RayCrew:
     """The workers of one study, and their board."""
 
-    def __init__(self, ray: Any, room: Room, run: "RunFolder", packed: bytes, progress: Progress) -> None:
-        self._ray, self._room, self._run, self._progress = ray, room, run, progress
+    def __init__(self, connection: Connection, room: Room, run: "RunFolder", packed: bytes, progress: Progress) -> None:
+        self._ray, self._dashboard = connection
+        ray = connection.ray
+        self._room, self._run, self._progress = room, run, progress
         self._packed = ray.put(packed)
         self._board = _made(ray, Board, num_cpus=0, scheduling_strategy=_here(ray)).remote()
         self._workers: dict[int, Any] = {}
@@ -87,8 +100,11 @@ class RayCrew:
         made = _made(self._ray, Worker, **needs, scheduling_strategy="SPREAD")
         for number in range(room.n_workers):
             self._workers[number] = made.remote(self._assignment(number), self._board, [self._packed])
+        self._progress(STARTING, 0, 1)
         machine = self._first("machine")
-        self.means = Means(room.n_workers, machine, room.text)
+        self._progress(STARTING, 1, 1)
+        told = f"{room.text}; dashboard: http://{self._dashboard}" if self._dashboard else room.text
+        self.means = Means(room.n_workers, machine, told)
 
     def tell_of(self, roles: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What a run says of the checkpoint of each role."""
@@ -175,11 +191,9 @@ LIBRARY_OF_GPU_BYTES = 3e9  # of a process that uses one
 
 def _packed(plan: Plan) -> bytes:
     """The plan as it is handed to workers; raises `RunError` for what can't be."""
-    from ray import cloudpickle
-
     what = "The study can't be handed to workers"
     with translated(RunError, what, "Give words and vectors as files, or leave the engine out."):
-        return bytes(cloudpickle.dumps(plan))
+        return bytes(import_ray().cloudpickle.dumps(plan))
 
 
 def _made(ray: Any, kind: type, **options: Any) -> Any:

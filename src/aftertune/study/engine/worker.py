@@ -98,14 +98,14 @@ class Worker:
         """All that is needed, made ready once."""
         if self._process is None:
             import ray
-            import torch
 
+            from aftertune.models.machine import use_threads
             from aftertune.runs.address import see_files_of_others
             from aftertune.runs.run import RunFolder
             from aftertune.study.engine.process import Process
 
             _must_have(self._about.versions)
-            torch.set_num_threads(self._about.n_threads)
+            use_threads(self._about.n_threads)
             see_files_of_others(self._about.address)
             run = RunFolder(self._about.address, self._about.beginning, self._turns())
             plan = pickle.loads(ray.get(self._plan))
