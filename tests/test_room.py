@@ -1,11 +1,21 @@
-"""How many workers have room in a cluster, and what each gets; which addresses are allowed."""
+"""How many workers have room in a cluster, and what each gets; which addresses are allowed, and which answer."""
+
+import importlib.util
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import aftertune
+from aftertune.study.engine import connection
 from aftertune.study.engine.connection import must_be_address
 from aftertune.study.engine.room import Room, find_room, gpus_of_worker
+from command_line import CommandLine
 
+pytest_plugins = ("cli_fixtures",)
+QUICK = ("--only", "attribution", "--run", "run", "--device", "cpu")
 LAPTOP = {"CPU": 8.0, "memory": 12e9}
 SERVER = {"CPU": 64.0, "GPU": 8.0, "memory": 500e9}
 HEAD = {"CPU": 0.0, "memory": 4e9}
@@ -55,3 +65,36 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_workers_are_counted_from_one() -> None:
     with pytest.raises(aftertune.RunError, match="0 workers"):
         aftertune.RayEngine("local", workers=0)
+
+
+def test_workers_without_ray_are_refused(cli: CommandLine, base: Path, tuned: Path) -> None:
+    assert cli.refuses("compare", base, tuned, *QUICK, "--workers", "2").startswith("--workers 2 are workers on Ray.")
+    assert "no address of Ray" in cli.refuses("compare", base, tuned, *QUICK, "--ray", "nearby")
+
+
+def test_ray_has_to_be_installed(cli: CommandLine, base: Path, tuned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "ray" else found(name, *more))
+    assert "pip install 'aftertune[ray]'" in cli.refuses("compare", base, tuned, *QUICK, "--ray", "local")
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port at which something listens that never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_what_does_not_answer_is_told_soon(
+    cli: CommandLine, base: Path, tuned: Path, prompts: Path, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setattr(connection, "SECONDS_TO_ANSWER", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    started, given = time.monotonic(), ("compare", base, tuned, *QUICK, "--prompts", prompts)
+    told = cli.refuses(*given, "--ray", f"127.0.0.1:{port}")
+    assert told.startswith(f"No Ray cluster answers at 127.0.0.1:{port}: Connection refused.")
+    told = cli.refuses(*given, "--ray", f"127.0.0.1:{silent_port}")
+    assert told.startswith(f"What listens at 127.0.0.1:{silent_port} does not answer as Ray does.")
+    assert time.monotonic() - started < 30

@@ -8,7 +8,7 @@ held against that when it is read. What is damaged does not count as there while
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,7 @@ from aftertune.runs.parts import (
     write_text,
 )
 from aftertune.runs.seal import Place, digest
-from aftertune.runs.turns import AllMine, Part, Tell, Turns, U, Units, nobody
+from aftertune.runs.turns import AllMine, Part, Parts, Size, Tell, Turns, U, Units, alike, nobody
 
 if TYPE_CHECKING:
     import polars as pl
@@ -155,25 +155,18 @@ class RunFolder:
         return kind, model, f"{name}.parquet"
 
     def missing(
-        self,
-        units: Sequence[U],
-        parts: Callable[[U], Sequence[Part]],
-        tell: Tell = nobody,
-        size: Callable[[U], float] = lambda _: 1.0,
-        *,
-        wait: bool = True,
+        self, units: Sequence[U], parts: Parts[U], tell: Tell = nobody, size: Size[U] = alike, *, wait: bool = True
     ) -> Iterator[U]:
-        """The units of work of which a part is not there and that this process is to do, one after the other.
+        """The units of work of which one of their ``parts`` is not there and that this process is to do, in turn.
 
-        ``parts`` are those that a unit makes; they are to be written before the next unit is asked for, or before the
-        work ends. ``tell(done, total)`` is called before each unit, in the units' ``size``, and at the end. Where
-        several workers share the run, each gets other units; with ``wait`` the loop comes to its end only where all
-        units are there, and otherwise the work is left there, to be begun again later (`OthersBusyError`).
+        ``tell(done, total)`` is called before each unit, in the units' ``size``, and at the end. Where several workers
+        share the run, each gets other units; with ``wait`` the loop ends only where all units are there: otherwise the
+        work is left, to be begun again later (`OthersBusyError`).
         """
         return self.turns.missing(Units(self, units, parts, size, tell, wait))
 
     def trust(self, parts: Iterable[Part]) -> None:
-        """Take it from another process that these parts are there, without damage."""
+        """Take it from another process that parts are there, without damage."""
         self._whole.update(self.path(*part) for part in parts)
 
     def has_written(self, parts: Iterable[Part]) -> bool:

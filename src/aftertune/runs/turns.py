@@ -14,12 +14,19 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 U = TypeVar("U")
 Part = tuple[str, str, str]
+Parts = Callable[[U], Sequence[Part]]
+Size = Callable[[U], float]
 Tell = Callable[[float, float], None]
 FIRST_REST, LONGEST_REST = 0.02, 0.5  # seconds between two looks at what others do
 
 
 def nobody(_done: float, _total: float) -> None:
     """Whom to tell, where nobody wants to know."""
+
+
+def alike(_unit: object) -> float:
+    """The size of units that are all as large."""
+    return 1.0
 
 
 class OthersBusyError(Exception):
@@ -55,8 +62,8 @@ class Units(Generic[U]):
 
     run: "Kept"
     units: Sequence[U]
-    parts: Callable[[U], Sequence[Part]]
-    size: Callable[[U], float]
+    parts: Parts[U]
+    size: Size[U]
     tell: Tell
     wait: bool = True
 

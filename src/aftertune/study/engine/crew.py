@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress
-from aftertune.study.engine.process import Plan, Process, What
 
 if TYPE_CHECKING:
+    from aftertune.study.engine.process import Plan, What
     from aftertune.study.intent import Intent, Means
 
 
@@ -22,14 +22,14 @@ class Crew(Protocol):
     def tell_of(self, roles: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What a run says of the checkpoint of each role."""
 
-    def measure(self, what: What, of: Sequence[Any]) -> None:
+    def measure(self, what: "What", of: Sequence[Any]) -> None:
         """Measure what is missing (`Process.measure`)."""
 
 
 class Engine(Protocol):
     """Gives a crew to a study that was checked; ``intent`` says what it will take."""
 
-    def crew(self, plan: Plan, run: RunFolder, intent: "Intent", progress: Progress) -> AbstractContextManager[Crew]:
+    def crew(self, plan: "Plan", run: RunFolder, intent: "Intent", progress: Progress) -> AbstractContextManager[Crew]:
         """The crew, at work until the context ends."""
 
 
@@ -38,7 +38,9 @@ class Alone:
 
     means = None
 
-    def __init__(self, plan: Plan, run: RunFolder, progress: Progress) -> None:
+    def __init__(self, plan: "Plan", run: RunFolder, progress: Progress) -> None:
+        from aftertune.study.engine.process import Process
+
         self._process = Process(plan, run, progress)
 
     def tell_of(self, roles: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -47,13 +49,13 @@ class Alone:
         self._process.tell_of(roles, found.__setitem__)
         return found
 
-    def measure(self, what: What, of: Sequence[Any]) -> None:
+    def measure(self, what: "What", of: Sequence[Any]) -> None:
         """Measure what is missing."""
         self._process.measure(what, of)
 
 
 def crew_of(
-    engine: Engine | None, plan: Plan, run: RunFolder, intent: "Intent | None", progress: Progress
+    engine: Engine | None, plan: "Plan", run: RunFolder, intent: "Intent | None", progress: Progress
 ) -> AbstractContextManager[Crew]:
     """The engine's workers, or this process where there is no engine."""
     if engine is None or intent is None:

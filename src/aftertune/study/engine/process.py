@@ -17,14 +17,13 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, within
 from aftertune.runs.turns import Task, do_all
 from aftertune.study import checks
-from aftertune.study.loader import Loader, load_subject
 from aftertune.study.named import NamedOf
 from aftertune.study.rounding import Found, measure_roundings
-from aftertune.study.study import Study
 from aftertune.study.templates import Template
 
 if TYPE_CHECKING:
     from aftertune.models import Checkpoint
+    from aftertune.study.study import Study
 
 HandIn = Callable[[str, dict[str, Any]], None]
 What = Literal["roundings", "models", "pairs", "named"]
@@ -34,7 +33,7 @@ What = Literal["roundings", "models", "pairs", "named"]
 class Plan:
     """All that a process needs to measure a study that was checked."""
 
-    study: Study
+    study: "Study"
     subjects: Mapping[str, Subject]
     works: Mapping[str, Work]
     inputs: Inputs
@@ -45,6 +44,8 @@ class Process:
     """Measures into ``run``, whose turns say what is its own; ``number`` counts the workers, from 0."""
 
     def __init__(self, plan: Plan, run: RunFolder, progress: Progress, number: int = 0) -> None:
+        from aftertune.study.loader import Loader
+
         self.plan, self.run, self._progress, self._number = plan, run, progress, number
         self._loaded = Loader(self._load)
 
@@ -116,6 +117,8 @@ class Process:
 
     def _load(self, role: str) -> "Checkpoint":
         """Load a checkpoint, and check it once more: that it can be compared, and is the one that the run is of."""
+        from aftertune.study.loader import load_subject
+
         plan, loading = self.plan, Stage(role, "", "loading")
         self._progress(loading, 0, 1)
         checkpoint = plan.template.put_on(load_subject(plan.study, plan.subjects[role]))
