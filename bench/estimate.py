@@ -70,14 +70,20 @@ def compare(settings, clock):
 
 def foretell():
     """The estimate for a pair of Llama-2-7B's shape, with the defaults of a comparison, on this machine."""
+    intent = intent_of_seven_billion(len(read_rows(None, None).prompts))
+    return estimate(intent, measure_machine("cpu", intent.study.dtype))
+
+
+def intent_of_seven_billion(n_prompts: int) -> Intent:
+    """A comparison of such a pair on so many prompts, with the defaults."""
     study, template = aftertune.Study("base", "tuned", device="cpu"), "chat"
-    inputs = Inputs(read_rows(None, None).prompts, template, study.max_new_tokens)
-    inputs.lengths[:] = [PROMPT_TOKENS] * len(inputs.prompts)
+    prompts = [aftertune.Prompt(f"p{n}", (aftertune.Message("user", "Which text is it?"),)) for n in range(n_prompts)]
+    inputs = Inputs(prompts, template, study.max_new_tokens)
+    inputs.lengths[:] = [PROMPT_TOKENS] * n_prompts
     works = {name: one.prepare(study.settings[name], inputs) for name, one in study.explainers.items()}
     sizes = dict.fromkeys(("base", "tuned"), size_by_config(LlamaConfig()))
     subjects = dict(zip(sizes, study.subjects, strict=True))
-    intent = Intent(study, RunFolder("none"), subjects, sizes, works, inputs)
-    return estimate(intent, measure_machine("cpu", study.dtype))
+    return Intent(study, RunFolder("none"), subjects, sizes, works, inputs)
 
 
 def show(expected, measured) -> None:

@@ -23,12 +23,12 @@ TYPES = [
     "AttributionSettings",
     *("Checkpoint", "Comparison", "ConceptChange", "ConceptReading", "ConceptSettings", "Explainer", "HeadChange"),
     *("HeadReading", "HeadSettings", "LocationChange", "LocationSettings", "Message", "NamingChange"),
-    *("OutputChange", "OutputSettings", "Prompt", "SalientMap"),
+    *("OutputChange", "OutputSettings", "Prompt", "RayEngine", "SalientMap"),
     *("Stages", "Study", "Subject", "Vectors", "Words", "Work"),
 ]
 WITHOUT_TORCH = [
     *("score", "write_report", "open_comparison", "Stages", "read_prompts", "Attribution", "SalientMap"),
-    *("Study", "Comparison", "compare", "Explainer", "HeadSettings", "AttributionSettings", "annotate"),
+    *("Study", "Comparison", "compare", "RayEngine", "Explainer", "HeadSettings", "AttributionSettings", "annotate"),
     "AttributionDifference",
     *("name_tuning", "NamingChange", "OutputChange", "OutputSettings"),
     *("export_labels", "import_labels", "label", "open_labels", "LocationChange", "LocationSettings"),

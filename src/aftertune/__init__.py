@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aftertune.study.annotate import annotate, name_tuning, open_annotations
     from aftertune.study.compare import compare, compare_stages, score
     from aftertune.study.comparison import Comparison
+    from aftertune.study.engine.ray_engine import RayEngine
     from aftertune.study.saved import open_comparison, write_report
     from aftertune.study.stages import Stages
     from aftertune.study.study import Study
@@ -77,6 +78,7 @@ __all__ = [
     "OutputSettings",
     "Prompt",
     "PromptError",
+    "RayEngine",
     "RunError",
     "SalientMap",
     "Stages",
@@ -148,6 +150,7 @@ _HOMES = {
     "study.annotate": ("annotate", "name_tuning", "open_annotations"),
     "study.compare": ("compare", "compare_stages", "score"),
     "study.comparison": ("Comparison",),
+    "study.engine.ray_engine": ("RayEngine",),
     "study.saved": ("open_comparison", "write_report"),
     "study.stages": ("Stages",),
     "study.study": ("Study",),

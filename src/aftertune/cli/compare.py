@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +31,9 @@ from aftertune.errors import RunError
 from aftertune.study.files import must_find_files
 from aftertune.study.study import Study, measuring
 
+if TYPE_CHECKING:
+    from aftertune.study.engine.ray_engine import RayEngine
+
 app = command_app()
 EXPLAINERS = tuple(measuring())
 NAMES = ", ".join(EXPLAINERS)
@@ -38,12 +41,14 @@ NAMES = ", ".join(EXPLAINERS)
 RUN: Any = {"rich_help_panel": "The run"}
 ASKED: Any = {"rich_help_panel": "Prompts"}
 MODELS: Any = {"rich_help_panel": "Checkpoints"}
+NO_SETTINGS = ("config", "out", "as_json", "ray", "workers")
 EXAMPLES = examples(
     "Examples",
     {
         "aftertune compare my-adapter --only outputs": "An adapter against the base that it names, at a glance",
         "aftertune compare BASE TUNED --prompts train.jsonl --limit 32": "With prompts of the kind it was tuned for",
         "aftertune compare BASE SFT DPO --run runs/stages": "Several stages of tuning",
+        "aftertune compare BASE TUNED --ray local": "With a worker on each processor, or GPU, of this machine",
     },
 )
 
@@ -56,6 +61,15 @@ def must_be_models(given: Sequence[str | None]) -> None:
             f"{named[0]} is an explainer, and was given as a model. Several of one option stand between commas, as "
             f"--only outputs,location. Did you mean --only ...,{named[0]}?"
         )
+
+
+def engine_of(ray: str | None, workers: int | None) -> "RayEngine | None":
+    """The engine that was asked for; raises `RunError` for what is not allowed."""
+    from aftertune.study.engine.ray_engine import RayEngine
+
+    if ray is None and workers is not None:
+        raise RunError(f"--workers {workers} are workers on Ray. Give --ray local, or the address of a cluster, too.")
+    return None if ray is None else RayEngine(ray, workers)
 
 
 def compare(
@@ -96,6 +110,15 @@ def compare(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON on standard output.", **RUN)
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Measure with workers on Ray: local (this machine), auto (the cluster that it is part of), HOST:PORT.",
+            **RUN,
+        ),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers on Ray; by default as many as have room.", **RUN)] = None,
     prompts: Annotated[str | None, typer.Option(help=f"{PROMPTS}; by default twelve of ours.", **ASKED)] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N prompts.", **ASKED)] = None,
     max_new_tokens: Annotated[
@@ -161,10 +184,9 @@ def compare(
     settings.yaml, for --config. An interrupted comparison goes on where it stopped when the same command is given
     again.
     """
-    given = {
-        name: value for name, value in locals().items() if name not in ("config", "out", "as_json", "settings")
-    } | settings
+    given = {name: value for name, value in locals().items() if name not in (*NO_SETTINGS, "settings")} | settings
     must_be_models([base, *(tuned or ())])
+    engine = engine_of(ray, workers)
     study = Study(**(given_only(given) if config is None else read_settings(config, given)))
 
     must_find_files(study)
@@ -178,7 +200,7 @@ def compare(
 
     with shown_progress() as display:
         keeping = keeping_settings(display, study.run, as_yaml(study))
-        found = run_study(study, keeping, partial(announce, display))
+        found = run_study(study, keeping, partial(announce, display), engine)
         if out:
             from aftertune.study.saved import write_files
 

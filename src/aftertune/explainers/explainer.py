@@ -73,10 +73,12 @@ class Work(ABC):
     """One explainer made ready for one study; nothing of it is done yet.
 
     ``saved_settings`` is the file of a run that keeps its `identity`, ``reusable`` the parts that may be taken from
-    another run; without them nothing is.
+    another run; without them nothing is. ``is_shared``: all that costs time is asked for with `RunFolder.missing`, so
+    that several workers can measure a model at once; otherwise one of them does.
     """
 
     saved_settings: ClassVar[str] = ""
+    is_shared: ClassVar[bool] = False
     reusable: ClassVar[tuple[Reusable, ...]] = ()
 
     @property

@@ -49,6 +49,11 @@ def measure_machine(device: str = "auto", dtype: str = "float32", clock: Clock =
     return Machine(place.type, 2 * SIDE**3 / product, moved / addition, free, named == ON_DISK)
 
 
+def use_threads(n: int) -> None:
+    """Let this process compute with so many threads."""
+    torch.set_num_threads(n)
+
+
 def _seconds(work: Callable[[], object], place: torch.device, clock: Clock) -> float:
     """The median time of ``work``, which others on the machine slow down as they will slow down the run."""
     work()

@@ -7,6 +7,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from aftertune.errors import RunError, translated
 
+STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl"})
 READ_ONLY = frozenset({"http", "https", "zip", "tar", "libarchive", "github", "git", "data"})
 REMEDY = "Give a folder, or an address that fsspec can reach and write to."
 
@@ -18,6 +19,7 @@ def must_be_usable(address: str | Path, writing: bool = False) -> None:
     """
     if not str(address).rstrip("/").strip():
         raise RunError(f"The run's folder {str(address)!r} is the whole disk, or nothing. {REMEDY}")
+    see_files_of_others(address)
     with translated(RunError, f"The run's folder {str(address)!r} can't be used", REMEDY):
         system, path = fsspec.core.url_to_fs(str(address))
         if isinstance(system, LocalFileSystem):
@@ -27,3 +29,10 @@ def must_be_usable(address: str | Path, writing: bool = False) -> None:
         if writing and kinds & READ_ONLY:
             raise ValueError(f"nothing can be written to {min(kinds)} addresses")
         system.exists(path)
+
+
+def see_files_of_others(address: str | Path) -> None:
+    """Let an object store be asked each time: what fsspec remembers of a folder lacks what other processes write."""
+    kind, mark, _ = str(address).partition("://")
+    if mark and kind in STORES:
+        fsspec.config.conf.setdefault(kind, {})["use_listings_cache"] = False

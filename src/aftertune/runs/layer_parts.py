@@ -82,19 +82,22 @@ class LayerParts:
     ) -> None:
         """Read the layers that are not there yet, and write each while the next one is read.
 
-        ``progress(kind, done, total)`` is called before each layer and at the end. Raises what ``read`` raises, and
-        `RunError` if a part can't be written.
+        ``progress(kind, done, total)`` is called before each layer and at the end. Where several workers share the run,
+        others may still be at work on their layers at the end. Raises what ``read`` raises, and `RunError` if a part
+        can't be written.
         """
+        parts, tell = partial(self.parts, role), partial(progress, self.kind)
         with written_behind() as write:
-            for done, layer in enumerate(layers):
-                progress(self.kind, done, len(layers))
-                if not self.is_written(run, role, layer):
-                    write(partial(self.write, run, role, layer, read(layer)))
-        progress(self.kind, len(layers), len(layers))
+            for layer in run.missing(layers, parts, tell, wait=False):
+                write(partial(self.write, run, role, layer, read(layer)))
+
+    def parts(self, role: str, layer: int) -> list[tuple[str, str, str]]:
+        """The parts of a layer."""
+        return [self._part(name, role, layer) for name in self.frames]
 
     def is_written(self, run: RunFolder, role: str, layer: int) -> bool:
         """Whether all frames of a layer lie in the run."""
-        return all(run.exists(*self._part(name, role, layer)) for name in self.frames)
+        return all(run.exists(*part) for part in self.parts(role, layer))
 
     def are_measured(self, run: RunFolder, role: str, plan: LayerPlan) -> bool:
         """Whether the words and all layers of the plan lie in the run."""

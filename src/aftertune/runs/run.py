@@ -1,14 +1,14 @@
 """The run folder: settings in ``run.json``, one Parquet part for each unit of work.
 
-A unit is done when its part exists; that one rule gives resume, crash safety and several workers at once. A folder
-belongs to one set of settings and weights: a run with others refuses to continue in it. Who comes first has the folder;
-each part says what it was made with (`seal`), and is held against that when it is read. What is damaged does not count
-as there while a run is measured: it is made again.
+A unit is done when its part exists; that one rule gives resume, crash safety and several workers at once, of whom each
+asks which units are its own (`RunFolder.missing`). A folder belongs to one set of settings and weights: a run with
+others refuses to continue in it. Who comes first has the folder; each part says what it was made with (`seal`), and is
+held against that when it is read. What is damaged does not count as there while a run is measured: it is made again.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ from aftertune.runs.parts import (
     write_text,
 )
 from aftertune.runs.seal import Place, digest
+from aftertune.runs.turns import AllMine, Part, Parts, Size, Tell, Turns, U, Units, alike, nobody
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,11 +55,13 @@ class RunFolder:
 
     ``beginning`` is the text of its ``run.json`` where that is not written yet: a run begins with the first file that
     is written into its folder, so that one which fails before leaves nothing behind. ``_known`` are the identities that
-    were read, which never change, and ``_whole`` the files that were found without damage.
+    were read, which never change, and ``_whole`` the files that were found without damage. ``turns`` say which units
+    are those of this process, by default all.
     """
 
     address: str
     beginning: str | None = None
+    turns: Turns = field(default_factory=AllMine, repr=False, compare=False)
     _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     _whole: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -150,6 +153,25 @@ class RunFolder:
         if len(name) > LONGEST_NAME or name.startswith("."):
             name = f"{name[:LONGEST_NAME].strip('.')}-{hashlib.sha256(id.encode()).hexdigest()[:12]}"
         return kind, model, f"{name}.parquet"
+
+    def missing(
+        self, units: Sequence[U], parts: Parts[U], tell: Tell = nobody, size: Size[U] = alike, *, wait: bool = True
+    ) -> Iterator[U]:
+        """The units of work of which one of their ``parts`` is not there and that this process is to do, in turn.
+
+        ``tell(done, total)`` is called before each unit, in the units' ``size``, and at the end. Where several workers
+        share the run, each gets other units; with ``wait`` the loop ends only where all units are there: otherwise the
+        work is left, to be begun again later (`OthersBusyError`).
+        """
+        return self.turns.missing(Units(self, units, parts, size, tell, wait))
+
+    def trust(self, parts: Iterable[Part]) -> None:
+        """Take it from another process that parts are there, without damage."""
+        self._whole.update(self.path(*part) for part in parts)
+
+    def has_written(self, parts: Iterable[Part]) -> bool:
+        """Whether these parts were written by this process, or found without damage."""
+        return all(self.path(*part) in self._whole for part in parts)
 
     def write(self, part: tuple[str, str, str], row: Mapping[str, Any]) -> None:
         """Write a unit's part whole; raises `RunError` if that fails."""

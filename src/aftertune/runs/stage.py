@@ -22,6 +22,16 @@ StepProgress = Callable[[str, float, float], None]
 """The same inside one explainer: the step's name instead of the stage."""
 
 
+def told_of_all(tell: Callable[[float, float], None], round: int, n_rounds: int) -> Callable[[float, float], None]:
+    """Progress of one of several rounds of the same work, told as that of all of them."""
+    return lambda done, total: tell(round * total + done, n_rounds * total)
+
+
+def counted_after(tell: Callable[[float, float], None], before: float, total: float) -> Callable[[float, float], None]:
+    """Progress of units that come after others, told as that of ``total`` units."""
+    return lambda done, _: tell(before + done, total)
+
+
 def silent(_stage: object, _done: float, _total: float) -> None:
     """Progress that nobody asked for."""
 

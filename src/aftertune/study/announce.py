@@ -23,8 +23,9 @@ def prepare(intent: Intent) -> tuple[str, Forecast]:
     """
     if intent.study.is_served:
         return describe_served(intent), Forecast(expected_of_requests(intent))
-    found = estimate(intent, measure_machine(intent.study.device, intent.study.dtype))
-    return describe(intent, found), Forecast(found.expected, found.already)
+    own = None if intent.means is None else intent.means.machine
+    found = estimate(intent, own or measure_machine(intent.study.device, intent.study.dtype))
+    return describe(intent, found), Forecast(found.expected, found.already, at_once=intent.means is not None)
 
 
 def describe(intent: Intent, found: Estimate) -> str:
@@ -87,12 +88,16 @@ def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
     yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
     kept = "; weights stay on disk" if found.machine.on_disk else ""
     yield "device", f"{found.machine.kind}, {intent.study.dtype}{kept}"
+    if intent.means is not None:
+        yield "workers", intent.means.text
     yield "run", intent.run.address
     if intent.study.reuse:
         yield "reuse", f"{intent.study.reuse}: what is the same there is taken; the time is that of the rest"
     yield "time", _time(found)
-    yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak"
-    warning = memory_warning(found)
+    of_each = "" if intent.means is None else " of each worker"
+    yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak{of_each}"
+    has_room = intent.means is not None and found.machine.kind == "cpu"  # Ray has seen to that
+    warning = None if has_room else memory_warning(found)
     if warning is not None:
         yield "warning", warning
 

@@ -10,6 +10,7 @@ from aftertune.errors import RunError
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Progress, Stage, silent
+from aftertune.study.engine.crew import Engine
 from aftertune.study.forecast import Forecast
 from aftertune.study.intent import Announce, Intent
 from aftertune.study.measure import measure
@@ -23,23 +24,28 @@ if TYPE_CHECKING:
     from aftertune.study.stages import Stages
 
 
-def compare(study: Study, *, progress: Progress = silent, announce: Announce | None = None) -> Comparison:
+def compare(
+    study: Study, *, progress: Progress = silent, announce: Announce | None = None, engine: Engine | None = None
+) -> Comparison:
     """What did tuning change between two checkpoints?
 
     Every explainer of the study measures both; the run folder keeps all of it and the report. ``progress(stage, done,
     total)`` is called after each unit of work, ``announce(intent)`` once before, when all has been checked; a
-    `Forecast` that it returns is told to who asks from outside (``aftertune status``). An
-    interrupted run goes on where it stopped when the same study is compared again.
+    `Forecast` that it returns is told to who asks from outside (``aftertune status``). ``engine`` (`RayEngine`) are
+    the workers that measure, by default this process. An interrupted run goes on where it stopped when the same study
+    is compared again, with an engine or without.
 
     Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError` for what can't be compared, and `RunError`
     if the run's folder holds another run, or the study has several tuned checkpoints.
     """
     if len(study.tuned) > 1:
         raise RunError(f"The study has {len(study.tuned)} tuned checkpoints. Compare them with compare_stages(study).")
-    return cast("Comparison", run_study(study, progress, announce))
+    return cast("Comparison", run_study(study, progress, announce, engine))
 
 
-def compare_stages(study: Study, *, progress: Progress = silent, announce: Announce | None = None) -> Stages:
+def compare_stages(
+    study: Study, *, progress: Progress = silent, announce: Announce | None = None, engine: Engine | None = None
+) -> Stages:
     """What did each stage of tuning change?  As `compare`, for several tuned checkpoints in the order of training.
 
     Each is compared with its predecessor and with the base. Raises what `compare` raises, and `RunError` for a study of
@@ -47,10 +53,12 @@ def compare_stages(study: Study, *, progress: Progress = silent, announce: Annou
     """
     if len(study.tuned) == 1:
         raise RunError("The study has one tuned checkpoint, so there are no stages. Compare it with compare(study).")
-    return cast("Stages", run_study(study, progress, announce))
+    return cast("Stages", run_study(study, progress, announce, engine))
 
 
-def run_study(study: Study, progress: Progress = silent, announce: Announce | None = None) -> Found:
+def run_study(
+    study: Study, progress: Progress = silent, announce: Announce | None = None, engine: Engine | None = None
+) -> Found:
     """Measure what is missing, compare, and write the report, however many checkpoints there are."""
     reporter = Reporter(progress)
 
@@ -58,7 +66,7 @@ def run_study(study: Study, progress: Progress = silent, announce: Announce | No
         forecast = announce(intent) if announce is not None else None
         reporter.begin(RunFolder(intent.run.address), forecast if isinstance(forecast, Forecast) else None)
 
-    folder = _measured(study, reporter, announced)
+    folder = _measured(study, reporter, announced, engine)
     from aftertune.study.saved import make_report
 
     reporter(Stage(step="report"), 0, 1)
@@ -68,10 +76,12 @@ def run_study(study: Study, progress: Progress = silent, announce: Announce | No
     return found
 
 
-def _measured(study: Study, progress: Progress, announce: Announce) -> RunFolder:
+def _measured(study: Study, progress: Progress, announce: Announce, engine: Engine | None) -> RunFolder:
     """The run folder with all that can be measured of checkpoints, or of served models."""
     if not study.is_served:
-        return measure(study, progress, announce)
+        return measure(study, progress, announce, engine)
+    if engine is not None:
+        raise RunError("Models behind servers are asked from here, not by workers. Leave --ray out.")
     from aftertune.study.served import measure_served
 
     return measure_served(study, progress, announce)

@@ -19,7 +19,7 @@ from aftertune.study.named import can_be_named
 SECONDS_OF_REPORT = 5.0
 # Python with torch, transformers and word lists, before any weight is read.
 LIBRARY_BYTES = 700e6
-REPORT = Stage(step="report")
+REPORT, LOADING = Stage(step="report"), "loading"
 Seconds = Mapping[Stage, float]
 
 
@@ -53,16 +53,23 @@ def estimate(intent: Intent, machine: Machine) -> Estimate:
     left = {role: _remaining(intent, role, size, machine) for role, size in intent.sizes.items()}
     pairs, named = (dict(found(intent, machine)) for found in (_remaining_of_pairs, _remaining_named))
     steps = dict(_steps(intent, left, [*pairs.items(), *named.items()], machine))
+    shares = {stage: _share(intent, stage) for stage in steps}
     held = partial(weight_bytes, dtype=intent.study.dtype, on_disk=machine.on_disk)
     weights = {role: held(size) for role, size in intent.sizes.items()}
     return Estimate(
-        least={stage: step.least.on(machine) for stage, step in steps.items()},
-        most={stage: step.most.on(machine) for stage, step in steps.items()},
+        least={stage: step.least.on(machine) * shares[stage] for stage, step in steps.items()},
+        most={stage: step.most.on(machine) * shares[stage] for stage, step in steps.items()},
         already={stage: step.already for stage, step in steps.items()},
         least_bytes=_peak(intent, left, pairs, weights, "least_bytes", machine),
         most_bytes=_peak(intent, left, pairs, weights, "most_bytes", machine),
         machine=machine,
     )
+
+
+def _share(intent: Intent, stage: Stage) -> float:
+    """The share of a stage's work that one of several workers has: each loads all, and the report is the driver's."""
+    is_whole = intent.means is None or stage == REPORT or stage.step == LOADING
+    return 1.0 if is_whole or intent.means is None else 1 / intent.means.n_workers
 
 
 def _remaining(intent: Intent, role: str, size: ModelSize, machine: Machine) -> dict[str, Remaining]:
@@ -92,7 +99,7 @@ def _steps(
     read: set[object] = set()
     for role in reversed(list(left)):
         reading = _loading(intent, role, machine, read)
-        yield Stage(role, "", "loading"), Step(reading, reading)
+        yield Stage(role, "", LOADING), Step(reading, reading)
     for role, parts in left.items():
         yield from _stages(role, parts)
     for pair, parts in pairs:

@@ -59,7 +59,8 @@ class Forecast:
     """Is told of each step, and tells the share that is done and the seconds that are left.
 
     ``seconds`` are the expected seconds of each stage in the order in which they come, ``already`` the shares of stages
-    that were done before.
+    that were done before. ``at_once``: stages may be under way at once, so that one that is told of says nothing on
+    another.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Forecast:
         seconds: Mapping[Stage, float],
         already: Mapping[Stage, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        at_once: bool = False,
     ) -> None:
+        self._at_once = at_once
         self._expected, self._already, self._clock = dict(seconds), dict(already or {}), clock
         self._done: dict[Stage, float] = {}  # shares, of what this run has to do
         self._paces: dict[str, _Pace] = {}
@@ -77,8 +80,10 @@ class Forecast:
     def tell(self, what: Stage, done: float, total: float) -> None:
         """Say that ``done`` of ``total`` units of the stage ``what`` are done."""
         if what != self._now:
-            self._reach(self._now, 1.0)
-            self._now, self._since = what, self._clock()
+            if not self._at_once:
+                self._reach(self._now, 1.0)
+                self._since = self._clock()
+            self._now = what
         before = self._already.get(what, 0.0)
         share = (done / total if total else 1.0) - before
         self._reach(what, min(max(share / (1 - before) if before < 1 else 1.0, 0.0), 1.0))

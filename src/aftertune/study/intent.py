@@ -14,7 +14,17 @@ from aftertune.study.templates import Template
 from aftertune.study.tokens import AddedTokens
 
 if TYPE_CHECKING:
+    from aftertune.models.machine import Machine
     from aftertune.models.size import ModelSize
+
+
+@dataclass(frozen=True)
+class Means:
+    """``n_workers``, each on a ``machine`` like this one; ``text`` tells of them."""
+
+    n_workers: int
+    machine: "Machine"
+    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +34,8 @@ class Intent:
     ``run`` is as it will be when it has taken what it reuses; ``subjects`` are all checkpoints by their roles,
     ``sizes`` those of the roles that are not wholly measured yet; ``works`` are the explainers made ready, by name;
     ``template`` says how the prompts are put, ``rows`` what became of the rows that they come from, ``tokens`` which
-    tokens only some of the checkpoints have, ``roundings`` which were stored in fewer bits than others.
+    tokens only some of the checkpoints have, ``roundings`` which were stored in fewer bits than others. ``means`` are
+    the workers that measure, None where it is this process.
     """
 
     study: Study
@@ -37,6 +48,7 @@ class Intent:
     rows: Rows = field(default_factory=Rows)
     tokens: AddedTokens | None = None
     roundings: Sequence[Rounding] = ()
+    means: Means | None = None
 
 
 Announce = Callable[[Intent], object]

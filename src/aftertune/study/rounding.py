@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
 
 FILE = "rounding.json"
+Found = tuple["Rounding", "Storage"]
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ def find_roundings(subjects: Mapping[str, Subject], configs: Mapping[str, Any]) 
     return found
 
 
-def measure_roundings(
-    found: Collection[tuple[Rounding, "Storage"]], load: Callable[[str], "Checkpoint"], run: RunFolder
-) -> None:
+def measure_roundings(found: Collection[Found], load: Callable[[str], "Checkpoint"], run: RunFolder) -> None:
     """Measure how much rounding alone does, and write it into the run."""
     from aftertune.models.files.rounding import rounding_of
 

@@ -10,8 +10,9 @@ A map whose numbers are not finite is kept as it is; who reads the run leaves it
 What has its part already is not computed again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ from aftertune.prompts.encoding import EncodedPrompt
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
+
+Batch = Sequence[EncodedPrompt]
 
 
 @dataclass(frozen=True)
@@ -83,18 +86,18 @@ class AttributionWork(AskedAttribution):
         progress: StepProgress,
     ) -> None:
         """Let the base read the tuned model's responses, those that it has not read yet."""
-        how, missing = self.settings, self.unread(run, pair)
-        encoded = [encode_for(base, prompt, self.inputs.template, prompt.response) for prompt in missing]
+        how, place, prompts = self.settings, (SHARED, "-".join(pair)), self.to_read(run, pair)
+        encoded = [encode_for(base, prompt, self.inputs.template, prompt.response) for prompt in prompts]
         answered = [with_response(pair.tuned, item, run) for item in encoded]
         answered = _readable(base, answered, run, pair)
-        done, total = 0.0, sum(map(_cost, answered))
-        for batch in _batches(answered, attributions_at_once(base.model.device.type)):
-            progress("difference", done, total)
-            done += sum(map(_cost, batch))
+        batches = list(_batches(answered, attributions_at_once(base.model.device.type)))
+        parts, tell = _parts(run, *place), partial(progress, "difference")
+        for batch in run.missing(batches, parts, tell, _cost_of_batch, wait=False):
+            missing = _missing(run, *place, batch)
             found = attribute_batch(base, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
-                run.write(run.part(SHARED, "-".join(pair), item.prompt.id), row_of(item, one))
-        progress("difference", total, total)
+                if item.prompt.id in missing:
+                    run.write(run.part(*place, item.prompt.id), row_of(item, one))
 
     def _respond(
         self,
@@ -105,14 +108,11 @@ class AttributionWork(AskedAttribution):
         progress: StepProgress,
     ) -> list[EncodedPrompt]:
         silent = [item for item in encoded if item.response_ids is None]
-        for done, batch in enumerate(_batches(silent, RESPONSES_AT_ONCE)):
-            progress("responses", done * RESPONSES_AT_ONCE, len(silent))
-            missing = _missing(run, RESPONSES, role, batch)
-            if missing:
-                ids = [item.ids.tolist() for item in batch]
-                found = generate(checkpoint, ids, self.inputs.max_new_tokens)
-                _write_responses(checkpoint, role, batch, found, run)
-        progress("responses", len(silent), len(silent))
+        batches, tell = list(_batches(silent, RESPONSES_AT_ONCE)), partial(progress, "responses")
+        for batch in run.missing(batches, _parts(run, RESPONSES, role), tell, len):
+            ids = [item.ids.tolist() for item in batch]
+            found = generate(checkpoint, ids, self.inputs.max_new_tokens)
+            _write_responses(checkpoint, role, batch, found, run)
         return [with_response(role, item, run) for item in encoded]
 
     def _attribute(
@@ -123,22 +123,17 @@ class AttributionWork(AskedAttribution):
         run: RunFolder,
         progress: StepProgress,
     ) -> None:
-        sampled = self._sampled(answered)
-        done, total = 0.0, sum(map(_cost, answered))
-        for batch in _batches(answered, attributions_at_once(checkpoint.model.device.type)):
-            progress("attribution", done, total)
-            done += sum(map(_cost, batch))
-            missing = _missing(run, ATTRIBUTIONS, role, batch)
-            if not missing:
-                continue
-            how = self.settings
+        sampled, how, place = self._sampled(answered), self.settings, (ATTRIBUTIONS, role)
+        batches = list(_batches(answered, attributions_at_once(checkpoint.model.device.type)))
+        parts, tell = _parts(run, *place), partial(progress, "attribution")
+        for batch in run.missing(batches, parts, tell, _cost_of_batch, wait=False):
+            missing = _missing(run, *place, batch)
             found = attribute_batch(checkpoint, batch, how.method, how.unit, **_ways(how))
             for item, one in zip(batch, found, strict=True):
                 if item.prompt.id in missing & sampled and one.is_finite:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
                 if item.prompt.id in missing:
-                    run.write(run.part(ATTRIBUTIONS, role, item.prompt.id), row_of(item, one))
-        progress("attribution", total, total)
+                    run.write(run.part(*place, item.prompt.id), row_of(item, one))
 
     def _sampled(self, answered: Sequence[EncodedPrompt]) -> set[str]:
         """The prompts whose maps are checked."""
@@ -180,8 +175,13 @@ def _readable(base: Checkpoint, answered: Sequence[EncodedPrompt], run: RunFolde
     return found
 
 
-def _cost(item: EncodedPrompt) -> float:
-    return cost.relative_cost(len(item.ids), len(response_of(item)))
+def _parts(run: RunFolder, kind: str, role: str) -> Callable[[Batch], list[tuple[str, str, str]]]:
+    """The parts of a batch."""
+    return lambda batch: [run.part(kind, role, item.prompt.id) for item in batch]
+
+
+def _cost_of_batch(batch: Batch) -> float:
+    return sum(cost.relative_cost(len(item.ids), len(response_of(item))) for item in batch)
 
 
 def _batches(items: Sequence[EncodedPrompt], size: int) -> Iterator[list[EncodedPrompt]]:

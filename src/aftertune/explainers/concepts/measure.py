@@ -5,8 +5,9 @@ where it was interrupted.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,14 @@ from aftertune.explainers.concepts.pair_parts import (
     without_noise,
     write_change,
 )
-from aftertune.explainers.concepts.result import CONCEPTS, ConceptReading, has_chance, reading_of, write_chance
+from aftertune.explainers.concepts.result import (
+    CONCEPTS,
+    ConceptReading,
+    chance_part,
+    has_chance,
+    reading_of,
+    write_chance,
+)
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.explainers.concepts.weight_change import ChangedWeights
 from aftertune.explainers.explainer import Work
@@ -35,7 +43,8 @@ from aftertune.models.weights import attention_shape, shape_of
 from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import StepProgress, silent
+from aftertune.runs.stage import StepProgress, silent, told_of_all
+from aftertune.runs.turns import Tell
 from aftertune.words import Words, WordSource, load_words
 
 
@@ -60,7 +69,7 @@ def read_concepts(
     settings = ConceptSettings(words=words, n_components=n_components, n_words=n_words, layers=layers)
     vocabulary, chosen = load_words(words), settings.chosen_layers(attention_shape(model).n_layers)
     embeddings = _embeddings(model, vocabulary)
-    read, found = _reader(model, vocabulary, settings, embeddings), []
+    read, found = _reader(model, vocabulary, settings, lambda: embeddings), []
     for done, layer in enumerate(chosen):
         progress(CONCEPTS.kind, done, len(chosen))
         found.append(read(layer))
@@ -76,6 +85,7 @@ class ConceptWork(Work):
     settings: ConceptSettings
     words: Words
     saved_settings = CONCEPTS.settings
+    is_shared = True
     reusable = (
         Reusable(
             (
@@ -128,9 +138,9 @@ class ConceptWork(Work):
         if not run.exists(*CONCEPTS.words):
             run.write_frame(CONCEPTS.words, pl.DataFrame({"word": self.words.words}))
         CONCEPTS.remember(run, role, _about(checkpoint, layers))
-        embeddings = _embeddings(checkpoint, self.words)
-        if not has_chance(run, role):
-            write_chance(run, role, nearest_by_chance(checkpoint, embeddings))
+        embeddings = cache(lambda: _embeddings(checkpoint, self.words))  # only for who has something to read
+        for part in run.missing([chance_part(role)], lambda part: [part], wait=False):
+            write_chance(run, part, nearest_by_chance(checkpoint, embeddings()))
         CONCEPTS.fill(run, role, layers, _reader(checkpoint, self.words, self.settings, embeddings), progress)
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
@@ -151,16 +161,17 @@ class ConceptWork(Work):
         Both models are left as they were. Raises `RunError` if a part can't be written.
         """
         layers = CONCEPTS.layers_of(run, pair.base, self.settings)
-        if not is_change_of(run, pair, layers):
+        if not is_change_of(run, pair, layers) and run.turns.is_mine(f"change-concepts/{'-'.join(pair)}"):
             write_change(run, pair, layers, ChangedWeights(base, tuned, layers).frames(progress))
-        missing = self._missing(run, pair, layers)
-        norms = change_norms(base, tuned) if missing else None
-        if missing and (norms is None or not any(norms.values())):
+        n_draws = 0 if run.exists(without_noise(pair)) else self.settings.noise_models
+        norms = change_norms(base, tuned) if n_draws else None
+        if n_draws and (norms is None or not any(norms.values())):
             run.remember(without_noise(pair), {"has_same_tensors": norms is not None})
             return
-        for draw in missing:
+        for draw in range(n_draws):
             assert norms is not None
-            self._read_noise(WeightNoise(base, norms, draw), base, noise_role(pair, draw), run, layers, progress)
+            noise, role = WeightNoise(base, norms, draw), noise_role(pair, draw)
+            self._read_noise(noise, base, role, run, layers, told_of_all(partial(progress, NOISE_STEP), draw, n_draws))
 
     def _read_noise(
         self,
@@ -169,16 +180,23 @@ class ConceptWork(Work):
         role: str,
         run: RunFolder,
         layers: Sequence[int],
-        progress: StepProgress,
+        tell: Tell,
     ) -> None:
-        with noise.outside_layers():
-            read = _reader(base, self.words, self.settings, _embeddings(base, self.words))
+        with ExitStack() as stack:  # noise is put in by who has a layer to read
+
+            @cache
+            def embeddings() -> WordEmbeddings:
+                stack.enter_context(noise.outside_layers())
+                return _embeddings(base, self.words)
+
+            read = _reader(base, self.words, self.settings, embeddings)
 
             def noisy(layer: int) -> dict[str, pl.DataFrame]:
+                embeddings()
                 with noise.in_layer(layer):
                     return read(layer)
 
-            NOISE_PARTS.fill(run, role, layers, noisy, lambda _, done, total: progress(NOISE_STEP, done, total))
+            NOISE_PARTS.fill(run, role, layers, noisy, lambda _, done, total: tell(done, total))
 
     def _missing(self, run: RunFolder, pair: Pair, layers: Sequence[int]) -> list[int]:
         if run.exists(without_noise(pair)):
@@ -204,10 +222,10 @@ def _embeddings(checkpoint: Checkpoint, words: Words) -> WordEmbeddings:
 
 
 def _reader(
-    checkpoint: Checkpoint, words: Words, settings: ConceptSettings, embeddings: WordEmbeddings
+    checkpoint: Checkpoint, words: Words, settings: ConceptSettings, embeddings: Callable[[], WordEmbeddings]
 ) -> Callable[[int], dict[str, pl.DataFrame]]:
     spelled = pl.Series(words.words, dtype=pl.String)
-    return lambda layer: read_layer(checkpoint, layer, settings, spelled, embeddings)
+    return lambda layer: read_layer(checkpoint, layer, settings, spelled, embeddings())
 
 
 def _about(checkpoint: Checkpoint, layers: tuple[int, ...]) -> dict[str, Any]:

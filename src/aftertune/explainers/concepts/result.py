@@ -113,7 +113,7 @@ def reading_in(run: RunFolder, role: str, name: str | None = None) -> ConceptRea
         found,
         words=tuple(run.read_frame(CONCEPTS.words)["word"]),
         settings=identity_of(run, CONCEPTS.settings, dict[str, Any]),
-        chance=run.read_frame(_chance(role))["cosine"].to_numpy() if has_chance(run, role) else None,
+        chance=run.read_frame(chance_part(role))["cosine"].to_numpy() if has_chance(run, role) else None,
         **about | ({"model": name} if name else {}),
     )
 
@@ -135,13 +135,14 @@ def reading_of(frames: Sequence[Frames], chance: Sample | None, **known: Any) ->
 
 def has_chance(run: RunFolder, role: str) -> bool:
     """Whether the run says how near words lie to random directions."""
-    return run.exists(*_chance(role))
+    return run.exists(*chance_part(role))
 
 
-def write_chance(run: RunFolder, role: str, chance: Sample) -> None:
+def write_chance(run: RunFolder, part: tuple[str, str, str], chance: Sample) -> None:
     """Keep how near words lie to random directions; raises `RunError` if that fails."""
-    run.write_frame(_chance(role), pl.DataFrame({"cosine": chance}))
+    run.write_frame(part, pl.DataFrame({"cosine": chance}))
 
 
-def _chance(role: str) -> tuple[str, str, str]:
+def chance_part(role: str) -> tuple[str, str, str]:
+    """The part that says how near words lie to random directions."""
     return "concepts/chance", role, "cosines.parquet"

@@ -6,7 +6,7 @@ was interrupted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ import polars as pl
 from aftertune.errors import RunError, WordError
 from aftertune.explainers.explainer import Work
 from aftertune.explainers.heads.cooccurrence import Lexicon
-from aftertune.explainers.heads.cost import remaining, remaining_noise
+from aftertune.explainers.heads.cost import STEP, remaining, remaining_noise
 from aftertune.explainers.heads.layer import read_layer
 from aftertune.explainers.heads.noise import NoisyHeads
 from aftertune.explainers.heads.result import (
@@ -40,7 +40,7 @@ from aftertune.runs.records import identity_of
 from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import MODEL, Pair
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import StepProgress, silent
+from aftertune.runs.stage import StepProgress, silent, told_of_all
 from aftertune.words import Words, WordSource, load_vectors, load_words
 
 LEAST_WORDS = 2
@@ -102,6 +102,7 @@ class HeadWork(Work):
 
     lexicon: Lexicon
     saved_settings = HEADS.settings
+    is_shared = True
     reusable = (Reusable((*HEADS.places("{role}"), *NOISE_PARTS.places("{base}-{tuned}-[0-9][0-9][0-9]"))),)
 
     @property
@@ -179,8 +180,8 @@ class HeadWork(Work):
         if len(able) < n_layers:
             HEADS.restrict(run, role, able)
         HEADS.remember(run, role, _about(checkpoint, layers))
-        embeddings = WordEmbeddings(checkpoint, lexicon.words.words)
-        HEADS.fill(run, role, layers, lambda layer: read_layer(checkpoint, layer, lexicon, embeddings), progress)
+        embeddings = cache(lambda: WordEmbeddings(checkpoint, lexicon.words.words))  # only for who has a layer to read
+        HEADS.fill(run, role, layers, lambda layer: read_layer(checkpoint, layer, lexicon, embeddings()), progress)
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:
         """The noise of the size of the change that is not read yet."""
@@ -205,8 +206,9 @@ class HeadWork(Work):
             run.remember(without_noise(pair), {"has_same_tensors": norms is not None})
             return
         noisy = NoisyHeads(base, tuned, pair, self.lexicon, norms, run, layers)
-        for draw in self._missing(run, pair, layers):
-            noisy.fill(draw, progress)
+        n_draws = self.lexicon.settings.noise_models
+        for draw in range(n_draws):
+            noisy.fill(draw, told_of_all(partial(progress, STEP), draw, n_draws))
 
     def _missing(self, run: RunFolder, pair: Pair, layers: Sequence[int]) -> list[int]:
         draws, is_there = range(self.lexicon.settings.noise_models), partial(NOISE_PARTS.is_written, run)

@@ -8,8 +8,9 @@ Beside each pair of models, for each draw of noise, a layer at a time:
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from aftertune.explainers.heads.cooccurrence import Lexicon
-from aftertune.explainers.heads.cost import STEP
 from aftertune.explainers.heads.layer import read_layer
 from aftertune.explainers.heads.list_changes import UNORDERED
 from aftertune.explainers.heads.result import HEADS, NOISE_PARTS, STRENGTHS, noise_role
@@ -30,7 +30,7 @@ from aftertune.models.weights import query_key_weights
 from aftertune.runs.layer_parts import Frames
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import StepProgress
+from aftertune.runs.turns import Tell
 
 Numbers = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -48,26 +48,29 @@ class NoisyHeads:
     run: RunFolder
     layers: Sequence[int]
 
-    def fill(self, draw: int, progress: StepProgress) -> None:
+    def fill(self, draw: int, tell: Tell) -> None:
         """Read the layers of a draw that are not there yet. The base is left as it was."""
-        role = noise_role(self.pair, draw)
-        if all(NOISE_PARTS.is_written(self.run, role, layer) for layer in self.layers):
-            return
         noise = WeightNoise(self.base, self.norms, draw, self.lexicon.settings.seed)
-        clean = [self._embedded(self.base), self._embedded(self.tuned)]
-        with noise.outside_layers():
-            embeddings = WordEmbeddings(self.base, self.lexicon.words.words)
-            noisy = self._embedded(self.base)
+        with ExitStack() as stack:  # noise is put in by who has a layer to read
+            embedded = cache(lambda: self._embedded_words(noise, stack))
 
             def read(layer: int) -> Frames:
-                before = self._strengths(self.base, layer, clean[0]), self._strengths(self.tuned, layer, clean[1])
+                base, tuned, noisy, embeddings = embedded()
+                before = self._strengths(self.base, layer, base), self._strengths(self.tuned, layer, tuned)
                 with noise.in_layer(layer):
                     frames = read_layer(self.base, layer, self.lexicon, embeddings, with_controls=False)
                     after = self._strengths(self.base, layer, noisy)
                 strengths = strength_frame(layer, self.pairs[layer], *before, after)
                 return {"neurons": frames["neurons"], "pairs": frames["pairs"], "strengths": strengths}
 
-            NOISE_PARTS.fill(self.run, role, self.layers, read, lambda _, done, total: progress(STEP, done, total))
+            role = noise_role(self.pair, draw)
+            NOISE_PARTS.fill(self.run, role, self.layers, read, lambda _, done, total: tell(done, total))
+
+    def _embedded_words(self, noise: WeightNoise, stack: ExitStack) -> tuple[Tensor, Tensor, Tensor, WordEmbeddings]:
+        """The words of all pairs in base, tuned and noise, and the vocabulary; noise stays in the base's embeddings."""
+        clean = self._embedded(self.base), self._embedded(self.tuned)
+        stack.enter_context(noise.outside_layers())
+        return *clean, self._embedded(self.base), WordEmbeddings(self.base, self.lexicon.words.words)
 
     @cached_property
     def pairs(self) -> dict[int, pl.DataFrame]:

@@ -40,8 +40,9 @@ from aftertune.models.weights import attention_shape
 from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
-from aftertune.runs.stage import StepProgress
+from aftertune.runs.stage import StepProgress, counted_after
 
+Swap = tuple[tuple[str, str, str], Callable[[], pl.DataFrame]]
 SAME_CONFIGURATION = ("model_type", "hidden_size", "intermediate_size", "num_hidden_layers")
 
 
@@ -60,6 +61,7 @@ class LocationWork(Work):
     settings: LocationSettings
     inputs: Inputs
     saved_settings = result.SETTINGS
+    is_shared = True
     reusable = (
         Reusable(("location/sizes/{base}/{tuned}.parquet",), ()),
         Reusable(
@@ -161,40 +163,39 @@ class LocationWork(Work):
 
     def _swaps(self, models: Models, differ: bool, run: RunFolder, pair: Pair, progress: StepProgress) -> Swaps | None:
         """Both models with the texts; None where there is nothing to swap, or no answer to measure it on."""
-        part = result.texts_part(run, pair)
-        is_there = run.exists(*part)
-        common = _common(models)
-        progress(cost.ANSWERS, 0, 1)
-        if is_there:
-            read = saved_texts(run.read_frame(part))
-        else:
-            read = answered(models.tuned, common, self.settings, self.inputs) if differ else []
+        part, common, bench = result.texts_part(run, pair), _common(models), None
+        for _ in run.missing([part], lambda part: [part], partial(progress, cost.ANSWERS)):
+            bench = self._answer(models, common, differ, run, part)
+        texts = [one for one in saved_texts(run.read_frame(part)) if one.answer_ids]
+        if not texts:
+            return None
+        bench = bench or _bench(models, texts, common.n_known)
+        n_layers, whole = attention_shape(models.base).n_layers, float(bench.whole().log_ratio.sum())
+        return Swaps(bench, models.places, n_layers, [one.prompt for one in texts], whole)
+
+    def _answer(
+        self, models: Models, common: Common, differ: bool, run: RunFolder, part: tuple[str, str, str]
+    ) -> Bench | None:
+        """Write the texts, and return both models with them; None without any answer that can be measured."""
+        read = answered(models.tuned, common, self.settings, self.inputs) if differ else []
         texts = [one for one in read if one.answer_ids]
         bench = _bench(models, texts, common.n_known) if texts else None
         if bench is not None and not (finite := np.isfinite(bench.whole().log_ratio)).all():
             read = _without_answers(read, {one for one, is_finite in zip(texts, finite, strict=True) if not is_finite})
             texts = [one for one in read if one.answer_ids]
             bench = _bench(models, texts, common.n_known) if texts else None
-        if not is_there:
-            run.write_frame(part, _texts_frame(texts, [one for one in read if not one.answer_ids], bench))
-        progress(cost.ANSWERS, 1, 1)
-        if bench is None:
-            return None
-        n_layers, whole = attention_shape(models.base).n_layers, float(bench.whole().log_ratio.sum())
-        return Swaps(bench, models.places, n_layers, [one.prompt for one in texts], whole)
+        run.write_frame(part, _texts_frame(texts, [one for one in read if not one.answer_ids], bench))
+        return bench
 
     def _swap(self, swaps: Swaps, sizes: pl.DataFrame, run: RunFolder, pair: Pair, progress: StepProgress) -> None:
         chosen = result.chosen_swaps(sizes, self.settings.swaps)
-        units: list[tuple[tuple[str, str, str], Callable[[], pl.DataFrame]]] = [
-            (result.swap_part(run, pair, one), partial(swaps.both_ways, [one])) for one in chosen
-        ]
+        units: list[Swap] = [(result.swap_part(run, pair, one), partial(swaps.both_ways, [one])) for one in chosen]
         units += [(result.cumulative_part(run, pair, n), partial(swaps.cumulative, n)) for n in range(swaps.n_layers)]
-        units.append((result.together_part(run, pair), lambda: _together(swaps, chosen, run, pair)))
-        for done, (part, make) in enumerate(units):
-            progress(cost.SWAPS, done, len(units))
-            if not run.exists(*part):
+        last: list[Swap] = [(result.together_part(run, pair), lambda: _together(swaps, chosen, run, pair))]
+        for some in (units, last):  # the last is made of the others
+            tell = counted_after(partial(progress, cost.SWAPS), 0 if some is units else len(units), len(units) + 1)
+            for part, make in run.missing(some, lambda unit: [unit[0]], tell, wait=some is units):
                 run.write_frame(part, make())
-        progress(cost.SWAPS, len(units), len(units))
 
 
 def _without_answers(texts: Sequence[Text], overflowing: Collection[Text]) -> list[Text]:
@@ -204,7 +205,7 @@ def _without_answers(texts: Sequence[Text], overflowing: Collection[Text]) -> li
 
 def _sizes(found: Sequence[Place], run: RunFolder, pair: Pair, progress: StepProgress) -> pl.DataFrame:
     part = result.sizes_part(run, pair)
-    if not run.exists(*part):
+    for _ in run.missing([part], lambda part: [part]):
         rows = list(_size_rows(found, progress))
         run.write_frame(part, pl.DataFrame(rows, schema=pl.Schema(result.SIZES)))
     progress(cost.SIZES, len(found), len(found))

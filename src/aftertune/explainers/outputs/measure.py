@@ -56,6 +56,7 @@ from aftertune.runs.reuse import Reusable
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
+from aftertune.runs.turns import Tell
 
 READING, NOISE, ANSWERING, SAMPLING = STEPS = ("texts", "noise", "answers", "samples")
 
@@ -67,6 +68,7 @@ class OutputWork(Work):
     settings: OutputSettings
     inputs: Inputs
     saved_settings = result.SETTINGS
+    is_shared = True
     reusable = (Reusable((f"{result.KIND}/{{base}}-{{tuned}}/*",)),)
 
     @cached_property
@@ -104,7 +106,7 @@ class OutputWork(Work):
             return False
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
         has_draws = not parts.has_same_tensors or all(parts.has(name) for name in names)
-        return has_draws and parts.has(result.SAMPLES)
+        return has_draws and all(map(parts.has, [*(f"{one}-positions" for one in ANSWERED), result.SAMPLES]))
 
     def measure_pair(
         self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
@@ -137,33 +139,34 @@ class _PairWork:
     def measure(self) -> None:
         self.parts.keep(result.ABOUT, lambda: pl.DataFrame([{"has_same_tensors": self.norms is not None}]))
         self.parts.keep(result.VOCABULARY, self._vocabulary)
-        for done, context in enumerate(CONTEXTS):
-            self.progress(READING, done, len(CONTEXTS))
-            self._read(context)
-        self.progress(READING, len(CONTEXTS), len(CONTEXTS))
+        self._read(partial(self.progress, READING))
         if self._has_added:
-            self.parts.keep(result.ADDED, self._added)
+            self.parts.keep_each([{result.ADDED: self._added}])
         if self.norms is not None:
             noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
             noise.measure(partial(self.progress, NOISE))
-        for done, context in enumerate(ANSWERED):
-            self.progress(ANSWERING, done, len(ANSWERED))
-            self._answer(context)
-        self.progress(ANSWERING, len(ANSWERED), len(ANSWERED))
-        self.parts.keep(result.SAMPLES, self._samples)
-        self.progress(SAMPLING, 1, 1)
+        self._answer(partial(self.progress, ANSWERING))
+        self.parts.keep_each([{result.SAMPLES: self._samples}], partial(self.progress, SAMPLING), wait=False)
 
     def _vocabulary(self) -> pl.DataFrame:
         texts, special = show_tokens(self._tokenizer, range(self._n)), set(self._tokenizer.all_special_ids)
         flags = {"is_special": [token in special for token in range(self._n)], "is_word": is_word(texts)}
         return pl.DataFrame({"text": texts} | flags)
 
-    def _read(self, context: str) -> None:
-        """The texts of a context, and the mean probabilities of both models over them."""
-        self.parts.keep(f"{context}-texts", lambda: self._text_frame(self._finite(self._texts_of(context), context)))
-        texts = texts_of(self.parts, context)
-        for side in SIDES if texts else ():
-            self.parts.keep(f"{context}-{side}", partial(self._predictions, side, context))
+    def _read(self, tell: Tell) -> None:
+        """The texts of all contexts, answers written together, and the mean probabilities of both models over them."""
+        together = ([GENERIC], ANSWERED)
+        units = [{f"{one}-texts": partial(self._texts_part, one) for one in some} for some in together]
+        self.parts.keep_each(units, lambda _done, _total: tell(0.0, 1.0))
+        full = [one for one in CONTEXTS if texts_of(self.parts, one)]
+        names = [(side, one) for one in full for side in SIDES]
+        self.parts.keep_each([{f"{one}-{side}": partial(self._predictions, side, one)} for side, one in names], tell)
+
+    def _texts_part(self, context: str) -> pl.DataFrame:
+        return self._text_frame(self._finite(self._texts_of(context), context))
+
+    def _own_texts_part(self, context: str) -> pl.DataFrame:
+        return self._text_frame(self._finite(self._tuned_answers[context], f"{context}-tuned"))
 
     @property
     def _has_added(self) -> bool:
@@ -225,11 +228,13 @@ class _PairWork:
         asked = {context: self._asked(context) for context in ANSWERED}
         return answered(checkpoint, asked, self.work.settings.answer_tokens, self._n)
 
-    def _answer(self, context: str) -> None:
+    def _answer(self, tell: Tell) -> None:
         """The tuned model's own answers, and every token of either model's answers as both models see it."""
-        name = f"{context}-tuned"
-        self.parts.keep(f"{name}-texts", lambda: self._text_frame(self._finite(self._tuned_answers[context], name)))
-        self.parts.keep(f"{context}-positions", lambda: self._positions(context))
+        texts = {f"{one}-tuned-texts": partial(self._own_texts_part, one) for one in ANSWERED}
+        self.parts.keep_each([texts], lambda _done, _total: tell(0.0, 1.0))
+        self.parts.keep_each(
+            [{f"{one}-positions": partial(self._positions, one)} for one in ANSWERED], tell, wait=False
+        )
 
     def _positions(self, context: str) -> pl.DataFrame:
         frames = [pl.DataFrame(schema=result.POSITIONS)]

@@ -4,8 +4,9 @@ The base is read with noise in its weights, as `noise` draws it: largest scores 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import polars as pl
 
@@ -13,13 +14,14 @@ from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.coherence import belonging, coherence, subject_directions
 from aftertune.explainers.outputs.noise import Noise, fast_products, scale_of_like_effect
 from aftertune.explainers.outputs.probabilities import Predictions, mean_predictions
-from aftertune.explainers.outputs.result import SIDES, WITH_NOISE, OutputParts, draw_name
+from aftertune.explainers.outputs.result import SIDES, WITH_NOISE, Makes, OutputParts, draw_name
 from aftertune.explainers.outputs.rises import rise_scores, rises, top_words
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import texts_of
 from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, total_variation
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.weight_noise import Norms
+from aftertune.runs.turns import Tell
 
 SEEDS_OF_DRAWS = 2**20
 DECIMALS = 9
@@ -42,21 +44,28 @@ class NoiseDraws:
     parts: OutputParts
     settings: OutputSettings
 
-    def measure(self, progress: Callable[[int, int], None]) -> None:
+    def measure(self, progress: Tell) -> None:
         """Noise of like effect in the base's weights, where a draw is missing."""
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
-        if all(self.parts.has(name) for name in names):
+        if not names:
             return
-        directions = self._directions()  # before there is noise in them
-        self.parts.keep(result.COHERENCE, partial(self._coherence, directions))
-        with fast_products():
-            plain = _Plain({one: self._predicted(one) for one in self._contexts_with_noise()}, directions)
-            with Noise(self.base, self.norms) as noise:
-                self.parts.keep(result.SCALES, partial(self._scales, noise, plain.predictions))
-                for number, name in enumerate(names):
-                    progress(number, len(names))
-                    self.parts.keep(name, partial(self._draw, noise, plain, number))
-        progress(len(names), len(names))
+        with ExitStack() as stack:  # noise is put in by who has a draw to make
+            noise = Noise(self.base, self.norms)
+
+            directions = cache(self._directions)
+
+            @cache
+            def plain() -> _Plain:
+                subjects = directions()  # before there is noise in them
+                stack.enter_context(fast_products())
+                found = _Plain({one: self._predicted(one) for one in self._contexts_with_noise()}, subjects)
+                stack.enter_context(noise)
+                return found
+
+            coherence: Makes = [{result.COHERENCE: lambda: self._coherence(directions())}]
+            self.parts.keep_each([*coherence, {result.SCALES: lambda: self._scales(noise, plain().predictions)}])
+            draws = [{name: partial(self._draw, noise, plain, number)} for number, name in enumerate(names)]
+            self.parts.keep_each(draws, progress, wait=False)
 
     def _coherence(self, directions: Array) -> pl.DataFrame:
         """How the words that rose most belong together, in each context and direction."""
@@ -100,9 +109,9 @@ class NoiseDraws:
         noise.put(scale)
         return total_variation(without, self._of_text(self._predicted(context)))
 
-    def _draw(self, noise: Noise, plain: _Plain, number: int) -> pl.DataFrame:
+    def _draw(self, noise: Noise, make_plain: Callable[[], _Plain], number: int) -> pl.DataFrame:
         """One model with noise: its total variation, the largest scores, and the coherence of its words."""
-        rows = []
+        rows, plain = [], make_plain()
         noise.draw(self._seed(number))
         for context, scale in self.parts.frame(result.SCALES).iter_rows():
             noise.put(scale)

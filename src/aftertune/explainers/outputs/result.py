@@ -12,7 +12,7 @@ Of each pair of models, by the name of the part:
 - ``samples``: what the tuned model writes freely, with log probabilities of both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from typing_extensions import TypedDict
 from aftertune.explainers.outputs.words import Array, Flags, of_text
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
+from aftertune.runs.turns import Tell, nobody
 
 GENERIC, ANSWERS, PROMPTS = CONTEXTS = ("generic", "answers", "prompts")
 ANSWERED = (ANSWERS, PROMPTS)
@@ -35,6 +36,9 @@ ADDED = "added-tokens"
 ADDED_SHARES: dict[str, Any] = {"context": pl.String, "side": pl.String, "share": pl.Float64}
 HALVES, LOG_HALVES = ("even", "odd"), ("log_even", "log_odd")
 SIDES = ("base", "tuned")
+
+Makes = Sequence[Mapping[str, Callable[[], pl.DataFrame]]]
+"""Units of work: the parts that each makes, by name."""
 
 
 class Shown(TypedDict):
@@ -113,9 +117,15 @@ class OutputParts:
         return self.run.read_frame(self.place(name))
 
     def keep(self, name: str, make: Callable[[], pl.DataFrame]) -> None:
-        """Make a part that is not there yet."""
+        """Make a part that is not there yet, and takes no time to speak of."""
         if not self.has(name):
             self.run.write_frame(self.place(name), make())
+
+    def keep_each(self, units: Makes, tell: Tell = nobody, *, wait: bool = True) -> None:
+        """Make the parts that are not there yet; with ``wait``, what comes after needs all of them."""
+        for make in self.run.missing(units, lambda make: [self.place(name) for name in make], tell, wait=wait):
+            for name, made in make.items():
+                self.keep(name, made)
 
     @property
     def has_same_tensors(self) -> bool:

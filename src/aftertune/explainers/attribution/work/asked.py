@@ -35,6 +35,7 @@ class AskedAttribution(Work):
     settings: AttributionSettings
     inputs: Inputs
     saved_settings = SETTINGS
+    is_shared = True
     reusable = (
         Reusable((f"{RESPONSES}/{{role}}/*",), ("template", "prompts", "max_new_tokens")),
         Reusable((f"{ATTRIBUTIONS}/{{role}}/*", f"{SHARED}/{{base}}-{{tuned}}/*")),
@@ -77,9 +78,12 @@ class AskedAttribution(Work):
 
     def unread(self, run: RunFolder, pair: Pair) -> list[Prompt]:
         """The prompts whose tuned response the base has not read, and can; one that was given it read anyway."""
+        return [one for one in self.to_read(run, pair) if not run.exists(*run.part(SHARED, "-".join(pair), one.id))]
+
+    def to_read(self, run: RunFolder, pair: Pair) -> list[Prompt]:
+        """The prompts whose tuned response the base can read, as far as is known."""
         beyond = beyond_base(run, pair)
-        own = [prompt for prompt in self.inputs.prompts if prompt.response is None and prompt.id not in beyond]
-        return [prompt for prompt in own if not run.exists(*run.part(SHARED, "-".join(pair), prompt.id))]
+        return [prompt for prompt in self.inputs.prompts if prompt.response is None and prompt.id not in beyond]
 
     def claim(self, run: RunFolder, tokens: dict[str, list[int]]) -> None:
         """Bind the run to the settings and to the prompts' tokens; raises what `measure` raises."""

@@ -7,6 +7,7 @@ What has its part already is not computed again.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 from aftertune.explainers.location.bench import Bench
 from aftertune.explainers.location.named import result
@@ -41,15 +42,16 @@ def measure_units(
     Raises `CheckpointError` where heads can't be told apart, `RunError` if a part can't be written.
     """
     run, pair = place
-    swaps = [one for one in found if not run.exists(*result.named_part(run, pair, one))]
-    bench, prompts = make_bench() if swaps else None, [one.prompt for one in texts]
-    for done, one in enumerate(swaps):
-        progress(STEP, done, len(swaps))
-        assert bench is not None
-        run.write_frame(result.named_part(run, pair, one), swap_unit(bench, prompts, one))
-    progress(STEP, len(swaps), len(swaps))
+    bench, prompts = cache(make_bench), [one.prompt for one in texts]  # only for who has something to swap
+    for one in run.missing(found, lambda one: [result.named_part(run, pair, one)], partial(progress, STEP)):
+        run.write_frame(result.named_part(run, pair, one), swap_unit(bench(), prompts, one))
     directions = [one for one in found if one.kind == DIRECTION]
-    unread = [one for one in directions if not run.exists(*result.contexts_part(run, pair, one))]
-    for one, frame in driving_texts(*models, texts, unread).items() if unread else ():
-        run.write_frame(result.contexts_part(run, pair, one), frame)
+    for all_of_them in run.missing([directions] if directions else [], partial(_contexts, run, pair)):
+        unread = [one for one in all_of_them if not run.exists(*result.contexts_part(run, pair, one))]
+        for one, frame in driving_texts(*models, texts, unread).items():
+            run.write_frame(result.contexts_part(run, pair, one), frame)
     result.keep_units(run, pair, found, attention_shape(models[0]).n_sharing)
+
+
+def _contexts(run: RunFolder, pair: Pair, directions: Sequence[Unit]) -> list[tuple[str, str, str]]:
+    return [result.contexts_part(run, pair, one) for one in directions]

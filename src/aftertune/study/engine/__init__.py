@@ -1,0 +1,1 @@
+"""Who measures: this process, or workers on one machine or many, with the same code."""
