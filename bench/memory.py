@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=14)
     parser.add_argument("--read", default="0", help="the layers whose heads and concepts are read")
     parser.add_argument("--only", nargs="+", choices=["sizes", "heads", "concepts", "compare"])
+    parser.add_argument("--devices", nargs="+", default=["cpu", "disk"], choices=["cpu", "disk"])
     parser.add_argument("--out", type=Path, default=dated("memory"))
     parser.add_argument("--keep", type=Path, help="a folder for the pair, made where it is not there")
     settings = parser.parse_args()
@@ -64,7 +65,7 @@ def main() -> None:
         n_bytes = sum(file.stat().st_size for file in place.glob("*/*.safetensors"))
         found = {"limit": settings.limit * 1e9, "pair": n_bytes, "runs": []}
         for name, command in commands(place, Path(folder), settings).items():
-            for device in ("cpu", "disk"):
+            for device in settings.devices:
                 forget(place)
                 found["runs"].append({"name": name, "device": device} | measured(command(device), found["limit"]))
                 settings.out.write_text(json.dumps(found, indent=1))
