@@ -5,7 +5,7 @@
 2. Each command in a process of its own, in a control group of its own below this process's (version 2 or 1) that is
    killed where it needs more than ``--limit``. Pages of mapped files are no need: the kernel takes them back.
 3. ``--device disk`` beside the ordinary way, which has to fail. Print seconds, the peak of memory that can't be given
-   back (anonymous pages), and that of the whole group.
+   back (anonymous pages), and that of the whole group. Files are read from the disk, not from the page cache.
 
 Where no control group can be made (that takes root, or a group that was delegated) nothing is limited, and that is
 said.
@@ -13,6 +13,7 @@ said.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,10 +50,11 @@ print(len(found), "weights,", sum(one["squared_change"] for one in found) ** 0.5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--limit", type=float, default=1.2, help="in GB")
+    parser.add_argument("--limit", type=float, default=1.5, help="in GB")
     parser.add_argument("--layers", type=int, default=14)
-    parser.add_argument("--read", default="0,13", help="the layers whose heads and concepts are read")
+    parser.add_argument("--read", default="0", help="the layers whose heads and concepts are read")
     parser.add_argument("--only", nargs="+", choices=["sizes", "heads", "concepts", "compare"])
+    parser.add_argument("--devices", nargs="+", default=["cpu", "disk"], choices=["cpu", "disk"])
     parser.add_argument("--out", type=Path, default=dated("memory"))
     parser.add_argument("--keep", type=Path, help="a folder for the pair, made where it is not there")
     settings = parser.parse_args()
@@ -63,7 +65,8 @@ def main() -> None:
         n_bytes = sum(file.stat().st_size for file in place.glob("*/*.safetensors"))
         found = {"limit": settings.limit * 1e9, "pair": n_bytes, "runs": []}
         for name, command in commands(place, Path(folder), settings).items():
-            for device in ("cpu", "disk"):
+            for device in settings.devices:
+                forget(place)
                 found["runs"].append({"name": name, "device": device} | measured(command(device), found["limit"]))
                 settings.out.write_text(json.dumps(found, indent=1))
     show(found)
@@ -85,6 +88,14 @@ def make_pair(place: Path, n_layers: int) -> None:
     (place / "words.txt").write_text("\n".join(words))
     vectors = np.random.default_rng(0).standard_normal((len(words), D_VECTOR)).astype(np.float32)
     np.savez(place / "vectors.npz", words=np.array(words), vectors=vectors)
+
+
+def forget(place: Path) -> None:
+    """Let the kernel drop what it keeps of the files: pages count for the group that reads them first."""
+    for file in place.glob("*/*.safetensors"):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def commands(place: Path, folder: Path, settings: argparse.Namespace) -> dict:

@@ -38,15 +38,15 @@ def fingerprint(model: PreTrainedModel, name: str) -> str:
                     f"The weight {key} of {name} holds NaN or infinity. "
                     "The checkpoint is damaged or was cast to too narrow a type; read it again, or in float32."
                 )
-            digest.update(found.cpu().contiguous().view(torch.uint8).numpy())
+            content: Any = found.cpu().contiguous().view(torch.uint8).numpy()
+            digest.update(content)
     return digest.hexdigest()
 
 
 def _numbers(model: PreTrainedModel) -> Iterable[tuple[str, Tensor]]:
     """The parameters; of codes their scales too, which are part of what they mean."""
-    if is_narrow(model):
-        return {name: one for name, one in model.state_dict().items() if isinstance(one, Tensor)}.items()
-    return model.named_parameters()
+    held: Iterable[tuple[str, Any]] = model.state_dict().items() if is_narrow(model) else model.named_parameters()
+    return ((name, one) for name, one in held if isinstance(one, Tensor))
 
 
 def configuration_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -55,7 +55,7 @@ def must_be_loadable(
     if device == ON_DISK:
         _told(wrong, lambda: must_be_mappable(config, str(ref), source.is_gguf))
     if dtype in NARROW:
-        held = {"is_gguf": source.is_gguf, "adapter": adapter, "device": device}
+        held: dict[str, Any] = {"is_gguf": source.is_gguf, "adapter": adapter, "device": device}
         _told(wrong, lambda: must_be_able(dtype, config, str(ref), **held))
     if adapter is not None:
         config = _told(wrong, lambda: _must_merge(str(adapter), config, trust_remote_code))

@@ -10,7 +10,7 @@
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.mapped.computing import dtype_of
+from aftertune.models.mapped.files import WORTH_WRITING, spilled
+from aftertune.models.mapped.memory import is_mapped
 from aftertune.models.norms import precise
 
 EXACT = (torch.float32, torch.float64)
@@ -44,7 +46,11 @@ def _norm_of_change(before: Tensor, after: Tensor) -> float:
     pairs = zip(_blocks(before), _blocks(after), strict=True)
     # In half precision the difference would be rounded.
     changes = (precise(other.to(one.device)) - precise(one) for one, other in pairs)
-    return math.hypot(*(float(torch.linalg.vector_norm(one.float(), dtype=torch.float64)) for one in changes))
+    return _norm(changes)
+
+
+def _norm(blocks: Iterable[Tensor]) -> float:
+    return math.hypot(*(float(torch.linalg.vector_norm(one, dtype=torch.float64)) for one in blocks))
 
 
 def _blocks(weight: Tensor) -> tuple[Tensor, ...]:
@@ -97,5 +103,6 @@ class WeightNoise:
         kind = dtype_of(self._model.get_submodule(name.rpartition(".")[0]), weight)
         generator = torch.Generator(weight.device).manual_seed(zlib.crc32(f"{self._start}{name}".encode()))
         noise = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=noise_dtype(kind))
-        noise *= self._norms[name] / float(torch.linalg.vector_norm(noise, dtype=torch.float64))
-        return noise.add_(weight).to(kind)
+        noise *= self._norms[name] / _norm(_blocks(noise))
+        noisy = noise.add_(weight).to(kind)
+        return spilled(noisy) if is_mapped(weight) and weight.numel() >= WORTH_WRITING else noisy

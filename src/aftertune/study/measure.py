@@ -188,8 +188,8 @@ def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
 def _there(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
     """The configurations of checkpoints, by role, if each of them can be loaded."""
     how = (study.trust_remote_code, study.architecture, study.tokenizer)
-    held = {"device": study.device, "dtype": study.dtype}
-    return dict(zip(subjects, checks.must_be_there(list(subjects.values()), *how, **held), strict=True))
+    configs = checks.must_be_there(list(subjects.values()), *how, device=study.device, dtype=study.dtype)
+    return dict(zip(subjects, configs, strict=True))
 
 
 def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:

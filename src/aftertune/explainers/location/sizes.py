@@ -27,7 +27,7 @@ from aftertune.statistics.spread import Scores
 N_TOP = 5
 EXACT, SMALL = 1024, 64
 OVERSAMPLING, ITERATIONS, N_PROBES = 10, 4, 10
-ROWS_AT_ONCE = 16_384
+NUMBERS_AT_ONCE = 2**22
 HALF = (torch.bfloat16, torch.float16)
 Sizes = dict[str, float | None]
 
@@ -89,7 +89,8 @@ def _largest(gram: Scores) -> float:
 
 def _randomised(base: Tensor, tuned: Tensor) -> tuple[float, float, float]:
     """As `_exact`; the last is an estimate, the second a lower bound, close where the change has few directions."""
-    change = tuned.float() - (base if base.dtype in HALF else base.float())  # no third matrix of the size
+    base = base if base.dtype in HALF else base.float()
+    change = tuned.float().sub_(base) if tuned.dtype in HALF else tuned.float() - base  # one matrix more, no two
     generator = torch.Generator().manual_seed(0)
 
     def drawn(n: int) -> Tensor:
@@ -112,7 +113,8 @@ def _difference(base: Tensor, tuned: Tensor) -> Iterator[Tensor]:
 
 
 def _blocks(weight: Tensor) -> Iterator[Tensor]:
-    for block in torch.split(weight, ROWS_AT_ONCE) if weight.ndim else [weight]:
+    n_rows = max(1, NUMBERS_AT_ONCE * len(weight) // weight.numel()) if weight.ndim else 1
+    for block in torch.split(weight, n_rows) if weight.ndim else [weight]:
         yield block.double()
 
 

@@ -28,12 +28,11 @@ from aftertune.models.adapters.saved import (
 )
 from aftertune.models.adapters.tying import is_tied, tie_if_equal
 from aftertune.models.mapped.computing import compute_in, computed_in, make_full
-from aftertune.models.mapped.files import spilled
+from aftertune.models.mapped.files import WORTH_WRITING, spilled
 from aftertune.models.mapped.memory import lies_on_disk, mark_mapped
 from aftertune.models.temporary_state import borrowed
 
 N_COMPARED = 16  # tokens
-WORTH_WRITING = 2**16  # numbers
 # Of the logits' standard deviation: what rounding explains. Wrong merges differ by the size of the logits.
 MOST_OFF = {torch.float64: 1e-6, torch.float32: 1e-3}
 MOST_OFF_IN_HALF = 0.1

@@ -51,7 +51,7 @@ def must_have_plain_weights(dtype: str, readers: Sequence[str]) -> None:
 
 def arguments_of(dtype: str, place: str) -> dict[str, Any]:
     """What transformers is told to hold weights so."""
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "int8": {"load_in_8bit": True},
         "int4": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": COMPUTED},
     }

@@ -32,6 +32,7 @@ Index = Mapping[str, Mapping[str, str]]
 LEFT_BEHIND = ("to", "cuda", "npu", "xpu", "mlu", "sdaa", "musa", "hf_device_map")
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 NO_SPACE = "No space left"
+WORTH_WRITING = 2**16  # numbers of a weight that is kept in a file when it was changed
 
 
 def must_be_mappable(config: Any, ref: str, is_gguf: bool) -> None:
@@ -64,15 +65,15 @@ def read_mapped(read: Callable[..., PreTrainedModel], ref: str, dtype: torch.dty
 
 def spilled(weight: Tensor) -> Tensor:
     """The same numbers as a map of a file without a name, so that they take no memory."""
-    from safetensors.torch import save_file
-
+    content: Any = weight.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
     with tempfile.TemporaryDirectory(prefix="aftertune-", ignore_cleanup_errors=True) as folder:
-        file = Path(folder) / "weight.safetensors"
+        file = Path(folder) / "weight"
         try:
-            save_file({"weight": weight.detach().contiguous()}, file)
-        except Exception as error:  # safetensors raises its own
-            raise _without_room(error, "changed weights") or error from error
-        return map_of(str(file), "weight")
+            content.tofile(file)  # as it lies there: safetensors makes a copy first
+        except OSError as error:
+            raise _no_room("changed weights") from error
+        found = torch.from_file(str(file), shared=False, size=weight.numel(), dtype=weight.dtype)
+    return found.reshape(weight.shape)
 
 
 def map_of(file: str, name: str) -> Tensor:
@@ -86,8 +87,10 @@ def map_of(file: str, name: str) -> Tensor:
 
 def _without_room(error: Exception, what: str) -> CheckpointError | None:
     """That what has to be written found no room, if that is what an error says."""
-    if NO_SPACE not in str(error):
-        return None
+    return _no_room(what) if NO_SPACE in str(error) else None
+
+
+def _no_room(what: str) -> CheckpointError:
     return CheckpointError(
         f"There is no room in {tempfile.gettempdir()} for {what}. Free some, or name another folder by TMPDIR."
     )
