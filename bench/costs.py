@@ -51,7 +51,11 @@ def table() -> str:
     """The table as Markdown."""
     sizes = list(map(size_of, MODELS))
     lines = ["| | " + " | ".join(MODELS) + " |", "| --- |" + " ---: |" * len(sizes)]
-    lines.append("| weights of a model in float32 | " + " | ".join(f"{4 * one.n_parameters / 1e9:.3g} GB" for one in sizes) + " |")
+    lines.append(
+        "| weights of a model in float32 | "
+        + " | ".join(f"{4 * one.n_parameters / 1e9:.3g} GB" for one in sizes)
+        + " |"
+    )
     for name, cost_of in parts().items():
         lines.append(f"| {name} | " + " | ".join(written(cost_of(one)) for one in sizes) + " |")
     return "\n".join(lines)

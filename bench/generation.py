@@ -52,7 +52,10 @@ def main() -> None:
 
 
 def prompts_of(checkpoint: aftertune.Checkpoint, n: int) -> list[Ids]:
-    asked = [*read_rows(None, None).prompts, *(own_prompt(line, number) for number, line in enumerate(own_lines("chat")))]
+    asked = [
+        *read_rows(None, None).prompts,
+        *(own_prompt(line, number) for number, line in enumerate(own_lines("chat"))),
+    ]
     asked += [own_prompt(line, number) for number, line in enumerate(own_lines("generic"))]
     return [encode(one, checkpoint.tokenizer, "chat").ids.tolist() for one in asked[:n]]
 

@@ -1,4 +1,4 @@
-"""What memory does the report of a large run take?  The heads of a 70B model, the largest parts, made up layer by layer.
+"""What memory does the report of a large run take?  The heads of a 70B model, the largest parts, made up.
 
 1. Parts of base, tuned and one draw of noise, as large as those of 64 heads of 128 neuron pairs with 20 word pairs each
    (beside the lists of heads, and one draw of both controls), are written through the library's own writers.
@@ -22,8 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from aftertune.explainers import explainers
-from aftertune.explainers.heads.result import CONTROL_NEURONS, CONTROLS, FRAMES, HEADS, NOISE_PARTS, STRENGTHS
-from aftertune.explainers.heads.result import NOISE_SHOWN, noise_role
+from aftertune.explainers.heads.result import (
+    CONTROL_NEURONS,
+    CONTROLS,
+    FRAMES,
+    HEADS,
+    NOISE_PARTS,
+    NOISE_SHOWN,
+    STRENGTHS,
+    noise_role,
+)
 from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.runs.held import Held
 from aftertune.runs.roles import Pair

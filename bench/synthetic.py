@@ -28,6 +28,7 @@ from aftertune.statistics.spread import Spread
 
 Generator = np.random.Generator
 MODELS = ("base-model", "tuned-model")
+OF_MODELS = Pair(*MODELS)
 DATASETS = ("selfinstruct", "liberal", "mtbench")
 ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "的一是不了人我在有他这中大来上个国说们", "ابتثجحخدذرزسشصضطظعغفقكلمنهوي")
 N_KEPT, N_PAIRS, N_NEAREST, N_NEURONS, N_OF_NEURON = 0.7, 100, 15, 3, 20
@@ -155,7 +156,7 @@ def heads(generator: Generator, words: list[str], n_layers: int, n_heads: int) -
     lists = pl.concat([word_pairs(generator, words, *place) for place in places])
     both = [lists_of_neurons(generator, words, places) for _ in MODELS]
     frames = (lists, neuron_rows(both[0]), *both)
-    return head_change(Pair(*MODELS), n_layers, n_heads, head_rows(generator, places), frames, len(words))
+    return head_change(OF_MODELS, n_layers, n_heads, head_rows(generator, places), frames, len(words))
 
 
 def head_change(
@@ -239,7 +240,7 @@ def neuron_rows(lists: pl.DataFrame) -> pl.DataFrame:
 
 
 def concepts(
-    generator: Generator, words: list[str], n_layers: int, n_components: int, pair: Pair = Pair(*MODELS)
+    generator: Generator, words: list[str], n_layers: int, n_components: int, pair: Pair = OF_MODELS
 ) -> ConceptChange:
     components = pl.concat([components_of(generator, words, layer, n_components) for layer in range(n_layers)])
     angles = generator.random(n_layers).tolist()

@@ -1,4 +1,4 @@
-"""docs/scale.md: its commands are parsed by the program, its files by those who read them, its costs are the formulas'."""
+"""docs/scale.md: its commands are parsed by the program, its files by who reads them, its costs are the formulas'."""
 
 import re
 import shlex
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from bench import costs
 
 from aftertune.cli.app import app
-from bench import costs
 from pages import blocks_of, read
 
 PAGE = "docs/scale.md"

@@ -1,7 +1,7 @@
 """Inner loops of attribution, outputs and location wait for no number of the device.
 
-Counted on the CPU, by the operations and calls that would make a GPU wait: however many layers, units, chunks or batches
-there are, they are as many. What transformers asks for in its own passes is not counted.
+Counted on the CPU, by the operations and calls that would make a GPU wait: however many layers, units, chunks or
+batches there are, they are as many. What transformers asks for in its own passes is not counted.
 """
 
 import sys
@@ -87,7 +87,8 @@ def attributed(checkpoint: aftertune.Checkpoint, way: str, n_prompt: int, monkey
     with borrowed(checkpoint.model, attention=FUSED if way == "forward" else "sdpa"), torch.no_grad():
         batch = make_batch(backbone, [task])
         call = {"forward": lambda: forward_importance(backbone, batch)}.get(
-            way, lambda: removal_importance(backbone, batch, way)  # type: ignore[arg-type]
+            way,
+            lambda: removal_importance(backbone, batch, way),  # type: ignore[arg-type]
         )
         call()  # what is found out of a model once
         with counted(monkeypatch) as waits:

@@ -9,7 +9,6 @@ python -m bench.gpu --out FOLDER [--minutes 8] [--shape tiny]
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -48,9 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"Left for another call, for want of time: {', '.join(left_out)}.")
 
 
-def measure(
-    left: list[Measurement], kept: Kept, shape: Shape, device: str, ends: float, is_small: bool
-) -> list[str]:
+def measure(left: list[Measurement], kept: Kept, shape: Shape, device: str, ends: float, is_small: bool) -> list[str]:
     """Measure what is left and fits; returns the names of what did not."""
     left_out, pair = list[str](), Pair(shape, device)
     building = 0.0 if is_small else SECONDS_OF_BUILDING

@@ -1,4 +1,4 @@
-"""Attribution of one prompt, N x M, by removal and by forward mode, in several precisions; and what else one model says.
+"""Attribution of one prompt by removal and by forward mode, in several precisions; and what else one model says.
 
 Operations are those of the library's own cost formulas; the share is what is left of them at the chip's rate in large
 products of the same precision. An error is the largest difference from float32, relative to the largest number there.
@@ -123,4 +123,3 @@ def loading(pair: Pair, _kept: Kept) -> dict[str, Any]:
 def _share(kept: Kept, precision: str, operations: float, seconds: float) -> float | None:
     rates = kept.get("rates")
     return None if rates is None else operations / rates[precision] / seconds
-

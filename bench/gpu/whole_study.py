@@ -3,7 +3,7 @@
 1. Responses of both models, sixteen prompts at once, each of as many tokens as it may have.
 2. Attribution by removal of both models' responses, and of the tuned model's under the base; on a few prompts of each
    model what maps are held against, by the operations of it.
-3. Outputs and location, which read twelve prompts whatever a study has; heads and concepts of both models, and of noise.
+3. Outputs and location, which read twelve prompts whatever a study has; heads and concepts of both models and of noise.
 4. The digests of both models' weights. Files that are read and the report are not in it.
 """
 
