@@ -1,6 +1,6 @@
 """How heavy is the report of a long run? 632 prompts (50 x 300 tokens) under two models, 32 layers of 32 heads.
 
-1. Write the report of `bench.synthetic`: seconds, the most memory that the process held, bytes.
+1. Make the report of `bench.synthetic` and write it: seconds, the most memory that the process held, bytes.
 2. Open it in headless Chromium, if there is one, ``--repeats`` times: first paint, page whole, memory of JavaScript.
 3. Go to each page, open a prompt, a head and a network, and search: how long until each is drawn.
 4. With ``--stages`` above two, the page on all models likewise; of it the opening alone.
@@ -24,7 +24,7 @@ from rich.table import Table
 
 from aftertune.report.page import write_report
 from bench.peak import peak_mib
-from bench.synthetic import report, stages_report
+from bench.synthetic import changes_of_stages, changes_of_two, report, stages_report
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1280,900")
 # Each is a script that starts something, and one that says when it stands on the page; then a frame is awaited.
@@ -88,14 +88,19 @@ def measure(settings: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if settings.report is not None:
         found["pages"]["report"] = opened(settings.report, settings.repeats, steps_of(settings))
         return found
-    made = {"two models": lambda: report(settings.n_prompts, 50, 300, *sizes, 300)}
+    of_two = (settings.n_prompts, 50, 300, *sizes, 300)
+    made: dict[str, tuple[Any, Any]] = {"two models": (lambda: changes_of_two(*of_two), report)}
     if settings.stages > 2:  # first, since memory is the most that the process held so far
-        made = {f"{settings.stages} stages": lambda: stages_report(settings.stages, settings.n_prompts, *sizes)} | made
-    for name, make in made.items():
-        own, told = make(), {}
+        of_stages = (settings.stages, settings.n_prompts, *sizes)
+        made = {f"{settings.stages} stages": (lambda: changes_of_stages(*of_stages), stages_report)} | made
+    for name, (change, make) in made.items():
+        changes = change()
         started = time.perf_counter()
+        own = make(changes)
+        between = time.perf_counter()
         page = write_report(folder / name, own)
-        told = {"seconds to write": time.perf_counter() - started, "MiB held while written": peak_mib()}
+        told = {"seconds to make": between - started, "seconds to write": time.perf_counter() - between}
+        told["MiB held while written"] = peak_mib()
         found["pages"][name] = told | opened(page, settings.repeats, steps_of(settings) if name == "two models" else {})
     return found
 

@@ -6,7 +6,7 @@
 3. `stages_report`: the page on many models, of the same changes without maps and lists, which it does not show.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,31 +35,42 @@ N_KEPT, N_PAIRS, N_NEAREST, N_NEURONS, N_OF_NEURON = 0.7, 100, 15, 3, 20
 SPREAD, INTERVAL = Spread(300, 0.9, 0.4), (0.1, 0.3)
 
 
-def report(n_prompts: int, n_prompt: int, n_response: int, n_layers: int, n_heads: int, n_components: int) -> Report:
-    """A report from a fixed seed."""
+def changes_of_two(
+    n_prompts: int, n_prompt: int, n_response: int, n_layers: int, n_heads: int, n_components: int
+) -> Mapping[str, Any]:
+    """What changed, by explainer, from a fixed seed."""
     generator = np.random.default_rng(0)
     words = [word(generator, ALPHABETS[0]) for _ in range(20_000)]
-    changes = {
+    return {
         "attribution": attribution(generator, n_prompts, n_prompt, n_response),
         "heads": heads(generator, words, n_layers, n_heads),
         "concepts": concepts(generator, words, n_layers, n_components),
     }
+
+
+def report(changes: Mapping[str, Any]) -> Report:
+    """The report on them."""
     sections = [explainers()[name].section(change) for name, change in changes.items()]
     findings = [Finding("synthetic", "Random", "All is random.", Verdict.NOT_TESTED)] * 6
     return Report("A synthetic run", MODELS, ["All is random."], findings, sections)
 
 
-def stages_report(n_stages: int, n_prompts: int, n_layers: int, n_heads: int) -> Report:
-    """The page on so many models, each compared with its predecessor and with the first."""
+def changes_of_stages(n_stages: int, n_prompts: int, n_layers: int, n_heads: int) -> Mapping[str, Sequence[Any]]:
+    """What changed between so many models, each compared with its predecessor and with the first."""
     generator = np.random.default_rng(0)
-    names = tuple(f"stage-{number}" for number in range(n_stages))
-    pairs, known = pairs_of(names), explainers()
-    changes = {
+    pairs = pairs_of([f"stage-{number}" for number in range(n_stages)])
+    return {
         "attribution": [without_maps(generator, pair, n_prompts) for pair in pairs],
         "heads": [without_lists(generator, pair, n_layers, n_heads) for pair in pairs],
         "concepts": [without_components(generator, pair, n_layers) for pair in pairs],
     }
-    sections = [known[name].stages(own, names) for name, own in changes.items()]
+
+
+def stages_report(changes: Mapping[str, Sequence[Any]]) -> Report:
+    """The page on all models."""
+    pairs = [Pair(one.base, one.tuned) for one in changes["attribution"]]
+    names = (pairs[0].base, *(pair.tuned for pair in pairs if pair.base == pairs[0].base))
+    sections = [explainers()[name].stages(own, names) for name, own in changes.items()]
     told = [f"From {pair.base} to {pair.tuned}: changed. All is random." for pair in pairs]
     findings = [Finding("synthetic", one, "All is random.", Verdict.NOT_TESTED) for one in told for _ in range(3)]
     reports = [(f"{pair.base} → {pair.tuned}", f"pairs/{pair.base}-{pair.tuned}/report.html") for pair in pairs]
