@@ -13,6 +13,7 @@ from aftertune.demo import find_demo_base
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 RAW = "Rewrite the text in plain words.\n\nInput: The vessel's departure has been deferred.\n\nOutput:"
+TOLERANCE = 1e-3  # of float32 through 30 layers: 1.4e-4 was seen on a processor without AVX-512
 RESPONSE = " The ship leaves later than planned, since the weather is bad."
 
 
@@ -50,7 +51,7 @@ def test_inseq_gives_the_same(folder: Path, case: tuple[str, aftertune.Attributi
     peer = inseq.load_model(model, "input_x_gradient", tokenizer=tokenizer)
     out = peer.attribute(prompt, prompt + ours.response, attributed_fn="probability", show_progress=False)
     theirs = out[0].target_attributions.sum(-1)[: len(ours.prompt_tokens)].numpy()
-    assert relative(ours.importance, theirs) < 1e-4
+    assert relative(ours.importance, theirs) < TOLERANCE
 
 
 def test_captum_gives_the_same(folder: Path, case: tuple[str, aftertune.Attribution]) -> None:
@@ -62,7 +63,7 @@ def test_captum_gives_the_same(folder: Path, case: tuple[str, aftertune.Attribut
     peer = LLMGradientAttribution(LayerGradientXActivation(model, model.get_input_embeddings()), tokenizer)
     found = peer.attribute(TextTokenInput(prompt, tokenizer), target=target)
     theirs = (found.token_attr * torch.from_numpy(ours.probability)[:, None]).T.numpy()
-    assert relative(ours.importance, theirs) < 1e-4
+    assert relative(ours.importance, theirs) < TOLERANCE
 
 
 def test_forward_and_reverse_agree_on_the_real_model(

@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 import aftertune
 from aftertune.cli.terminal import say, take_any_text
+from aftertune.cli.threads import wait_briefly
 from aftertune.errors import AftertuneError, meant_or_known, shortened, within_memory
 
 COMMANDS = {
@@ -124,6 +125,7 @@ def top(
 def main() -> NoReturn:
     """The program ``aftertune``: exits with 2 and one message where the input is at fault."""
     take_any_text()
+    wait_briefly()
     with stopped_by_sigterm() as terminated:
         try:
             with within_memory(AftertuneError, "", TOO_LARGE):

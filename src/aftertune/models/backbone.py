@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from aftertune.models.description import at
+from aftertune.models.matrix_products import TallWeight
 
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
@@ -61,8 +62,24 @@ class Backbone:
 
     def logits(self, states: Tensor) -> Tensor:
         """Logits (..., n_vocabulary) in float32 or better of final states (..., d_model)."""
+        return self._by_rule(self.checkpoint.model.get_output_embeddings()(states))
+
+    def many_logits(self, states: Tensor) -> Tensor:
+        """Logits as above of states (n, d_model), without gradients: faster where they are asked for again and again.
+
+        Those of weights as they were when it was first called.
+        """
+        return self.logits(states) if self._laid_out is None else self._by_rule(self._laid_out.product(states))
+
+    @cached_property
+    def _laid_out(self) -> TallWeight | None:
+        """The output embeddings made ready for many products; None where they do more than multiply."""
+        head: Any = self.checkpoint.model.get_output_embeddings()
+        is_plain = type(head) is nn.Linear and head.bias is None and head.weight.dtype == torch.float32
+        return TallWeight(head.weight.detach()) if is_plain and head.weight.device.type == "cpu" else None
+
+    def _by_rule(self, found: Tensor) -> Tensor:
         rule = self.checkpoint.logit_rule
-        found: Tensor = self.checkpoint.model.get_output_embeddings()(states)
         if rule.divisor != 1:
             found = found / rule.divisor
         if rule.cap is not None:

@@ -19,6 +19,7 @@ Found = TypeVar("Found")
 SHARE_OF_FREE_MEMORY = 0.4
 MOST_ON_CPU = 16  # more at once no longer fits the caches and gains nothing (NOTES.md)
 MOST_ON_GPU = 128
+POSITIONS_ON_CPU = 2560  # of changed prompts at once: sixteen of 160 tokens, eight of 320
 # Where forward mode is written out: rows of the tangents of a block of directions, and queries whose scores are made.
 ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
 ROWS_ON_GPU = 32768
@@ -81,6 +82,12 @@ def fitting(backbone: Backbone, batch: Batch, written_out: bool = False) -> int:
     scores = scores_of_position(config._attn_implementation, t, config.num_attention_heads)
     each = bytes_of_direction(b, t, width, config.hidden_size, scores, dtype_bytes)
     return most_at_once(each, free, MOST_ON_GPU if batch.embeds.is_cuda else MOST_ON_CPU)
+
+
+def fitting_variants(backbone: Backbone, batch: Batch) -> int:
+    """How many changed prompts are passed through a model at once: on the CPU fewer of long ones, for its caches."""
+    n = fitting(backbone, batch)
+    return n if batch.embeds.is_cuda else max(1, min(n, POSITIONS_ON_CPU // batch.embeds.shape[1]))
 
 
 def scores_of_position(attention: str, t: int, n_heads: int) -> int:

@@ -38,11 +38,11 @@ def log_probability(backbone: Backbone, states: Tensor, targets: Tensor) -> Tens
     """
     rows, wanted = states.flatten(0, -2), targets.flatten(1)
     pieces = zip(torch.split(rows, STATES_AT_ONCE), torch.split(wanted, STATES_AT_ONCE, dim=1), strict=True)
-    return torch.cat([_log_p(backbone, *piece) for piece in pieces], dim=1).view(targets.shape)
+    found = [_log_p(backbone.many_logits(states), some) for states, some in pieces]
+    return torch.cat(found, dim=1).view(targets.shape)
 
 
-def _log_p(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
-    logits = backbone.logits(states)
+def _log_p(logits: Tensor, targets: Tensor) -> Tensor:
     wanted = torch.take_along_dim(logits[None], targets[..., None], dim=-1)[..., 0]
     return wanted - torch.logsumexp(logits, dim=-1)
 
@@ -50,6 +50,6 @@ def _log_p(backbone: Backbone, states: Tensor, targets: Tensor) -> Tensor:
 def _predict(backbone: Backbone, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         leaf = states.detach().requires_grad_()
-        p = _log_p(backbone, leaf, targets).exp()
+        p = _log_p(backbone.logits(leaf), targets).exp()
         (gradient,) = torch.autograd.grad((p[0] - p[1:].sum(0)).sum(), leaf)
     return p[0].detach(), gradient.to(p.dtype)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from aftertune.explainers.attribution.importance.chunks import fitting, in_chunks
+from aftertune.explainers.attribution.importance.chunks import fitting_variants, in_chunks
 from aftertune.explainers.attribution.importance.head import log_probability
 from aftertune.models.weights import attending, attention_shape
 
@@ -74,7 +74,9 @@ class Whole:
         ordered = [variants[index] for index in order]
         found = list[Tensor]()
         for _, _, rows in in_chunks(
-            len(ordered), fitting(self.backbone, self.batch), lambda start, stop: self._rows(ordered[start:stop])
+            len(ordered),
+            fitting_variants(self.backbone, self.batch),
+            lambda start, stop: self._rows(ordered[start:stop]),
         ):
             found.append(rows)
         back = torch.argsort(torch.tensor(order, device=self.embeds.device))
