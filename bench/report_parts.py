@@ -59,7 +59,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             taken, size = write(Path(folder) / "run", n_layers, settings.n_heads, settings.d_head)
             command = [sys.executable, "-m", "bench.report_parts", "--compare", f"{folder}/run"]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append({"layers": n_layers, "written": taken, "mib": size} | json.loads(done.stdout.splitlines()[-1]))
         print(json.dumps(rows[-1]), flush=True)
     show(rows)
