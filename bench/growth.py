@@ -31,7 +31,7 @@ from aftertune.models.backbone import Backbone
 from aftertune.models.temporary_state import borrowed
 from aftertune.report.chart_style import styled
 from aftertune.report.render import write_picture
-from bench.methods import peak_mib
+from bench.peak import peak_mib
 from bench.shared import dated, save_model, weights_of_layers
 
 FEW, MANY, GROUP = 4, 20, 4

@@ -20,7 +20,8 @@ from scipy.stats import spearmanr
 
 import aftertune
 from aftertune.demo import find_demo_base
-from aftertune.explainers.attribution.importance.routes import attribute_batch, respond
+from aftertune.explainers.attribution.importance.describe import respond
+from aftertune.explainers.attribution.importance.routes import attribute_batch
 from aftertune.explainers.attribution.score import DENSITY_THRESHOLD, density, sparsify
 from aftertune.models.generation import generate
 from aftertune.prompts.encoding import EncodedPrompt, encode

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bench.peak import peak_mib
+
 Matrix = np.ndarray
 Call = Callable[[], Matrix]
 N_PART = 3
@@ -243,12 +245,6 @@ def main() -> None:
     share = PARTS[name](given) if name in PARTS else 1.0
     found = {"seconds": seconds / share, "share": share, "peak_mib": peak_mib(), "before_mib": before}
     print(json.dumps(found))
-
-
-def peak_mib() -> float:
-    """Most memory that this process held; the kernel's rusage would count that of the process that started it."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":

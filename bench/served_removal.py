@@ -17,15 +17,15 @@ from aftertune.explainers.attribution.importance.routes import attribute_batch
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, PROMPTS
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.work.asked import with_response
-from aftertune.prompts.prompt import from_record
+from aftertune.prompts.prompt import SavedPrompts
+from aftertune.runs.records import record_of
 from aftertune.runs.run import RunFolder
 
 
 def main(address: str, gguf: str, role: str = "base") -> None:
     run, checkpoint = RunFolder.open(address), aftertune.load(gguf)
     template = run.read_json("attribution.json")["identity"]["template"]
-    for row in run.read_json(PROMPTS)["record"]["prompts"]:
-        prompt = from_record(row)
+    for prompt in record_of(run, PROMPTS, SavedPrompts)["prompts"]:
         served = Attribution.from_row(run.read(run.part(ATTRIBUTIONS, role, prompt.id)))
         item = with_response(role, encode_for(checkpoint, prompt, template, prompt.response), run)
         (here,) = attribute_batch(checkpoint, [item], "removal")

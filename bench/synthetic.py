@@ -1,10 +1,12 @@
-"""A report as large as a 7B model's, made of random numbers: what a page has to stay light with.
+"""A report as large as a 7B or 70B model's, made of random numbers: what a page has to stay light with.
 
 1. `attribution`: prompts under two models, each map with levels that fall off as those of real maps do; every eighth
    prompt is in Chinese or Arabic.
 2. `heads` and `concepts`: lists of words for every head and component, most of them kept.
+3. `stages_report`: the page on many models, of the same changes without maps and lists, which it does not show.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,29 +22,83 @@ from aftertune.explainers.concepts.explained_variance import Figure8Row
 from aftertune.explainers.concepts.network_rotation import NETWORKS, RotationTrend
 from aftertune.explainers.heads.change import AS_READ, HEAD_LEVEL, NEURON_LEVEL, DepthTrend, Figure2Row, HeadChange
 from aftertune.report.page import Report
+from aftertune.runs.roles import Pair, pairs_of
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.spread import Spread
 
 Generator = np.random.Generator
 MODELS = ("base-model", "tuned-model")
+OF_MODELS = Pair(*MODELS)
 DATASETS = ("selfinstruct", "liberal", "mtbench")
 ALPHABETS = ("abcdefghijklmnopqrstuvwxyz", "的一是不了人我在有他这中大来上个国说们", "ابتثجحخدذرزسشصضطظعغفقكلمنهوي")
 N_KEPT, N_PAIRS, N_NEAREST, N_NEURONS, N_OF_NEURON = 0.7, 100, 15, 3, 20
 SPREAD, INTERVAL = Spread(300, 0.9, 0.4), (0.1, 0.3)
 
 
-def report(n_prompts: int, n_prompt: int, n_response: int, n_layers: int, n_heads: int, n_components: int) -> Report:
-    """A report from a fixed seed."""
+def changes_of_two(
+    n_prompts: int, n_prompt: int, n_response: int, n_layers: int, n_heads: int, n_components: int
+) -> Mapping[str, Any]:
+    """What changed, by explainer, from a fixed seed."""
     generator = np.random.default_rng(0)
     words = [word(generator, ALPHABETS[0]) for _ in range(20_000)]
-    changes = {
+    return {
         "attribution": attribution(generator, n_prompts, n_prompt, n_response),
         "heads": heads(generator, words, n_layers, n_heads),
         "concepts": concepts(generator, words, n_layers, n_components),
     }
+
+
+def report(changes: Mapping[str, Any]) -> Report:
+    """The report on them."""
     sections = [explainers()[name].section(change) for name, change in changes.items()]
     findings = [Finding("synthetic", "Random", "All is random.", Verdict.NOT_TESTED)] * 6
     return Report("A synthetic run", MODELS, ["All is random."], findings, sections)
+
+
+def changes_of_stages(n_stages: int, n_prompts: int, n_layers: int, n_heads: int) -> Mapping[str, Sequence[Any]]:
+    """What changed between so many models, each compared with its predecessor and with the first."""
+    generator = np.random.default_rng(0)
+    pairs = pairs_of([f"stage-{number}" for number in range(n_stages)])
+    return {
+        "attribution": [without_maps(generator, pair, n_prompts) for pair in pairs],
+        "heads": [without_lists(generator, pair, n_layers, n_heads) for pair in pairs],
+        "concepts": [without_components(generator, pair, n_layers) for pair in pairs],
+    }
+
+
+def stages_report(changes: Mapping[str, Sequence[Any]]) -> Report:
+    """The page on all models."""
+    pairs = [Pair(one.base, one.tuned) for one in changes["attribution"]]
+    names = (pairs[0].base, *(pair.tuned for pair in pairs if pair.base == pairs[0].base))
+    sections = [explainers()[name].stages(own, names) for name, own in changes.items()]
+    told = [f"From {pair.base} to {pair.tuned}: changed. All is random." for pair in pairs]
+    findings = [Finding("synthetic", one, "All is random.", Verdict.NOT_TESTED) for one in told for _ in range(3)]
+    reports = [(f"{pair.base} → {pair.tuned}", f"pairs/{pair.base}-{pair.tuned}/report.html") for pair in pairs]
+    return Report("A synthetic run of many stages", names, told, findings, sections, reports=reports)
+
+
+def without_maps(generator: Generator, pair: Pair, n_prompts: int) -> AttributionChange:
+    scores = generator.exponential(size=(n_prompts, 2)).tolist()
+    return AttributionChange(
+        *pair,
+        table1=(),
+        table2=tuple(table2_row(name) for name in DATASETS),
+        table2_answered=(),
+        figure6=tuple(Figure6Row(name, model, (0.3, 0.2, 0.2, 0.3), 200) for name in DATASETS for model in pair),
+        instances=tuple(scored_row(f"prompt/{n}", DATASETS[n % len(DATASETS)], *own) for n, own in enumerate(scores)),
+        maps=(),
+    )
+
+
+def without_lists(generator: Generator, pair: Pair, n_layers: int, n_heads: int) -> HeadChange:
+    places = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    nothing = pl.DataFrame()
+    return head_change(pair, n_layers, n_heads, head_rows(generator, places), (nothing, nothing, nothing, nothing), 1)
+
+
+def without_components(generator: Generator, pair: Pair, n_layers: int) -> ConceptChange:
+    words = [word(generator, ALPHABETS[0]) for _ in range(100)]
+    return concepts(generator, words, n_layers, 30, pair)
 
 
 def word(generator: Generator, alphabet: str) -> str:
@@ -90,9 +146,13 @@ def make_map(
 
 
 def instance_row(base: SalientMap, tuned: SalientMap) -> InstanceRow:
-    scores = {"score_base": base.score(), "score_tuned": tuned.score(), "difference": tuned.score() - base.score()}
-    marks = {"repetitive_base": base.id.endswith("7"), "repetitive_tuned": False}
-    known = {"id": base.id, "dataset": base.dataset, "copied_share_base": 0.1, "copied_share_tuned": 0.05}
+    return scored_row(base.id, base.dataset, base.score(), tuned.score())
+
+
+def scored_row(id: str, dataset: str, base: float, tuned: float) -> InstanceRow:
+    scores = {"score_base": base, "score_tuned": tuned, "difference": tuned - base}
+    marks = {"repetitive_base": id.endswith("7"), "repetitive_tuned": False}
+    known = {"id": id, "dataset": dataset, "copied_share_base": 0.1, "copied_share_tuned": 0.05}
     unknown: dict[str, Any] = dict.fromkeys(InstanceRow.__dataclass_fields__)
     return InstanceRow(**unknown | known | scores | marks)
 
@@ -106,31 +166,39 @@ def heads(generator: Generator, words: list[str], n_layers: int, n_heads: int) -
     places = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
     lists = pl.concat([word_pairs(generator, words, *place) for place in places])
     both = [lists_of_neurons(generator, words, places) for _ in MODELS]
+    frames = (lists, neuron_rows(both[0]), *both)
+    return head_change(OF_MODELS, n_layers, n_heads, head_rows(generator, places), frames, len(words))
+
+
+def head_change(
+    pair: Pair, n_layers: int, n_heads: int, rows: pl.DataFrame, frames: Sequence[pl.DataFrame], n_words: int
+) -> HeadChange:
+    """``frames`` are the pairs of all heads, the changes of neuron pairs, and the lists of these by model."""
     return HeadChange(
-        *MODELS,
+        *pair,
         verbs_name="instruction verbs",
         layers=tuple(range(n_layers)),
         n_heads=n_heads,
         d_head=128,
-        n_words=len(words),
-        n_with_vector=len(words),
+        n_words=n_words,
+        n_with_vector=n_words,
         verbs_present=(),
         verbs_missing=(),
         n_general_missing=0,
         settings={"words": {"source": "random letters"}, "vectors": {"source": "random numbers"}},
-        heads=head_rows(generator, places),
-        pairs=lists,
-        neurons=neuron_rows(both[0]),
+        heads=rows,
+        pairs=frames[0],
+        neurons=frames[1],
         verbs=pl.DataFrame(),
         figure2=tuple(
             Figure2Row(level, f"{first}-{first + 7}", False, AS_READ, SPREAD, INTERVAL)
             for level in (HEAD_LEVEL, NEURON_LEVEL)
             for first in range(0, n_layers, 8)
         ),
-        depth=DepthTrend(n_layers, len(places), None, None, ()),
+        depth=DepthTrend(n_layers, rows.height, None, None, ()),
         table3=(),
-        neurons_base=both[0],
-        neurons_tuned=both[1],
+        neurons_base=frames[2],
+        neurons_tuned=frames[3],
     )
 
 
@@ -182,11 +250,13 @@ def neuron_rows(lists: pl.DataFrame) -> pl.DataFrame:
     return own.with_columns(distance=0.9, **{name: pl.lit(n) for name, n in counts.items()})
 
 
-def concepts(generator: Generator, words: list[str], n_layers: int, n_components: int) -> ConceptChange:
+def concepts(
+    generator: Generator, words: list[str], n_layers: int, n_components: int, pair: Pair = OF_MODELS
+) -> ConceptChange:
     components = pl.concat([components_of(generator, words, layer, n_components) for layer in range(n_layers)])
     angles = generator.random(n_layers).tolist()
     return ConceptChange(
-        *MODELS,
+        *pair,
         layers=tuple(range(n_layers)),
         n_networks=n_layers,
         n_components=n_components,
@@ -202,7 +272,7 @@ def concepts(generator: Generator, words: list[str], n_layers: int, n_components
         rotation=(),
         figure8=tuple(
             Figure8Row(model, rank, Spread(n_layers, rank / n_components, 0.1))
-            for model in MODELS
+            for model in pair
             for rank in range(1, n_components, 10)
         ),
         chance=(),

@@ -1,7 +1,7 @@
 """A data set from prompts to scores: responses, attribution and scoring, and responses beside transformers' own.
 
 1. ``--sample`` prompts, spread evenly over the file by their length.
-2. Responses by transformers' `generate`, in batches of eight in the file's order, as one would write it; then ours:
+2. Responses by transformers' `generate`, in batches of sixteen in the file's order, as one would write it; then ours:
    sorted by length, then in batches. ``--repeats`` times, in turn; 0 leaves this out.
 3. Attribution of ours, prompt by prompt, into a run folder, and its scores.
 4. The time of the whole file: that of the sample times what the whole costs by count (min(N, M) x (N + M)),

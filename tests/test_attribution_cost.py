@@ -8,6 +8,7 @@ import pytest
 
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.cost import Item
+from aftertune.explainers.attribution.importance.chunks import responses_at_once
 from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM
 from aftertune.explainers.attribution.importance.routes import cheaper_route
 from aftertune.explainers.attribution.measure import AttributionWork
@@ -89,11 +90,19 @@ def test_memory_by_hand() -> None:
     plain, work = 11 * (6 * 5 + 4 * 7 + 3 * 11), 1536 * (4 * 7 + 10 * 5 + 2 * 3 * 192)
     written_out = (plain + work + 4 * 11 * 5) * 4 + 4 * 4 * 8 * 11
     assert cost.peak_bytes(LLAMA, [Item(4, 8)], 4, "auto", MACHINE) == written_out
-    # One token: keys and values of eight sequences, and their last logits, are more than what attribution needs.
-    kept = 8 * 4 * (2 * 2 * 1 * 4 * (6 + 1) + 1100)
+    # One token: keys and values of sixteen sequences, and their last logits, are more than what attribution needs.
+    kept = 16 * 4 * (2 * 2 * 1 * 4 * (6 + 1) + 1100)
     one_token, many_words = [Item(6, 1, is_silent=True)], replace(SIZE, n_vocabulary=1100)
     assert cost.peak_bytes(many_words, one_token, 4, "auto", MACHINE) == kept
     assert cost.peak_bytes(SIZE, [], 4, "auto", MACHINE) == 0
+
+
+def test_sixteen_responses_at_once_where_their_keys_and_values_are_small_beside_the_weights() -> None:
+    of_llama_2_7b = 2 * 32 * 32 * 128
+    assert responses_at_once(6_738_415_616, of_llama_2_7b, 350) == 16
+    assert responses_at_once(6_738_415_616, of_llama_2_7b, 2300) == 8
+    assert responses_at_once(134_515_008, 2 * 30 * 3 * 64, 1400) == 16  # below 1 GiB in float32
+    assert responses_at_once(134_515_008, 2 * 30 * 3 * 64, 1500) == 8
 
 
 def test_the_route_is_the_one_that_attribution_chooses() -> None:

@@ -65,7 +65,7 @@ def test_the_same_run_twice_is_the_same(
 def test_other_batches_give_the_same_tables(
     base: Path, tuned: Path, finished_prompts: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "RESPONSES_AT_ONCE", 1)
+    monkeypatch.setattr(measure, "responses_at_once", lambda *_: 1)
     monkeypatch.setattr(measure, "attributions_at_once", lambda _: 3)
     monkeypatch.setattr(chunks, "MOST_ON_CPU", 2)
     must_be_alike(finished, compared(base, tuned, finished_prompts, tmp_path / "run"))

@@ -96,13 +96,14 @@ def write_report(folder: Path, report: Report) -> Path:
             write_text(folder / "tables" / f"{name}.{suffix}", text)
     problems = _write_pictures(folder, report)
     page = folder / "report.html"
-    write_text(page, page_of(replace(report, notes=(*report.notes, *problems))))
+    write_text(page, page_of(replace(report, notes=(*report.notes, *problems)), texts))
     return page
 
 
-def page_of(report: Report) -> str:
-    """The page alone."""
-    return str(render("report.html", report=report, texts=texts_of(report), scripts=_scripts(report)))
+def page_of(report: Report, texts: dict[str, dict[str, str]] | None = None) -> str:
+    """The page alone; ``texts`` are those of its tables (`texts_of`), where they are there."""
+    texts = texts_of(report) if texts is None else texts
+    return str(render("report.html", report=report, texts=texts, scripts=_scripts(report)))
 
 
 def texts_of(report: Report) -> dict[str, dict[str, str]]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from threading import Lock, Timer
 
 from aftertune.errors import RunError
@@ -20,6 +21,7 @@ from aftertune.runs.readable import visible
 
 LONGEST_SECONDS = 120.0
 END_SECONDS = 5.0
+N_TEXTS = 4096
 ON_ONE_LINE = {ord("\n"): "↵", ord("\t"): "⇥"}  # a line that ends inside a text is no expression of Vega's
 PROGRAM = "aftertune.report.drawing"
 
@@ -89,11 +91,19 @@ def _start() -> subprocess.Popen[bytes]:
 
 def shown(value: object) -> object:
     """A chart whose texts are shown as text, whatever they hold."""
+    if value is None or isinstance(value, int | float):  # first: most of a map's chart are numbers
+        return value
     if isinstance(value, str):
-        return visible(value).translate(ON_ONE_LINE)
-    if isinstance(value, Mapping):
-        return {str(shown(str(name))): shown(one) for name, one in value.items()}
+        return _text(value)
+    if isinstance(value, dict | Mapping):
+        return {_text(str(name)): shown(one) for name, one in value.items()}
     return [shown(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+@lru_cache(maxsize=N_TEXTS)
+def _text(text: str) -> str:
+    """A text as it is shown; a chart names the same few thousands of times."""
+    return visible(text).translate(ON_ONE_LINE)
 
 
 def _drawn(process: subprocess.Popen[bytes], asked: bytes) -> bytes:

@@ -17,11 +17,11 @@ from typing import Literal
 from aftertune.explainers.attribution.importance.chunks import (
     MOST_ON_CPU,
     MOST_ON_GPU,
-    RESPONSES_AT_ONCE,
     attributions_at_once,
     bytes_of_direction,
     bytes_written_out,
     most_at_once,
+    responses_at_once,
     scores_of_position,
 )
 from aftertune.explainers.attribution.importance.fused import FUSED
@@ -122,7 +122,8 @@ def most_tokens(inputs: Inputs, size: ModelSize) -> int:
 def responses(size: ModelSize, items: Sequence[Item]) -> Cost:
     """Generating the responses of those that have none, batch by batch."""
     silent = sorted((item for item in items if item.is_silent), key=lambda item: item.n_prompt)
-    batches = [silent[start : start + RESPONSES_AT_ONCE] for start in range(0, len(silent), RESPONSES_AT_ONCE)]
+    at_once = _responses_at_once(size, silent)
+    batches = [silent[start : start + at_once] for start in range(0, len(silent), at_once)]
     return sum((generation(size, len(one), one[-1].n_prompt, one[-1].n_response) for one in batches), Cost())
 
 
@@ -215,9 +216,8 @@ def chosen_way(way: Asked, item: Item, size: ModelSize) -> Way:
 def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: Asked, machine: Machine) -> float:
     """Bytes at the peak beside the weights, in a dtype of so many bytes."""
     silent = [item for item in items if item.is_silent]
-    longest = max((item.n_prompt + item.n_response for item in silent), default=0)
-    kept = 2 * size.n_layers * size.n_key_heads * size.d_head * longest  # keys and values
-    answering = RESPONSES_AT_ONCE * dtype_bytes * (kept + size.n_vocabulary) if silent else 0
+    kept = _kept_of_position(size) * _longest(silent)
+    answering = _responses_at_once(size, silent) * dtype_bytes * (kept + size.n_vocabulary) if silent else 0
     return max([answering, *(attribution_bytes(size, item, dtype_bytes, route, machine) for item in items)])
 
 
@@ -235,6 +235,21 @@ def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Aske
     logits = COPIES_OF_LOGITS * FLOAT32_BYTES * n_batch * min(n_response, STATES_AT_ONCE) * size.n_vocabulary
     at_once = most_at_once(each, machine.free_bytes, most)
     return float(logits + fixed + each * min(at_once, max(n_prompt, n_response)))
+
+
+def _responses_at_once(size: ModelSize, silent: Sequence[Item]) -> int:
+    """How many responses are generated in one batch."""
+    return responses_at_once(size.n_parameters, _kept_of_position(size), _longest(silent))
+
+
+def _kept_of_position(size: ModelSize) -> int:
+    """Numbers of keys and values of a position."""
+    return 2 * size.n_layers * size.n_key_heads * size.d_head
+
+
+def _longest(items: Sequence[Item]) -> int:
+    """The longest prompt with its response."""
+    return max((item.n_prompt + item.n_response for item in items), default=0)
 
 
 def _elements(size: ModelSize, n_positions: int) -> tuple[int, int]:

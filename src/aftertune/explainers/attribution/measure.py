@@ -19,7 +19,7 @@ import numpy as np
 
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.attribute import encode_for
-from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE, attributions_at_once
+from aftertune.explainers.attribution.importance.chunks import attributions_at_once, responses_at_once
 from aftertune.explainers.attribution.importance.describe import response_of
 from aftertune.explainers.attribution.importance.routes import (
     attribute_batch,
@@ -35,6 +35,7 @@ from aftertune.models.generation import generate
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
+from aftertune.models.weights import attention_shape
 from aftertune.prompts.encoding import EncodedPrompt
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
@@ -108,7 +109,8 @@ class AttributionWork(AskedAttribution):
         progress: StepProgress,
     ) -> list[EncodedPrompt]:
         silent = [item for item in encoded if item.response_ids is None]
-        batches, tell = list(_batches(silent, RESPONSES_AT_ONCE)), partial(progress, "responses")
+        at_once = _at_once(checkpoint, silent, self.inputs.max_new_tokens)
+        batches, tell = list(_batches(silent, at_once)), partial(progress, "responses")
         for batch in run.missing(batches, _parts(run, RESPONSES, role), tell, len):
             ids = [item.ids.tolist() for item in batch]
             found = generate(checkpoint, ids, self.inputs.max_new_tokens)
@@ -149,6 +151,14 @@ def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
     """``n`` items spread evenly over the list, the same ones every time."""
     n = min(n, len(items))
     return [items[int((index + 0.5) * len(items) / n)] for index in range(n)]
+
+
+def _at_once(checkpoint: Checkpoint, silent: Sequence[EncodedPrompt], n_new: int) -> int:
+    """How many responses are generated in one batch."""
+    shape = attention_shape(checkpoint)
+    longest = max((len(item.ids) for item in silent), default=0)
+    kept = 2 * shape.n_layers * shape.n_key_heads * shape.d_head  # keys and values
+    return responses_at_once(checkpoint.provenance.n_parameters, kept, longest + n_new)
 
 
 def _missing(run: RunFolder, kind: str, role: str, batch: Sequence[EncodedPrompt]) -> set[str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aftertune.explainers.attribution.difference import AttributionDifference
 
 TEMPLATES = Path(__file__).parent / "templates"
-LEVEL_SIGNS = "0123456789a"
+LEVEL_SIGNS = np.frombuffer(b"0123456789a", np.uint8)
 SNIPPET = 150
 LONGEST_FILE_ID = 80
 ROLES = ("base", "tuned")
@@ -199,7 +199,7 @@ def side_of(salient: SalientMap) -> dict[str, Any]:
         "user": _bits(salient.is_user),
         "instruction": _bits(salient.is_instruction),
         "density": [round(value, 2) for value in salient.density().tolist()],
-        "levels": "".join(LEVEL_SIGNS[level] for level in salient.levels.reshape(-1).tolist()),
+        "levels": LEVEL_SIGNS[salient.levels.reshape(-1)].tobytes().decode("ascii"),
     }
 
 

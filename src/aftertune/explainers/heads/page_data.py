@@ -18,6 +18,8 @@ from aftertune.report.packing import packed, packed_words, rounded
 
 MEASURES = ("distance", "neuron_distance", "verbs_gained", "verbs_lost")
 COUNTS = ("n_base", "n_tuned", "n_gained", "n_lost")
+NUMBERS = ("rank_base", "rank_tuned", "n_neurons_base", "n_neurons_tuned")
+EXAMPLE, MOVED = ("neuron", "distance", *ORDERED, "cosine", "change"), ("gained", "lost")
 N_NEURONS, N_EXAMPLES = 3, 12
 ByHead = Mapping[int, pl.DataFrame]
 
@@ -51,8 +53,9 @@ def word_list(pairs: pl.DataFrame, neurons: pl.DataFrame) -> list[str]:
 
 def layer_payloads(heads: HeadChange, neurons: pl.DataFrame, words: Sequence[str]) -> dict[int, dict[str, Any]]:
     """By layer: ``pairs`` and ``neurons`` of each head that has any, by the head's number."""
-    lists = _by_layer(_numbered(heads.pairs, UNORDERED, words))
-    examples = _by_layer(_numbered(neurons, ORDERED, words))
+    lists = _by_layer(_numbered(heads.pairs, UNORDERED, words).with_columns(pl.col(NUMBERS).fill_null(0)))
+    shown = pl.col("cosine").cast(pl.Float64).round(2)
+    examples = _by_layer(_numbered(neurons, ORDERED, words).with_columns(shown))
     return {
         layer: {
             "pairs": {head: _pairs(frame) for head, frame in lists.get(layer, {}).items()},
@@ -96,19 +99,22 @@ def _by_layer(frame: pl.DataFrame) -> dict[int, ByHead]:
 
 def _pairs(frame: pl.DataFrame) -> dict[str, list[int]]:
     """The pairs of one head, column by column; a rank of 0 means that the pair is not in that model's list."""
-    names = (*UNORDERED, "rank_base", "rank_tuned", "n_neurons_base", "n_neurons_tuned")
-    return {name: frame[name].fill_null(0).to_list() for name in names}
+    return {name: frame[name].to_list() for name in (*UNORDERED, *NUMBERS)}
 
 
 def _neurons(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """One head's examples: of each neuron pair the gained and the lost word pairs of highest cosine, and how many."""
-    return [_neuron(own) for own in frame.partition_by("neuron", maintain_order=True)]
+    """One head's examples: of each neuron pair the gained and the lost word pairs of highest cosine, and how many.
 
-
-def _neuron(frame: pl.DataFrame) -> dict[str, Any]:
-    found = {"neuron": frame["neuron"][0], "distance": rounded(frame["distance"][0])}
-    for one in ("gained", "lost"):
-        own = frame.filter(pl.col("change") == one).sort("cosine", descending=True, maintain_order=True)
-        shown = own.head(N_EXAMPLES).select(*ORDERED, pl.col("cosine").cast(pl.Float64).round(2))
-        found |= {one: [list(row) for row in shown.iter_rows()], f"n_{one}": own.height}
-    return found
+    Row by row: a question to a frame takes longer than all of a neuron pair's rows, and there are thousands of these.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    for neuron, distance, *row, moved in frame.select(*EXAMPLE).iter_rows():
+        if neuron not in found:
+            about = {"neuron": neuron, "distance": rounded(distance)}
+            found[neuron] = about | {"gained": [], "n_gained": 0, "lost": [], "n_lost": 0}
+        if moved in MOVED:
+            own = found[neuron]
+            own[f"n_{moved}"] += 1
+            if own[f"n_{moved}"] <= N_EXAMPLES:
+                own[moved].append(row)
+    return list(found.values())

@@ -136,21 +136,22 @@ class Bench:
     @torch.inference_mode()
     def outcome(self, checkpoint: Checkpoint, before: Sequence[Outputs], start: int) -> Outcome:
         """What a model says where its first ``start`` layers give what lies in ``before``."""
-        ratio, divergence = (torch.zeros(self.n_texts, dtype=torch.float64) for _ in range(2))
+        place = _device(self.base)
+        ratio, divergence = (torch.zeros(self.n_texts, dtype=torch.float64, device=place) for _ in range(2))
         for batch, outputs, base, tuned in zip(self.batches, before, self.base_says, self.tuned_says, strict=True):
-            logits = _logits(checkpoint, batch, outputs[:start], self.n_known).to(_device(self.base))
+            logits = _logits(checkpoint, batch, outputs[:start], self.n_known).to(place)
             total = torch.logsumexp(logits, dim=1)
             said = _of_targets(logits, batch) - total
-            ratio += batch.mean_by_text(said - base, self.n_texts).cpu()
-            divergence += batch.mean_by_text(tuned.divergence(logits, total), self.n_texts).cpu()
-        return Outcome(np.asarray(ratio.numpy()), np.asarray(divergence.numpy()))
+            ratio += batch.mean_by_text(said - base, self.n_texts)
+            divergence += batch.mean_by_text(tuned.divergence(logits, total), self.n_texts)
+        return Outcome(np.asarray(ratio.cpu().numpy()), np.asarray(divergence.cpu().numpy()))
 
 
 def _logits(checkpoint: Checkpoint, batch: Batch, before: Outputs, n_known: int) -> Tensor:
     """(n_positions, n_known) in float32 or better, with the first layers' outputs given."""
     with borrowed(checkpoint.model, experts=experts_of(checkpoint)), _skipped(_layers(checkpoint), before):
         states = _inner(checkpoint)(input_ids=batch.ids.to(_device(checkpoint)), use_cache=False)[0]
-        logits = Backbone(checkpoint).logits(states[batch.before.to(states.device)])
+        logits = Backbone(checkpoint).logits(states.flatten(0, 1)[batch.before.to(states.device)])
     return logits[:, :n_known]
 
 

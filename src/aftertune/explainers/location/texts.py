@@ -56,8 +56,9 @@ class Text:
 class Batch:
     """Texts that are read at once, padded on the right, which no earlier position sees.
 
-    ``ids`` (n, n_longest); ``before`` (n, n_longest) marks the positions right before an answer token, ``targets``
-    (n_positions,) are these tokens, ``owners`` (n_positions,) the places of their texts among all, ``n_texts`` of them.
+    ``ids`` (n, n_longest); ``before`` (n_positions,) are the positions right before an answer token, counted through
+    all rows, ``targets`` (n_positions,) are these tokens, ``owners`` (n_positions,) the places of their texts among
+    all, ``n_texts`` of them. All lie on one device, so that reading them waits for nothing.
     """
 
     ids: Tensor
@@ -69,7 +70,9 @@ class Batch:
         """The mean of values (n_positions,) over the positions of each text (n_texts,); 0 for other batches' texts."""
         owners = self.owners.to(values.device)
         sums = torch.zeros(n_texts, dtype=torch.float64, device=values.device).index_add_(0, owners, values.double())
-        return sums / torch.bincount(owners, minlength=n_texts).clamp(min=1)
+        # `bincount` would wait for the device, to learn how long its result is.
+        counts = torch.zeros(n_texts, dtype=torch.long, device=values.device)
+        return sums / counts.index_add_(0, owners, torch.ones_like(owners)).clamp(min=1)
 
 
 def chosen(items: Sequence[T], most: int) -> list[T]:
@@ -170,12 +173,11 @@ def _grouped(lengths: Sequence[int]) -> Iterator[list[int]]:
 def _batch(members: Sequence[int], texts: Sequence[Text], device: torch.device) -> Batch:
     longest = max(_length(texts[place]) for place in members)
     ids = torch.zeros(len(members), longest, dtype=torch.long)
-    before = torch.zeros(len(members), longest, dtype=torch.bool)
-    targets, owners = list[int](), list[int]()
+    before, targets, owners = list[int](), list[int](), list[int]()
     for row, place in enumerate(members):
         text = texts[place]
         ids[row, : _length(text)] = torch.tensor([*text.prompt_ids, *text.answer_ids])
-        before[row, len(text.prompt_ids) - 1 : _length(text) - 1] = True
+        before += range(row * longest + len(text.prompt_ids) - 1, row * longest + _length(text) - 1)
         targets += text.answer_ids
         owners += [place] * len(text.answer_ids)
-    return Batch(ids.to(device), before.to(device), torch.tensor(targets), torch.tensor(owners))
+    return Batch(ids.to(device), *(torch.tensor(one, device=device) for one in (before, targets, owners)))

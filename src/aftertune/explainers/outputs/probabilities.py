@@ -51,11 +51,11 @@ class Predictions:
 
 def finite_texts(checkpoint: Checkpoint, texts: Sequence[Text], states: Tensor) -> list[bool]:
     """Of each text, whether all logits at its positions that count are finite; ``states`` are the `final_states`."""
-    model, found = Backbone(checkpoint), [torch.empty(0, dtype=torch.bool)]
+    model, found = Backbone(checkpoint), list[Tensor]()
     with _reading(checkpoint):
         for rows in _chunks(len(states), n_vocabulary(checkpoint)):
-            found.append(torch.isfinite(model.logits(states[rows])).all(-1).cpu())
-    by_text = torch.split(torch.cat(found), [len(text.ids) - text.first for text in texts])
+            found.append(torch.isfinite(model.logits(states[rows])).all(-1))
+    by_text = torch.split(torch.cat(found).cpu(), [len(text.ids) - text.first for text in texts])
     return [bool(one.all()) for one in by_text]
 
 
@@ -66,7 +66,10 @@ def mean_predictions(
 
     ``states`` are the `final_states` of the texts, where they are known.
     """
-    model, sums = Backbone(checkpoint), torch.zeros(2, 2, n_tokens, dtype=torch.float64)
+    model = Backbone(checkpoint)
+    # Where the logits lie, so that nothing waits for the device; MPS does not know float64.
+    place = torch.device("cpu") if model.device.type == "mps" else model.device
+    sums = torch.zeros(2, 2, n_tokens, dtype=torch.float64, device=place)
     counts = torch.tensor([len(text.ids) - text.first for text in texts])
     parities = torch.arange(len(texts)).repeat_interleave(counts) % 2
     half = torch.stack([parities == parity for parity in (0, 1)]).to(model.device)
@@ -75,19 +78,19 @@ def mean_predictions(
         for rows in _chunks(len(states), 2 * n_tokens):
             logs = model.logits(states[rows])[:, :n_tokens].log_softmax(-1)
             which = half[:, rows].to(logs.dtype)
-            sums += torch.stack([which @ logs.exp(), which @ logs]).double().cpu()
+            sums += torch.stack([which @ logs.exp(), which @ logs]).to(place).double()
     totals = [max(int(counts[parity::2].sum()), 1) for parity in (0, 1)]
-    return Predictions(*(sums.numpy() / np.array(totals)[:, None]))
+    return Predictions(*(sums.cpu().numpy() / np.array(totals)[:, None]))
 
 
 def added_share(checkpoint: Checkpoint, states: Tensor, n_tokens: int) -> float:
     """The mean probability, over final states, that none of the first tokens comes but one that only this model has."""
-    model, total = Backbone(checkpoint), 0.0
+    model, sums = Backbone(checkpoint), list[Tensor]()
     with _reading(checkpoint):
         for rows in _chunks(len(states), 2 * n_vocabulary(checkpoint)):
             logits = model.logits(states[rows])[:, : len(checkpoint.tokenizer)].double()
-            total += float(logits.softmax(-1)[:, n_tokens:].sum())
-    return total / max(len(states), 1)
+            sums.append(logits.softmax(-1)[:, n_tokens:].sum())
+    return sum(map(float, sums)) / max(len(states), 1)
 
 
 def final_states(checkpoint: Checkpoint, texts: Sequence[Text]) -> Tensor:
@@ -112,15 +115,15 @@ def compare_positions(
     pair = (base, tuned)
     states = [final_states(one, texts) for one in pair] if states is None else states
     models = [(Backbone(one), of_it[torch.tensor(kept)]) for one, of_it in zip(pair, states, strict=True)]
-    found = [torch.empty(0, 3, dtype=torch.float64)]
+    wanted, found = torch.tensor(targets, device=states[0].device)[:, None], list[Tensor]()
     for rows in _chunks(len(targets), 2 * n_tokens):
         with torch.inference_mode():
             before, after = (model.logits(own[rows])[:, :n_tokens].log_softmax(-1) for model, own in models)
             after = after.to(before.device)
-            place = torch.tensor(targets[rows], device=before.device)[:, None]
+            place = wanted[rows].to(before.device)
             kl = (after.exp() * (after - before)).sum(-1, keepdim=True)
-            found.append(torch.cat([before.gather(1, place), after.gather(1, place), kl], dim=1).double().cpu())
-    first, second, third = torch.cat(found).numpy().T
+            found.append(torch.cat([before.gather(1, place), after.gather(1, place), kl], dim=1))
+    first, second, third = torch.cat(found).cpu().double().numpy().T
     return first, second, third
 
 

@@ -75,10 +75,11 @@ export class CellGrid {
   /* Level 0 to 10 of the measure, by the largest of all cells; null where there is nothing to compare. */
   level(cell) {
     const value = cell[this.measure];
-    return value === null ? null : Math.ceil((10 * value) / (this.top() || 1));
+    return value === null ? null : Math.ceil((10 * value) / this.most);
   }
 
   shade() {
+    this.most = this.top() || 1; // once for all cells: there may be thousands
     for (const [key, button] of this.buttons) {
       const level = this.level(this.byKey.get(key));
       button.classList.toggle("empty", level === null);

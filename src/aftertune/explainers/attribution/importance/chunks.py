@@ -25,13 +25,24 @@ ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
 ROWS_ON_GPU = 32768
 QUERIES_AT_ONCE = 192
 # Prompts in one batch; numbers of a batch depend on its members, so that it is the unit of work.
-RESPONSES_AT_ONCE = 8
+RESPONSES_AT_ONCE, FEWER_AT_ONCE = 16, 8
+KEPT_SHARE, KEPT_ALWAYS = 0.25, 2**28  # numbers of keys and values of sixteen: of the weights; 1 GiB in float32
 ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
 
 
 def attributions_at_once(device: str) -> int:
     """How many prompts are attributed in one batch on a kind of device: on the CPU more gain nothing."""
     return ATTRIBUTIONS_AT_ONCE_ON_GPU if device == "cuda" else 1
+
+
+def responses_at_once(n_parameters: int, kept_of_position: int, n_positions: int) -> int:
+    """How many responses are generated in one batch: sixteen, or eight where keys and values would weigh too much.
+
+    ``kept_of_position`` numbers of keys and values are held for each of at most ``n_positions`` of a sequence. It hangs
+    on the model and the prompts alone, never on free memory, so that a run that goes on elsewhere has the same batches.
+    """
+    kept = RESPONSES_AT_ONCE * kept_of_position * n_positions
+    return RESPONSES_AT_ONCE if kept <= max(KEPT_ALWAYS, KEPT_SHARE * n_parameters) else FEWER_AT_ONCE
 
 
 def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterator[tuple[int, int, Found]]:

@@ -59,13 +59,11 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
 
 def _replaced(whole: Whole, tokenizer: Any, units: Sequence[Unit], task: Task, rng: np.random.Generator) -> Falls:
     """How far log p falls, (2, n_units, M): the means of either half of the draws."""
-    embed = whole.backbone.embed
-    variants = []
-    for unit in units:
-        for _ in range(N_DRAWS):
-            ids = [_another(tokenizer, task.prompt_ids[place], rng) for place in unit]
-            embeddings = embed(torch.tensor([ids], device=whole.embeds.device))[0]
-            variants.append(Variant(replaced=dict(zip(unit, embeddings, strict=True))))
+    drawn = [unit for unit in units for _ in range(N_DRAWS)]
+    ids = [_another(tokenizer, task.prompt_ids[place], rng) for unit in drawn for place in unit]
+    found = whole.backbone.embed(torch.tensor([ids], device=whole.embeds.device))[0]
+    each = torch.split(found, [len(unit) for unit in drawn])
+    variants = [Variant(replaced=dict(zip(unit, own, strict=True))) for unit, own in zip(drawn, each, strict=True)]
     after = whole.log_p_after(variants)[0].view(len(units), 2, N_DRAWS // 2, -1)
     return _numbers(whole.log_p[0] - after.mean(2)).swapaxes(0, 1)
 
