@@ -4,6 +4,7 @@ Nothing is told to anybody but the driver: no usage statistics, no logs on the t
 this machine only. One that is there is asked whether it answers before it is joined, so that nothing waits for ever.
 """
 
+import logging
 import os
 import re
 import signal
@@ -24,9 +25,12 @@ LEAST_STORE = 80 * 2**20  # bytes of shared memory, of which Ray wants 75 MB at 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of what it will do one day
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # of what machines say, which else is written to standard output
 }
-OURS_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # else it listens on all of the machine's addresses
+OURS_ALONE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it listens on all of the machine's addresses
+    "RAY_AUTH_MODE": "token",  # as it is by default, where it warns of it
+}
 
 
 def must_be_address(address: str) -> None:
@@ -77,6 +81,7 @@ def import_ray() -> Any:
 
 
 def _init(ray: Any, address: str, store_bytes: int) -> Any:
+    logging.getLogger("ray").setLevel(logging.ERROR)
     before = signal.getsignal(signal.SIGTERM)
     ours = {"address": LOCAL, "include_dashboard": False, "object_store_memory": LEAST_STORE + store_bytes}
     how = ours if address == LOCAL else {"address": address}

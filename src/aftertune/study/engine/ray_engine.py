@@ -99,7 +99,7 @@ class RayCrew:
         needs = {"num_cpus": room.n_cpus, "num_gpus": room.n_gpus, "memory": int(room.n_bytes)}
         made = _made(self._ray, Worker, **needs, scheduling_strategy="SPREAD")
         for number in range(room.n_workers):
-            self._workers[number] = made.remote(self._assignment(number), self._board, [self._packed])
+            self._workers[number] = made.remote(self._assignment(number), self._board)
         self._progress(STARTING, 0, 1)
         machine = self._first("machine")
         self._progress(STARTING, 1, 1)
@@ -123,6 +123,7 @@ class RayCrew:
 
     def _first(self, method: str, *given: Any) -> Any:
         """What the first worker returns that comes to the end of a method, which all of them are asked for."""
+        given = ([self._packed], *given)  # in a list, so that Ray hands on the reference
         running = {getattr(actor, method).remote(*given): number for number, actor in self._workers.items()}
         while running:
             ended, _ = self._ray.wait(list(running), num_returns=1, timeout=POLL)

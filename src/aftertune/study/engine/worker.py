@@ -25,6 +25,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS
 SECONDS_BETWEEN_TELLS = 0.2
 SECONDS_TO_SEE = 40.0  # how long a shared disk may hide a new file
 Tell = Callable[[Stage, float, float], None]
+Plan = Sequence[Any]
 
 
 class FailedError(Exception):
@@ -46,41 +47,41 @@ class Assignment:
 
 
 class Worker:
-    """Measures with a ``plan`` (pickled, at a reference of Ray's) what the ``board``, an actor, lets it take."""
+    """Measures what the ``board``, an actor, lets it take; the ``plan`` is pickled, a reference of Ray's in a list."""
 
-    def __init__(self, assignment: Assignment, board: Any, plan: Sequence[Any]) -> None:
+    def __init__(self, assignment: Assignment, board: Any) -> None:
         for name in THREADS:  # before anything is imported that reads them
             os.environ[name] = str(assignment.n_threads)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         if Path(assignment.folder).is_dir():
             os.chdir(assignment.folder)
-        self._about, self._board, self._plan = assignment, board, plan[0]
+        self._about, self._board = assignment, board
         self._process: Process | None = None
 
-    def machine(self) -> "Machine":
+    def machine(self, plan: Plan) -> "Machine":
         """How fast this worker's machine is, with its threads."""
         from aftertune.models.machine import measure_machine
 
-        process = self._ready()
+        process = self._ready(plan)
         return measure_machine(process.plan.study.device, process.plan.study.dtype)
 
-    def tell_of(self, roles: Sequence[str]) -> None:
+    def tell_of(self, plan: Plan, roles: Sequence[str]) -> None:
         """Hand in what a run says of the checkpoint of each role."""
-        self._do(lambda process: process.tell_of(roles, self._hand_in))
+        self._do(plan, lambda process: process.tell_of(roles, self._hand_in))
 
-    def measure(self, what: Any, of: Sequence[Any]) -> None:
+    def measure(self, plan: Plan, what: Any, of: Sequence[Any]) -> None:
         """Measure what is missing (`Process.measure`); raises `RunError` where the run's folder is not seen here."""
 
         def do(process: "Process") -> None:
             _must_see(process)
             process.measure(what, of)
 
-        self._do(do)
+        self._do(plan, do)
 
-    def _do(self, do: Callable[["Process"], None]) -> None:
+    def _do(self, plan: Plan, do: Callable[["Process"], None]) -> None:
         import ray
 
-        process = self._ready()
+        process = self._ready(plan)
         node = ray.get_runtime_context().get_node_id()
         turns: Any = process.run.turns
         turns.begin(ray.get(self._board.begin.remote(self._about.number, node)))
@@ -94,7 +95,7 @@ class Worker:
             raise (FailedError(said) if ending is None else RunError(ending)) from error
         ray.get(self._board.end.remote(turns.token))
 
-    def _ready(self) -> "Process":
+    def _ready(self, plan: Plan) -> "Process":
         """All that is needed, made ready once."""
         if self._process is None:
             import ray
@@ -108,8 +109,7 @@ class Worker:
             use_threads(self._about.n_threads)
             see_files_of_others(self._about.address)
             run = RunFolder(self._about.address, self._about.beginning, self._turns())
-            plan = pickle.loads(ray.get(self._plan))
-            self._process = Process(plan, run, self._tell(), self._about.number)
+            self._process = Process(pickle.loads(ray.get(plan[0])), run, self._tell(), self._about.number)
         return self._process
 
     def _turns(self) -> "Shared":
