@@ -176,15 +176,18 @@ class RayCrew:
 
 def bytes_of_worker(intent: Intent, nodes: Sequence[Mapping[str, float]], n_gpus: int) -> float:
     """The memory of the machine that a worker needs: all of it on a processor, that of the weights beside a GPU."""
-    from aftertune.models.cost import DTYPE_BYTES
+    from aftertune.models.cost import weight_bytes
     from aftertune.models.machine import Machine
+    from aftertune.models.mapped.memory import ON_DISK
     from aftertune.study.estimate import LIBRARY_BYTES, estimate
 
     if n_gpus:
-        weights = (DTYPE_BYTES[intent.study.dtype] * one.n_parameters for one in intent.sizes.values())
+        weights = (weight_bytes(one, intent.study.dtype) for one in intent.sizes.values())
         return LIBRARY_OF_GPU_BYTES + max(weights, default=0.0)
     free = int(max(one.get(MEMORY, 0) for one in nodes if one.get(CPU, 0)))
-    return max(LIBRARY_BYTES, estimate(intent, Machine("cpu", 1.0, 1.0, free)).most_bytes)
+    return max(
+        LIBRARY_BYTES, estimate(intent, Machine("cpu", 1.0, 1.0, free, intent.study.device == ON_DISK)).most_bytes
+    )
 
 
 LIBRARY_OF_GPU_BYTES = 3e9  # of a process that uses one
