@@ -74,7 +74,8 @@ def write(folder: Path, n_layers: int, n_heads: int, d_head: int) -> tuple[float
     drawn, started = np.random.default_rng(0), time.perf_counter()
     words = list(load_words(None, N_WORDS).words)
     run = RunFolder.start(folder, {role: {"checkpoint": role} for role in PAIR}, {})
-    run.claim(HEADS.settings, {"words": {"source": "wordfreq, English"}, "plan": {}}, {})
+    vectors = {"source": "random numbers"}
+    run.claim(HEADS.settings, {"words": {"source": "wordfreq, English"}, "vectors": vectors, "plan": {}}, {})
     run.write_frame(HEADS.words, pl.DataFrame({"word": words, "has_vector": [True] * len(words)}))
     layers = tuple(range(n_layers))
     for role in PAIR:
