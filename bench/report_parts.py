@@ -36,11 +36,15 @@ from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.runs.held import Held
 from aftertune.runs.roles import Pair
 from aftertune.runs.run import RunFolder
+from aftertune.words import load_words
 from bench.peak import peak_mib
-from bench.synthetic import ALPHABETS, word
 
 PAIR, N_WORDS, N_LIST = Pair("base", "tuned"), 10_000, 100
 OF_NEURON, WHOLE = 20, 80
+ONCE = {
+    "neurons": ("layer", "head", "neuron", "query_word", "key_word"),
+    "control_neurons": ("control", "draw", "layer", "head", "neuron", "query", "key"),
+}
 Generator = np.random.Generator
 
 
@@ -68,9 +72,10 @@ def main() -> None:
 def write(folder: Path, n_layers: int, n_heads: int, d_head: int) -> tuple[float, float]:
     """Seconds of writing, and MiB of the run."""
     drawn, started = np.random.default_rng(0), time.perf_counter()
-    words = list(dict.fromkeys(word(drawn, ALPHABETS[0]) for _ in range(2 * N_WORDS)))[:N_WORDS]
+    words = list(load_words(None, N_WORDS).words)
     run = RunFolder.start(folder, {role: {"checkpoint": role} for role in PAIR}, {})
-    run.claim(HEADS.settings, {"words": {"source": "random letters"}, "plan": {}}, {})
+    vectors = {"source": "random numbers"}
+    run.claim(HEADS.settings, {"words": {"source": "wordfreq, English"}, "vectors": vectors, "plan": {}}, {})
     run.write_frame(HEADS.words, pl.DataFrame({"word": words, "has_vector": [True] * len(words)}))
     layers = tuple(range(n_layers))
     for role in PAIR:
@@ -99,7 +104,8 @@ def frames(drawn: Generator, words: list[str], layer: int, n_heads: int, d_head:
     numbers = [pl.DataFrame(places | {"query": some(drawn, n), "key": some(drawn, n)} | kind) for kind in kinds]
     found |= {"controls": pl.concat(controls), "control_neurons": pl.concat(numbers)}
     shapes: dict[str, Any] = dict(FRAMES) | {"controls": CONTROLS, "control_neurons": CONTROL_NEURONS}
-    return {name: frame.select(*shapes[name]).cast(pl.Schema(shapes[name])) for name, frame in found.items()}
+    cast = {name: frame.select(*shapes[name]).cast(pl.Schema(shapes[name])) for name, frame in found.items()}
+    return cast | {name: cast[name].unique(once, maintain_order=True) for name, once in ONCE.items()}
 
 
 def pairs_of(drawn: Generator, words: list[str], layer: int, head: int) -> pl.DataFrame:
@@ -117,8 +123,8 @@ def strengths(drawn: Generator, pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def some(drawn: Generator, n: int) -> np.ndarray:
-    """Places of words, a few of them often, as in a language."""
-    return drawn.zipf(1.3, n) % N_WORDS
+    """Places of words."""
+    return drawn.integers(0, N_WORDS, n)
 
 
 def compared(address: str) -> dict[str, float]:
