@@ -14,6 +14,7 @@ said.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=dated("memory"))
     parser.add_argument("--keep", type=Path, help="a folder for the pair, made where it is not there")
     settings = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory() as folder:
         place = settings.keep or Path(folder)
         if not (place / "tuned" / "config.json").exists():
@@ -125,9 +127,13 @@ def measured(command: list[str], limit: float) -> dict:
         started = time.perf_counter()
         child = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, preexec_fn=join)
         anonymous = 0
-        while child.poll() is None:
-            anonymous = max(anonymous, anonymous_bytes(child.pid))
-            time.sleep(0.02)
+        try:
+            while child.poll() is None:
+                anonymous = max(anonymous, anonymous_bytes(child.pid))
+                time.sleep(0.02)
+        finally:  # whoever ends the bench ends what it started
+            child.kill()
+            child.wait()
         seconds = time.perf_counter() - started
         told.seek(0)
         lines = told.read().splitlines() or [""]

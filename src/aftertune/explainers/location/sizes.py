@@ -113,7 +113,7 @@ def _difference(base: Tensor, tuned: Tensor) -> Iterator[Tensor]:
 
 
 def _blocks(weight: Tensor) -> Iterator[Tensor]:
-    n_rows = max(1, NUMBERS_AT_ONCE * len(weight) // weight.numel()) if weight.ndim else 1
+    n_rows = max(1, NUMBERS_AT_ONCE * len(weight) // max(1, weight.numel())) if weight.ndim else 1
     for block in torch.split(weight, n_rows) if weight.ndim else [weight]:
         yield block.double()
 

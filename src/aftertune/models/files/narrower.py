@@ -64,4 +64,4 @@ def arguments_of(dtype: str, place: str) -> dict[str, Any]:
 
 def is_narrow(model: PreTrainedModel) -> bool:
     """Whether a model's weights are codes of bitsandbytes."""
-    return bool(getattr(model, "is_quantized", False)) and quantised_by(model.config) == BITSANDBYTES
+    return any(getattr(model, f"is_loaded_in_{bits}bit", False) for bits in (8, 4))
