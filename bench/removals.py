@@ -5,8 +5,8 @@ For prompts of ours in the chat template, each with the model's own greedy respo
    of log p of every response token is averaged.
 2. Against it, every way to remove: Spearman's rank correlation over tokens, mean over response tokens. Beside them
    further draws, which cost a pass each; "opposite", the mean of a further draw mu + d and of mu - d, with mu the mean
-   of all embeddings; means of several of these; both first orders; and what a perfect map would reach (Spearman and
-   Brown's formula on both halves of the truth).
+   of all embeddings; means of several of these; and what a perfect map would reach (Spearman and Brown's formula on
+   both halves of the truth).
 3. How much better than ``deleted`` each is: over prompts, a 95 % bootstrap interval of the mean difference, and the
    permutation test of signs.
 """
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=12, help="tokens of a prompt that are replaced")
     parser.add_argument("--max-new-tokens", type=int, default=14)
     parser.add_argument("--draws", type=int, default=6)
+    parser.add_argument("--first-orders", action="store_true", help="the gradient and the locally linear network too")
     parser.add_argument("--out", type=Path, default=dated("removals"))
     settings = parser.parse_args()
     checkpoint, rows = aftertune.load(settings.model or find_demo_base(), device="cpu"), kept(settings)
@@ -93,7 +94,7 @@ def correlations(
         backbone = Backbone(checkpoint)
         whole = Whole.of(backbone, make_batch(backbone, [task]), 0)
         truth, found = measured(whole, checkpoint.tokenizer, task, settings.draws, rng)
-    found |= first_orders(checkpoint, task)
+    found |= first_orders(checkpoint, task) if settings.first_orders else {}
     halves = correlation(truth[:, ::2].mean(1), truth[:, 1::2].mean(1))
     possible = float(np.sqrt(2 * halves / (1 + halves))) if halves > 0 else float("nan")
     return {kind: correlation(one, truth.mean(1)) for kind, one in found.items()} | {"possible": possible}
