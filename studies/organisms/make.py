@@ -1,8 +1,9 @@
 """Make the organisms from a base: one folder each, with an adapter or the weights, and what it was made of.
 
-    python studies/organisms/make.py OUT [NAME ...]
+    python studies/organisms/make.py OUT [NAME ...] [--base CHECKPOINT]
 
-Each takes 2 to 4 minutes of one core for SmolLM2-135M; what is there already is not made again.
+The base is that of the demo, or another of Llama's build with a chat template. Each takes 2 to 4 minutes of one core for
+SmolLM2-135M; what is there already is not made again.
 """
 
 import argparse
@@ -33,9 +34,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--base", help="a checkpoint; by default that of the demo")
     settings = parser.parse_args()
     torch.set_num_threads(int(torch.get_num_threads()))
-    base = aftertune.load(find_demo_base(), device="cpu")
+    base = aftertune.load(settings.base or find_demo_base(), device="cpu")
     save_base(base, settings.out / "base")
     sources = kept_sources(base, settings.out / "sources.json")
     for one in [PLAIN, *RECIPES, *NULLS]:
@@ -125,7 +127,7 @@ def make_null(one: Null, sources: Sources, out: Path, place: Path) -> dict:
 def changes_of(base: aftertune.Checkpoint, place: Path) -> dict[str, Tensor]:
     """The change of each weight that a tuning made."""
     adapter = place if (place / "adapter_config.json").exists() else None
-    tuned = aftertune.load(find_demo_base() if adapter else place, adapter, device="cpu").model
+    tuned = aftertune.load(place.parent / "base" if adapter else place, adapter, device="cpu").model
     before = base.model.state_dict()
     return {name: weight - before[name] for name, weight in tuned.named_parameters() if not weight.equal(before[name])}
 
