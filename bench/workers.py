@@ -52,6 +52,9 @@ class Timed(Work):
     seconds: float
     is_shared = True
 
+    def is_measured(self, run: RunFolder, role: str) -> bool:  # noqa: ARG002
+        return all(run.exists(*part(run, unit)) for unit in range(self.n))
+
     def measure(self, checkpoint: Any, role: str, run: RunFolder, progress: Any) -> None:  # noqa: ARG002
         for unit in run.missing(range(self.n), lambda unit: [part(run, unit)]):
             begun = time.time()
