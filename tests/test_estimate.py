@@ -338,3 +338,7 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     assert list(rest.most) == [TUNED_LOADING, attribution, REPORT]
     assert 0 < rest.already[attribution] < 1 and rest.least == pytest.approx(rest.most), "lengths are known"
     assert list(compare().most) == [REPORT]
+    (tmp_path / "run/location/together/base/tuned.parquet").unlink()  # both models are measured, and read again
+    left = compare().most
+    assert {TUNED_LOADING, BASE_LOADING, Stage("base-tuned", "location", "swaps")} < left.keys()
+    assert not any(stage.explainer in ("attribution", "outputs") for stage in left)

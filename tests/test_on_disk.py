@@ -312,7 +312,7 @@ def test_what_cannot_stay_on_disk_is_refused_before_the_run(tmp_path: Path) -> N
     shared = {"prompts": prompts, "limit": 1}
     refused = {
         "Give --noise-draws 0, .* or choose explainers without outputs": {"device": "disk"},
-        "rounded codes in int8, which heads can't read. Leave these out .--skip heads.": {
+        "rounded codes in int8, which heads can't read. Give another dtype .*--skip heads": {
             "dtype": "int8",
             "only": "heads",
         },

@@ -122,7 +122,7 @@ def compare(
     prompts: Annotated[str | None, typer.Option(help=f"{PROMPTS}; by default twelve of ours.", **ASKED)] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N prompts.", **ASKED)] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help=r"Most tokens of a generated response. \[default: 300]", **ASKED)
+        int | None, typer.Option(help=r"Most tokens of a response of attribution. \[default: 300]", **ASKED)
     ] = None,
     template: Annotated[
         str | None,

@@ -77,7 +77,7 @@ def _remaining(intent: Intent, role: str, size: ModelSize, machine: Machine) -> 
 
 
 def _remaining_of_pairs(intent: Intent, machine: Machine) -> Iterator[tuple[Pair, dict[str, Remaining]]]:
-    """What needs both models of a pair; nothing is foreseen where all models are measured: their sizes are not read."""
+    """What needs both models of a pair; nothing where all of it is measured."""
     for pair in pairs_of(list(intent.subjects)) if intent.sizes else ():
         size = intent.sizes.get(pair.tuned) or next(iter(intent.sizes.values()))
         yield pair, {name: work.remaining_pair(intent.run, pair, size, machine) for name, work in intent.works.items()}

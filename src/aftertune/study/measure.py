@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 class Checked:
     """A study that was checked: the ``plan``, and what of it is not in the ``run`` yet.
 
-    ``pending`` are the roles of models of which something is missing, with their ``configs``, ``pairs`` likewise;
-    ``new`` those to which the run is not bound.
+    ``pending`` are the roles of models that have to be read, with their ``configs``; ``pairs`` those of which something
+    is missing; ``new`` the roles to which the run is not bound.
     """
 
     plan: Plan
@@ -128,8 +128,11 @@ def _checked(study: Study) -> Checked:
     how = (template.name, study.max_new_tokens, study.device, study.dtype)
     inputs = Inputs(rows.prompts, *how, needs_room=needs_room)
     works = {name: _prepared(study, name, inputs) for name in chosen}
-    pending = {role: one for role, one in subjects.items() if not _is_all_measured(run, role, works)}
     pairs = [pair for pair in pairs_of(list(subjects)) if not _is_all_of_pair_measured(run, pair, works)]
+    of_pairs = {role for pair in pairs if not _is_known_to_be_same(run, pair) for role in pair}  # both are loaded then
+    pending = {
+        role: one for role, one in subjects.items() if role in of_pairs or not _is_all_measured(run, role, works)
+    }
     configs |= there({role: one for role, one in pending.items() if role not in configs})
     reading = readers.of(pending, configs) if reads_prompts else []
     reads_weights = any(one.reads_weights for one in chosen.values())
@@ -164,6 +167,11 @@ def _measure(found: Checked, crew: Crew) -> None:
     crew.measure("pairs", [pair for pair in found.pairs if pair in different])
     conclude(plan.study, found.rows.prompts, plan.subjects, plan.works, needed, run)
     crew.measure("named", different)
+
+
+def _is_known_to_be_same(run: RunFolder, pair: Pair) -> bool:
+    """Whether both models of a pair are in the run, and of the same weights: then nothing of it is measured."""
+    return all(run.exists(f"{role}.json") for role in pair) and is_same(run, pair)
 
 
 def _is_all_measured(run: RunFolder, role: str, works: Mapping[str, Work]) -> bool:

@@ -44,8 +44,8 @@ def must_have_plain_weights(dtype: str, readers: Sequence[str]) -> None:
     """Raise `AttributionError` where ``readers`` of weights are to read some that are held in 8 or 4 bit."""
     if dtype in NARROW and readers:
         raise AttributionError(
-            f"The weights are rounded codes in {dtype}, which {', '.join(readers)} can't read. Leave these out "
-            f"(--skip {','.join(readers)}), or give another dtype; --device disk reads a model larger than memory."
+            f"The weights are rounded codes in {dtype}, which {', '.join(readers)} can't read. Give another "
+            f"dtype (--device disk reads safetensors larger than memory), or compare --skip {','.join(readers)}."
         )
 
 

@@ -21,6 +21,7 @@ from aftertune.errors import RunError, translated
 LOCAL, AUTO = "local", "auto"
 ADDRESS = re.compile(r"[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}")
 SECONDS_TO_CONNECT, SECONDS_TO_ANSWER = 5.0, 15.0
+STARTS = 2  # of Ray on this machine: the first may find no time beside other work
 LEAST_STORE = 80 * 2**20  # bytes of shared memory, of which Ray wants 75 MB at least
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -85,11 +86,26 @@ def _init(ray: Any, address: str, store_bytes: int) -> Any:
     before = signal.getsignal(signal.SIGTERM)
     ours = {"address": LOCAL, "include_dashboard": False, "object_store_memory": LEAST_STORE + store_bytes}
     how = ours if address == LOCAL else {"address": address}
-    with translated(RunError, f"Ray could not be used at {address}", "See that it runs there, in the same version."):
-        found = ray.init(**how, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    what, remedy = f"Ray could not be used at {address}", "See that it runs there, in the same version."
+    if address == LOCAL:
+        what, remedy = f"Ray did not start on this machine in {STARTS} tries", _NOT_STARTED
+    with translated(RunError, what, remedy):
+        found = _started(ray, how, STARTS if address == LOCAL else 1)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)  # Ray has put its own there
     return found
+
+
+def _started(ray: Any, how: Mapping[str, Any], tries: int) -> Any:
+    """What Ray says of itself once it is there; beside other work its start may take longer than it waits."""
+    for left in reversed(range(tries)):
+        try:
+            return ray.init(**how, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        except Exception:
+            ray.shutdown()
+            if not left:
+                raise
+    return None
 
 
 def nodes_of(ray: Any) -> list[Mapping[str, float]]:
@@ -118,6 +134,10 @@ def _must_answer(address: str) -> None:
         raise RunError(f"No Ray cluster answers at {address}: {lines[-1] if lines else 'nothing was said'}. {_REMEDY}")
 
 
+_NOT_STARTED = (
+    "Beside much other work it may take longer than it waits: try again when there is less, or leave --ray out. "
+    "Its own logs are in the folder ray/session_latest/logs of the folder for temporary files."
+)
 _REMEDY = "Start one (ray start --head), give the address that it tells, or --ray local for this machine alone."
 
 
