@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from aftertune.errors import AftertuneError, RunError, reason_of, translated
 from aftertune.runs.disk import local_path
@@ -84,7 +85,8 @@ class RayCrew:
         ray = connection.ray
         self._room, self._run, self._progress = room, run, progress
         self._packed = ray.put(packed)
-        self._board = _made(ray, Board, num_cpus=0, scheduling_strategy=_here(ray)).remote()
+        self._name = f"aftertune-board-{uuid4().hex}"
+        self._board = _made(ray, Board, num_cpus=0, scheduling_strategy=_here(ray), name=self._name).remote()
         self._workers: dict[int, Any] = {}
         self._handed_in: dict[str, Any] = {}
         self._gone: set[str] = set()
@@ -99,7 +101,7 @@ class RayCrew:
         needs = {"num_cpus": room.n_cpus, "num_gpus": room.n_gpus, "memory": int(room.n_bytes)}
         made = _made(self._ray, Worker, **needs, scheduling_strategy="SPREAD")
         for number in range(room.n_workers):
-            self._workers[number] = made.remote(self._assignment(number), self._board)
+            self._workers[number] = made.remote(self._assignment(number), self._name)
         self._progress(STARTING, 0, 1)
         machine = self._first("machine")
         self._progress(STARTING, 1, 1)

@@ -47,15 +47,17 @@ class Assignment:
 
 
 class Worker:
-    """Measures what the ``board``, an actor, lets it take; the ``plan`` is pickled, a reference of Ray's in a list."""
+    """Measures what the board, an actor of that name, lets it take; the ``plan`` is pickled, a reference in a list."""
 
-    def __init__(self, assignment: Assignment, board: Any) -> None:
+    def __init__(self, assignment: Assignment, board: str) -> None:
+        import ray
+
         for name in THREADS:  # before anything is imported that reads them
             os.environ[name] = str(assignment.n_threads)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         if Path(assignment.folder).is_dir():
             os.chdir(assignment.folder)
-        self._about, self._board = assignment, board
+        self._about, self._board = assignment, ray.get_actor(board)  # a handle here would be told of as an error
         self._process: Process | None = None
 
     def machine(self, plan: Plan) -> "Machine":
