@@ -26,7 +26,7 @@ def log_p(model: torch.nn.Module, prompt: list[int], response: tuple[int, ...]) 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_variants_are_those_of_whole_sequences(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.explainers.attribution.importance.variants.fitting", lambda *_: 2)
+    monkeypatch.setattr("aftertune.explainers.attribution.importance.variants.fitting_variants", lambda *_: 2)
     checkpoint = load(family)
     backbone, prompt = Backbone(checkpoint), list(TASK.prompt_ids)
     with torch.no_grad():

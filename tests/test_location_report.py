@@ -304,7 +304,7 @@ def test_what_is_left_is_told_before_the_run(tmp_path: Any) -> None:
     assert swaps.operations == pytest.approx(passes * 2 * logits * 5 + (passes / 2 + 2) * 2 * 600 * (30 + 12))
     assert swaps.moved == passes * cost.PASSES_OVER_LOGITS * 4 * logits
     assert cost.sizes_cost(SIZE).operations == pytest.approx(2 * (2 * 1000 * 5 + 12 * (1000 / 25) * 125))
-    assert cost.peak_bytes(settings, inputs, SIZE) == 4 * 1000 + 2 * 2 * 5 * (30 + 12) * 4 + 4 * 4 * 12 * 11
+    assert cost.peak_bytes(settings, inputs, SIZE) == 2 * 2 * 5 * (30 + 12) * 4 + 4 * 4 * 12 * 11
     run, pair = RunFolder.start(tmp_path / "run", {}, {}), Pair("base", "tuned")
     assert list(cost.remaining(settings, inputs, run, pair, SIZE).steps) == [cost.SIZES, cost.ANSWERS, cost.SWAPS]
     run.write_frame(result.sizes_part(run, pair), measured().sizes)

@@ -76,7 +76,7 @@ class RunFolder:
         must_be_writable(run.path("run.json"))
         if run.exists("run.json"):
             run._must_be_ours()
-        elif not is_there(run.path("run.json")) and run._is_occupied():
+        elif run._is_occupied() and not is_there(run.path("run.json")):  # in this order: another may begin it now
             raise RunError(f"{address} is not empty and holds no run. Give a new folder, or that of an earlier run.")
         remove_strays(run.address)  # only now: all of a folder is looked through, which may be anybody's
         return run
