@@ -32,6 +32,7 @@ from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
 from aftertune.explainers.attribution.settings import LEAST_UNITS, AttributionSettings
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
+from aftertune.models.description import AttentionShape
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 from aftertune.prompts.prompt import Prompt
@@ -216,7 +217,7 @@ def chosen_way(way: Asked, item: Item, size: ModelSize) -> Way:
 def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: Asked, machine: Machine) -> float:
     """Bytes at the peak beside the weights, in a dtype of so many bytes."""
     silent = [item for item in items if item.is_silent]
-    kept = _kept_of_position(size) * _longest(silent)
+    kept = kept_of_position(size) * _longest(silent)
     answering = _responses_at_once(size, silent) * dtype_bytes * (kept + size.n_vocabulary) if silent else 0
     return max([answering, *(attribution_bytes(size, item, dtype_bytes, route, machine) for item in items)])
 
@@ -239,12 +240,12 @@ def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Aske
 
 def _responses_at_once(size: ModelSize, silent: Sequence[Item]) -> int:
     """How many responses are generated in one batch."""
-    return responses_at_once(size.n_parameters, _kept_of_position(size), _longest(silent))
+    return responses_at_once(size.n_parameters, kept_of_position(size), _longest(silent))
 
 
-def _kept_of_position(size: ModelSize) -> int:
+def kept_of_position(shape: ModelSize | AttentionShape) -> int:
     """Numbers of keys and values of a position."""
-    return 2 * size.n_layers * size.n_key_heads * size.d_head
+    return 2 * shape.n_layers * shape.n_key_heads * shape.d_head
 
 
 def _longest(items: Sequence[Item]) -> int:

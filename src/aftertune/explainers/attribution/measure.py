@@ -155,9 +155,8 @@ def sample(items: Sequence[EncodedPrompt], n: int) -> list[EncodedPrompt]:
 
 def _at_once(checkpoint: Checkpoint, silent: Sequence[EncodedPrompt], n_new: int) -> int:
     """How many responses are generated in one batch."""
-    shape = attention_shape(checkpoint)
     longest = max((len(item.ids) for item in silent), default=0)
-    kept = 2 * shape.n_layers * shape.n_key_heads * shape.d_head  # keys and values
+    kept = cost.kept_of_position(attention_shape(checkpoint))
     return responses_at_once(checkpoint.provenance.n_parameters, kept, longest + n_new)
 
 

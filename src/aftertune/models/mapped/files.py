@@ -13,7 +13,7 @@ the factor of Gemma's embeddings) is in the dtype that was asked for, and what i
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -96,11 +96,17 @@ def _no_room(what: str) -> CheckpointError:
     )
 
 
+def hooks_of(module: nn.Module) -> Sequence[Any]:
+    """The hooks that accelerate put on a module."""
+    hook = getattr(module, "_hf_hook", None)
+    found: Sequence[Any] = getattr(hook, "hooks", () if hook is None else (hook,))
+    return found
+
+
 def _index_of(model: nn.Module) -> Index:
     """Where each parameter of an offloaded model lies, as accelerate's hooks know it."""
     for module in model.modules():
-        hook = getattr(module, "_hf_hook", None)
-        for one in getattr(hook, "hooks", (hook,)):
+        for one in hooks_of(module):
             weights = getattr(one, "weights_map", None)
             if weights is not None:
                 found: Index = getattr(weights, "dataset", weights).index

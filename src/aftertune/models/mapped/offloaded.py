@@ -12,7 +12,7 @@ from accelerate.hooks import AlignDevicesHook, remove_hook_from_module
 from torch import Tensor, nn
 
 from aftertune.models.mapped.computing import compute_at
-from aftertune.models.mapped.files import map_of
+from aftertune.models.mapped.files import hooks_of, map_of
 from aftertune.models.mapped.memory import mark_mapped
 
 
@@ -33,8 +33,7 @@ def keep_where_they_lie(model: nn.Module, dtype: torch.dtype) -> None:
 
 def _offloading(module: nn.Module) -> Any:
     """The hook of accelerate that brings a module's weights; None where they are there."""
-    hook = getattr(module, "_hf_hook", None)
-    found = [one for one in getattr(hook, "hooks", (hook,)) if isinstance(one, AlignDevicesHook) and one.offload]
+    found = [one for one in hooks_of(module) if isinstance(one, AlignDevicesHook) and one.offload]
     return found[0] if found else None
 
 
