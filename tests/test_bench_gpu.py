@@ -61,6 +61,22 @@ def test_an_interrupted_measurement_alone_is_lost(tmp_path: Path, monkeypatch: p
     assert results(tmp_path)["rates"]["float32"] > 0 and not (tmp_path / "second.json").exists()
 
 
+def test_what_fails_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> dict:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(program, "PLAN", (Measurement("first", failing, 1.0), PLAN[0]))
+    with pytest.raises(SystemExit) as ended:
+        main(["--shape", "tiny", "--out", str(tmp_path), "--profile"])
+    told = capsys.readouterr()
+    assert ended.value.code == 1 and "tried again by another call: first." in told.out
+    assert "no such kernel" in told.err and not (tmp_path / "first.json").exists()
+    assert results(tmp_path)["rates"]["float32"] > 0
+    assert "matrix_rate" in (tmp_path / "rates.profile").read_text("utf-8")
+
+
 def test_what_would_not_end_in_time_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--shape", "tiny", "--out", str(tmp_path), "--minutes", "0"])
     assert "Left for another call" in capsys.readouterr().out and not (tmp_path / "rates.json").exists()

@@ -1,15 +1,18 @@
 """A pair of Llama-2-7B's shape with random weights on one GPU: attribution, outputs, location, heads, concepts.
 
-python -m bench.gpu --out FOLDER [--minutes 8] [--shape tiny]
+python -m bench.gpu --out FOLDER [--minutes 8] [--shape tiny] [--device cuda] [--profile]
 
 1. What has its file in the folder is not measured again; after each measurement its file, ``results.json`` and the
    table are written, so that a killed run has lost the measurement that was under way and nothing else.
 2. In the order of value (`plan`). What would not end within the minutes is left for the next call.
-3. A whole study of 12 and of 632 prompts is computed from the units, and said to be.
+3. What fails is told, with its traceback, and ends nothing else; the program's status is then 1.
+4. A whole study of 12 and of 632 prompts is computed from the units, and said to be.
 """
 
 import argparse
+import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from bench.gpu.clock import profiled
 from bench.gpu.kept import Kept
 from bench.gpu.plan import PLAN, SECONDS_OF_BUILDING, Measurement
 from bench.gpu.shapes import SHAPES, Pair, Shape
@@ -33,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default=None, help="by default the GPU; the CPU for the tiny shape")
     parser.add_argument("--minutes", type=float, default=8.0, help="begin nothing that would not end within them")
     parser.add_argument("--only", nargs="+", default=None, choices=[one.name for one in PLAN])
+    parser.add_argument("--profile", action="store_true", help="where the processor's time goes, in FOLDER/*.profile")
     settings = parser.parse_args(arguments)
     device = settings.device or ("cpu" if settings.shape == TINY else "cuda")
     if device == "cuda" and not torch.cuda.is_available():
@@ -40,29 +45,40 @@ def main(arguments: list[str] | None = None) -> None:
     ends = time.monotonic() + 60 * settings.minutes
     kept, shape = Kept.at(settings.out, settings.shape, device), SHAPES[settings.shape]
     left = [one for one in PLAN if not kept.has(one.name) and (settings.only is None or one.name in settings.only)]
-    left_out = measure(left, kept, shape, device, ends, is_small=settings.shape == TINY)
+    is_small = settings.shape == TINY
+    left_out, failed = measure(left, kept, Pair(shape, device), ends, is_small, settings.profile)
     keep_all(kept, shape)
     show(kept, shape)
     if left_out:
         print(f"Left for another call, for want of time: {', '.join(left_out)}.")
+    if failed:
+        print(f"Failed, and is tried again by another call: {', '.join(failed)}.")
+        sys.exit(1)
 
 
-def measure(left: list[Measurement], kept: Kept, shape: Shape, device: str, ends: float, is_small: bool) -> list[str]:
-    """Measure what is left and fits; returns the names of what did not."""
-    left_out, pair = list[str](), Pair(shape, device)
+def measure(
+    left: list[Measurement], kept: Kept, pair: Pair, ends: float, is_small: bool, is_profiled: bool
+) -> tuple[list[str], list[str]]:
+    """Measure what is left and fits; returns the names of what did not fit and of what failed."""
+    left_out, failed = list[str](), list[str]()
     building = 0.0 if is_small else SECONDS_OF_BUILDING
     for one in left:
         needed = 0.0 if is_small else one.seconds + building
         if time.monotonic() + needed > ends:
             left_out.append(one.name)
             continue
-        started = time.monotonic()
-        kept.keep(one.name, one.run(pair, kept))
-        building = 0.0
-        keep_all(kept, shape)
-        show(kept, shape)
+        started, building = time.monotonic(), 0.0
+        try:
+            with profiled(kept.folder / f"{one.name}.profile" if is_profiled else None):
+                kept.keep(one.name, one.run(pair, kept))
+        except Exception:
+            failed.append(one.name)
+            traceback.print_exc()
+        keep_all(kept, pair.shape)
+        for row in rows_of(one.name, kept[one.name]) if kept.has(one.name) else ():
+            print("  ".join(filter(None, row)))
         print(f"{one.name}: {time.monotonic() - started:.1f} s in all", flush=True)
-    return left_out
+    return left_out, failed
 
 
 def keep_all(kept: Kept, shape: Shape) -> None:

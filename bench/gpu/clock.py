@@ -1,11 +1,14 @@
 """Seconds, peak memory, the chip's own rates, precisions, and where a call waits for the GPU."""
 
+import cProfile
+import pstats
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +19,7 @@ FLOAT32, TF32 = "float32", "TF32"
 FP32_PRECISION = {FLOAT32: "ieee", TF32: "tf32"}
 SIDE_ON_GPU, SIDE_ON_CPU, N_PRODUCTS = 8192, 256, 8
 WAITING = "synchronizing"
+MOST_CALLS = 60  # told of a profile, each way
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,24 @@ def waits(device: str, call: Callable[[], Any]) -> dict[str, Any]:
             torch.cuda.set_sync_debug_mode("default")
     lines = Counter(f"{one.filename}:{one.lineno}" for one in told if WAITING in str(one.message))
     return {"n": lines.total(), "lines": dict(lines.most_common(5))}
+
+
+@contextmanager
+def profiled(place: Path | None) -> Iterator[None]:
+    """Write where the processor's time goes to a file, by calls and what they call; nothing where there is none."""
+    if place is None:
+        yield
+        return
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        yield
+    finally:
+        profile.disable()
+        with place.open("w", encoding="utf-8") as file:
+            stats = pstats.Stats(profile, stream=file)
+            stats.sort_stats("cumulative").print_stats(MOST_CALLS)
+            stats.sort_stats("tottime").print_stats(MOST_CALLS)
 
 
 class Steps:
