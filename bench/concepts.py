@@ -25,7 +25,7 @@ from rich.table import Table
 import aftertune
 from aftertune.demo import find_demo_base
 from aftertune.explainers.concepts.layer import principal_components
-from aftertune.models.matrix_products import TallWeight
+from aftertune.models.products.weight import TallWeight
 from aftertune.models.weights import attention_shape, down_weights
 from bench.heads import seconds
 from bench.shared import spread

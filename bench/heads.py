@@ -33,7 +33,7 @@ import aftertune
 from aftertune.demo import find_demo_base
 from aftertune.explainers.heads.layer import read_layer
 from aftertune.explainers.heads.measure import make_lexicon
-from aftertune.models.matrix_products import TallWeight
+from aftertune.models.products.weight import TallWeight
 from aftertune.models.vocabulary import WordEmbeddings
 from aftertune.models.weights import attention_shape, query_key_weights
 from aftertune.words import load_vectors, load_words

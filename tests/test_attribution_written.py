@@ -15,9 +15,9 @@ from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.explicit_jvp import rows
 from aftertune.explainers.attribution.importance.explicit_jvp.facts import facts_of
 from aftertune.explainers.attribution.importance.routes import BFLOAT16
-from aftertune.models import matrix_products as products
 from aftertune.models.architectures import is_written_out
 from aftertune.models.backbone import Backbone
+from aftertune.models.products import weight as products
 from aftertune.models.temporary_state import borrowed
 from tiny import FAMILIES, make_model, make_tokenizer
 

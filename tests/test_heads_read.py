@@ -16,7 +16,7 @@ from aftertune.explainers.heads.measure import HeadWork, make_lexicon, read_head
 from aftertune.explainers.heads.result import saved_heads
 from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.models import top_words as top_words_module
-from aftertune.models.matrix_products import TallWeight
+from aftertune.models.products.weight import TallWeight
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import silent
 from aftertune.words import load_vectors, load_words

@@ -131,7 +131,7 @@ def test_another_side_is_refused(side: str) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
 @pytest.mark.parametrize("side", ["input", "output"])
 def test_blocks_give_the_same(size: int, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aftertune.models.matrix_products.OUTPUTS_ON_CPU", 3)  # so that tiny blocks have several parts
+    monkeypatch.setattr("aftertune.models.products.weight.OUTPUTS_ON_CPU", 3)  # so that tiny blocks have several parts
     monkeypatch.setattr("aftertune.models.vocabulary.EMBEDDING_BYTES", 4 * 32 * size)
     checkpoint = aftertune.load(make_model("qwen2"), tokenizer=make_tokenizer())
     words = ["cat", "the", "rewrite", "mat", "answer", "sat", "on"]

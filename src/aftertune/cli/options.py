@@ -60,7 +60,7 @@ def device_option(help: str = f"{PLACES}.", **more: Any) -> Any:
     return one_of(DEVICES, help, also=NUMBERED, **more)
 
 
-KINDS = "float32, bfloat16, float16, float64; int8 or int4 to run models only"
+KINDS = "float32, tf32 (on a GPU), bfloat16, float16, float64; int8 or int4 to run models only"
 
 
 def dtype_option(help: str = f"{KINDS}.", **more: Any) -> Any:

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from aftertune.models.description import at
 from aftertune.models.mapped.memory import is_mapped
-from aftertune.models.matrix_products import TallWeight
+from aftertune.models.products.weight import TallWeight
 
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint

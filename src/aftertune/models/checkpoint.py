@@ -45,6 +45,7 @@ from aftertune.models.machine import chosen_dtype as chosen_dtype
 from aftertune.models.mapped.files import must_be_mappable, read_mapped
 from aftertune.models.mapped.memory import ON_DISK
 from aftertune.models.mapped.offloaded import keep_where_they_lie
+from aftertune.models.products.digits import multiply_as
 from aftertune.models.proof import must_predict, prove
 from aftertune.models.temporary_state import quiet
 from aftertune.runs.provenance import Provenance
@@ -72,7 +73,8 @@ def load(
     ``device`` is "auto" (CUDA, else CPU), "cpu", "cuda", "cuda:1", "mps", "balanced" (spread over all GPUs by
     accelerate; what finds no room there stays in memory or on disk, and is brought when it computes), or "disk"
     (weights stay in their files, are read one at a time, and computed on the CPU). ``dtype`` is one of float32,
-    bfloat16, float16, float64; or int8 or int4, in which bitsandbytes holds weights that are only run.
+    bfloat16, float16, float64; tf32, which is float32 with products that a GPU takes in TF32, in all of this process
+    from then on; or int8 or int4, in which bitsandbytes holds weights that are only run.
 
     An architecture that Aftertune does not know by name is told by its structure, where its layers are built like
     Llama's. ``architecture`` describes one that is not: a mapping, or a JSON or YAML file of one, with the fields of
@@ -87,6 +89,7 @@ def load(
     if is_wrapped(ref) or isinstance(ref, PreTrainedModel):
         return _adopt(ref, tokenizer, adapter, described)
     place, kind = chosen_device(device), chosen_dtype(dtype)
+    multiply_as(dtype, place)
     source = find_checkpoint(str(ref), revision)
     shared = {"trust_remote_code": trust_remote_code, "revision": revision, **source.arguments}
     with quiet():

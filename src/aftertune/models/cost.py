@@ -12,7 +12,7 @@ from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
 
 FLOAT32_BYTES = 4
-DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8, "int8": 2, "int4": 2}  # of states
+DTYPE_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2, "float64": 8, "int8": 2, "int4": 2}  # of states
 NARROW_BYTES = {"int8": 1.0, "int4": 0.5625}  # of a weight of the layers, with its part of a scale
 # Reading weights and taking their digest, reading GGUF's blocks and its lists of tokens, importing libraries.
 SECONDS_OF_LOADING = 0.5

@@ -3,8 +3,10 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -18,28 +20,41 @@ from aftertune.models.mapped.computing import dtype_of
 OF_ORIGIN = frozenset(
     {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "_from_model_config", "truncation", "padding"}
 )  # the last two are the state that the last call left a tokenizer in
-NUMBERS_AT_ONCE = 2**24
+NUMBERS_AT_ONCE, MOST_THREADS = 2**22, 16
 PACKAGES = ("aftertune", "torch", "transformers", "numpy")
 
 
 def fingerprint(model: PreTrainedModel, name: str) -> str:
-    """SHA-256 over names, types, shapes and bytes of all parameters; raises `CheckpointError` if one is not finite.
+    """SHA-256 over names, types, shapes and digests of all parameters; raises `CheckpointError` if one is not finite.
 
-    Of a model on disk they count as they are computed with.
+    Of a model on disk they count as they are computed with. Parameters are digested side by side.
     """
+    whole, numbers = hashlib.sha256(), sorted(_numbers(model))
+    kinds = [_kind(model, key, weight) for key, weight in numbers]
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+        named = (f"{key} of {name}" for key, _ in numbers)
+        digests = threads.map(_digest, (weight for _, weight in numbers), kinds, named)
+        for (key, weight), kind, digest in zip(numbers, kinds, digests, strict=True):
+            whole.update(f"{key} {kind} {tuple(weight.shape)} {digest}\n".encode())
+    return whole.hexdigest()
+
+
+def _kind(model: PreTrainedModel, key: str, weight: Tensor) -> torch.dtype:
+    return weight.dtype if is_narrow(model) else dtype_of(model.get_submodule(key.rpartition(".")[0]), weight)
+
+
+def _digest(weight: Tensor, kind: torch.dtype, name: str) -> str:
+    """That of a parameter's bytes, in a type."""
     digest = hashlib.sha256()
-    for key, weight in sorted(_numbers(model)):
-        kind = weight.dtype if is_narrow(model) else dtype_of(model.get_submodule(key.rpartition(".")[0]), weight)
-        digest.update(f"{key} {kind} {tuple(weight.shape)}\n".encode())
-        for block in torch.split(weight.detach().reshape(-1), NUMBERS_AT_ONCE):
-            found = block.to(kind)
-            if not torch.isfinite(found).all():
-                raise CheckpointError(
-                    f"The weight {key} of {name} holds NaN or infinity. "
-                    "The checkpoint is damaged or was cast to too narrow a type; read it again, or in float32."
-                )
-            content: Any = found.cpu().contiguous().view(torch.uint8).numpy()
-            digest.update(content)
+    for block in torch.split(weight.detach().reshape(-1), NUMBERS_AT_ONCE):
+        found = block.to(kind)
+        if not torch.isfinite(found).all():
+            raise CheckpointError(
+                f"The weight {name} holds NaN or infinity. "
+                "The checkpoint is damaged or was cast to too narrow a type; read it again, or in float32."
+            )
+        content: Any = found.cpu().contiguous().view(torch.uint8).numpy()
+        digest.update(content)
     return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ import torch
 
 from aftertune.errors import CheckpointError
 from aftertune.models.mapped.memory import ON_DISK, bytes_in_memory, free_memory
+from aftertune.models.products.digits import TF32, multiply_as
 
 Clock = Callable[[], float]
 SIDE = 1024
@@ -39,6 +40,7 @@ class Machine:
 def measure_machine(device: str = "auto", dtype: str = "float32", clock: Clock = time.perf_counter) -> Machine:
     """Measure the device in the type that a run is asked to use; raises `CheckpointError` if either can't be used."""
     named, kind = chosen_device(device), chosen_dtype(dtype)
+    multiply_as(dtype, named)
     place = torch.device(PLACES.get(named, named))
     left, right = (torch.ones(SIDE, SIDE, dtype=kind, device=place) for _ in range(2))
     one, two, both = (torch.ones(N_ADDED, dtype=kind, device=place) for _ in range(3))
@@ -80,6 +82,7 @@ def is_small(model: torch.nn.Module) -> bool:
 
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+DTYPES |= {TF32: torch.float32}  # with products of fewer digits
 DTYPES |= {"int8": torch.bfloat16, "int4": torch.bfloat16}  # what is computed where weights are held in fewer bits
 DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
 

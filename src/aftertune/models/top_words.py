@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aftertune.models.matrix_products import TallWeight
+from aftertune.models.products.weight import TallWeight
 
 ACTIVATION_BYTES_ON_CPU = 20 * 2**20  # what is in work stays in the caches (NOTES.md)
 ACTIVATION_BYTES_ON_GPU = 128 * 2**20

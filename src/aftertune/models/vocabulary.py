@@ -17,7 +17,7 @@ from torch.nn.functional import embedding_bag, normalize
 from transformers import PreTrainedTokenizerBase
 
 from aftertune.errors import CheckpointError
-from aftertune.models.matrix_products import TallWeight
+from aftertune.models.products.weight import TallWeight
 
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint

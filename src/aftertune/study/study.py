@@ -68,7 +68,7 @@ class Study(BaseModel):
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     device: str = "auto"
-    dtype: Literal["float32", "bfloat16", "float16", "float64", "int8", "int4"] = "float32"
+    dtype: Literal["float32", "tf32", "bfloat16", "float16", "float64", "int8", "int4"] = "float32"
     tokenizer: str | Path | None = None
     architecture: str | Path | Mapping[str, Any] | None = None
     trust_remote_code: bool = False

@@ -76,13 +76,15 @@ def exchanged(weights: Mapping[Slot, Tensor]) -> Iterator[None]:
 
 
 def noise_like(places: Sequence[Place], seed: int) -> dict[str, Tensor]:
-    """For each weight that changed, independent normal numbers of the norm of its change."""
-    generator, found = torch.Generator().manual_seed(seed), {}
+    """For each weight that changed, independent normal numbers of the norm of its change, drawn where it lies."""
+    generators, found = dict[torch.device, torch.Generator](), dict[str, Tensor]()
     for place in places:
         base, tuned = place.pair
-        drawn = torch.randn(base.shape, generator=generator)
+        if base.device not in generators:
+            generators[base.device] = torch.Generator(base.device).manual_seed(seed)
+        drawn = torch.randn(base.shape, generator=generators[base.device], device=base.device)
         size = torch.linalg.vector_norm(tuned.to(base.device).double() - base.double())
-        noise = (drawn * (float(size) / float(torch.linalg.vector_norm(drawn.double())))).to(base.device)
+        noise = drawn.mul_(float(size) / float(torch.linalg.vector_norm(drawn, dtype=torch.float64)))
         found[place.name] = spilled(noise) if is_mapped(place.base[0].weight) else noise
     return found
 

@@ -9,8 +9,7 @@ The base's weights are kept beside while noise is drawn, and are put back bit fo
 bfloat16, where the processor has them: of the base too, for what noise is compared with.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -62,17 +61,6 @@ class Noise:
         for name, weight in self._weights.items():
             weight.copy_(self._kept[name])
         self._kept = {}
-
-
-@contextmanager
-def fast_products() -> Iterator[None]:
-    """Let float32 matrix products be taken in bfloat16 where that is faster."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def scale_of_like_effect(effect: Callable[[float], float], wanted: float, start: float = 1.0) -> float:

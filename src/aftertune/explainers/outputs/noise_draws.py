@@ -12,7 +12,7 @@ import polars as pl
 
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.coherence import belonging, coherence, subject_directions
-from aftertune.explainers.outputs.noise import Noise, fast_products, scale_of_like_effect
+from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.probabilities import Predictions, mean_predictions
 from aftertune.explainers.outputs.result import SIDES, WITH_NOISE, Makes, OutputParts, draw_name
 from aftertune.explainers.outputs.rises import rise_scores, rises, top_words
@@ -20,6 +20,7 @@ from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import texts_of
 from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, total_variation
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.products.digits import fast_products
 from aftertune.models.weight_noise import Norms
 from aftertune.runs.turns import Tell
 

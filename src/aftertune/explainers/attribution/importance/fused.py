@@ -6,7 +6,7 @@
    `explicit_jvp.attention` does. `HELD` attention is the same with its patterns held constant.
 2. `OneProduct`. Under `vmap` the tangents of all directions often lie such that `linear` becomes a batched product,
    with the weight repeated for each of them. While it is active, what `linear` makes of tangents is taken of all
-   directions' rows at once, as `models.matrix_products` does; its values are the model's own.
+   directions' rows at once, as `models.products.weight` does; its values are the model's own.
 """
 
 from functools import partial
@@ -29,7 +29,7 @@ from aftertune.explainers.attribution.importance.explicit_jvp.attention import (
     push_values,
 )
 from aftertune.explainers.attribution.importance.held import HELD
-from aftertune.models.matrix_products import Weight
+from aftertune.models.products.weight import Weight
 
 FUSED = "aftertune"
 N_PLAIN = 5  # queries, keys, values, mask, soft cap

@@ -23,7 +23,7 @@ from torch.nn.functional import pad
 from aftertune.explainers.attribution.importance import chunks
 from aftertune.explainers.attribution.importance.explicit_jvp.facts import Rotary, rotated
 from aftertune.explainers.attribution.importance.explicit_jvp.steps import Normed, normed, through
-from aftertune.models.matrix_products import Weight
+from aftertune.models.products.weight import Weight
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.importance.explicit_jvp.build import LayerParts, Norm

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.func import jvp
 from torch.nn.functional import linear
 
-from aftertune.models.matrix_products import Weight
+from aftertune.models.products.weight import Weight
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.importance.explicit_jvp.build import Affine, LayerParts, NetworkParts, Norm

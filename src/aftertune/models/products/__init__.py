@@ -1,0 +1,1 @@
+"""Products of matrices: many of them with one weight, and in how many digits."""
