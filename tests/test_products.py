@@ -44,10 +44,8 @@ def test_tf32_is_refused_where_no_gpu_computes(tmp_path: Path) -> None:
     model, tokenizer = make_model("llama"), make_tokenizer(chat=False)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    for refused in (
-        lambda: aftertune.load(tmp_path, device="cpu", dtype="tf32"),
-        lambda: measure_machine("cpu", "tf32"),
-    ):
-        with pytest.raises(CheckpointError, match="the device is cpu. Give float32 or bfloat16 there."):
-            refused()
+    with pytest.raises(CheckpointError, match="the device is cpu"):
+        aftertune.load(tmp_path, device="cpu", dtype="tf32")
+    with pytest.raises(CheckpointError, match="Give float32 or bfloat16"):
+        measure_machine("cpu", "tf32")
     assert PRODUCTS.fp32_precision != "tf32"
