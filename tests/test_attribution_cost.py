@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import LlamaConfig
 
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.cost import Item
@@ -15,6 +16,8 @@ from aftertune.explainers.attribution.measure import AttributionWork
 from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import Cost
+from aftertune.models.machine import Machine
+from aftertune.models.size import size_by_config
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.runs.run import RunFolder
 from cost_samples import MACHINE, SIZE, close
@@ -74,10 +77,11 @@ def test_interventions_are_passes_of_replaced_words_and_of_words_left_out() -> N
 
 def test_responses_by_hand() -> None:
     passed = 600 + 11 * 5
-    step = Cost(2 * passed * 3, 4 * passed, cost.SECONDS_OF_STEP * 2)
-    close(cost.generation(SIZE, 3, 6, 20), Cost(operations=2 * passed * 3 * 6) + step * 20)
+    for kind, around in (("cpu", cost.SECONDS_OF_STEP), ("cuda", cost.SECONDS_OF_STEP_ON_GPU)):
+        step = Cost(2 * passed * 3, 4 * passed, around * 2)
+        close(cost.generation(SIZE, 3, 6, 20, kind), Cost(operations=2 * passed * 3 * 6) + step * 20)
     silent = [Item(n, 20, is_silent=True) for n in (6, 2, 4)]
-    close(cost.responses(SIZE, [*silent, Item(9, 3)]), cost.generation(SIZE, 3, 6, 20))
+    close(cost.responses(SIZE, [*silent, Item(9, 3)], MACHINE), cost.generation(SIZE, 3, 6, 20))
 
 
 def test_memory_by_hand() -> None:
@@ -99,10 +103,40 @@ def test_memory_by_hand() -> None:
 
 def test_sixteen_responses_at_once_where_their_keys_and_values_are_small_beside_the_weights() -> None:
     of_llama_2_7b = 2 * 32 * 32 * 128
-    assert responses_at_once(6_738_415_616, of_llama_2_7b, 350) == 16
-    assert responses_at_once(6_738_415_616, of_llama_2_7b, 2300) == 8
-    assert responses_at_once(134_515_008, 2 * 30 * 3 * 64, 1400) == 16  # below 1 GiB in float32
-    assert responses_at_once(134_515_008, 2 * 30 * 3 * 64, 1500) == 8
+    assert responses_at_once(6_738_415_616, of_llama_2_7b, 350, "cpu") == 16
+    assert responses_at_once(6_738_415_616, of_llama_2_7b, 2300, "cpu") == 8
+    assert responses_at_once(134_515_008, 2 * 30 * 3 * 64, 1400, "cpu") == 16  # below 1 GiB in float32
+    assert responses_at_once(134_515_008, 2 * 30 * 3 * 64, 1500, "cpu") == 8
+
+
+def test_a_gpu_generates_more_at_once() -> None:
+    of_llama_2_7b = 2 * 32 * 32 * 128
+    found = [responses_at_once(6_738_415_616, of_llama_2_7b, n, "cuda") for n in (200, 350, 500, 3000)]
+    assert found == [64, 32, 16, 8]
+
+
+def test_forward_mode_that_is_written_out_moves_less_on_a_gpu() -> None:
+    on_cpu, on_gpu = (cost.attribution(LLAMA, ITEM, "forward", 16, kind=kind) for kind in ("cpu", "cuda"))
+    others = cost.prediction(LLAMA, ITEM.n_response).moved * 3
+    assert on_gpu.moved - others == pytest.approx(cost.SHARE_MOVED_ON_GPU * (on_cpu.moved - others))
+    assert on_gpu.operations == on_cpu.operations
+
+
+@pytest.mark.parametrize(
+    ("precision", "matrix_rate", "removal", "forward"),
+    [("float32", 51.0e12, 4.95, 5.01), ("TF32", 409e12, 0.932, 1.003), ("bfloat16", 783e12, 0.529, None)],
+)
+def test_the_formulas_tell_what_an_h200_took(
+    precision: str, matrix_rate: float, removal: float, forward: float | None
+) -> None:
+    del precision  # which decides the rate
+    config = {"hidden_size": 4096, "intermediate_size": 11_008, "num_hidden_layers": 32, "num_attention_heads": 32}
+    size = size_by_config(LlamaConfig(**config, vocab_size=32_000))
+    machine, item = Machine("cuda", matrix_rate, 4.3e12, 2**37), Item(50, 300)
+    for way, measured in (("removal", removal), ("forward", forward)):
+        if measured is not None:
+            told = cost.attribution(size, item, way, 128, kind="cuda").on(machine)  # type: ignore[arg-type]
+            assert told == pytest.approx(measured, rel=0.25)
 
 
 def test_the_route_is_the_one_that_attribution_chooses() -> None:
@@ -127,7 +161,7 @@ def test_what_is_left_shrinks_with_every_part(tmp_path: Path) -> None:
     # The longest prompt leaves room for 28 tokens; at the least responses end after a quarter of that.
     close(
         work.remaining(run, "base", SIZE, MACHINE).steps["responses"].most,
-        cost.responses(SIZE, [Item(n, 28, is_silent=True) for n in work.inputs.lengths]),
+        cost.responses(SIZE, [Item(n, 28, is_silent=True) for n in work.inputs.lengths], MACHINE),
     )
     assert list(whole) == ["responses", "attribution"]
     assert all(least < most and already == 0 for least, most, already in whole.values())

@@ -121,12 +121,12 @@ def test_the_tuned_model_differs_a_little_in_every_projection() -> None:
 def test_a_study_is_computed_from_its_units(tmp_path: Path) -> None:
     kept = Kept.at(tmp_path, "tiny", "cpu")
     assert whole_study.study(kept, TINY, 12) == {"all": 0}
-    kept.keep("responses-bfloat16", {"16": {"seconds_a_step": 0.5}})
+    kept.keep("responses-bfloat16", {"64": {"seconds_a_step": 0.5}})
     kept.keep("removal-float32", {"seconds": 2.0})
     kept.keep("heads", {"seconds": 10.0})
     kept.keep("heads-of-pair-bfloat16", {"seconds": 7.0})
     found = whole_study.study(kept, TINY, 40)
-    assert found["responses"] == 2 * 3 * TINY.n_response * 0.5  # both models, three batches
+    assert found["responses"] == 2 * 1 * TINY.n_response * 0.5  # both models, one batch of 64
     checked = 2 * 4 * whole_study.check_share(TINY)
     assert found["attribution"] == pytest.approx((3 * 40 + checked) * 2.0)
     assert found["heads"] == 27.0 and "concepts" not in found

@@ -21,13 +21,14 @@ from aftertune.explainers.outputs.behaviour import (
     language_of,
 )
 from aftertune.explainers.outputs.change import OutputChange
-from aftertune.explainers.outputs.coherence import belonging, coherence, coherence_p_value, subject_directions
+from aftertune.explainers.outputs.coherence import belonging, coherence, coherence_p_value
 from aftertune.explainers.outputs.findings import questions
 from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.probabilities import compare_positions, mean_predictions
 from aftertune.explainers.outputs.response_words import compare_words, log_odds
 from aftertune.explainers.outputs.rises import is_word, rise_scores, rises, top_words
+from aftertune.explainers.outputs.subjects import subject_directions
 from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings, generic_texts, own_lines
 from aftertune.explainers.outputs.words import (
     LIKELIER,
@@ -253,7 +254,7 @@ def test_coherence_is_the_mean_cosine_between_words() -> None:
     embeddings, wanted = generator.normal(size=(200, 40)), [3, 8, 21]
     embeddings[:, :5] *= 30  # what tells frequent tokens from rare ones is left out
     embeddings[wanted, 6] += 8
-    directions = subject_directions(embeddings)
+    directions = subject_directions(torch.from_numpy(embeddings))
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1)
     pairs = [directions[i] @ directions[j] for i in wanted for j in wanted if i < j]
     assert coherence(wanted, directions) == pytest.approx(np.mean(pairs)) and np.mean(pairs) > 0.3

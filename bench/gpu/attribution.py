@@ -31,29 +31,29 @@ from bench.gpu.shapes import Pair, Shape
 REMOVAL, FORWARD = "removal", "forward"
 ATTENTION = {REMOVAL: "sdpa", FORWARD: FUSED}
 FIRST_TOKEN = 2  # after those that begin and end a text
-N_BATCH = 8
+AT_ONCE = (16, 32, 64)  # responses
 Importance = Callable[[], torch.Tensor]
 
 
-def attribution(way: str, precision: str, pair: Pair, kept: Kept, n_prompts: int = 1) -> dict[str, Any]:
+def attribution(way: str, precision: str, pair: Pair, kept: Kept) -> dict[str, Any]:
     """One way in one precision: "bfloat16" is that of the weights where they are, else of products of tangents."""
     shape, checkpoint = pair.shape, pair.base
     with borrowed(checkpoint.model, attention=ATTENTION[way]), products_in(precision):
-        one = timed(pair.device, shape.repeats, importance(way, precision, checkpoint, shape, n_prompts))
+        one = timed(pair.device, shape.repeats, importance(way, precision, checkpoint, shape))
     numbers = one.found[0].float().cpu().numpy()
     name = f"{way}-importance"
-    if precision == "float32" and n_prompts == 1:
+    if precision == "float32":
         kept.keep_array(name, numbers)
-    operations = n_prompts * cost.attribution(shape.size, Item(shape.n_prompt, shape.n_response), way).operations
-    found = {"seconds": one.seconds / n_prompts, "peak_gib": one.peak_gib, "operations": operations / n_prompts}
+    operations = cost.attribution(shape.size, Item(shape.n_prompt, shape.n_response), way).operations
+    found = {"seconds": one.seconds, "first": one.first, "peak_gib": one.peak_gib, "operations": operations}
     found |= {"share": _share(kept, precision, operations, one.seconds)}
     return found | {"error": error(numbers, kept.array(name)), "largest": float(np.abs(numbers).max())}
 
 
-def importance(way: str, precision: str, checkpoint: Checkpoint, shape: Shape, n_prompts: int = 1) -> Importance:
-    """A function that computes importance (n_prompts, N, M)."""
+def importance(way: str, precision: str, checkpoint: Checkpoint, shape: Shape) -> Importance:
+    """A function that computes importance (1, N, M)."""
     backbone = Backbone(checkpoint)
-    batch = make_batch(backbone, [task(shape, seed) for seed in range(n_prompts)])
+    batch = make_batch(backbone, [task(shape)])
     if way == REMOVAL:
         return lambda: removal_importance(backbone, batch, "deleted")[0]
     is_of_tangents = precision == "bfloat16" and checkpoint.model.dtype == torch.float32
@@ -83,15 +83,20 @@ def waiting(pair: Pair, _kept: Kept) -> dict[str, Any]:
 
 
 def responses(precision: str, pair: Pair, _kept: Kept) -> dict[str, Any]:
-    """A step of generation for eight and for sixteen prompts at once."""
+    """A step of generation for so many prompts at once; lengths that are new to the GPU's libraries are not told."""
     found: dict[str, Any] = {}
-    for n in (8, 16):
+    for n in AT_ONCE:
         prompts = [task(pair.shape, seed).prompt_ids for seed in range(n)]
         with products_in(precision):
             one = timed(pair.device, 1, partial(generate, pair.base, prompts, pair.shape.n_new))
         n_tokens = sum(map(len, one.found))
         steps = max(map(len, one.found))
-        found[str(n)] = {"seconds": one.seconds, "steps": steps, "tokens_a_second": n_tokens / one.seconds}
+        found[str(n)] = {
+            "seconds": one.seconds,
+            "first": one.first,
+            "steps": steps,
+            "tokens_a_second": n_tokens / one.seconds,
+        }
         found[str(n)] |= {"peak_gib": one.peak_gib, "seconds_a_step": one.seconds / max(1, steps)}
     return found
 

@@ -24,20 +24,24 @@ MOST_CALLS = 60  # told of a profile, each way
 
 @dataclass(frozen=True)
 class Timed:
-    """Least ``seconds`` of a few calls, after one that does not count; peak bytes; what the last call gave."""
+    """Least ``seconds`` of a few calls, after a ``first``; peak bytes; what the last call gave.
+
+    The first pays for what a GPU's libraries make ready once for a shape.
+    """
 
     seconds: float
+    first: float
     peak_gib: float
     found: Any
 
 
 def timed(device: str, repeats: int, call: Callable[[], Any]) -> Timed:
     """Peak memory is the GPU's, models included; on the CPU the most that the process ever held."""
-    seconds(device, call)
+    first = seconds(device, call)[0]
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     calls = [seconds(device, call) for _ in range(repeats)]
-    return Timed(min(taken for taken, _ in calls), peak_gib(device), calls[-1][1])
+    return Timed(min(taken for taken, _ in calls), first, peak_gib(device), calls[-1][1])
 
 
 def seconds(device: str, call: Callable[[], Any]) -> tuple[float, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from bench.gpu import explained
-from bench.gpu.attribution import FORWARD, N_BATCH, REMOVAL, attribution, loading, predictions, responses, waiting
+from bench.gpu.attribution import FORWARD, REMOVAL, attribution, loading, predictions, responses, waiting
 from bench.gpu.clock import FLOAT32, TF32, matrix_rate, memory_rate
 from bench.gpu.kept import Kept
 from bench.gpu.shapes import Pair
@@ -23,7 +23,7 @@ SECONDS_OF_BUILDING = 25.0
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measurement of a pair; ``seconds`` is a bound for a 7B pair, from operations at a third of an H100's rates.
+    """One measurement of a pair; ``seconds`` is a bound for a 7B pair, of about twice what an H200 took.
 
     ``is_cast`` says that it is of both models in bfloat16.
     """
@@ -45,8 +45,8 @@ def rates(pair: Pair, _kept: Kept) -> dict[str, Any]:
     return found | {"memory": memory_rate(pair.device)}
 
 
-def of_attribution(way: str, precision: str, n_prompts: int = 1) -> Callable[[Pair, Kept], dict[str, Any]]:
-    return partial(attribution, way, precision, n_prompts=n_prompts)
+def of_attribution(way: str, precision: str) -> Callable[[Pair, Kept], dict[str, Any]]:
+    return partial(attribution, way, precision)
 
 
 PLAN = (
@@ -57,18 +57,17 @@ PLAN = (
     Measurement("removal-TF32", of_attribution(REMOVAL, TF32), 15),
     Measurement("forward-bfloat16-tangents", of_attribution(FORWARD, BFLOAT16), 15),
     Measurement("responses-TF32", partial(responses, TF32), 25),
-    Measurement("heads", explained.heads, 20),
-    Measurement("concepts", explained.concepts, 20),
-    Measurement("waits", waiting, 20),
+    Measurement("heads", explained.heads, 10),
+    Measurement("concepts", explained.concepts, 10),
+    Measurement("waits", waiting, 40),
     Measurement("predictions-float32", partial(predictions, FLOAT32), 5),
     Measurement("predictions-TF32", partial(predictions, TF32), 5),
-    Measurement("forward-TF32-of-8", of_attribution(FORWARD, TF32, N_BATCH), 60),
     Measurement("loading", loading, 10),
     Measurement("removal-bfloat16", of_attribution(REMOVAL, BFLOAT16), 15, is_cast=True),
     Measurement("outputs-bfloat16", explained.outputs, 60, is_cast=True),
-    Measurement("location-bfloat16", explained.location, 60, is_cast=True),
-    Measurement("heads-of-pair-bfloat16", explained.heads_of_pair, 30, is_cast=True),
-    Measurement("concepts-of-pair-bfloat16", explained.concepts_of_pair, 30, is_cast=True),
+    Measurement("location-bfloat16", explained.location, 30, is_cast=True),
+    Measurement("heads-of-pair-bfloat16", explained.heads_of_pair, 15, is_cast=True),
+    Measurement("concepts-of-pair-bfloat16", explained.concepts_of_pair, 15, is_cast=True),
     Measurement("responses-bfloat16", partial(responses, BFLOAT16), 25, is_cast=True),
     Measurement("predictions-bfloat16", partial(predictions, BFLOAT16), 5, is_cast=True),
 )

@@ -1,6 +1,6 @@
 """A whole study of so many prompts, computed from the measured seconds of each unit; nothing of it was run.
 
-1. Responses of both models, sixteen prompts at once, each of as many tokens as it may have.
+1. Responses of both models, as many prompts at once as on a GPU, each of as many tokens as it may have.
 2. Attribution by removal of both models' responses, and of the tuned model's under the base; on a few prompts of each
    model what maps are held against, by the operations of it.
 3. Outputs and location, which read twelve prompts whatever a study has; heads and concepts of both models and of noise.
@@ -12,11 +12,12 @@ from typing import Any
 
 from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.cost import Item
+from aftertune.explainers.attribution.importance.chunks import responses_at_once
 from aftertune.explainers.attribution.settings import AttributionSettings
 from bench.gpu.kept import Kept
 from bench.gpu.shapes import Shape
 
-AT_ONCE, N_MODELS, N_READINGS = 16, 2, 3
+N_MODELS, N_READINGS = 2, 3
 SIZES = (12, 632)
 
 
@@ -29,8 +30,9 @@ def study(kept: Kept, shape: Shape, n_prompts: int) -> dict[str, float]:
     found: dict[str, float] = {}
     batch = _first(kept, "responses-bfloat16", "responses-TF32")
     if batch:
-        steps = N_MODELS * ceil(n_prompts / AT_ONCE) * shape.n_response
-        found["responses"] = steps * batch[str(AT_ONCE)]["seconds_a_step"]
+        at_once = _at_once(shape)
+        steps = N_MODELS * ceil(n_prompts / at_once) * shape.n_response
+        found["responses"] = steps * batch[str(at_once)]["seconds_a_step"]
     one = _first(kept, "removal-bfloat16", "removal-TF32", "removal-float32")
     if one:
         checked = N_MODELS * min(n_prompts, AttributionSettings().check) * check_share(shape)
@@ -52,6 +54,11 @@ def check_share(shape: Shape) -> float:
     item = Item(shape.n_prompt, shape.n_response)
     own = cost.attribution(shape.size, item, "removal").operations
     return 1 + cost.interventions(shape.size, item).operations / own
+
+
+def _at_once(shape: Shape) -> int:
+    kept = cost.kept_of_position(shape.size)
+    return responses_at_once(shape.size.n_parameters, kept, shape.n_prompt + shape.n_response, "cuda")
 
 
 def _first(kept: Kept, *names: str) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ from aftertune.models.mapped.memory import ON_DISK, bytes_in_memory, free_memory
 from aftertune.models.products.digits import TF32, multiply_as
 
 Clock = Callable[[], float]
-SIDE = 1024
-N_ADDED = 2**21
+SIDE, N_ADDED = 1024, 2**21
+SIDE_ON_GPU, N_ADDED_ON_GPU = 8192, 2**25  # less does not fill it
 SECONDS = 0.15
 SMALL = 1 / 8
 PLACES = {"balanced": "cuda", ON_DISK: "cpu"}  # where what is spread, or stays on disk, is computed
@@ -42,13 +42,14 @@ def measure_machine(device: str = "auto", dtype: str = "float32", clock: Clock =
     named, kind = chosen_device(device), chosen_dtype(dtype)
     multiply_as(dtype, named)
     place = torch.device(PLACES.get(named, named))
-    left, right = (torch.ones(SIDE, SIDE, dtype=kind, device=place) for _ in range(2))
-    one, two, both = (torch.ones(N_ADDED, dtype=kind, device=place) for _ in range(3))
+    free = _free_bytes(place, named == "balanced")
+    side, n_added = (SIDE_ON_GPU, N_ADDED_ON_GPU) if place.type == "cuda" else (SIDE, N_ADDED)
+    left, right = (torch.rand(side, side, dtype=kind, device=place) for _ in range(2))  # ones are faster than numbers
+    one, two, both = (torch.ones(n_added, dtype=kind, device=place) for _ in range(3))
     product = _seconds(lambda: torch.mm(left, right), place, clock)
     addition = _seconds(lambda: torch.add(one, two, out=both), place, clock)
-    moved = 3 * N_ADDED * both.element_size()
-    free = _free_bytes(place, named == "balanced")
-    return Machine(place.type, 2 * SIDE**3 / product, moved / addition, free, named == ON_DISK)
+    moved = 3 * n_added * both.element_size()
+    return Machine(place.type, 2 * side**3 / product, moved / addition, free, named == ON_DISK)
 
 
 def use_threads(n: int) -> None:

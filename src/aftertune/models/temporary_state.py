@@ -1,7 +1,9 @@
 """What is changed for a while and then put back: a model's mode and attention, and Hugging Face's output.
 
 Inside, a caller's model is in evaluation mode, with attention and experts that have forward mode; afterwards it is as
-it was. While a checkpoint is read, progress bars and warnings are kept back.
+it was. cuDNN's attention, which PyTorch takes first on some GPUs, is left out: it builds a plan for each new length of
+a sequence, and nearly every length here is new (docs/performance.md). While a checkpoint is read, progress bars and
+warnings are kept back.
 """
 
 import logging as levels
@@ -9,7 +11,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
+from typing import Any
 
+import torch
 from huggingface_hub.utils import logging as hub_logging
 from transformers import PreTrainedModel
 from transformers.utils import logging
@@ -23,6 +27,9 @@ def borrowed(model: PreTrainedModel, attention: str | None = None, experts: str 
     """
     training = [module for module in model.modules() if module.training]
     before, experts_before = model.config._attn_implementation, model.config._experts_implementation
+    backends: Any = torch.backends.cuda
+    by_cudnn = backends.cudnn_sdp_enabled()
+    backends.enable_cudnn_sdp(False)
     model.eval()
     try:
         with quiet():
@@ -32,6 +39,7 @@ def borrowed(model: PreTrainedModel, attention: str | None = None, experts: str 
                 model.set_experts_implementation(experts)
             yield
     finally:
+        backends.enable_cudnn_sdp(by_cudnn)
         if attention:
             model.set_attn_implementation(before)
         if experts:

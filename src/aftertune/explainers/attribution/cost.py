@@ -50,8 +50,10 @@ BYTES_OF_PLAIN_STATE = 110
 # What forward mode takes with products in bfloat16, where the processor has such products.
 COST_OF_BFLOAT16 = 0.6
 # What Python and its libraries take around the products of a layer: in a step of generation, in a chunk of directions.
-SECONDS_OF_STEP = 1.8e-3
+SECONDS_OF_STEP, SECONDS_OF_STEP_ON_GPU = 1.8e-3, 0.8e-3
 SECONDS_OF_CHUNK = 3e-3
+# A GPU moves less for each number of a tangent than a processor's caches do, where forward mode is written out.
+SHARE_MOVED_ON_GPU = 0.35
 SECONDS_OF_REPORTED_PROMPT = 0.05
 # Logits of response tokens are there as such, as probabilities, and as gradients of both.
 COPIES_OF_LOGITS = 4
@@ -76,7 +78,7 @@ def remaining(
     n_most = most_tokens(inputs, size) if left else 0
     ends = [_answered(left, n) for n in (max(1, round(EARLY * n_most)), n_most)]
     n_checked = round(min(settings.check, len(items)) * _share(left, items))
-    answering = [responses(size, end) for end in ends]
+    answering = [responses(size, end, machine) for end in ends]
     way = way_of(settings)
     attributing = [attributions(size, end, settings, n_checked, machine) for end in ends]
     silent = [item for item in left if item.is_silent]
@@ -120,19 +122,21 @@ def most_tokens(inputs: Inputs, size: ModelSize) -> int:
     return max(1, min(inputs.max_new_tokens, room))
 
 
-def responses(size: ModelSize, items: Sequence[Item]) -> Cost:
+def responses(size: ModelSize, items: Sequence[Item], machine: Machine) -> Cost:
     """Generating the responses of those that have none, batch by batch."""
     silent = sorted((item for item in items if item.is_silent), key=lambda item: item.n_prompt)
-    at_once = _responses_at_once(size, silent)
+    at_once = _responses_at_once(size, silent, machine)
     batches = [silent[start : start + at_once] for start in range(0, len(silent), at_once)]
-    return sum((generation(size, len(one), one[-1].n_prompt, one[-1].n_response) for one in batches), Cost())
+    each = (generation(size, len(one), one[-1].n_prompt, one[-1].n_response, machine.kind) for one in batches)
+    return sum(each, Cost())
 
 
-def generation(size: ModelSize, n_prompts: int, n_prompt: int, n_response: int) -> Cost:
+def generation(size: ModelSize, n_prompts: int, n_prompt: int, n_response: int, kind: str = "cpu") -> Cost:
     """Generating so many tokens for a batch of so many prompts of at most ``n_prompt`` tokens, token by token."""
     passed = size.n_active + size.n_vocabulary * size.d_model
     first = Cost(operations=2 * passed * n_prompts * n_prompt)
-    step = Cost(2 * passed * n_prompts, FLOAT32_BYTES * passed, SECONDS_OF_STEP * size.n_layers)
+    around = SECONDS_OF_STEP_ON_GPU if kind == "cuda" else SECONDS_OF_STEP
+    step = Cost(2 * passed * n_prompts, FLOAT32_BYTES * passed, around * size.n_layers)
     return first + step * n_response
 
 
@@ -151,7 +155,8 @@ def attributions(
         removal = attribution(size, item, "removal", at_once, share)
         check = (removal + interventions(size, item)) * (n_checked / len(items))
         passes = share * (2 if settings.removal == "averaged" else 1)
-        found += attribution(size, item, chosen_way(way, item, size), at_once, passes) + check
+        own = attribution(size, item, chosen_way(way, item, size), at_once, passes, machine.kind)
+        found += own + check
     return found
 
 
@@ -165,7 +170,9 @@ def interventions(size: ModelSize, item: Item) -> Cost:
     return after + plain_pass(size, positions) * n_many + prediction(size, item.n_response) * n_all
 
 
-def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_ON_CPU, passes: float = 1.0) -> Cost:
+def attribution(
+    size: ModelSize, item: Item, route: Asked, at_once: int = MOST_ON_CPU, passes: float = 1.0, kind: str = "cpu"
+) -> Cost:
     """One prompt with its response by a way other than "auto", ``at_once`` directions at a time.
 
     Removal takes ``passes`` of them for each prompt token.
@@ -185,7 +192,10 @@ def attribution(size: ModelSize, item: Item, route: Asked, at_once: int = MOST_O
     written_out = route in FORWARD and size.written_out
     # Written out, what stands before a unit is left out.
     passed = positions - n_prompt // 2 if written_out else positions
-    return one_pass(size, passed, written_out) * taken + prediction(size, n_response) * 3 + around
+    one = one_pass(size, passed, written_out)
+    if written_out and kind == "cuda":
+        one = replace(one, moved=SHARE_MOVED_ON_GPU * one.moved)
+    return one * taken + prediction(size, n_response) * 3 + around
 
 
 def one_pass(size: ModelSize, n_positions: int, written_out: bool = False) -> Cost:
@@ -218,7 +228,7 @@ def peak_bytes(size: ModelSize, items: Sequence[Item], dtype_bytes: int, route: 
     """Bytes at the peak beside the weights, in a dtype of so many bytes."""
     silent = [item for item in items if item.is_silent]
     kept = kept_of_position(size) * _longest(silent)
-    answering = _responses_at_once(size, silent) * dtype_bytes * (kept + size.n_vocabulary) if silent else 0
+    answering = _responses_at_once(size, silent, machine) * dtype_bytes * (kept + size.n_vocabulary) if silent else 0
     return max([answering, *(attribution_bytes(size, item, dtype_bytes, route, machine) for item in items)])
 
 
@@ -238,9 +248,9 @@ def attribution_bytes(size: ModelSize, item: Item, dtype_bytes: int, route: Aske
     return float(logits + fixed + each * min(at_once, max(n_prompt, n_response)))
 
 
-def _responses_at_once(size: ModelSize, silent: Sequence[Item]) -> int:
+def _responses_at_once(size: ModelSize, silent: Sequence[Item], machine: Machine) -> int:
     """How many responses are generated in one batch."""
-    return responses_at_once(size.n_parameters, kept_of_position(size), _longest(silent))
+    return responses_at_once(size.n_parameters, kept_of_position(size), _longest(silent), machine.kind)
 
 
 def kept_of_position(shape: ModelSize | AttentionShape) -> int:

@@ -157,7 +157,8 @@ def _at_once(checkpoint: Checkpoint, silent: Sequence[EncodedPrompt], n_new: int
     """How many responses are generated in one batch."""
     longest = max((len(item.ids) for item in silent), default=0)
     kept = cost.kept_of_position(attention_shape(checkpoint))
-    return responses_at_once(checkpoint.provenance.n_parameters, kept, longest + n_new)
+    place = checkpoint.model.device.type
+    return responses_at_once(checkpoint.provenance.n_parameters, kept, longest + n_new, place)
 
 
 def _missing(run: RunFolder, kind: str, role: str, batch: Sequence[EncodedPrompt]) -> set[str]:

@@ -1,8 +1,7 @@
 """Do the words that rose most belong together, as the words of one subject do?
 
 1. The 30 words that rose most (`rises`).
-2. Their output embeddings, centred, without the first principal components, at unit length. Those components tell
-   frequent tokens from rare ones and prose from code. Weight noise raises such groups, and no subject has them.
+2. Their output embeddings without the first principal components (`subjects`).
 3. Coherence is the mean cosine between the words.
 4. The null is the coherence of models with weight noise of like effect. Its p-value is that of a next value of the same
    normal distribution (Student's t): the mean is that of the context's and direction's draws, the standard deviation
@@ -17,18 +16,7 @@ from scipy import stats
 from aftertune.explainers.outputs.words import Array
 from aftertune.statistics.noise import rank_p_value
 
-MOST_COMPONENTS, WIDTH_OF_A_COMPONENT = 30, 8
 LEAST_DRAWS = 2
-
-
-def subject_directions(embeddings: Array) -> Array:
-    """Unit rows (n_tokens, d_model) of output embeddings, centred, without their first principal components."""
-    centred = embeddings - embeddings.mean(axis=0)
-    n_left_out = min(MOST_COMPONENTS, centred.shape[1] // WIDTH_OF_A_COMPONENT)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    kept = centred @ vectors[:, : centred.shape[1] - n_left_out]  # eigenvalues ascend
-    found: Array = kept / np.maximum(np.linalg.norm(kept, axis=1, keepdims=True), np.finfo(kept.dtype).tiny)
-    return found
 
 
 def belonging(tokens: Sequence[int], directions: Array) -> dict[int, float]:

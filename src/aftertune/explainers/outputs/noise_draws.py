@@ -11,12 +11,13 @@ from functools import cache, partial
 import polars as pl
 
 from aftertune.explainers.outputs import result
-from aftertune.explainers.outputs.coherence import belonging, coherence, subject_directions
+from aftertune.explainers.outputs.coherence import belonging, coherence
 from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.probabilities import Predictions, mean_predictions
 from aftertune.explainers.outputs.result import SIDES, WITH_NOISE, Makes, OutputParts, draw_name
 from aftertune.explainers.outputs.rises import rise_scores, rises, top_words
 from aftertune.explainers.outputs.settings import OutputSettings
+from aftertune.explainers.outputs.subjects import subject_directions
 from aftertune.explainers.outputs.texts import texts_of
 from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, total_variation
 from aftertune.models.loaded import Checkpoint
@@ -93,7 +94,7 @@ class NoiseDraws:
 
     def _directions(self) -> Array:
         weight = self.base.model.get_output_embeddings().weight[: self._n_tokens]
-        return subject_directions(weight.detach().double().cpu().numpy())
+        return subject_directions(weight.detach())
 
     def _scales(self, noise: Noise, plain: Mapping[str, Predictions]) -> pl.DataFrame:
         """For each context the scale at which noise moves as much probability as tuning did."""

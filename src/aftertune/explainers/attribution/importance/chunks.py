@@ -19,14 +19,17 @@ Found = TypeVar("Found")
 SHARE_OF_FREE_MEMORY = 0.4
 MOST_ON_CPU = 16  # more at once no longer fits the caches and gains nothing (NOTES.md)
 MOST_ON_GPU = 128
-POSITIONS_ON_CPU = 2560  # of changed prompts at once: sixteen of 160 tokens, eight of 320
+# Positions of changed prompts at once: sixteen of 160 tokens, eight of 320. On a GPU more fill it no better, and of
+# fewer prompts at once more of what stands before their changes is kept.
+POSITIONS_ON_CPU, POSITIONS_ON_GPU = 2560, 8192
 # Where forward mode is written out: rows of the tangents of a block of directions, and queries whose scores are made.
 ROWS_ON_CPU = 1536  # what is in work stays in the caches (NOTES.md)
 ROWS_ON_GPU = 32768
 QUERIES_AT_ONCE = 192
 # Prompts in one batch; numbers of a batch depend on its members, so that it is the unit of work.
-RESPONSES_AT_ONCE, FEWER_AT_ONCE = 16, 8
-KEPT_SHARE, KEPT_ALWAYS = 0.25, 2**28  # numbers of keys and values of sixteen: of the weights; 1 GiB in float32
+RESPONSES_AT_ONCE, RESPONSES_AT_ONCE_ON_GPU, FEWEST_AT_ONCE = 16, 64, 8
+KEPT_SHARE, KEPT_SHARE_ON_GPU = 0.25, 0.5  # numbers of keys and values of a batch, of those of the weights
+KEPT_ALWAYS = 2**28  # 1 GiB in float32
 ATTRIBUTIONS_AT_ONCE_ON_GPU = 8
 
 
@@ -35,14 +38,19 @@ def attributions_at_once(device: str) -> int:
     return ATTRIBUTIONS_AT_ONCE_ON_GPU if device == "cuda" else 1
 
 
-def responses_at_once(n_parameters: int, kept_of_position: int, n_positions: int) -> int:
-    """How many responses are generated in one batch: sixteen, or eight where keys and values would weigh too much.
+def responses_at_once(n_parameters: int, kept_of_position: int, n_positions: int, device: str) -> int:
+    """How many responses are generated in one batch: sixteen, on a GPU 64, or half of them while their keys and values
+    would weigh too much, down to eight.
 
     ``kept_of_position`` numbers of keys and values are held for each of at most ``n_positions`` of a sequence. It hangs
-    on the model and the prompts alone, never on free memory, so that a run that goes on elsewhere has the same batches.
+    on the model, the prompts and the kind of device, never on free memory, so that a run that goes on elsewhere has the
+    same batches.
     """
-    kept = RESPONSES_AT_ONCE * kept_of_position * n_positions
-    return RESPONSES_AT_ONCE if kept <= max(KEPT_ALWAYS, KEPT_SHARE * n_parameters) else FEWER_AT_ONCE
+    on_gpu = device == "cuda"
+    n, share = (RESPONSES_AT_ONCE_ON_GPU, KEPT_SHARE_ON_GPU) if on_gpu else (RESPONSES_AT_ONCE, KEPT_SHARE)
+    while n > FEWEST_AT_ONCE and n * kept_of_position * n_positions > max(KEPT_ALWAYS, share * n_parameters):
+        n //= 2
+    return n
 
 
 def in_chunks(n: int, size: int, compute: Callable[[int, int], Found]) -> Iterator[tuple[int, int, Found]]:
@@ -85,9 +93,9 @@ def fitting(backbone: Backbone, batch: Batch, written_out: bool = False) -> int:
 
 
 def fitting_variants(backbone: Backbone, batch: Batch) -> int:
-    """How many changed prompts are passed through a model at once: on the CPU fewer of long ones, for its caches."""
-    n = fitting(backbone, batch)
-    return n if batch.embeds.is_cuda else max(1, min(n, POSITIONS_ON_CPU // batch.embeds.shape[1]))
+    """How many changed prompts are passed through a model at once: fewer of long ones."""
+    most = POSITIONS_ON_GPU if batch.embeds.is_cuda else POSITIONS_ON_CPU
+    return max(1, min(fitting(backbone, batch), most // batch.embeds.shape[1]))
 
 
 def scores_of_position(attention: str, t: int, n_heads: int) -> int:

@@ -98,8 +98,8 @@ class Whole:
         return log_probability(self.backbone, wanted, self.targets[:, None].expand(-1, len(variants), -1))
 
     def _prefix(self, length: int, rows: int) -> DynamicCache | None:
-        """Keys and values of the first ``length`` positions, seen by ``rows`` sequences."""
-        if self.cache is None:
+        """Keys and values of the first ``length`` positions, seen by ``rows`` sequences; None where there are none."""
+        if self.cache is None or not length:
             return None
         cache = DynamicCache()
         for index, layer in enumerate(self.cache.layers):
