@@ -5,7 +5,7 @@
 2. Units of work: products of one thread, about ``--seconds`` each; units a second of 1, 2 and 4 workers, once all of
    them have begun, beside the processors that there are.
 3. On paper: prompts of a pair of Llama-2-7B's shape on many GPUs, by the costs of the explainers and what was measured
-   here. Units of a stage go round the workers; a stage ends with its longest unit. No GPU was timed for it.
+   here. Units of a stage go round the workers; a stage ends with its longest unit. One GPU was timed, not many.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 import aftertune
+from aftertune.explainers.attribution import cost
+from aftertune.explainers.attribution.importance.chunks import responses_at_once
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.machine import Machine
 from aftertune.runs.run import RunFolder
@@ -33,14 +35,14 @@ from aftertune.study.engine.process import Plan
 from aftertune.study.estimate import estimate
 from aftertune.study.intent import Intent
 from aftertune.study.templates import Template
-from bench.estimate import intent_of_seven_billion
+from bench.estimate import PROMPT_TOKENS, intent_of_seven_billion
 from bench.reliability.tiny_run import save_models
 from bench.shared import dated
 
 SIDE = 512
-# A GPU of which nothing was measured here, at a tenth and at half of what its makers say of float32 (TF32).
-GPU_RATES = {"a tenth of 495 Tflop/s": 49.5e12, "half of 495 Tflop/s": 247.5e12}
-MEMORY_RATE, GPU_BYTES = 2e12, 75e9
+# An H200's rates in large products and in sums of vectors, as `bench.gpu` measured them.
+GPU_RATES = {"TF32, 409 Tflop/s": 409e12, "bfloat16, 783 Tflop/s": 783e12}
+MEMORY_RATE, GPU_BYTES = 4.3e12, 140e9
 SERIAL = {("outputs", "texts"), ("location", "sizes"), ("location", "answers"), ("outputs", "samples")}
 
 
@@ -149,9 +151,11 @@ def on_paper(rate: float, overhead: float, settings: argparse.Namespace) -> dict
 
 def units_of(step: str, intent: Intent, n_prompts: int) -> int:
     """How many units a step of a study has."""
-    n_layers = next(iter(intent.sizes.values())).n_layers
+    size = next(iter(intent.sizes.values()))
+    n_layers, n_positions = size.n_layers, PROMPT_TOKENS + intent.study.max_new_tokens
+    at_once = responses_at_once(size.n_parameters, cost.kept_of_position(size), n_positions, "cuda")
     known = {
-        "responses": ceil(n_prompts / 8),
+        "responses": ceil(n_prompts / at_once),
         "attribution": n_prompts,
         "difference": n_prompts,
         "swaps": 3 * n_layers,
