@@ -169,6 +169,7 @@ def serving(kind: type[Any], handler: type[BaseHTTPRequestHandler], **behaviour:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the receipt of its head
 
     def do_GET(self) -> None:
         fault: FaultServer = self.server.fault  # type: ignore[attr-defined]

@@ -84,7 +84,7 @@ def test_what_any_words_do_is_not_claimed_of_instructions() -> None:
 @pytest.fixture
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """No interval is looked at in many runs."""
-    monkeypatch.setattr("aftertune.statistics.effects.N_RESAMPLES", 20)
+    monkeypatch.setattr("aftertune.statistics.effects.bootstrap_interval", lambda *_: (0.0, 1.0))
 
 
 @pytest.mark.usefixtures("few_resamples")
