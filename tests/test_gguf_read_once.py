@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import gguf as package
+import numpy as np
 import pytest
 import torch
 
-from aftertune.models.files import gguf
+from aftertune.models.files import gguf, gguf_parsed
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +43,21 @@ def test_large_weights_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         gguf.read_once(file, "weights", read=lambda: (torch.nn.Linear(3, 2), read.append(1)))
     assert len(read) == 2
+
+
+def test_a_header_is_parsed_once_as_long_as_its_file_is_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "a.gguf"
+    for number, name in enumerate(("one", "another")):
+        writer = package.GGUFWriter(file, "llama")
+        writer.add_name(name)
+        writer.add_tensor("w", np.full((2, 32), number, dtype=np.float32))
+        for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+            write()
+        writer.close()
+        found, before = gguf_parsed.parsed(file), (package.GGUFReader, package.get_tensor_name_map)
+        assert found.get_field("general.name").contents() == name and found.tensors[0].data.max() == number
+        with gguf_parsed.for_transformers():
+            assert package.GGUFReader(str(file)) is found
+            maps = [package.get_tensor_name_map(package.MODEL_ARCH.LLAMA, 2) for _ in range(2)]
+            assert maps[0] is maps[1]
+        assert (package.GGUFReader, package.get_tensor_name_map) == before

@@ -11,6 +11,7 @@ from aftertune.errors import CheckpointError, translated
 from aftertune.models.architectures import find_description, is_written_out
 from aftertune.models.description import Description, at, found_at, read_description, shape_of
 from aftertune.models.files.gguf_header import must_fit_its_file
+from aftertune.models.files.gguf_parsed import parsed
 from aftertune.models.files.references import find_checkpoint
 from aftertune.models.temporary_state import quiet
 
@@ -117,9 +118,7 @@ def _experts(layer: Any, described: Description) -> Any:
 
 
 def _by_header(file: Path) -> ModelSize:
-    from gguf import GGUFReader
-
-    reader = GGUFReader(str(file))
+    reader = parsed(file)
     kind = reader.get_field("general.architecture").contents()
 
     def number(name: str, otherwise: int) -> int:

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from aftertune.errors import CheckpointError, translated
 from aftertune.models.files.gguf_header import must_fit_its_file
+from aftertune.models.files.gguf_parsed import parsed
 from aftertune.models.files.quantised import quantised_by
 from aftertune.models.files.weights import files_of_weights, shapes_in
 
@@ -70,11 +71,9 @@ def must_have_layers(config: Any, names: Mapping[str, Any], ref: str, remedy: st
 
 def must_hold_its_layers(file: Path, ref: str, remedy: str) -> None:
     """Raise `CheckpointError` for a GGUF file whose header is damaged, or says more layers than it has tensors of."""
-    from gguf import GGUFReader
-
     with translated(CheckpointError, f"The configuration of {ref} could not be read", remedy):
         must_fit_its_file(file)
-        reader = GGUFReader(str(file))
+        reader = parsed(file)
         kind = reader.get_field("general.architecture").contents()
         described = int(reader.get_field(f"{kind}.block_count").contents())
         held = {match[1] for match in (LAYER.search(one.name) for one in reader.tensors) if match}

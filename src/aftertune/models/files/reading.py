@@ -22,6 +22,7 @@ from aftertune.errors import CheckpointError, translated
 from aftertune.models.architectures import find_description, must_be_known
 from aftertune.models.description import Description
 from aftertune.models.files.gguf import read_once
+from aftertune.models.files.gguf_parsed import for_transformers
 from aftertune.models.files.limits import must_be_buildable, must_hold_its_layers, must_not_exceed
 from aftertune.models.files.quantised import dequantised, dequantising, must_be_readable
 from aftertune.models.files.references import Source, find_checkpoint
@@ -113,7 +114,12 @@ def _read(what: str, ref: Any, source: Source, reader: Any, **arguments: Any) ->
         if name is None:
             return reader(source.place, **arguments)
         how = (what, arguments.get("dtype"), arguments.get("device_map"))
-        return read_once(Path(source.place) / name, *how, read=lambda: reader(source.place, **arguments))
+
+        def read() -> Any:
+            with for_transformers():
+                return reader(source.place, **arguments)
+
+        return read_once(Path(source.place) / name, *how, read=read)
 
 
 def _without_quantisation_mark(model: PreTrainedModel, config: Any, dtype: torch.dtype) -> PreTrainedModel:

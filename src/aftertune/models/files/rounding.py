@@ -17,6 +17,7 @@ from torch import Tensor
 
 from aftertune.models.files.gguf import read_once
 from aftertune.models.files.gguf_header import must_fit_its_file
+from aftertune.models.files.gguf_parsed import parsed
 from aftertune.models.files.quantised import BITSANDBYTES, bits_of, kind_of, quantised_by
 from aftertune.models.files.references import find_checkpoint
 from aftertune.models.loaded import Checkpoint
@@ -98,11 +99,9 @@ def _as_gguf(weight: Tensor, kind: str) -> Tensor | None:
 
 def _most_frequent(file: Path) -> str:
     """The kind in which most numbers of a GGUF file's layers are stored."""
-    from gguf import GGUFReader
-
     counts: Counter[str] = Counter()
     must_fit_its_file(file)
-    for tensor in GGUFReader(str(file)).tensors:
+    for tensor in parsed(file).tensors:
         if tensor.name.startswith("blk."):
             counts[tensor.tensor_type.name] += int(tensor.n_elements)
     return counts.most_common(1)[0][0] if counts else "F32"
