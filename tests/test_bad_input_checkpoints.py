@@ -205,7 +205,7 @@ def test_missing_gguf(cli: CommandLine) -> None:
 
 def test_unknown_dtype(cli: CommandLine, base: Path) -> None:
     assert refusal(cli, base, "--dtype", "int16") == (
-        "The dtype 'int16' is not known. Allowed: float32, bfloat16, float16, float64, int8, int4."
+        "The dtype 'int16' is not known. Allowed: float32, tf32, bfloat16, float16, float64, int8, int4."
     )
 
 

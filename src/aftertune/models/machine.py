@@ -82,8 +82,8 @@ def is_small(model: torch.nn.Module) -> bool:
     return bytes_in_memory(model) <= SMALL * _free_bytes(next(model.parameters()).device, False)
 
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
-DTYPES |= {TF32: torch.float32}  # with products of fewer digits
+DTYPES = {"float32": torch.float32, TF32: torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES |= {"float64": torch.float64}
 DTYPES |= {"int8": torch.bfloat16, "int4": torch.bfloat16}  # what is computed where weights are held in fewer bits
 DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
 
