@@ -72,6 +72,7 @@ def part(run: RunFolder, unit: int) -> tuple[str, str, str]:
 
 def work(seconds: float) -> None:
     """Products of one thread, for so many seconds of its own processor time."""
+    torch.set_num_threads(1)  # a worker of its own has all processors
     product, started = torch.ones(SIDE, SIDE), time.thread_time()
     while time.thread_time() - started < seconds:
         product = product @ product.T / SIDE
