@@ -1,5 +1,7 @@
 """The three routes against independent oracles, in all families."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.batch import Task
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.routes import attribute_batch, choose_route
+from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.prompts.prompt import Message, Prompt
 from oracles.importance import average_each, delete_each, finite_difference, mean_each, zero_each
 from tiny import FAMILIES, make_model, make_tokenizer
@@ -111,6 +114,15 @@ def test_own_spans_are_the_only_units() -> None:
 
 
 REMOVED_BY_HAND = {"zeroed": zero_each, "deleted": delete_each, "mean": mean_each, "averaged": average_each}
+
+
+def test_the_mean_of_all_embeddings_is_put_in_a_tokens_place_by_default() -> None:
+    asked = (aftertune.attribute, aftertune.attribute_all, aftertune.attribute_difference)
+    assert {inspect.signature(one).parameters["removal"].default for one in asked} == {"mean"}
+    assert AttributionSettings().removal == "mean"
+    checkpoint = load("llama")
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE).importance
+    assert relative(found, mean_each(checkpoint.model, *ids_of(checkpoint))) < 1e-6
 
 
 @pytest.mark.parametrize("removal", REMOVED_BY_HAND)

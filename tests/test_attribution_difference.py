@@ -21,7 +21,7 @@ def load(seed: int = 0) -> aftertune.Checkpoint:
 
 @pytest.fixture(scope="module")
 def found() -> AttributionDifference:
-    return aftertune.attribute_difference(load(), load(1), PROMPT, RESPONSE)
+    return aftertune.attribute_difference(load(), load(1), PROMPT, RESPONSE, removal="deleted")
 
 
 def log_p(checkpoint: aftertune.Checkpoint, prompt: list[int], response: list[int]) -> np.ndarray:

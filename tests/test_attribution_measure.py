@@ -149,5 +149,5 @@ def test_the_choice_is_told() -> None:
     (label, text), (second, shown) = work(lengths=[5, 9, 3]).chosen()
     assert second == "can show" and "with 3 prompts no two-sided test within prompts can give p below 0.25" in shown
     assert label == "prompts" and text == (
-        "3 (prompts) of 3 to 9 tokens, responses of at most 4, template raw, by removal (deleted)"
+        "3 (prompts) of 3 to 9 tokens, responses of at most 4, template raw, by removal (mean)"
     )

@@ -82,7 +82,7 @@ OTHER_SETTINGS = {
         'attribution.check was 1, is now 2; attribution.template was "chat", is now "raw"',
     ),
     "dtype": (("--dtype", "float64"), 'settings.dtype was "float32", is now "float64"'),
-    "removal": (("--removal", "zeroed"), 'attribution.removal was "deleted", is now "zeroed"'),
+    "removal": (("--removal", "zeroed"), 'attribution.removal was "mean", is now "zeroed"'),
 }
 
 

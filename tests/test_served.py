@@ -11,6 +11,7 @@ import pytest
 import aftertune
 from aftertune.errors import AttributionError, CheckpointError, RunError
 from aftertune.explainers.attribution.result import Attribution
+from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.models.served import connection
 from aftertune.models.served.model import served_model
 from aftertune.models.subject import Subject
@@ -85,7 +86,7 @@ def must_be_alike(found: Attribution, expected: Attribution) -> None:
 def test_maps_are_those_that_the_weights_give(models, prompts, dialect, template) -> None:
     with serve(models, "base", dialect=dialect) as base, serve(models, "tuned", dialect=dialect) as tuned:
         measure_served(study(base, tuned, prompts, template=template), silent)
-    run, how = prompts.parent / "run", {"template": template, "max_new_tokens": N_NEW}
+    run, how = prompts.parent / "run", {"template": template, "max_new_tokens": N_NEW, "removal": "deleted"}
     here = {role: aftertune.load(model, tokenizer=make_tokenizer()) for role, model in models.items()}
     for prompt in read_prompts(str(prompts)):
         for role, checkpoint in here.items():
@@ -123,6 +124,16 @@ def test_numbers_that_are_none_are_asked_again(models, dialect) -> None:
             CheckpointError, match="answered 4 times with an answer at /v1/completions that can't be used"
         ):
             model.log_p([[5, 6, 7], [6, 7]], [8, 9])
+
+
+def test_served_models_are_read_by_deletion_where_nothing_was_chosen() -> None:
+    two = {"base_server": "http://127.0.0.1:1", "tuned_server": "http://127.0.0.1:2"}
+    for given in ({}, {"check": 0}, {"attribution": AttributionSettings(check=0)}, {"attribution": {"check": 0}}):
+        assert aftertune.Study(**two, **given).settings["attribution"].removal == "deleted"
+    assert (
+        aftertune.Study(**two, removal="mean").settings["attribution"].removal == "mean"
+    )  # refused when it is measured
+    assert aftertune.Study("base", "tuned").settings["attribution"].removal == "mean"
 
 
 def test_an_answer_of_a_model_without_end_is_read_so_far_only(models) -> None:

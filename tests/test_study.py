@@ -122,7 +122,7 @@ def test_the_first_order_is_checked_on_a_sample(pair: Path) -> None:
     for role in ("base", "tuned"):
         rows = [pl.read_parquet(path)["agreement"][0] for path in (pair / "run" / "attribution" / role).iterdir()]
         checks = [json.loads(row) for row in rows if row != "null"]
-        assert len(checks) == 1 and -1 <= checks[0]["spearman"] <= 1 and checks[0]["removal"] == "zeroed"
+        assert len(checks) == 1 and -1 <= checks[0]["spearman"] <= 1 and checks[0]["removal"] == "deleted"
 
 
 @pytest.mark.usefixtures("compared")
@@ -133,9 +133,9 @@ def test_the_papers_measure_compares_by_gradients(pair: Path) -> None:
     prompt = read_prompts(str(pair / "prompts.jsonl"))[1]
     alone = aftertune.attribute(aftertune.load(pair / "base"), prompt, method="gradient")
     kept = aftertune.Attribution.load(pair / "gradient" / "attribution" / "base" / "b.parquet")
-    assert np.array_equal(kept.importance, alone.importance) and kept.route == alone.route != "removal (deleted)"
+    assert np.array_equal(kept.importance, alone.importance) and kept.route == alone.route != "removal (mean)"
     plain = aftertune.Attribution.load(pair / "run" / "attribution" / "base" / "b.parquet")
-    assert plain.route == "removal (deleted)"
+    assert plain.route == "removal (mean)"
 
 
 def test_the_base_reads_the_tuned_models_responses(pair: Path, compared) -> None:

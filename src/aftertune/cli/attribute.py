@@ -52,8 +52,8 @@ def attribute(
     unit: Annotated[str, _of("unit", "token, word, sentence, or line.")] = "token",
     removal: Annotated[
         str,
-        _of("removal", "How removal leaves a token out: deleted, zeroed, mean, averaged (docs/how-to.md)."),
-    ] = "deleted",
+        _of("removal", "How removal leaves a token out: mean, deleted, zeroed, averaged (docs/how-to.md)."),
+    ] = "mean",
     removal_budget: Annotated[
         float,
         typer.Option(

@@ -70,6 +70,10 @@ class Settings(BaseModel):
         found: dict[str, Any] = data_without_secrets(self.model_dump(mode="json", include=set(self.names("change"))))
         return found
 
+    def for_servers(self) -> Self:
+        """The settings of models behind servers, which may have other defaults."""
+        return self
+
     def replaced(self, **values: Any) -> Self:
         """The same settings with other values, checked."""
         return type(self)(**({name: getattr(self, name) for name in type(self).model_fields} | values))

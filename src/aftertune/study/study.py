@@ -81,7 +81,10 @@ class Study(BaseModel):
         own = {name: given.pop(name) for name in [*type(self).model_fields] if name in given}
         base, tuned = with_bases(base, tuned, given)
         subjects = {"base": subjects_of("base", base, given), "tuned": subjects_of("tuned", tuned, given)}
-        own |= {"base": subjects["base"][0], "tuned": subjects["tuned"], "settings": _settings(given)}
+        settings = _settings(given)
+        if subjects["base"][0].server is not None:
+            settings = {name: one.for_servers() for name, one in settings.items()}
+        own |= {"base": subjects["base"][0], "tuned": subjects["tuned"], "settings": settings}
         own |= {name: _names(own[name]) for name in ("only", "skip") if name in own}
         if isinstance(own.get("prompts"), list):
             own["prompts"] = tuple(own["prompts"])
@@ -162,7 +165,7 @@ def _section(name: str, given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if isinstance(given, Settings):
-        return {field: getattr(given, field) for field in type(given).model_fields}
+        return {field: getattr(given, field) for field in given.model_fields_set}
     if not isinstance(given, Mapping):
         raise RunError(f"The settings of {name} are given as {given!r:.80}. Give them by name, as NAME: VALUE.")
     return {next(iter(homes_of(str(key)).values()), str(key)): value for key, value in given.items()}

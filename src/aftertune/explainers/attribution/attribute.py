@@ -36,7 +36,7 @@ def attribute(
     *,
     template: str = "auto",
     template_arg: Mapping[str, Argument] | None = None,
-    removal: Removal = "deleted",
+    removal: Removal = "mean",
     route: Route = "auto",
     removal_budget: float = 1.0,
     contrast_with: str | None = None,
@@ -46,9 +46,9 @@ def attribute(
     """Importance of each prompt unit to each response token (section 4.1).
 
     Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``method`` is "removal" (Eq. 1
-    itself: by how much p(y_m) falls), with ``removal`` "deleted" (a unit's tokens leave the sequence), "zeroed" (their
-    embeddings are set to 0), "mean" (to the mean of all tokens' embeddings) or "averaged" (the mean of the effects of
-    deleted and mean, for twice the passes, which predicts best what replacing a word does); "gradient", the paper's
+    itself: by how much p(y_m) falls), with ``removal`` "mean" (the embeddings of a unit's tokens are set to the mean of
+    all tokens'), "deleted" (its tokens leave the sequence), "zeroed" (their embeddings are set to 0) or "averaged" (the
+    mean of the effects of deleted and mean, for twice the passes, which predicts best what replacing a word does); "gradient", the paper's
     first order; or "locally-linear", the first order with norms, attention patterns and gates held constant (arXiv
     2505.24293).
     ``route`` is that of the gradient: "forward", "reverse" (equal up to rounding), "forward-bfloat16" (products of
@@ -106,7 +106,7 @@ def attribute_all(
     *,
     template: str = "auto",
     template_arg: Mapping[str, Argument] | None = None,
-    removal: Removal = "deleted",
+    removal: Removal = "mean",
     route: Route = "auto",
     removal_budget: float = 1.0,
     check: bool = False,
@@ -148,7 +148,7 @@ def attribute_difference(
     *,
     template: str = "auto",
     template_arg: Mapping[str, Argument] | None = None,
-    removal: Removal = "deleted",
+    removal: Removal = "mean",
     route: Route = "auto",
     removal_budget: float = 1.0,
     max_new_tokens: int = MAX_NEW_TOKENS,

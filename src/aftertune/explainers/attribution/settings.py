@@ -1,7 +1,7 @@
 """How responses are attributed to their prompts: what can be chosen."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 from aftertune.errors import AttributionError, not_known
 from aftertune.explainers.settings import Settings, setting
@@ -24,7 +24,9 @@ class AttributionSettings(Settings):
     """
 
     method: Method = setting("removal", "how the importance of a prompt token is measured (docs/how-to.md)")
-    removal: Removal = setting("deleted", "how removal leaves a token out (docs/how-to.md)")
+    removal: Removal = setting(
+        "mean", "how removal leaves a token out (docs/how-to.md); of models behind servers it is deleted"
+    )
     removal_budget: float = setting(
         1.0,
         "share of the cost of leaving every token out: below 1, long prompts are searched by sentences first",
@@ -37,6 +39,10 @@ class AttributionSettings(Settings):
         True, "whether the base reads the tuned model's responses too, for maps of what the difference hangs on"
     )
     check: int = setting(4, "number of prompts on which the maps are held against replaced words", ge=0)
+
+    def for_servers(self) -> Self:
+        """A server is told tokens, not embeddings: where no removal was chosen, tokens leave the sequence."""
+        return self if "removal" in self.model_fields_set else self.replaced(removal="deleted")
 
 
 def must_be_known(setting: str, given: str, allowed: Sequence[str]) -> None:

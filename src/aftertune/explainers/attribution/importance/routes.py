@@ -92,7 +92,7 @@ def attribute_batch(
     method: Method = "removal",
     unit: UnitChoice = "token",
     *,
-    removal: Removal = "deleted",
+    removal: Removal = "mean",
     route: Route = "auto",
     removal_budget: float = 1.0,
 ) -> list[Attribution]:
