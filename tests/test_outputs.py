@@ -1,5 +1,6 @@
 """Outputs compared: what is planted is shown, noise shows nothing, and a run goes on where it stopped."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from aftertune.explainers.outputs import OutputExplainer, OutputSettings
 from aftertune.explainers.outputs.texts import own_lines
 from aftertune.explainers.outputs.word_findings import WORDS
 from aftertune.explainers.outputs.words import LIKELIER
+from aftertune.models.cost import Cost, Step
 from aftertune.models.machine import Machine
 from aftertune.models.size import size_by_config
 from aftertune.prompts.prompt import Message, Prompt
@@ -146,6 +148,27 @@ def test_the_cost_is_that_of_pairs_that_are_not_measured(planted: RunFolder) -> 
     left = work.remaining_pair(planted, Pair("base", "tuned-2"), size, machine).steps
     assert list(left) == ["texts", "noise", "answers", "samples"]
     assert left["noise"].most.operations > left["noise"].least.operations > left["texts"].most.operations
+
+
+def test_the_cost_takes_off_what_is_there(planted: RunFolder, tmp_path: Path) -> None:
+    size, machine = size_by_config(samples.base().model.config), Machine("cpu", 1e11, 1e10, 2**33)
+    work = OutputExplainer().prepare(OutputSettings(**samples.QUICK), Inputs(samples.PROMPTS))
+    whole = work.remaining_pair(samples.run_in(tmp_path / "new"), samples.PAIR, size, machine)
+    shutil.copytree(planted.address, tmp_path / "run")
+    for name in ("prompts-tuned", "draw-003", "draw-008", "answers-positions", "samples"):
+        (tmp_path / "run/outputs/base-tuned" / f"{name}.parquet").unlink()
+    left = work.remaining_pair(RunFolder(str(tmp_path / "run")), samples.PAIR, size, machine)
+    ours, yours = 16 * (40 + 6), 2 * (40 + 6)  # tokens of prompts with their answers
+    passed = 2.0 * size.n_parameters
+    assert left.steps["texts"] == Step(Cost(passed * yours), Cost(passed * yours), already=5 / 6)
+    draw = Cost(passed * (40 * 24 + ours), 2 * 60 * size.n_parameters)
+    assert left.steps["noise"] == Step(draw * 2, draw * 2, already=pytest.approx(7 / 9))
+    assert left.steps["answers"] == Step(Cost(passed * 4 * ours), Cost(passed * 4 * ours), already=0.5)
+    assert left.steps["samples"] == whole.steps["samples"] and left.most_bytes == whole.most_bytes
+    assert whole.steps["noise"] == Step(draw * 11, draw * 14)  # two to five more in search of the scale
+    (tmp_path / "run/outputs/base-tuned/prompts-texts.parquet").unlink()  # what follows from it lies there
+    again = work.remaining_pair(RunFolder(str(tmp_path / "run")), samples.PAIR, size, machine).steps["texts"].most
+    assert again.moved == whole.steps["texts"].most.moved and again.operations < whole.steps["texts"].most.operations
 
 
 def test_what_is_made_of_parts_needs_no_torch() -> None:

@@ -97,7 +97,9 @@ class OutputWork(Work):
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
         """What is left of a pair of models of a size."""
-        return Remaining() if self.is_pair_measured(run, pair) else remaining(self.settings, self.inputs, size)
+        if self.is_pair_measured(run, pair):
+            return Remaining()
+        return remaining(self.settings, self.inputs, OutputParts(run, pair), size)
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether all parts of a pair are there."""
