@@ -3,8 +3,10 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
@@ -37,12 +39,26 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_a_planted_token_is_shown_and_no_other(planted: RunFolder) -> None:
     change = samples.change_of(planted)
-    assert {row.token for row in change.shown(LIKELIER)} == {TOKEN}
-    assert {row.context for row in change.shown(LIKELIER)} == {"generic", "answers"}
+    assert {row.token for row in change.beyond_noise(LIKELIER)} == {TOKEN}
+    assert {row.context for row in change.beyond_noise(LIKELIER)} == {"generic", "answers"}
     found = {finding.kind: finding for finding in answer(OutputExplainer().questions(change))}
     claim = found[WORDS[LIKELIER]]
     assert claim.verdict is Verdict.SHOWN and claim.evidence["p_value_corrected"] < 0.01
     assert claim.evidence["words"] == [change.words[0].text]
+
+
+def test_the_table_and_the_finding_say_the_same_of_tokens_that_noise_may_explain(planted: RunFolder) -> None:
+    change = samples.change_of(planted)
+    for test in (one for one in change.noise if one.context != "prompts"):
+        assert test.n_beyond == len(change.beyond_noise(test.direction, (test.context,)))
+    doubted = [replace(test, p_value=test.p_value and 0.2, p_value_coherence=1.0) for test in change.noise]
+    doubtful = replace(change, noise=tuple(doubted))
+    finding = next(one for one in answer(OutputExplainer().questions(doubtful)) if one.kind == WORDS[LIKELIER])
+    assert finding.verdict is Verdict.NOT_SHOWN and finding.evidence["words"] == []
+    n_beyond = sum(finding.evidence[context]["n_beyond"] for context in ("generic", "answers"))
+    frame = doubtful.tables()["output_words"].filter(pl.col("direction") == LIKELIER)
+    assert n_beyond == frame["beyond_noise"].sum() > 0 and "shown" not in frame.columns
+    assert not finding.headline.startswith("No word became")  # some did in what was drawn
 
 
 def test_noise_has_the_effect_of_the_tuning(planted: RunFolder) -> None:
@@ -59,8 +75,8 @@ def test_noise_has_the_effect_of_the_tuning(planted: RunFolder) -> None:
 def test_what_was_found_is_plain_data(planted: RunFolder) -> None:
     change = samples.change_of(planted)
     word = change.to_dict()["words"][0]
-    assert {"token", "text", "context", "score", "limit", "shown", "direction"} <= word.keys()
-    assert word["token"] == TOKEN and word["shown"] is True
+    assert {"token", "text", "context", "score", "limit", "beyond_noise", "direction"} <= word.keys()
+    assert word["token"] == TOKEN and word["beyond_noise"] is True
     frames = change.tables()
     assert frames["output_behaviour"].height == len(change.behaviour)
     assert frames["output_positions"].height == sum(len(one.base) + len(one.tuned) for one in change.answers)
@@ -93,7 +109,7 @@ def test_without_noise_no_word_is_claimed(tmp_path: Path) -> None:
     run = samples.run_in(tmp_path / "run")
     samples.measure(run, samples.planted(TOKEN), noise_draws=0)
     change = samples.change_of(run)
-    assert {row.shown for row in change.words} == {None} and change.words[0].token == TOKEN
+    assert {row.beyond_noise for row in change.words} == {None} and change.words[0].token == TOKEN
     found = {one.kind: one.verdict for one in answer(OutputExplainer().questions(change))}
     assert found[WORDS[LIKELIER]] is Verdict.CANNOT_TELL
 

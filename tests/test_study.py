@@ -66,7 +66,9 @@ def test_each_checkpoint_reads_each_prompt_once_before_a_run(pair: Path, monkeyp
     read: list[str] = []
     found: list[Subject] = []
     there = checks.must_be_there
-    monkeypatch.setattr(checks, "must_be_there", lambda own, *how, **more: found.extend(own) or there(own, *how, **more))
+    monkeypatch.setattr(
+        checks, "must_be_there", lambda own, *how, **more: found.extend(own) or there(own, *how, **more)
+    )
     monkeypatch.setattr(encoding, "encode", lambda prompt, *how: read.append(prompt.id) or encode(prompt, *how))
     with pytest.raises(StopError):
         aftertune.compare(study(pair, "never", pair / "base", pair / "tuned"), announce=stop)
