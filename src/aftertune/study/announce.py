@@ -1,16 +1,17 @@
 """What was chosen and what it will take, in a few lines for the person who is about to wait."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from aftertune.addresses import without_secrets
 from aftertune.explainers.explainer import ServedWork
+from aftertune.explainers.settings import flag_of
 from aftertune.models.machine import measure_machine
 from aftertune.runs.roles import pairs_of
 from aftertune.runs.stage import Stage
 from aftertune.study.estimate import Estimate, estimate
 from aftertune.study.forecast import Forecast, say_seconds
 from aftertune.study.intent import Intent
-from aftertune.study.study import measuring
+from aftertune.study.study import Study, measuring
 
 LABEL = 12
 SECONDS_SHOWN = 1.0
@@ -58,6 +59,34 @@ def memory_warning(found: Estimate) -> str | None:
         f"{place} free, and stop half-way. Free some, give {', '.join(smaller)}, or run it on a larger machine; "
         "what is done until then is kept."
     )
+
+
+def say_unused(study: Study, chosen: Collection[str]) -> str:
+    """Settings that differ from their defaults and are of none of the ``chosen`` explainers; empty where all are read.
+
+    Each with the explainers that it is for.
+    """
+    homes: dict[str, list[str]] = {}
+    for setting, explainer in [*_of_study(study), *_of_explainers(study)]:
+        homes.setdefault(setting, []).append(explainer)
+    unused = {setting: own for setting, own in homes.items() if not set(own) & set(chosen)}
+    told = ", ".join(f"--{setting} (for {' and '.join(own)})" for setting, own in unused.items())
+    return f"{told}: not among what is computed" if told else ""
+
+
+def _of_study(study: Study) -> Iterator[tuple[str, str]]:
+    """What was said of prompts and responses, with each explainer that reads it."""
+    for name, reads in (("limit", "reads_prompts"), ("prompts", "reads_prompts"), ("max_new_tokens", "needs_room")):
+        if getattr(study, name) != type(study).model_fields[name].default:
+            yield from ((name.replace("_", "-"), one) for one, about in measuring().items() if getattr(about, reads))
+
+
+def _of_explainers(study: Study) -> Iterator[tuple[str, str]]:
+    for name, own in study.settings.items():
+        for field, about in type(own).model_fields.items():
+            flag = flag_of(field, about)
+            if flag is not None and getattr(own, field) != about.default:
+                yield flag, name
 
 
 def expected_of_requests(intent: Intent) -> dict[Stage, float]:
@@ -125,6 +154,9 @@ def _chosen(intent: Intent) -> Iterator[tuple[str, str]]:
         yield "rounding", one.announced(names)
     for work in intent.works.values():
         yield from work.chosen()
+    unused = say_unused(intent.study, intent.works)
+    if unused:
+        yield "not used", unused
     for sentence in intent.rows.sentences:
         yield "rows", sentence.rstrip(".")
 
