@@ -27,10 +27,10 @@ from aftertune.models.size import ModelSize, size_by_config, size_of
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Stage
-from aftertune.study.announce import describe, memory_warning, say_seconds, say_unused
+from aftertune.study.announce import describe, memory_warning, prepare, say_seconds, say_unused
 from aftertune.study.estimate import LIBRARY_BYTES, SECONDS_OF_REPORT, Estimate, estimate
 from aftertune.study.forecast import Forecast
-from aftertune.study.intent import Intent
+from aftertune.study.intent import Intent, Means
 from aftertune.study.made import command_of
 from command_line import third_party_warnings
 from cost_samples import MACHINE, SIZE, close
@@ -120,6 +120,19 @@ def test_settings_that_nothing_reads_are_told_in_the_plan() -> None:
     intent = replace(intent_of(), study=study)
     assert f"\nnot used    {own}" in describe(replace(intent, works={"outputs": Known(Remaining())}), told(intent))
     assert "not used" not in describe(intent_of(), told(intent_of()))
+
+
+def test_what_is_known_before_workers_are_there_is_told_then_and_the_rest_when_they_are() -> None:
+    awaited = replace(intent_of(Remaining()), awaits="2 workers, being started on Ray (local)")
+    before, forecast = prepare(awaited)
+    labels = [line.partition(" ")[0] for line in before.splitlines()]
+    assert labels == ["base", "tuned", "skipped", "run", "workers", "alone"] and forecast.share_done == 1
+    means = Means(2, MACHINE, "2 workers on Ray, each with 1 thread and 1.0 GB")
+    after, forecast = prepare(replace(intent_of(Remaining()), means=means))
+    assert [line.partition(" ")[0] for line in after.splitlines()] == ["device", "workers", "time", "memory"]
+    assert forecast.share_done == 0
+    missing = replace(awaited, study=aftertune.Study("a", "b", device="cuda:7"))  # which workers may have
+    assert "alone" not in prepare(missing)[0]
 
 
 def told(intent: Intent) -> Estimate:

@@ -18,11 +18,17 @@ if TYPE_CHECKING:
     from aftertune.study.saved import Found
 
 
-def announce(display: "Display", intent: "Intent") -> "Forecast":
-    """Tell what was chosen, and how long it will take; the forecast is told of each step by the display."""
+def announce(display: "Display", intent: "Intent") -> "Forecast | None":
+    """Tell what was chosen, and how long it will take; the forecast is told of each step by the display.
+
+    There is none while workers are awaited.
+    """
     from aftertune.study.announce import prepare
 
     text, forecast = prepare(intent)
+    if intent.awaits:
+        display.tell(text)
+        return None
     display.begin(text, forecast)
     return forecast
 

@@ -1,11 +1,14 @@
 """What was chosen and what it will take, in a few lines for the person who is about to wait."""
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 
 from aftertune.addresses import without_secrets
+from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import ServedWork
 from aftertune.explainers.settings import flag_of
-from aftertune.models.machine import measure_machine
+from aftertune.models.machine import chosen_device, measure_machine
+from aftertune.models.mapped.memory import ON_DISK
 from aftertune.runs.roles import pairs_of
 from aftertune.runs.stage import Stage
 from aftertune.study.estimate import Estimate, estimate
@@ -20,10 +23,13 @@ SECONDS_SHOWN = 1.0
 def prepare(intent: Intent) -> tuple[str, Forecast]:
     """The block that tells what was chosen and what it takes, and the forecast; measures the machine for 0.2 s.
 
-    Raises `CheckpointError` if the device or dtype that was asked for can't be used.
+    Of workers that are awaited (`Intent.awaits`) nothing is forecast yet; when they are there, what was told before is
+    not told again. Raises `CheckpointError` if the device or dtype that was asked for can't be used.
     """
     if intent.study.is_served:
         return describe_served(intent), Forecast(expected_of_requests(intent))
+    if intent.awaits:
+        return without_secrets(_block(_lines_before_workers(intent))), Forecast({})
     own = None if intent.means is None else intent.means.machine
     found = estimate(intent, own or measure_machine(intent.study.device, intent.study.dtype))
     return describe(intent, found), Forecast(found.expected, found.already, at_once=intent.means is not None)
@@ -111,20 +117,40 @@ def _block(lines: Iterable[tuple[str, str]]) -> str:
 
 
 def _lines(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
+    if intent.means is None:
+        yield from _asked_for(intent)
+    yield from _of_machine(intent, found)
+
+
+def _lines_before_workers(intent: Intent) -> Iterator[tuple[str, str]]:
+    """All that does not depend on them, and what one worker would take that is like this process."""
+    yield from _asked_for(intent)
+    yield "workers", intent.awaits
+    with suppress(CheckpointError):  # this machine may lack the device of the workers
+        device = intent.study.device
+        if device not in ("auto", "cpu", ON_DISK) or chosen_device(device) not in ("cpu", ON_DISK):
+            return  # to measure a GPU takes memory of it, which they will need
+        found = estimate(intent, measure_machine(intent.study.device, intent.study.dtype))
+        yield "alone", f"one such worker on this machine would take {_time(found)}, {_memory(found)}"
+
+
+def _asked_for(intent: Intent) -> Iterator[tuple[str, str]]:
     for role, subject in intent.subjects.items():
         yield role, f"{subject.label}{'' if role in intent.sizes else ' (measured already)'}"
     yield from _chosen(intent)
     yield "skipped", ", ".join(name for name in measuring() if name not in intent.works) or "nothing"
+    yield "run", intent.run.address
+    if intent.study.reuse:
+        yield "reuse", f"{intent.study.reuse}: what is the same there is taken; the time is that of the rest"
+
+
+def _of_machine(intent: Intent, found: Estimate) -> Iterator[tuple[str, str]]:
     kept = "; weights stay on disk" if found.machine.on_disk else ""
     yield "device", f"{found.machine.kind}, {intent.study.dtype}{kept}"
     if intent.means is not None:
         yield "workers", intent.means.text
-    yield "run", intent.run.address
-    if intent.study.reuse:
-        yield "reuse", f"{intent.study.reuse}: what is the same there is taken; the time is that of the rest"
     yield "time", _time(found)
-    of_each = "" if intent.means is None else " of each worker"
-    yield "memory", f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak{of_each}"
+    yield "memory", f"{_memory(found)}{'' if intent.means is None else ' of each worker'}"
     has_room = intent.means is not None and found.machine.kind == "cpu"  # Ray has seen to that
     warning = None if has_room else memory_warning(found)
     if warning is not None:
@@ -169,6 +195,10 @@ def _time(found: Estimate) -> str:
         steps[stage.step] = steps.get(stage.step, 0.0) + seconds
     parts = ", ".join(f"{step} {say_seconds(seconds)}" for step, seconds in steps.items() if seconds >= SECONDS_SHOWN)
     return f"about {_span(say_seconds(least), say_seconds(most))}" + (f" ({parts})" if parts else "")
+
+
+def _memory(found: Estimate) -> str:
+    return f"{_span(say_bytes(found.least_bytes), say_bytes(found.most_bytes))} at the peak"
 
 
 def _span(least: str, most: str) -> str:

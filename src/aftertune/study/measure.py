@@ -86,8 +86,12 @@ def measure(
     Raises `AftertuneError` for what can't be compared, before anything is measured.
     """
     must_find_files(study)
+    if engine is not None:
+        engine.must_answer()
     found = _checked(study)
     intent = found.intent() if announce is not None or engine is not None else None
+    if announce is not None and engine is not None and intent is not None:
+        announce(replace(intent, awaits=engine.text))
     with crew_of(engine, found.plan, found.run, intent, progress) as crew:
         if announce is not None and intent is not None:
             announce(replace(intent, means=crew.means))

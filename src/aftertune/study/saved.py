@@ -168,12 +168,12 @@ def _addresses(run: RunFolder, pair: Pair) -> Addresses:
 
 def _for_pair(words: Sequence[str], pair: Pair, roles: Sequence[str]) -> list[str]:
     """Options of a study of several stages for two of them alone: whose template was taken has another role there."""
-    names = dict.fromkeys(roles) | {pair.base: "base", pair.tuned: "tuned"}
+    names = dict.fromkeys(roles, "") | {pair.base: "base", pair.tuned: "tuned"}
     found = [
         [option, names.get(values[0], values[0])] if option == "--template" else [option, *values]
         for option, *values in options_in(words)
     ]
-    return [word for option in found if None not in option for word in option]
+    return [word for option in found if option != ["--template", ""] for word in option]
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:
