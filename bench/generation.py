@@ -9,12 +9,10 @@
 Nothing else should run on the machine.
 """
 
-import argparse
 import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -26,7 +24,7 @@ from aftertune.explainers.outputs.texts import own_lines, own_prompt
 from aftertune.models.generation import generate
 from aftertune.prompts.encoding import encode
 from aftertune.study.rows import read_rows
-from bench.shared import dated, spread
+from bench.shared import of_responses, spread
 from bench.throughput import respond_as_they_are
 
 SIZES = (8, 16)
@@ -34,12 +32,7 @@ Ids = list[int]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sample", type=int, default=32)
-    parser.add_argument("--max-new-tokens", type=int, default=48)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=dated("generation"))
-    settings = parser.parse_args()
+    settings = of_responses(str(__doc__), "generation", sample=32, most=48).parse_args()
     checkpoint = aftertune.load(find_demo_base(), device="cpu")
     prompts, rounds = prompts_of(checkpoint, settings.sample), list[dict[str, Any]]()
     for way in (theirs, ours):  # what is loaded with the first call

@@ -1,5 +1,6 @@
-"""What benches share: the model as every method reads it, where results are kept, and how ratios are shown."""
+"""What benches share: the model as every method reads it, options, where results are kept, how ratios are shown."""
 
+import argparse
 import statistics
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,16 @@ def save_model(folder: Path) -> aftertune.Checkpoint:
     checkpoint.model.save_pretrained(folder)
     checkpoint.tokenizer.save_pretrained(folder)
     return checkpoint
+
+
+def of_responses(told: str, name: str, *, sample: int, most: int) -> argparse.ArgumentParser:
+    """What a bench of responses is asked: how many prompts, how long, how often, and where its results are kept."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sample", type=int, default=sample)
+    parser.add_argument("--max-new-tokens", type=int, default=most)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=dated(name))
+    return parser
 
 
 def weights_of_layers(checkpoint: aftertune.Checkpoint) -> int:

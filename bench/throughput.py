@@ -8,12 +8,10 @@
    with responses of the sample's mean length.
 """
 
-import argparse
 import json
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -30,16 +28,12 @@ from aftertune.explainers.explainer import Inputs
 from aftertune.models.generation import generate
 from aftertune.prompts import read_prompts
 from aftertune.runs.run import RunFolder
-from bench.shared import dated, spread
+from bench.shared import of_responses, spread
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = of_responses(str(__doc__), "throughput", sample=16, most=300)
     parser.add_argument("--prompts", required=True, help="as aftertune compare --prompts")
-    parser.add_argument("--sample", type=int, default=16)
-    parser.add_argument("--max-new-tokens", type=int, default=300)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=dated("throughput"))
     settings = parser.parse_args()
     checkpoint = aftertune.load(find_demo_base(), device="cpu")
     prompts = read_prompts(settings.prompts)

@@ -117,6 +117,19 @@ def test_other_weights_under_the_same_name(cli: CommandLine, tuned: Path, prompt
     assert was != now and was.removesuffix("...") in before and message.endswith(REMEDY)
 
 
+def test_fingerprints_of_another_version_are_said_to_be_such(
+    cli: CommandLine, base: Path, tuned: Path, prompts: Path, run: Path
+) -> None:
+    for kind in ("attribution", "attribution-responses", "attribution-shared"):
+        shutil.rmtree(run / kind)  # whose seals name the fingerprint too
+    held = json.loads((run / "base.json").read_text())
+    assert held["record"].pop("fingerprint_version") == 2
+    edit_json(run / "base.json", identity={"fingerprint": "0" * 64}, record=held["record"], sha256=None)
+    message = refusal(cli, base, tuned, prompts, run)
+    assert message.startswith(f"{run} was begun by another version of Aftertune, which takes the fingerprint of ")
+    assert message.endswith(f"Give another folder. What it holds can still be shown: aftertune report {run}.")
+
+
 @pytest.mark.parametrize("kind", ["attribution-responses", "attribution", "attribution-shared"])
 @pytest.mark.parametrize("size", [0, 100])
 def test_a_damaged_part_is_made_again(

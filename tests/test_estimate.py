@@ -24,12 +24,14 @@ from aftertune.models.cost import (
 )
 from aftertune.models.machine import Machine, measure_machine
 from aftertune.models.size import ModelSize, size_by_config, size_of
+from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import Stage
-from aftertune.study.announce import memory_warning, say_seconds
+from aftertune.study.announce import describe, memory_warning, prepare, say_seconds, say_unused
 from aftertune.study.estimate import LIBRARY_BYTES, SECONDS_OF_REPORT, Estimate, estimate
 from aftertune.study.forecast import Forecast
-from aftertune.study.intent import Intent
+from aftertune.study.intent import Intent, Means
+from aftertune.study.made import command_of
 from command_line import third_party_warnings
 from cost_samples import MACHINE, SIZE, close
 from tiny import CONFIGS, FAMILIES, make_model
@@ -107,6 +109,43 @@ def test_memory_of_models_on_disk_is_that_of_their_largest_module_and_in_fewer_b
 def test_the_largest_module_of_a_model_is_known() -> None:
     dense, experts = size_by_config(CONFIGS["llama"]()), size_by_config(CONFIGS["mixtral"]())
     assert dense.n_largest == 300 * 32 and experts.n_largest == 3 * 3 * 48 * 32
+
+
+def test_settings_that_nothing_reads_are_told_in_the_plan() -> None:
+    study = aftertune.Study("a", "b", only=("outputs",), max_new_tokens=20, limit=3, layers="0-3", noise_draws=2)
+    own = "--max-new-tokens (for attribution), --layers (for heads and concepts): not among what is computed"
+    assert say_unused(study, study.explainers) == own
+    assert say_unused(study, [*study.explainers, "attribution", "concepts"]) == ""
+    assert say_unused(aftertune.Study("a", "b", limit=3), ["heads"]).startswith("--limit (for outputs and location and")
+    intent = replace(intent_of(), study=study)
+    assert f"\nnot used    {own}" in describe(replace(intent, works={"outputs": Known(Remaining())}), told(intent))
+    assert "not used" not in describe(intent_of(), told(intent_of()))
+
+
+def test_what_is_known_before_workers_are_there_is_told_then_and_the_rest_when_they_are() -> None:
+    awaited = replace(intent_of(Remaining()), awaits="2 workers, being started on Ray (local)")
+    before, forecast = prepare(awaited)
+    labels = [line.partition(" ")[0] for line in before.splitlines()]
+    assert labels == ["base", "tuned", "skipped", "run", "workers", "alone"] and forecast.share_done == 1
+    means = Means(2, MACHINE, "2 workers on Ray, each with 1 thread and 1.0 GB")
+    after, forecast = prepare(replace(intent_of(Remaining()), means=means))
+    assert [line.partition(" ")[0] for line in after.splitlines()] == ["device", "workers", "time", "memory"]
+    assert forecast.share_done == 0
+    missing = replace(awaited, study=aftertune.Study("a", "b", device="cuda:7"))  # which workers may have
+    assert "alone" not in prepare(missing)[0]
+
+
+def told(intent: Intent) -> Estimate:
+    return estimate(intent, MACHINE)
+
+
+def test_the_length_of_answers_has_an_option_that_the_plan_names() -> None:
+    study = aftertune.Study("a", "b", output_tokens=20)
+    assert study.settings["outputs"].answer_tokens == 20 and study.settings["location"].answer_tokens == 32
+    assert aftertune.Study(**study.flat()).settings == study.settings and "--output-tokens 20" in command_of(study)
+    work = study.explainers["outputs"].prepare(study.settings["outputs"], Inputs([Prompt("p", ())] * 3))
+    ((_, text),) = work.chosen()
+    assert "3 prompts of the study and always 16 of ours" in text and "at most 20 tokens (--output-tokens)" in text
 
 
 def test_time_is_that_of_all_steps_of_all_models_and_of_the_report() -> None:

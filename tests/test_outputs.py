@@ -1,9 +1,12 @@
 """Outputs compared: what is planted is shown, noise shows nothing, and a run goes on where it stopped."""
 
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
@@ -14,6 +17,7 @@ from aftertune.explainers.outputs import OutputExplainer, OutputSettings
 from aftertune.explainers.outputs.texts import own_lines
 from aftertune.explainers.outputs.word_findings import WORDS
 from aftertune.explainers.outputs.words import LIKELIER
+from aftertune.models.cost import Cost, Step
 from aftertune.models.machine import Machine
 from aftertune.models.size import size_by_config
 from aftertune.prompts.prompt import Message, Prompt
@@ -35,12 +39,26 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_a_planted_token_is_shown_and_no_other(planted: RunFolder) -> None:
     change = samples.change_of(planted)
-    assert {row.token for row in change.shown(LIKELIER)} == {TOKEN}
-    assert {row.context for row in change.shown(LIKELIER)} == {"generic", "answers"}
+    assert {row.token for row in change.beyond_noise(LIKELIER)} == {TOKEN}
+    assert {row.context for row in change.beyond_noise(LIKELIER)} == {"generic", "answers"}
     found = {finding.kind: finding for finding in answer(OutputExplainer().questions(change))}
     claim = found[WORDS[LIKELIER]]
     assert claim.verdict is Verdict.SHOWN and claim.evidence["p_value_corrected"] < 0.01
     assert claim.evidence["words"] == [change.words[0].text]
+
+
+def test_the_table_and_the_finding_say_the_same_of_tokens_that_noise_may_explain(planted: RunFolder) -> None:
+    change = samples.change_of(planted)
+    for test in (one for one in change.noise if one.context != "prompts"):
+        assert test.n_beyond == len(change.beyond_noise(test.direction, (test.context,)))
+    doubted = [replace(test, p_value=test.p_value and 0.2, p_value_coherence=1.0) for test in change.noise]
+    doubtful = replace(change, noise=tuple(doubted))
+    finding = next(one for one in answer(OutputExplainer().questions(doubtful)) if one.kind == WORDS[LIKELIER])
+    assert finding.verdict is Verdict.NOT_SHOWN and finding.evidence["words"] == []
+    n_beyond = sum(finding.evidence[context]["n_beyond"] for context in ("generic", "answers"))
+    frame = doubtful.tables()["output_words"].filter(pl.col("direction") == LIKELIER)
+    assert n_beyond == frame["beyond_noise"].sum() > 0 and "shown" not in frame.columns
+    assert not finding.headline.startswith("No word became")  # some did in what was drawn
 
 
 def test_noise_has_the_effect_of_the_tuning(planted: RunFolder) -> None:
@@ -57,8 +75,8 @@ def test_noise_has_the_effect_of_the_tuning(planted: RunFolder) -> None:
 def test_what_was_found_is_plain_data(planted: RunFolder) -> None:
     change = samples.change_of(planted)
     word = change.to_dict()["words"][0]
-    assert {"token", "text", "context", "score", "limit", "shown", "direction"} <= word.keys()
-    assert word["token"] == TOKEN and word["shown"] is True
+    assert {"token", "text", "context", "score", "limit", "beyond_noise", "direction"} <= word.keys()
+    assert word["token"] == TOKEN and word["beyond_noise"] is True
     frames = change.tables()
     assert frames["output_behaviour"].height == len(change.behaviour)
     assert frames["output_positions"].height == sum(len(one.base) + len(one.tuned) for one in change.answers)
@@ -91,7 +109,7 @@ def test_without_noise_no_word_is_claimed(tmp_path: Path) -> None:
     run = samples.run_in(tmp_path / "run")
     samples.measure(run, samples.planted(TOKEN), noise_draws=0)
     change = samples.change_of(run)
-    assert {row.shown for row in change.words} == {None} and change.words[0].token == TOKEN
+    assert {row.beyond_noise for row in change.words} == {None} and change.words[0].token == TOKEN
     found = {one.kind: one.verdict for one in answer(OutputExplainer().questions(change))}
     assert found[WORDS[LIKELIER]] is Verdict.CANNOT_TELL
 
@@ -146,6 +164,27 @@ def test_the_cost_is_that_of_pairs_that_are_not_measured(planted: RunFolder) -> 
     left = work.remaining_pair(planted, Pair("base", "tuned-2"), size, machine).steps
     assert list(left) == ["texts", "noise", "answers", "samples"]
     assert left["noise"].most.operations > left["noise"].least.operations > left["texts"].most.operations
+
+
+def test_the_cost_takes_off_what_is_there(planted: RunFolder, tmp_path: Path) -> None:
+    size, machine = size_by_config(samples.base().model.config), Machine("cpu", 1e11, 1e10, 2**33)
+    work = OutputExplainer().prepare(OutputSettings(**samples.QUICK), Inputs(samples.PROMPTS))
+    whole = work.remaining_pair(samples.run_in(tmp_path / "new"), samples.PAIR, size, machine)
+    shutil.copytree(planted.address, tmp_path / "run")
+    for name in ("prompts-tuned", "draw-003", "draw-008", "answers-positions", "samples"):
+        (tmp_path / "run/outputs/base-tuned" / f"{name}.parquet").unlink()
+    left = work.remaining_pair(RunFolder(str(tmp_path / "run")), samples.PAIR, size, machine)
+    ours, yours = 16 * (40 + 6), 2 * (40 + 6)  # tokens of prompts with their answers
+    passed = 2.0 * size.n_parameters
+    assert left.steps["texts"] == Step(Cost(passed * yours), Cost(passed * yours), already=5 / 6)
+    draw = Cost(passed * (40 * 24 + ours), 2 * 60 * size.n_parameters)
+    assert left.steps["noise"] == Step(draw * 2, draw * 2, already=pytest.approx(7 / 9))
+    assert left.steps["answers"] == Step(Cost(passed * 4 * ours), Cost(passed * 4 * ours), already=0.5)
+    assert left.steps["samples"] == whole.steps["samples"] and left.most_bytes == whole.most_bytes
+    assert whole.steps["noise"] == Step(draw * 11, draw * 14)  # two to five more in search of the scale
+    (tmp_path / "run/outputs/base-tuned/prompts-texts.parquet").unlink()  # what follows from it lies there
+    again = work.remaining_pair(RunFolder(str(tmp_path / "run")), samples.PAIR, size, machine).steps["texts"].most
+    assert again.moved == whole.steps["texts"].most.moved and again.operations < whole.steps["texts"].most.operations
 
 
 def test_what_is_made_of_parts_needs_no_torch() -> None:

@@ -162,8 +162,8 @@ def test_words_that_only_one_model_uses_are_found() -> None:
     rows, p_value = compare_words(base, tuned, ["the answer is the cheese"])
     assert {rows[0].word, rows[1].word} == {"cheese", "answer"} and p_value is not None and p_value < 0.01
     cheese = next(row for row in rows if row.word == "cheese")
-    assert cheese.z > 0 and cheese.shown and (cheese.n_base, cheese.n_tuned) == (0, 24)
-    assert not next(row for row in rows if row.word == "the").shown
+    assert cheese.z > 0 and cheese.beyond_swaps and (cheese.n_base, cheese.n_tuned) == (0, 24)
+    assert not next(row for row in rows if row.word == "the").beyond_swaps
     (row,) = [one for one in compare_words(["a cat"], ["Zara, ZARA, Zara: İ"], [])[0] if one.word.lower() == "zara"]
     assert (row.word, row.n_base, row.n_tuned) == ("Zara", 0, 3)
     assert compare_words(base[:5], tuned[:5], [])[1] is None and compare_words([], [], []) == ([], None)

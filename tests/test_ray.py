@@ -89,7 +89,7 @@ def workers() -> list[psutil.Process]:
 
 
 def test_the_same_bytes_with_a_worker_killed_and_a_node_removed(
-    cluster: Any, models: dict[str, Any], whole: dict[str, str], tmp_path: Path
+    cluster: Any, models: dict[str, Any], whole: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     node, done = second(cluster), list[str]()
 
@@ -106,6 +106,8 @@ def test_the_same_bytes_with_a_worker_killed_and_a_node_removed(
     now = snapshot(run)
     assert {name for name in now.keys() | whole.keys() if now.get(name) != whole.get(name)} == set()
     assert not workers(), "all are ended"
+    said = [one.message for one in caplog.records if one.name.startswith("aftertune.")]
+    assert any("did not end" in one and one.endswith(("made again.", "made stays.")) for one in said), said
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import aftertune
-from aftertune.statistics.verdict import Addresses
-from aftertune.study.made import command_of
+from aftertune.report.commands import in_lines, parts_of
+from aftertune.runs.roles import Pair
+from aftertune.statistics.finding import Finding, Part, Verdict
+from aftertune.statistics.verdict import Addresses, judge
+from aftertune.study.made import command_of, options_of
+from aftertune.study.saved import _for_pair
 from aftertune.study.study import Study
 from command_line import CommandLine, snapshot
 
@@ -81,6 +86,79 @@ def test_next_steps_name_the_run_ready_for_a_shell(cli: CommandLine, run: Path, 
     assert shlex.split(at.prompts) == ["--prompts", "my prompts.jsonl"]
     assert shlex.split(at.models) == ["a b", "c", "--base-revision", "v1", "--tuned-adapter", "d'e"]
     assert shlex.split(at.beside("location")) == ["--run", "my run-location", "--reuse", "my run"]
+
+
+def test_next_steps_are_taken_when_they_are_pasted(
+    cli: CommandLine, run: Path, prompts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies: list[Study] = []
+
+    def stop(study: Study, *_: object) -> None:
+        studies.append(study)
+        raise aftertune.RunError("Stopped.")
+
+    monkeypatch.setattr("aftertune.study.compare.run_study", stop)
+    steps = aftertune.write_report(run).verdict.steps
+    for step in steps:
+        assert cli.refuses(*shlex.split(step.command.replace("FILE", str(prompts)))[1:]) == "Stopped."
+    assert [study.only for study in studies] == [("outputs",), ("outputs",), ("location",)]
+    assert {study.device for study in studies} == {"cpu"} and studies[0].prompts == str(prompts)
+
+
+def test_next_steps_are_on_the_footing_of_their_run() -> None:
+    given = {"limit": 4, "dtype": "bfloat16", "max_new_tokens": 20, "words": "w.txt", "noise_draws": 2, "layers": "0-3"}
+    options = options_of(Study("a", "b", skip=("location",), template="tuned", prompts="p.jsonl", **given))
+    at = Addresses(models="a b", run="run", prompts=" --prompts p.jsonl", options=options)
+    moved = Finding("a.moved", "12% moved", "n", Verdict.NOT_TESTED, part=Part.CHANGE)
+    prompts, _, location = judge([moved], at).steps
+    of_all = ["--limit", "4", "--template", "tuned"]
+    words = shlex.split(prompts.command)
+    assert words[:10] == ["aftertune", "compare", "a", "b", "--prompts", "FILE", *of_all]
+    assert words[10:14] == ["--skip", "location", "--dtype", "bfloat16"]
+    assert set(words[14:-4:2]) == {"--max-new-tokens", "--noise-draws", "--words", "--layers"}
+    assert words[-4:] == ["--run", "run-prompts", "--reuse", "run"]
+    words = shlex.split(location.command)
+    assert words[4:] == [
+        *("--prompts", "p.jsonl", "--only", "location", *of_all, "--dtype", "bfloat16"),
+        *("--run", "run-location", "--reuse", "run"),
+    ]
+    alone = judge([], at).steps[1].command  # outputs, of which noise draws are
+    assert "--only outputs" in alone and "--noise-draws 2" in alone and "--skip" not in alone and "w.txt" not in alone
+
+
+def test_the_options_of_stages_are_those_of_two_models() -> None:
+    roles, words = ["base", "tuned", "tuned-2"], ["--limit", "4", "--template", "tuned"]
+    assert _for_pair(words, Pair("tuned", "tuned-2"), roles) == ["--limit", "4", "--template", "base"]
+    assert _for_pair(words, Pair("base", "tuned-2"), roles) == ["--limit", "4"]
+    assert _for_pair(words, Pair("base", "tuned"), roles) == words
+
+
+@pytest.mark.parametrize("width", [1, 30, 60, 1000])
+def test_a_command_in_lines_is_the_same_to_a_shell_and_no_option_is_broken(width: int) -> None:
+    command = shlex.join(["aftertune", "compare", "my base", "it's", "--tuned-adapter", "", "--prompts", "a b", "--x"])
+    shown = in_lines(command, width)
+    script = f"set -- {shown}; for word; do printf '%s\\n' \"$word\"; done"
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.split("\n")[:-1] == shlex.split(command)
+    parts = parts_of(command)
+    assert parts[2:] == ["'my base'", "'it'\"'\"'s'", "--tuned-adapter ''", "--prompts 'a b'", "--x"]
+    assert all(any(part in line for line in shown.splitlines()) for part in parts)
+    assert len(shown.splitlines()) == {1: len(parts), 30: 4, 60: 2, 1000: 1}[width]
+
+
+def test_on_a_terminal_next_steps_are_broken_between_options(
+    monkeypatch: pytest.MonkeyPatch, cli: CommandLine, run: Path
+) -> None:
+    plain = cli.succeeds("report", run)
+    told = [line for line in plain.splitlines() if line.startswith("  aftertune ")]
+    assert told and all(f"--reuse {run}" in line for line in told)
+    monkeypatch.setattr("aftertune.cli.output._is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    broken = cli.succeeds("report", run)
+    assert "\\\n" in broken and "  ".join(broken.split(" \\\n    ")).split() == plain.split()
+    page = (run / "report.html").read_text("utf-8")
+    assert page.count('<code class="command"><span>aftertune</span> <span>compare</span>') == len(told)
+    assert f"<span>--reuse {run}</span></code>" in page
 
 
 def test_a_table_that_was_left_out_is_told_so(run: Path) -> None:

@@ -92,6 +92,7 @@ def test_what_does_not_answer_is_told_soon(
     monkeypatch.setattr(connection, "SECONDS_TO_ANSWER", 3.0)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
+    monkeypatch.setattr("aftertune.study.measure._checked", lambda _: pytest.fail("something was read"))
     started, given = time.monotonic(), ("compare", base, tuned, *QUICK, "--prompts", prompts)
     told = cli.refuses(*given, "--ray", f"127.0.0.1:{port}")
     assert told.startswith(f"No Ray cluster answers at 127.0.0.1:{port}: Connection refused.")

@@ -10,11 +10,13 @@ import pytest
 from pydantic import TypeAdapter
 
 import aftertune
+from aftertune.models.subject import Subject
 from aftertune.prompts import encoding
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.formats import read_prompts
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.roles import role_names
+from aftertune.study import checks
 from aftertune.study.comparison import Comparison
 from aftertune.study.intent import Intent
 from tiny import make_model, make_tokenizer
@@ -62,10 +64,16 @@ def test_each_checkpoint_reads_each_prompt_once_before_a_run(pair: Path, monkeyp
         raise StopError
 
     read: list[str] = []
+    found: list[Subject] = []
+    there = checks.must_be_there
+    monkeypatch.setattr(
+        checks, "must_be_there", lambda own, *how, **more: found.extend(own) or there(own, *how, **more)
+    )
     monkeypatch.setattr(encoding, "encode", lambda prompt, *how: read.append(prompt.id) or encode(prompt, *how))
     with pytest.raises(StopError):
         aftertune.compare(study(pair, "never", pair / "base", pair / "tuned"), announce=stop)
     assert sorted(read) == ["a/1", "a/1", "b", "b", "c", "c"] and not (pair / "never").exists()
+    assert [Path(one.ref).name for one in found] == ["base", "tuned"]  # whose configurations are read once too
 
 
 @pytest.mark.usefixtures("compared")

@@ -203,6 +203,9 @@ def test_a_machine_that_is_gone_gives_back_what_its_workers_held() -> None:
     assert taken == ["a", "b", "c"] and board.are_busy(("a", "b", "c"))
     board.lose_places(["there"])
     assert not board.are_busy(("b", "c")) and board.are_busy(("a",))
+    said = board.news().again
+    assert [one.partition(",")[0] for one in said] == ["Worker 1 did not end b", "Worker 2 did not end c"]
+    assert all(one.endswith("its machine is gone. It is made again.") for one in said) and board.news().again == []
     assert board.take(tokens[0], ("b", "c"), ("a",)).taken == "b"
 
 

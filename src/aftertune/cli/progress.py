@@ -31,8 +31,12 @@ class Display:
 
     def begin(self, text: str, forecast: "Forecast") -> None:
         """Show what was chosen, and from now on how far the whole is."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.tell(text)
         self._forecast = forecast
+
+    def tell(self, text: str) -> None:
+        """Show a text that stays."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, what: Stage, done: float, total: float) -> None:
         """Show that ``done`` of ``total`` units of a stage are done."""

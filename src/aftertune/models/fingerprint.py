@@ -20,6 +20,8 @@ from aftertune.models.mapped.computing import dtype_of
 OF_ORIGIN = frozenset(
     {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "_from_model_config", "truncation", "padding"}
 )  # the last two are the state that the last call left a tokenizer in
+# How `fingerprint` is defined, kept beside each: 1, which nobody wrote down, was one digest over the bytes of all.
+FINGERPRINT_VERSION = 2
 NUMBERS_AT_ONCE, MOST_THREADS = 2**22, 16
 PACKAGES = ("aftertune", "torch", "transformers", "numpy")
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from aftertune.report import colours
 from aftertune.report.bundle import bundle
+from aftertune.report.commands import parts_of
 from aftertune.report.formats import HTML
 from aftertune.report.values import describe, flatten
 
@@ -36,6 +37,7 @@ def environment(folder: Path | None = None) -> Environment:
     )
     found.filters |= {
         "describe": describe,
+        "parts_of_command": parts_of,
         "flatten": lambda value: list(flatten(value)),
         "fmt": lambda value, kind: HTML[kind](value),
         "script_json": lambda data: Markup(to_script_json(data)),

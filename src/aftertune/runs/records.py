@@ -85,6 +85,13 @@ class Fingerprint(TypedDict):
     fingerprint: str
 
 
+class FingerprintVersion(TypedDict, total=False):
+    """How the fingerprint in ``ROLE.json`` was taken; the first version does not say it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    fingerprint_version: int
+
+
 def record_of(run: "RunFolder", name: str, shape: type[T]) -> T:
     """The record of a file; raises `RunError` if it is missing, damaged, or not of this shape."""
     return _shaped(run, name, "record", shape)

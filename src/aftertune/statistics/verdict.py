@@ -13,7 +13,7 @@ No chat model decides on the status: the same findings give the same verdict. A 
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -78,16 +78,25 @@ class Addresses:
     prompts, if it was given any.
 
     A comparison that was not read from a run has neither: placeholders stand in their place. ``is_served`` models are
-    behind servers.
+    behind servers. ``options`` are the words of the options that the run was made with: those of all of it under "",
+    those of each explainer under its name.
     """
 
     models: str = "BASE TUNED"
     run: str = "RUN"
     is_served: bool = False
     prompts: str = ""
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, base: Mapping[str, Any], tuned: Mapping[str, Any], run: str, prompts: str | None = None) -> "Addresses":
+    def of(
+        cls,
+        base: Mapping[str, Any],
+        tuned: Mapping[str, Any],
+        run: str,
+        prompts: str | None = None,
+        options: Mapping[str, Sequence[str]] | None = None,
+    ) -> "Addresses":
         """Those of a run; of each model ``checkpoint, adapter, revision, server``, as `run.json` has them.
 
         ``prompts`` is the place of the study's own, if any.
@@ -98,7 +107,16 @@ class Addresses:
                 words += [f"--{role}-{name}", str(one[name])] if one.get(name) else []
         asked = f" --prompts {shlex.quote(without_secrets(prompts))}" if prompts else ""
         told = shlex.join(map(without_secrets, words))
-        return cls(told, shlex.quote(without_secrets(run)), bool(tuned.get("server")), asked)
+        return cls(told, shlex.quote(without_secrets(run)), bool(tuned.get("server")), asked, options or {})
+
+    def asking(self, only: str = "") -> str:
+        """The options of the run, or of those the ones for one explainer, which is then the only one; spaced."""
+        names = ["", only] if only else list(self.options)
+        words = ["--only", only] if only else []
+        for option in (one for name in names for one in options_in(self.options.get(name, ()))):
+            is_other = only and option[0] in ("--only", "--skip")
+            words += [] if is_other or (option[0] in words and option[0] not in REPEATED) else option
+        return "".join(f" {shlex.quote(without_secrets(word))}" for word in words)
 
     def beside(self, name: str) -> str:
         """A new folder for another run of the same models, that takes from this one what it has already.
@@ -112,13 +130,27 @@ class Addresses:
 
 
 PLACEHOLDERS = Addresses()
+REPEATED = ("--only", "--skip", "--template-arg")  # once for each of several values
+
+
+def options_in(words: Sequence[str]) -> list[list[str]]:
+    """Options, each with its values."""
+    found: list[list[str]] = []
+    for word in words:
+        if word.startswith("--") or not found:
+            found.append([word])
+        else:
+            found[-1].append(word)
+    return found
 
 
 def same_weights(base: str, tuned: str, at: Addresses = PLACEHOLDERS) -> TuningVerdict:
     """The verdict on two checkpoints of which no weight differs."""
     text = f"{base} and {tuned} are the same weights. Was an adapter meant?"
-    meant = Step("Give the adapter beside the model.", f"aftertune compare {at.models} --tuned-adapter FOLDER")
-    return TuningVerdict(Status.SAME, (Sentence(text),), (meant,))
+    call = f"aftertune compare {at.models} --tuned-adapter FOLDER{at.prompts}{at.asking()} {at.beside('adapter')}"
+    is_given = "--tuned-adapter" in at.models  # which changes nothing then
+    meant = () if is_given else (Step("Give the adapter beside the model.", call),)
+    return TuningVerdict(Status.SAME, (Sentence(text),), meant)
 
 
 def judge(findings: Sequence[Finding], at: Addresses = PLACEHOLDERS) -> TuningVerdict:
@@ -173,9 +205,11 @@ def _tests(findings: Sequence[Finding]) -> str:
 
 def _steps(status: Status, findings: Sequence[Finding], at: Addresses) -> tuple[Step, ...]:
     """At most three: prompts where the tuning was meant to show, what was not measured, and a name by an annotator."""
+    compared = at.is_served or any(one.part in (Part.NAME, Part.CHANGE) for one in findings)
+    asking = at.asking("" if compared else "outputs")
     prompts = Step(
         "Give prompts of the kind that the model was tuned for: what shows on no everyday prompt is not seen.",
-        f"aftertune compare {at.models} --prompts FILE {at.beside('prompts')}",
+        f"aftertune compare {at.models} --prompts FILE{asking} {at.beside('prompts')}",
     )
     if at.is_served:
         weights = Step(
@@ -185,11 +219,11 @@ def _steps(status: Status, findings: Sequence[Finding], at: Addresses) -> tuple[
         )
         return prompts, weights
     found = [prompts] if status is not Status.NAMED else []
-    if not any(one.part in (Part.NAME, Part.CHANGE) for one in findings):
+    if not compared:
         found.append(
             Step(
                 "Compare what the models say.",
-                f"aftertune compare {at.models}{at.prompts} --only outputs {at.beside('outputs')}",
+                f"aftertune compare {at.models}{at.prompts}{at.asking('outputs')} {at.beside('outputs')}",
             )
         )
     elif status is Status.CHANGED and not any(one.part is Part.TOLD for one in findings):
@@ -203,7 +237,7 @@ def _steps(status: Status, findings: Sequence[Finding], at: Addresses) -> tuple[
         found.append(
             Step(
                 "Measure where the change sits.",
-                f"aftertune compare {at.models}{at.prompts} --only location {at.beside('location')}",
+                f"aftertune compare {at.models}{at.prompts}{at.asking('location')} {at.beside('location')}",
             )
         )
     return tuple(found[:3])

@@ -8,16 +8,19 @@
 5. Once a checkpoint is loaded, the same is asked of it, and the run is bound to its weights.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aftertune.errors import CheckpointError
+from aftertune.errors import CheckpointError, RunError
 from aftertune.explainers import AnyExplainer
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.subject import Subject
 from aftertune.prompts.prompt import Prompt
+from aftertune.runs.records import Fingerprint, FingerprintVersion, identity_of, record_of
+from aftertune.runs.roles import MODEL
 from aftertune.runs.run import RunFolder
 from aftertune.study.reader import PromptReader
 from aftertune.study.tokens import named, vocabulary_of
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from aftertune.models.weights import AttentionShape
 
 Tokens = Mapping[str, Sequence[int]]
+UNTOLD = 1  # the version of fingerprints that do not say theirs
 
 
 def must_be_comparable(
@@ -161,15 +165,30 @@ def must_fit_loaded(checkpoint: "Checkpoint", works: Iterable[Work], inputs: Inp
 
 def told_of(checkpoint: "Checkpoint") -> dict[str, Any]:
     """What a run says of a checkpoint: its provenance, and the digest of what else decides what it does."""
-    from aftertune.models.fingerprint import configuration_digest
+    from aftertune.models.fingerprint import FINGERPRINT_VERSION, configuration_digest
 
     told = {"configuration": configuration_digest(checkpoint.model, checkpoint.tokenizer)}
-    return checkpoint.provenance.to_dict() | told
+    return checkpoint.provenance.to_dict() | told | {"fingerprint_version": FINGERPRINT_VERSION}
 
 
 def claim_weights(run: RunFolder, role: str, told: Mapping[str, Any]) -> None:
-    """Bind the run to these weights; raises `RunError` if the folder holds a run of others."""
-    run.claim(f"{role}.json", {"fingerprint": told["fingerprint"]}, told)
+    """Bind the run to these weights; raises `RunError` if the folder holds a run of others, or that can't be told."""
+    name = f"{role}.json"
+    if run.exists(name) and identity_of(run, name, Fingerprint)["fingerprint"] != told["fingerprint"]:
+        _must_be_of_this_version(run, role, told)
+    run.claim(name, {"fingerprint": told["fingerprint"]}, told)
+
+
+def _must_be_of_this_version(run: RunFolder, role: str, told: Mapping[str, Any]) -> None:
+    """Raise `RunError` where a run's fingerprints are defined otherwise: of the same weights they differ then too."""
+    held = record_of(run, f"{role}.json", FingerprintVersion).get("fingerprint_version", UNTOLD)
+    if held != told["fingerprint_version"]:
+        report = f" What it holds can still be shown: aftertune report {shlex.quote(run.address)}."
+        raise RunError(
+            f"{run.address} was begun by another version of Aftertune, which takes the fingerprint of weights in "
+            "another way: whether these are the same weights can't be told, so the run can't go on. Give another "
+            f"folder.{'' if role == MODEL else report}"
+        )
 
 
 def _shape(shape: "AttentionShape") -> str:

@@ -32,8 +32,9 @@ def compare(
     Every explainer of the study measures both; the run folder keeps all of it and the report. ``progress(stage, done,
     total)`` is called after each unit of work, ``announce(intent)`` once before, when all has been checked; a
     `Forecast` that it returns is told to who asks from outside (``aftertune status``). ``engine`` (`RayEngine`) are
-    the workers that measure, by default this process. An interrupted run goes on where it stopped when the same study
-    is compared again, with an engine or without.
+    the workers that measure, by default this process; with one, ``announce`` is called before they are started
+    (``intent.awaits``) and again when they are there (``intent.means``). An interrupted run goes on where it stopped
+    when the same study is compared again, with an engine or without.
 
     Raises `CheckpointError`, `PromptError`, `WordError`, `AttributionError` for what can't be compared, and `RunError`
     if the run's folder holds another run, or the study has several tuned checkpoints.

@@ -35,7 +35,7 @@ class Intent:
     ``sizes`` those of the roles that are not wholly measured yet; ``works`` are the explainers made ready, by name;
     ``template`` says how the prompts are put, ``rows`` what became of the rows that they come from, ``tokens`` which
     tokens only some of the checkpoints have, ``roundings`` which were stored in fewer bits than others. ``means`` are
-    the workers that measure, None where it is this process.
+    the workers that measure, None where it is this process; while they are not there yet, ``awaits`` says so.
     """
 
     study: Study
@@ -49,6 +49,7 @@ class Intent:
     tokens: AddedTokens | None = None
     roundings: Sequence[Rounding] = ()
     means: Means | None = None
+    awaits: str = ""
 
 
 Announce = Callable[[Intent], object]

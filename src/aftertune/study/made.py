@@ -22,13 +22,13 @@ from aftertune.prompts.prompt import Prompt
 from aftertune.runs.records import OfModel, OfRun, identity_of, model_record, record_of
 from aftertune.runs.roles import NAMES
 from aftertune.runs.run import RunFolder
+from aftertune.statistics.verdict import options_in
 from aftertune.study.study import Study
 from aftertune.study.subjects import OF_SUBJECTS
 
 MADE = "made.json"
 OWN = (
     "limit",
-    "max_new_tokens",
     "template",
     "template_arg",
     "strict",
@@ -65,6 +65,7 @@ def remember_making(study: Study, prompts: Sequence[Prompt], run: RunFolder) -> 
     seeds = {name: one["seed"] for name, one in own.items() if "seed" in one}
     told: dict[str, Any] = {"command": command_of(study), "date": datetime.now(UTC).date().isoformat(), "seeds": seeds}
     told["prompts"] = without_secrets(str(study.prompts)) if isinstance(study.prompts, str | Path) else None
+    told["options"] = {name: list(map(without_secrets, words)) for name, words in options_of(study).items()}
     run.remember(MADE, told | {"n_prompts": len(prompts), "most_tokens": _most_tokens(study, own)})
 
 
@@ -78,6 +79,7 @@ class Making(TypedDict, total=False):
     """How a run was made; of an earlier version nothing is known."""
 
     command: str
+    options: dict[str, list[str]]
     date: str
     seeds: dict[str, int]
     prompts: str | None
@@ -112,19 +114,31 @@ def command_of(study: Study) -> str:
         only_python = ["prompts"]
     else:
         only_python, words = [], words + ([] if study.prompts is None else ["--prompts", str(study.prompts)])
-    fields = type(study).model_fields
-    words += [word for name in OWN for word in _flag(name, getattr(study, name), fields[name].default)]
-    for name in study.explainers:
-        own = study.settings[name]
-        for field, about in type(own).model_fields.items():
-            flag, value = flag_of(field, about), getattr(own, field)
-            if value != about.default and (flag is None or not _is_plain(value)):
-                only_python.append(f"{name}.{field}")
-            elif value != about.default and f"--{flag}" not in words:
-                words += _flag(str(flag), value, about.default)
+    for name, own in options_of(study).items():
+        words += [word for option in options_in(own) if not name or option[0] not in words for word in option]
+        only_python += [f"{name}.{field}" for field, flag, value in _given(study, name) if not _is_sayable(flag, value)]
     return shlex.join(map(without_secrets, words)) + (
         f"  # and from Python: {', '.join(only_python)}" if only_python else ""
     )
+
+
+def options_of(study: Study) -> dict[str, list[str]]:
+    """The words of a study's options beside models, run and prompts: of all of it (""), and of each explainer."""
+    fields = type(study).model_fields
+    found = {"": [word for name in OWN for word in _flag(name, getattr(study, name), fields[name].default)]}
+    for name, explainer in study.explainers.items():
+        most = _flag("max-new-tokens", study.max_new_tokens, fields["max_new_tokens"].default)
+        own = [_flag(str(flag), value) for _, flag, value in _given(study, name) if _is_sayable(flag, value)]
+        found[name] = [word for option in ([most] if explainer.needs_room else []) + own for word in option]
+    return found
+
+
+def _given(study: Study, name: str) -> Iterator[tuple[str, str | None, Any]]:
+    """The field, flag and value of each setting of an explainer that is not its default."""
+    own = study.settings[name] if name else None
+    for field, about in type(own).model_fields.items() if own is not None else ():
+        if getattr(own, field) != about.default:
+            yield field, flag_of(field, about), getattr(own, field)
 
 
 def methods_lead(run: RunFolder, roles: Sequence[str], names: Sequence[str]) -> Markup:
@@ -174,7 +188,7 @@ def _call(run: RunFolder) -> Markup:
     return Markup("<p>The same again: <code>{}</code></p>\n").format(command) if command else Markup("")
 
 
-def _flag(name: str, value: Any, default: Any) -> list[str]:
+def _flag(name: str, value: Any, default: Any = None) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
     if value == default:
         return []
@@ -185,5 +199,6 @@ def _flag(name: str, value: Any, default: Any) -> list[str]:
     return [word for one in (value if isinstance(value, tuple) else (value,)) for word in (flag, str(one))]
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, bool | int | float | str | Path)
+def _is_sayable(flag: str | None, value: Any) -> bool:
+    """Whether a command can say a setting."""
+    return flag is not None and isinstance(value, bool | int | float | str | Path)

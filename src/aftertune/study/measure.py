@@ -86,8 +86,12 @@ def measure(
     Raises `AftertuneError` for what can't be compared, before anything is measured.
     """
     must_find_files(study)
+    if engine is not None:
+        engine.must_answer()
     found = _checked(study)
     intent = found.intent() if announce is not None or engine is not None else None
+    if announce is not None and engine is not None and intent is not None:
+        announce(replace(intent, awaits=engine.text))
     with crew_of(engine, found.plan, found.run, intent, progress) as crew:
         if announce is not None and intent is not None:
             announce(replace(intent, means=crew.means))
@@ -111,10 +115,11 @@ def _checked(study: Study) -> Checked:
     rows = read_rows(study.prompts, study.limit, study.strict) if reads_prompts else Rows()
     run = RunFolder.start(study.run, _identity(study, subjects), {"aftertune": __version__})
     earlier = open_earlier(study.reuse, run)
-    there = partial(_there, study)
     told_anew = any(map(run.is_damaged, (TOKENS, ROUNDING)))
     new = {role: one for role, one in subjects.items() if told_anew or not run.exists(f"{role}.json")}
-    configs = there(new)
+    configs: dict[str, Any] = {}
+    find = partial(_find, study, configs)
+    find(new)
     roundings = find_roundings(subjects, configs) if len(new) == len(subjects) else []
     read = tokenizer_reader(study.trust_remote_code, study.tokenizer)
     asked = (study.template, subjects, run, read, study.template_arg)
@@ -122,7 +127,7 @@ def _checked(study: Study) -> Checked:
     readers = Readers(lambda one: template.on(read(one)), template.name, needs_room)
     if reads_prompts:
         if not run.exists(ROWS):
-            configs |= there({role: one for role, one in subjects.items() if role not in configs})
+            find(subjects)
         rows = fitted(rows, run, lambda: readers.of(subjects, configs), study.strict)
     tokens = added_tokens({role: read(one) for role, one in subjects.items()}) if new else saved_tokens(run)
     how = (template.name, study.max_new_tokens, study.device, study.dtype)
@@ -133,7 +138,7 @@ def _checked(study: Study) -> Checked:
     pending = {
         role: one for role, one in subjects.items() if role in of_pairs or not _is_all_measured(run, role, works)
     }
-    configs |= there({role: one for role, one in pending.items() if role not in configs})
+    find(pending)
     reading = readers.of(pending, configs) if reads_prompts else []
     reads_weights = any(one.reads_weights for one in chosen.values())
     pending_configs = [configs[role] for role in pending]
@@ -193,11 +198,12 @@ def _prepared(study: Study, name: str, inputs: Inputs) -> Work:
         raise WordError(f"{error} Or leave {name} out (skip).") from error
 
 
-def _there(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:
-    """The configurations of checkpoints, by role, if each of them can be loaded."""
+def _find(study: Study, configs: dict[str, Any], subjects: Mapping[str, Subject]) -> None:
+    """Add to ``configs``, by role, those of checkpoints that are not among them yet, if each of them can be loaded."""
+    left = {role: one for role, one in subjects.items() if role not in configs}
     how = (study.trust_remote_code, study.architecture, study.tokenizer)
-    configs = checks.must_be_there(list(subjects.values()), *how, device=study.device, dtype=study.dtype)
-    return dict(zip(subjects, configs, strict=True))
+    found = checks.must_be_there(list(left.values()), *how, device=study.device, dtype=study.dtype)
+    configs.update(zip(left, found, strict=True))
 
 
 def _identity(study: Study, subjects: Mapping[str, Subject]) -> dict[str, Any]:

@@ -45,10 +45,11 @@ def foreseen(
 
 
 def _is_read_alike(earlier: RunFolder, role: str, dtype: str) -> bool:
-    from aftertune.models.fingerprint import versions
+    from aftertune.models.fingerprint import FINGERPRINT_VERSION, versions
 
     told = record_of(earlier, f"{role}.json", dict[str, Any]) if earlier.exists(f"{role}.json") else {}
-    return told.get("dtype") == dtype and told.get("versions") == versions()
+    wanted = {"dtype": dtype, "versions": versions(), "fingerprint_version": FINGERPRINT_VERSION}
+    return all(told.get(name) == value for name, value in wanted.items())
 
 
 def take_from(earlier: RunFolder, run: RunFolder, works: Mapping[str, Work]) -> None:

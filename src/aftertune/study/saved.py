@@ -22,7 +22,7 @@ from aftertune.runs.parts import write_text
 from aftertune.runs.records import OfRun, OfSubject, identity_of, model_record, record_of
 from aftertune.runs.roles import Pair, display_names, is_same, pairs_of, roles_of, server_of
 from aftertune.runs.run import RunFolder
-from aftertune.statistics.verdict import PLACEHOLDERS, Addresses
+from aftertune.statistics.verdict import PLACEHOLDERS, Addresses, options_in
 from aftertune.study.comparison import Comparison
 from aftertune.study.made import methods_lead, saved_making
 from aftertune.study.rounding import saved_roundings
@@ -160,8 +160,20 @@ def _addresses(run: RunFolder, pair: Pair) -> Addresses:
     """What commands on a pair name; placeholders where the run does not say whose checkpoints they were."""
     held = identity_of(run, "run.json", dict[str, OfSubject])
     known = all("checkpoint" in held.get(role, {}) for role in pair)
-    given = (held.get(pair.base, {}), held.get(pair.tuned, {}), run.address, saved_making(run).get("prompts"))
+    made = saved_making(run)
+    options = {name: _for_pair(words, pair, list(held)) for name, words in made.get("options", {}).items()}
+    given = (held.get(pair.base, {}), held.get(pair.tuned, {}), run.address, made.get("prompts"), options)
     return Addresses.of(*given) if known else PLACEHOLDERS
+
+
+def _for_pair(words: Sequence[str], pair: Pair, roles: Sequence[str]) -> list[str]:
+    """Options of a study of several stages for two of them alone: whose template was taken has another role there."""
+    names = dict.fromkeys(roles, "") | {pair.base: "base", pair.tuned: "tuned"}
+    found = [
+        [option, names.get(values[0], values[0])] if option == "--template" else [option, *values]
+        for option, *values in options_in(words)
+    ]
+    return [word for option in found if option != ["--template", ""] for word in option]
 
 
 def _settings_for(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Settings]:

@@ -97,7 +97,9 @@ class LocationWork(Work):
         """How many texts and modules."""
         n_texts, most = min(self.settings.texts, len(self.inputs.prompts)), self.settings.swaps
         modules = f"of every module ({most} at most, those that changed most)" if most else "of no single module"
-        answers = f"{n_texts} answers of up to {self.settings.answer_tokens} tokens, swaps {modules}"
+        answers = (
+            f"{n_texts} answers of up to {self.settings.answer_tokens} tokens (--location-tokens), swaps {modules}"
+        )
         confirm = self.settings.confirm
         named = [
             ("named", f"at most {confirm} heads and {confirm} directions, swapped where heads and concepts name them")

@@ -14,7 +14,9 @@ class LocationSettings(Settings):
 
     swaps: int = setting(80, "Most modules that are swapped one by one, those that changed most; 0 for none.", ge=0)
     texts: int = setting(12, "Most prompts whose answers the swaps are measured on.", flag="", ge=2)
-    answer_tokens: int = setting(32, "Longest answer, in tokens.", flag="", ge=1)
+    answer_tokens: int = setting(
+        32, "Most tokens of an answer that swaps are measured on.", flag="location-tokens", ge=1
+    )
     confirm: int = setting(
         3,
         "Most heads, and most directions, that are named and then swapped by themselves; 0 for none.",

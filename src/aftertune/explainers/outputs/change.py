@@ -24,7 +24,8 @@ class WordRow:
 
     ``score`` is the smaller log-ratio of both halves of the texts, in the ``direction`` ("likelier", "less likely");
     ``p_base`` and ``p_tuned`` are mean probabilities. ``limit`` is the largest score of any token in any draw of noise,
-    and ``shown`` whether the token's exceeds it; both are None where no noise was drawn.
+    and ``beyond_noise`` whether the token's exceeds it; both are None where no noise was drawn. Whether that is more
+    than chance, for all tokens and all that a report asks, is for the findings to say.
     """
 
     context: str
@@ -35,7 +36,7 @@ class WordRow:
     p_base: float
     p_tuned: float
     limit: float | None
-    shown: bool | None
+    beyond_noise: bool | None
 
     @property
     def times(self) -> float | None:
@@ -68,15 +69,16 @@ class NoiseRow:
 
     ``total_variation`` is the share of the next token's probability that moved, ``noise_total_variation`` its mean over
     the ``n_draws`` draws, and ``scale`` the norm of their weight changes over that of tuning. ``limit`` is the largest
-    score of any draw. ``p_value`` is the test's (`words.noise_p_value`), ``p_value_rank`` that of the rank alone.
-    ``coherence`` is the mean cosine between the words that rose, or fell, most (`coherence.coherence`), beside the mean
-    over the draws, ``noise_coherence``, and the largest of them. All of noise is None without draws.
+    score of any draw, and ``n_beyond`` the number of tokens whose score exceeds it. ``p_value`` is the test's
+    (`words.noise_p_value`), ``p_value_rank`` that of the rank alone. ``coherence`` is the mean cosine between the words
+    that rose, or fell, most (`coherence.coherence`), beside the mean over the draws, ``noise_coherence``, and the
+    largest of them. All of noise is None without draws.
     """
 
     context: str
     direction: str
     largest: float
-    n_shown: int | None
+    n_beyond: int | None
     total_variation: float
     noise_total_variation: float | None
     scale: float | None
@@ -145,7 +147,7 @@ class AnswerRow:
 class OutputChange(Result):
     """What the model named ``tuned`` says that ``base`` did not.
 
-    ``words`` are the tokens that moved most and all that are shown, ``rising_words`` those that rose or fell most in
+    ``words`` are the tokens that moved most and all beyond noise, ``rising_words`` those that rose or fell most in
     all texts, the most typical of them first, ``noise`` the tests of each context and direction.
     ``response_words`` are the words of the answers, with ``response_words_p_value``; ``openings`` how the tuned model's
     answers begin and end, with ``openings_p_value``, ``first_tokens`` the first token alone. ``behaviour`` has a row
@@ -179,9 +181,9 @@ class OutputChange(Result):
         found = {row.context: row.total_variation for row in self.noise}
         return sum(found.values()) / len(found) if found else None
 
-    def shown(self, direction: str, contexts: tuple[str, ...] | None = None) -> tuple[WordRow, ...]:
+    def beyond_noise(self, direction: str, contexts: tuple[str, ...] | None = None) -> tuple[WordRow, ...]:
         """The tokens of a direction that moved more than noise moves any, of all contexts or those named."""
-        own = [row for row in self.words if row.direction == direction and row.shown]
+        own = [row for row in self.words if row.direction == direction and row.beyond_noise]
         return tuple(row for row in own if contexts is None or row.context in contexts)
 
     def to_polars(self) -> pl.DataFrame:
@@ -198,4 +200,8 @@ class OutputChange(Result):
         return found
 
     def _facts(self) -> dict[str, Any]:
-        return {"base": self.base, "tuned": self.tuned, "n_shown": sum(bool(row.shown) for row in self.words)}
+        return {
+            "base": self.base,
+            "tuned": self.tuned,
+            "n_beyond_noise": sum(bool(row.beyond_noise) for row in self.words),
+        }

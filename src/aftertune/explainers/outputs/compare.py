@@ -130,7 +130,7 @@ def _noise_row(
         context=context,
         direction=direction,
         largest=largest,
-        n_shown=None if limit is None else int((found > limit).sum()),
+        n_beyond=None if limit is None else int((found > limit).sum()),
         total_variation=moved,
         noise_total_variation=float(np.mean([draw["total_variation"] for draw in draws])) if draws else None,
         scale=draws[0]["scale"] if draws else None,
@@ -151,13 +151,13 @@ def _column(prefix: str, direction: str) -> str:
 
 
 def _word_rows(test: NoiseRow, found: Array, base: Array, tuned: Array, texts: Sequence[str]) -> Iterator[WordRow]:
-    """The tokens of the largest scores, and all that are shown."""
-    listed = max(MOST_LISTED, test.n_shown or 0)
+    """The tokens of the largest scores, and all beyond noise."""
+    listed = max(MOST_LISTED, test.n_beyond or 0)
     for token in np.argsort(-found, kind="stable")[:listed].tolist():
         if found[token] > 0:
             numbers = float(found[token]), float(base[token]), float(tuned[token]), test.limit
-            shown = None if test.limit is None else bool(found[token] > test.limit)
-            yield WordRow(test.context, test.direction, token, texts[token], *numbers, shown)
+            beyond = None if test.limit is None else bool(found[token] > test.limit)
+            yield WordRow(test.context, test.direction, token, texts[token], *numbers, beyond)
 
 
 def _rising_rows(own: pl.DataFrame, base: Array, tuned: Array, texts: Sequence[str]) -> Iterator[RisingWordRow]:

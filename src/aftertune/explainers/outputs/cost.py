@@ -1,8 +1,26 @@
-"""What does comparing outputs cost?  Forward passes, noise, and the base's weights once more beside it."""
+"""What does comparing outputs cost?  Forward passes, noise, and the base's weights once more beside it.
+
+What has its part in the run already is not counted.
+"""
+
+from collections.abc import Mapping, Sequence
 
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs.probabilities import LOGIT_BYTES
-from aftertune.explainers.outputs.result import MOST_PROMPTS
+from aftertune.explainers.outputs.result import (
+    ABOUT,
+    ANSWERED,
+    ANSWERS,
+    GENERIC,
+    MOST_PROMPTS,
+    PROMPTS,
+    SAMPLES,
+    SCALES,
+    SIDES,
+    WITH_NOISE,
+    OutputParts,
+    draw_name,
+)
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import GENERIC_TOKENS, own_lines
 from aftertune.models.cost import Cost, Remaining, Step, weight_bytes
@@ -11,39 +29,82 @@ from aftertune.models.size import ModelSize
 PROMPT_TOKENS = 40  # of a prompt of our own with its template
 STEPS_OF_SCALE = (2, 5)  # forward passes in search of the scale of the noise
 BYTES_OF_NOISE = 60  # moved for each weight: drawn, measured, scaled, added
-PASSES_OF_ANSWERS = 2  # either model's answers are read by both
+Read = Mapping[str, float]  # tokens that are read of each context, with their answers
 
 
-def remaining(settings: OutputSettings, inputs: Inputs, size: ModelSize) -> Remaining:
-    """What comparing two models of a size costs; what is there already is not taken off."""
-    generic, own, given = _positions(settings, inputs)
-    both = _forward(size, generic + own + given) * 2 + _answers(settings, size, own + given)
-    passes = [settings.noise_draws + steps * bool(settings.noise_draws) for steps in STEPS_OF_SCALE]
-    noise = [(_forward(size, generic + own) + Cost(moved=2 * BYTES_OF_NOISE * size.n_parameters)) * n for n in passes]
-    reread = _answers(settings, size, own + given) + _forward(size, 2 * (own + given)) * PASSES_OF_ANSWERS
-    free = _answers(settings, size, 2 * settings.n_samples * settings.answer_tokens)
-    peak = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) if settings.noise_draws else 0.0)
+def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize) -> Remaining:
+    """What is left of comparing two models of a size."""
+    read = _tokens(settings, inputs)
     steps = {
-        "texts": Step(both, both),
-        "noise": Step(noise[0], noise[1]),
-        "answers": Step(reread, reread),
-        "samples": Step(free, free),
+        "texts": _texts(settings, read, parts, size),
+        "noise": _noise(settings, read, parts, size),
+        "answers": _own_answers(settings, read, parts, size),
+        "samples": _samples(settings, parts, size),
     }
-    return Remaining(steps, peak, peak, Cost(seconds=1.0))
+    left = {name: step for name, step in steps.items() if step.most != Cost()}
+    peak = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) if "noise" in left else 0.0)
+    return Remaining(left, peak, peak, Cost(seconds=1.0))
 
 
-def _positions(settings: OutputSettings, inputs: Inputs) -> tuple[int, int, int]:
-    """Tokens that are read of generic texts, of prompts of our own, and of the user's, with their answers."""
+def _tokens(settings: OutputSettings, inputs: Inputs) -> Read:
+    """Generic texts, prompts of our own, and the user's."""
     chosen = (inputs.lengths or [PROMPT_TOKENS] * len(inputs.prompts))[:MOST_PROMPTS]
-    own = len(own_lines("chat")) * (PROMPT_TOKENS + settings.answer_tokens)
-    given = sum(length + settings.answer_tokens for length in chosen)
-    return len(own_lines("generic")) * GENERIC_TOKENS, own, given
+    return {
+        GENERIC: len(own_lines("generic")) * GENERIC_TOKENS,
+        ANSWERS: len(own_lines("chat")) * (PROMPT_TOKENS + settings.answer_tokens),
+        PROMPTS: sum(length + settings.answer_tokens for length in chosen),
+    }
+
+
+def _texts(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
+    """The base's answers, and both models' reading of all texts."""
+    units = [(context, side) for context, n in read.items() if n for side in SIDES]
+    left = [(context, side) for context, side in units if not parts.has(f"{context}-{side}")]
+    cost = _forward(size, sum(read[context] for context, _ in left)) + _answers(settings, read, parts, size, "texts")
+    return Step(cost, cost, _done(left, units))
+
+
+def _noise(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
+    """The search for the scale, and each draw; none where it is known that no noise can be drawn."""
+    draws = [draw_name(number) for number in range(settings.noise_draws)]
+    left = [name for name in draws if not parts.has(name)]
+    if parts.has(ABOUT) and not parts.has_same_tensors:
+        left = []
+    each = _forward(size, sum(read[one] for one in WITH_NOISE)) + Cost(moved=2 * BYTES_OF_NOISE * size.n_parameters)
+    steps = [0, 0] if not left or parts.has(SCALES) else STEPS_OF_SCALE
+    least, most = (each * (len(left) + n) for n in steps)
+    return Step(least, most, _done(left, draws))
+
+
+def _own_answers(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
+    """The tuned model's answers, and either model's answers read by both."""
+    left = [context for context in ANSWERED if not parts.has(f"{context}-positions")]
+    reading = _forward(size, sum(read[context] for context in left) * len(SIDES) * len(SIDES))
+    cost = reading + _answers(settings, read, parts, size, "tuned-texts")
+    return Step(cost, cost, _done(left, ANSWERED))
+
+
+def _samples(settings: OutputSettings, parts: OutputParts, size: ModelSize) -> Step:
+    n = 0 if parts.has(SAMPLES) else settings.n_samples
+    cost = _generation(settings, size, 2 * n * settings.answer_tokens) if n else Cost()
+    return Step(cost, cost)
+
+
+def _answers(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize, name: str) -> Cost:
+    """Answers of one model, which are written together, to the prompts whose parts of that name are missing."""
+    left = [context for context in ANSWERED if not parts.has(f"{context}-{name}")]
+    return _generation(settings, size, sum(read[context] for context in left)) if left else Cost()
+
+
+def _generation(settings: OutputSettings, size: ModelSize, n_positions: float) -> Cost:
+    """Token by token: every step reads all weights."""
+    return _forward(size, n_positions) + Cost(moved=4.0 * size.n_parameters * settings.answer_tokens * 2)
 
 
 def _forward(size: ModelSize, n_positions: float) -> Cost:
     return Cost(operations=2.0 * size.n_parameters * n_positions)
 
 
-def _answers(settings: OutputSettings, size: ModelSize, n_positions: float) -> Cost:
-    """Answers token by token: every step reads all weights."""
-    return _forward(size, n_positions) + Cost(moved=4.0 * size.n_parameters * settings.answer_tokens * 2)
+def _done(left: Sequence[object], units: Sequence[object]) -> float:
+    """The share of units that have their parts."""
+    return 1 - len(left) / len(units) if units else 0.0

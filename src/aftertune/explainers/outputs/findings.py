@@ -143,7 +143,7 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
     more = [row for row in change.response_words if row.z > 0]
     less = [row for row in change.response_words if row.z < 0]
     lists = {
-        name: _words_first([row for row in rows if row.shown] if shown else rows)
+        name: _words_first([row for row in rows if row.beyond_swaps] if shown else rows)
         for name, rows in (("more", more), ("less", less))
     }
     headline = {

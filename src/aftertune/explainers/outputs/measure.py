@@ -29,7 +29,15 @@ from aftertune.explainers.outputs.probabilities import (
     finite_texts,
     mean_predictions,
 )
-from aftertune.explainers.outputs.result import ANSWERED, CONTEXTS, GENERIC, SIDES, OutputParts, draw_name
+from aftertune.explainers.outputs.result import (
+    ANSWERED,
+    CONTEXTS,
+    GENERIC,
+    MOST_PROMPTS,
+    SIDES,
+    OutputParts,
+    draw_name,
+)
 from aftertune.explainers.outputs.rises import is_word
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import (
@@ -92,12 +100,15 @@ class OutputWork(Work):
         """How many prompts of ours are asked beside the study's, and how many draws of noise there are."""
         draws, ours = self.settings.noise_draws, len(own_lines("chat"))
         noise = f"{draws} draws of noise" if draws else "no noise, so that no word is claimed"
-        asked = f"{ours} prompts of ours beside yours, answers of at most {self.settings.answer_tokens} tokens"
-        return [("outputs", f"{asked}; {noise}")]
+        given = f"{min(len(self.inputs.prompts), MOST_PROMPTS)} prompts of the study"
+        asked = f"{given} and always {ours} of ours (--limit is for the first), answers of at most"
+        return [("outputs", f"{asked} {self.settings.answer_tokens} tokens (--output-tokens); {noise}")]
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
         """What is left of a pair of models of a size."""
-        return Remaining() if self.is_pair_measured(run, pair) else remaining(self.settings, self.inputs, size)
+        if self.is_pair_measured(run, pair):
+            return Remaining()
+        return remaining(self.settings, self.inputs, OutputParts(run, pair), size)
 
     def is_pair_measured(self, run: RunFolder, pair: Pair) -> bool:
         """Whether all parts of a pair are there."""

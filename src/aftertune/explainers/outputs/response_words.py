@@ -30,8 +30,8 @@ Texts = Sequence[str]
 class ResponseWordRow:
     """A word of the answers: ``z`` of its log-odds, positive where the tuned model uses it more.
 
-    ``n_base`` and ``n_tuned`` are how often the answers have it. ``shown``: |z| exceeds that of any word in 95 % of
-    swaps; None where swaps can't tell.
+    ``n_base`` and ``n_tuned`` are how often the answers have it. ``beyond_swaps``: |z| exceeds that of any word in 95 %
+    of swaps; None where swaps can't tell.
     """
 
     word: str
@@ -39,7 +39,7 @@ class ResponseWordRow:
     z: float
     n_base: int
     n_tuned: int
-    shown: bool | None
+    beyond_swaps: bool | None
 
 
 def words_of(text: str) -> list[str]:

@@ -16,5 +16,7 @@ class OutputSettings(Settings):
         9, "Models with random weight changes that words are compared with; 0 for none.", scope="units", ge=0
     )
     n_samples: int = setting(8, "Free samples of the tuned model from each beginning.", flag="", ge=0)
-    answer_tokens: int = setting(48, "Most tokens of an answer.", flag="", ge=1)
+    answer_tokens: int = setting(
+        48, "Most tokens of an answer that outputs are compared by.", flag="output-tokens", ge=1
+    )
     seed: int = setting(0, "Seed of noise and samples.", flag="", ge=0)

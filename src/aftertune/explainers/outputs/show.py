@@ -40,8 +40,9 @@ WORDS_CAPTION = (
     "Tokens whose probability moved most, in texts that both models read: openings of our own (generic), everyday "
     "prompts with the base's answers (answers), and your prompts with the base's answers (prompts). The score is the "
     "logarithm of how many times as likely the token became, the smaller of two halves of the texts. The limit is the "
-    "largest score of any token in models with random weight changes of the same effect; what lies beyond it is shown. "
-    "Your prompts are described only. The CSV has more tokens."
+    "largest score of any token in models with random weight changes of the same effect; beyond noise is what exceeds "
+    "it. Whether that is claimed, the finding says, corrected for all that is asked. Your prompts are described only. "
+    "The CSV has more tokens."
 )
 NOISE_CAPTION = (
     "The largest score of any token beside that of models whose weights were changed at random, scaled so that as much "
@@ -58,8 +59,8 @@ RISING_CAPTION = (
 )
 RESPONSE_WORDS_CAPTION = (
     "Words of both models' greedy answers to the same prompts, by log-odds with an informative Dirichlet prior (Monroe "
-    "et al. 2008). Positive z: the tuned model uses the word more. A word is shown if its z exceeds the largest of any "
-    "word in 95% of the times that base and tuned were swapped within prompts."
+    "et al. 2008). Positive z: the tuned model uses the word more. Beyond swaps: its z exceeds the largest of any word "
+    "in 95% of the times that base and tuned were swapped within prompts. Whether that is claimed, the finding says."
 )
 FIRST_CAPTION = "How many of the greedy answers begin with a token; those that changed most. Nothing is tested here."
 OPENINGS_CAPTION = (
@@ -119,7 +120,7 @@ def words_table(change: OutputChange) -> Table:
         Column("p_tuned", "Tuned, %", "percent"),
         Column("score", "Score", "number"),
         Column("limit", "Limit", "number"),
-        Column("shown", "Shown", "flag"),
+        Column("beyond_noise", "Beyond noise", "flag"),
     )
     shown = [_visible(row) for group in _groups(change.words) for row in group[:N_WORDS]]
     title, empty = "Which tokens became likelier, and which less likely", "No token's probability moved."
@@ -152,7 +153,7 @@ def noise_table(change: OutputChange) -> Table:
         Column("largest", "Largest score", "number"),
         Column("limit", "Largest of noise", "number"),
         Column("n_draws", "Draws", "count"),
-        Column("n_shown", "Tokens beyond", "count"),
+        Column("n_beyond", "Tokens beyond", "count"),
         Column("total_variation", "Probability moved, %", "percent"),
         Column("noise_total_variation", "By noise, %", "percent"),
         Column("scale", "Norm of noise", "number"),
@@ -174,7 +175,7 @@ def response_words_table(change: OutputChange) -> Table:
         Column("log_odds", "Log-odds", "change"),
         Column("n_base", "Base", "count"),
         Column("n_tuned", "Tuned", "count"),
-        Column("shown", "Shown", "flag"),
+        Column("beyond_swaps", "Beyond swaps", "flag"),
     )
     rows = change.response_words
     more = [row for row in rows if row.z > 0][: N_RESPONSE_WORDS // 2]
@@ -205,8 +206,7 @@ def first_tokens_table(change: OutputChange) -> Table:
         Column("n_tuned", "Tuned", "count"),
         Column("difference", "Difference", "count"),
     )
-    rows, title = change.first_tokens, "What answers begin with"
-    empty = "No prompt was answered."
+    rows, title, empty = change.first_tokens, "What answers begin with", "No prompt was answered."
     return Table("output_first_tokens", title, FIRST_CAPTION, columns, rows, FirstTokenRow, rows[:N_FIRST], empty=empty)
 
 
@@ -264,14 +264,14 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _visible(row: WordRow) -> dict[str, object]:
-    names = ("direction", "context", "times", "p_base", "p_tuned", "score", "limit", "shown")
+    names = ("direction", "context", "times", "p_base", "p_tuned", "score", "limit", "beyond_noise")
     text = visible(row.text).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣" if row.text.isspace() else " ")
-    return {name: getattr(row, name) for name in names} | {"text": text, "is_pale": row.shown is False}
+    return {name: getattr(row, name) for name in names} | {"text": text, "is_pale": row.beyond_noise is False}
 
 
 def _written(row: BehaviourRow) -> dict[str, object]:
-    found = {name: getattr(row, name) for name in ("behaviour", "what", "n", "p_value")}
-    return found | {"base": _number(row, row.base), "tuned": _number(row, row.tuned)}
+    numbers = {"base": _number(row, row.base), "tuned": _number(row, row.tuned)}
+    return numbers | {name: getattr(row, name) for name in ("behaviour", "what", "n", "p_value")}
 
 
 def _number(row: BehaviourRow, value: float) -> str:

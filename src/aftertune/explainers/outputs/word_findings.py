@@ -47,7 +47,7 @@ def words_finding(change: OutputChange, direction: str, tests: Sequence[NoiseRow
     )
     evidence: dict[str, Any] = {test.context: _evidence(test) for test in tests}
     evidence |= {"words": [row.text for row in words[:N_LISTED]], "p_value_corrected": least}
-    headline = _headline(direction, words, verdict, bool(together))
+    headline = _headline(direction, words, verdict, bool(together), any(test.n_beyond for test in tests))
     part = Part.NAME if direction == LIKELIER and verdict is Verdict.SHOWN else None
     links = (Link("Words", "output_words"),)
     return [Finding(WORDS[direction], headline, sentence, verdict, evidence, links, part, f"{headline}.")]
@@ -67,7 +67,7 @@ def _belong(tests: Sequence[NoiseRow]) -> bool:
 def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[Claimed]:
     """Each word once: those that belong together, the most typical first, then those beyond noise by their scores."""
     rising = [row for row in change.rising_words if row.direction == direction]
-    others = [row for row in change.words if row.direction == direction and row.context in far and row.shown]
+    others = [row for row in change.words if row.direction == direction and row.context in far and row.beyond_noise]
     found: dict[str, Claimed] = {}
     for row in sorted(rising, key=partial(_typical, rising), reverse=True):
         if row.context in together:
@@ -87,9 +87,11 @@ def _spelling(row: Claimed) -> str:
     return row.text.strip().lower() or row.text
 
 
-def _headline(direction: str, words: Sequence[Claimed], verdict: Verdict, is_subject: bool) -> str:
+def _headline(direction: str, words: Sequence[Claimed], verdict: Verdict, is_subject: bool, any_beyond: bool) -> str:
     if verdict is Verdict.CANNOT_TELL:
         return f"Whether any word became {direction} can't be told without draws of noise"
+    if verdict is Verdict.NOT_SHOWN and any_beyond:
+        return f"No word is shown to have become {direction}: what lies beyond weight noise is not significant"
     if verdict is Verdict.NOT_SHOWN:
         return f"No word became {direction} beyond what weight noise of the same effect does"
     named = named_words(words)
@@ -134,7 +136,7 @@ def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
     if test.limit is None:
         return f"{place}: no noise was drawn, so nothing can be claimed."
     moved = "rose" if test.direction == LIKELIER else "fell"
-    tokens = f"{test.n_shown} token{'s' if test.n_shown != 1 else ''}" if test.n_shown else "no token"
+    tokens = f"{test.n_beyond} token{'s' if test.n_beyond != 1 else ''}" if test.n_beyond else "no token"
     if is_together and not is_far:
         return (
             f"{place}, the words that {moved} most belong together: their mean cosine is {test.coherence:.3f}, of "
@@ -145,7 +147,7 @@ def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
     found = (
         f"{place}, {tokens} moved further than any token of {test.n_draws} models with random weight changes of the "
         f"same effect ({test.total_variation:.1%} of the next token's probability moved)"
-    ) + ("" if is_far or not test.n_shown else ", which is not significant after correction")
+    ) + ("" if is_far or not test.n_beyond else ", which is not significant after correction")
     if test.coherence is None:
         return f"{found}."
     belong = "belong together" if is_together else "do not belong together"
@@ -156,6 +158,6 @@ def _where(test: NoiseRow, is_far: bool, is_together: bool) -> str:
 
 
 def _evidence(test: NoiseRow) -> dict[str, Any]:
-    names = ("largest", "limit", "n_shown", "n_draws", "scale", "total_variation", "p_value", "p_value_rank")
+    names = ("largest", "limit", "n_beyond", "n_draws", "scale", "total_variation", "p_value", "p_value_rank")
     more = ("coherence", "noise_coherence", "coherence_limit", "p_value_coherence")
     return {name: getattr(test, name) for name in (*names, *more)}

@@ -22,10 +22,13 @@ class ReplacedError(Exception):
 
 
 class News(NamedTuple):
-    """Since the driver asked last: ``progress`` by stage, what was ``handed_in``, and why the run must end, if so."""
+    """Since the driver asked last: ``progress`` by stage, what was ``handed_in``, and sentences on what is done
+    ``again``; why the run must end, if so.
+    """
 
     progress: dict[Stage, tuple[float, float]]
     handed_in: dict[str, Any]
+    again: list[str]
     failure: str | None
 
 
@@ -39,7 +42,7 @@ class Board:
         self._done: set[str] = set()
         self._failures = Counter[str]()
         self._doing: dict[int, str] = {}  # what a worker did last that is no unit
-        self._news = News({}, {}, None)
+        self._news = News({}, {}, [], None)
         self._n_tokens = 0
 
     def begin(self, worker: int, place: str) -> int:
@@ -107,7 +110,7 @@ class Board:
 
     def news(self) -> News:
         """What is new."""
-        found, self._news = self._news, News({}, {}, self._news.failure)
+        found, self._news = self._news, News({}, {}, [], self._news.failure)
         return found
 
     def _worker(self, token: int) -> int:
@@ -125,3 +128,9 @@ class Board:
         if self._failures[key] >= TRIES:
             failure = f"{key} failed {TRIES} times, the last time because {reason}. {GOES_ON}."
             self._news = self._news._replace(failure=self._news.failure or failure)
+        elif held:
+            self._news.again.append(f"Worker {worker} did not end {key}, because {reason}. It is made again.")
+        else:
+            self._news.again.append(
+                f"Worker {worker} did not end its step, because {reason}. The step is begun again; what it made stays."
+            )

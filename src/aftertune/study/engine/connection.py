@@ -59,14 +59,13 @@ class Connection(NamedTuple):
 def connected(address: str, store_bytes: int) -> Iterator[Connection]:
     """A connection, until the context ends; one that is there already is used, and stays.
 
-    ``store_bytes`` of shared memory are needed. Raises `RunError` where Ray can't be used.
+    ``store_bytes`` of shared memory are needed. Ask before whether it answers (`must_answer`): else this may wait for
+    long. Raises `RunError` where Ray can't be used.
     """
     ray = import_ray()
     if ray.is_initialized():
         yield Connection(ray)
         return
-    if address != LOCAL:
-        _must_answer(address)
     found = _init(ray, address, store_bytes)
     try:
         yield Connection(ray, found.dashboard_url or "")
@@ -118,8 +117,11 @@ def dead_nodes(ray: Any) -> list[str]:
     return [one["NodeID"] for one in ray.nodes() if not one["Alive"]]
 
 
-def _must_answer(address: str) -> None:
-    """Raise `RunError` unless a cluster answers at an address, within a bounded time."""
+def must_answer(address: str) -> None:
+    """Raise `RunError` unless a cluster answers at an address, within a bounded time; one of our own need not."""
+    known = sys.modules.get("ray")
+    if address == LOCAL or (known is not None and known.is_initialized()):
+        return
     if address != AUTO:
         host, _, port = address.rpartition(":")
         with translated(RunError, f"No Ray cluster answers at {address}", _REMEDY):

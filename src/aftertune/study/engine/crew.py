@@ -29,6 +29,13 @@ class Crew(Protocol):
 class Engine(Protocol):
     """Gives a crew to a study that was checked; ``intent`` says what it will take."""
 
+    @property
+    def text(self) -> str:
+        """What is told of it before it is there."""
+
+    def must_answer(self) -> None:
+        """Raise `RunError` where it can't be used, before anything is read or started."""
+
     def crew(self, plan: "Plan", run: RunFolder, intent: "Intent", progress: Progress) -> AbstractContextManager[Crew]:
         """The crew, at work until the context ends."""
 

@@ -6,6 +6,7 @@
 """
 
 import importlib.util
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,7 @@ from aftertune.study.engine.connection import (
     dead_nodes,
     environment,
     import_ray,
+    must_answer,
     must_be_address,
     nodes_of,
 )
@@ -36,6 +38,7 @@ from aftertune.study.intent import Intent, Means
 if TYPE_CHECKING:
     from aftertune.runs.run import RunFolder
 
+LOG = logging.getLogger(__name__)  # without a handler of the caller's, Python writes warnings to standard error
 POLL, SECONDS_BETWEEN_NODES = 0.2, 2.0
 STARTING = Stage("workers", step="loading")  # nothing has begun yet
 
@@ -58,6 +61,17 @@ class RayEngine:
             raise RunError(f"There can't be {self.workers} workers. Give 1 or more, or none for as many as have room.")
         if importlib.util.find_spec("ray") is None:
             raise RunError("Ray is not installed. Install it (pip install 'aftertune[ray]'), or leave --ray out.")
+
+    @property
+    def text(self) -> str:
+        """What is told of it before it is there."""
+        n = "as many workers as have room" if self.workers is None else f"{self.workers} workers"
+        return f"{n}, being started on Ray ({self.address})"
+
+    def must_answer(self) -> None:
+        """Raise `RunError` where no cluster answers at the address."""
+        with environment(self.address):
+            must_answer(self.address)
 
     @contextmanager
     def crew(self, plan: Plan, run: "RunFolder", intent: Intent, progress: Progress) -> Iterator["RayCrew"]:
@@ -159,6 +173,8 @@ class RayCrew:
         for stage, (done, total) in news.progress.items():
             self._progress(stage, done, total)
         self._handed_in |= news.handed_in
+        for said in news.again:
+            LOG.warning(said)
         if news.failure is not None:
             raise RunError(news.failure)
         if time.monotonic() - self._looked > SECONDS_BETWEEN_NODES:
