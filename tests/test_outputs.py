@@ -57,7 +57,7 @@ def test_the_table_and_the_finding_say_the_same_of_tokens_that_noise_may_explain
     assert finding.verdict is Verdict.NOT_SHOWN and finding.evidence["words"] == []
     n_beyond = sum(finding.evidence[context]["n_beyond"] for context in ("generic", "answers"))
     frame = doubtful.tables()["output_words"].filter(pl.col("direction") == LIKELIER)
-    assert n_beyond == frame["beyond_noise"].sum() > 0 and "shown" not in frame.columns
+    assert n_beyond == frame["shown"].sum() > 0
     assert not finding.headline.startswith("No word became")  # some did in what was drawn
 
 
@@ -75,8 +75,8 @@ def test_noise_has_the_effect_of_the_tuning(planted: RunFolder) -> None:
 def test_what_was_found_is_plain_data(planted: RunFolder) -> None:
     change = samples.change_of(planted)
     word = change.to_dict()["words"][0]
-    assert {"token", "text", "context", "score", "limit", "beyond_noise", "direction"} <= word.keys()
-    assert word["token"] == TOKEN and word["beyond_noise"] is True
+    assert {"token", "text", "context", "score", "limit", "shown", "direction"} <= word.keys()
+    assert word["token"] == TOKEN and word["shown"] is True
     frames = change.tables()
     assert frames["output_behaviour"].height == len(change.behaviour)
     assert frames["output_positions"].height == sum(len(one.base) + len(one.tuned) for one in change.answers)
@@ -109,7 +109,7 @@ def test_without_noise_no_word_is_claimed(tmp_path: Path) -> None:
     run = samples.run_in(tmp_path / "run")
     samples.measure(run, samples.planted(TOKEN), noise_draws=0)
     change = samples.change_of(run)
-    assert {row.beyond_noise for row in change.words} == {None} and change.words[0].token == TOKEN
+    assert {row.shown for row in change.words} == {None} and change.words[0].token == TOKEN
     found = {one.kind: one.verdict for one in answer(OutputExplainer().questions(change))}
     assert found[WORDS[LIKELIER]] is Verdict.CANNOT_TELL
 

@@ -24,8 +24,8 @@ class WordRow:
 
     ``score`` is the smaller log-ratio of both halves of the texts, in the ``direction`` ("likelier", "less likely");
     ``p_base`` and ``p_tuned`` are mean probabilities. ``limit`` is the largest score of any token in any draw of noise,
-    and ``beyond_noise`` whether the token's exceeds it; both are None where no noise was drawn. Whether that is more
-    than chance, for all tokens and all that a report asks, is for the findings to say.
+    and ``shown`` whether the token's exceeds it (beyond noise); both are None where no noise was drawn. Whether that is
+    more than chance, for all tokens and all that a report asks, is for the findings to say.
     """
 
     context: str
@@ -36,7 +36,7 @@ class WordRow:
     p_base: float
     p_tuned: float
     limit: float | None
-    beyond_noise: bool | None
+    shown: bool | None
 
     @property
     def times(self) -> float | None:
@@ -183,7 +183,7 @@ class OutputChange(Result):
 
     def beyond_noise(self, direction: str, contexts: tuple[str, ...] | None = None) -> tuple[WordRow, ...]:
         """The tokens of a direction that moved more than noise moves any, of all contexts or those named."""
-        own = [row for row in self.words if row.direction == direction and row.beyond_noise]
+        own = [row for row in self.words if row.direction == direction and row.shown]
         return tuple(row for row in own if contexts is None or row.context in contexts)
 
     def to_polars(self) -> pl.DataFrame:
@@ -203,5 +203,5 @@ class OutputChange(Result):
         return {
             "base": self.base,
             "tuned": self.tuned,
-            "n_beyond_noise": sum(bool(row.beyond_noise) for row in self.words),
+            "n_beyond_noise": sum(bool(row.shown) for row in self.words),
         }

@@ -120,7 +120,7 @@ def words_table(change: OutputChange) -> Table:
         Column("p_tuned", "Tuned, %", "percent"),
         Column("score", "Score", "number"),
         Column("limit", "Limit", "number"),
-        Column("beyond_noise", "Beyond noise", "flag"),
+        Column("shown", "Beyond noise", "flag"),
     )
     shown = [_visible(row) for group in _groups(change.words) for row in group[:N_WORDS]]
     title, empty = "Which tokens became likelier, and which less likely", "No token's probability moved."
@@ -264,9 +264,9 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _visible(row: WordRow) -> dict[str, object]:
-    names = ("direction", "context", "times", "p_base", "p_tuned", "score", "limit", "beyond_noise")
+    names = ("direction", "context", "times", "p_base", "p_tuned", "score", "limit", "shown")
     text = visible(row.text).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣" if row.text.isspace() else " ")
-    return {name: getattr(row, name) for name in names} | {"text": text, "is_pale": row.beyond_noise is False}
+    return {name: getattr(row, name) for name in names} | {"text": text, "is_pale": row.shown is False}
 
 
 def _written(row: BehaviourRow) -> dict[str, object]:

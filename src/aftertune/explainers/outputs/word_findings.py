@@ -67,7 +67,7 @@ def _belong(tests: Sequence[NoiseRow]) -> bool:
 def _claimed(change: OutputChange, direction: str, far: Sequence[str], together: Sequence[str]) -> list[Claimed]:
     """Each word once: those that belong together, the most typical first, then those beyond noise by their scores."""
     rising = [row for row in change.rising_words if row.direction == direction]
-    others = [row for row in change.words if row.direction == direction and row.context in far and row.beyond_noise]
+    others = [row for row in change.words if row.direction == direction and row.context in far and row.shown]
     found: dict[str, Claimed] = {}
     for row in sorted(rising, key=partial(_typical, rising), reverse=True):
         if row.context in together:
