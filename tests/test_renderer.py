@@ -104,3 +104,17 @@ def test_a_notebook_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
     kill_on("deadly", monkeypatch)
     shown = to_html("a", "b", figures=[Figure("bad", "Bad", "", chart("deadly"))])
     assert "This picture could not be drawn: the renderer ended (signal 6)." in shown
+
+
+def test_a_picture_that_was_interrupted_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = renderer.Renderer()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(renderer.json, "loads", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            own.draw(chart("a"), "png", {})
+    assert own.draw(chart("a"), "svg", {}).startswith(b"<svg")
+    own.close()

@@ -50,6 +50,9 @@ class Renderer:
             except (OSError, ValueError, TypeError):  # it is gone in the middle of a line, or before it
                 self.close()
                 raise NotDrawnError(f"the renderer ended ({_how_it_ended(process)})") from None
+            except KeyboardInterrupt:  # what it answers now would be taken for its next picture
+                self.close()
+                raise
             finally:
                 timer.cancel()
 
