@@ -35,10 +35,17 @@ def subjects_of(role: str, given: Given | Sequence[Given] | None, values: dict[s
     return tuple(_subject(one, dict(zip(OF_SUBJECTS, rest, strict=True))) for one, *rest in rows)
 
 
+def must_be_checkpoints(given: Any) -> None:
+    """Raise `RunError` for tuned checkpoints that are no place, and no list of places."""
+    if given is not None and not isinstance(given, str | Path | Subject | Sequence):
+        raise RunError(f"tuned is {given!r:.80}. Give a hub id, a folder, or a .gguf file, or several in a list.")
+
+
 def with_bases(
     base: Given | None, tuned: Given | Sequence[Given] | None, said: Mapping[str, Any]
 ) -> tuple[Given | None, list[Given]]:
     """Base and tuned, adapters among them with the base that they are merged into; of servers their only models."""
+    must_be_checkpoints(tuned)
     found = [tuned] if isinstance(tuned, str | Path | Subject) else list(tuned or ())
     if said.get("base_server") or said.get("tuned_server"):
         is_base_missing = base is None and not said.get("base_server")
