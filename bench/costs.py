@@ -19,9 +19,13 @@ from aftertune.explainers.heads.settings import HeadSettings
 from aftertune.explainers.location import cost as location
 from aftertune.explainers.location.settings import LocationSettings
 from aftertune.explainers.outputs import cost as outputs
+from aftertune.explainers.outputs.result import OutputParts
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.models.cost import Cost
+from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize, size_by_config
+from aftertune.runs.roles import Pair
+from aftertune.runs.run import RunFolder
 from aftertune.study.rows import read_rows
 from aftertune.words import load_words
 from bench.gpu.explained import made_up_vectors
@@ -41,6 +45,7 @@ MODELS = {
     },
 }
 N_PROMPT, N_RESPONSE, RESPONSES = 50, 300, 16
+MACHINE = Machine("cpu", 1.0, 1.0, 0)  # which says how many responses are generated at once
 
 
 def main() -> None:
@@ -70,12 +75,15 @@ def parts() -> dict[str, Callable[[ModelSize], Cost]]:
     lexicon = make_lexicon(None, made_up_vectors(load_words()), HeadSettings())
     prompts = list(read_rows(None, None).prompts)
     inputs = Inputs(prompts, "raw", N_RESPONSE, lengths=[N_PROMPT] * len(prompts))
+    nothing = OutputParts(RunFolder("none"), Pair("base", "tuned"))
     item, silent = Item(N_PROMPT, N_RESPONSE), Item(N_PROMPT, N_RESPONSE, is_silent=True)
     return {
-        f"responses of one model, {RESPONSES} at once": lambda size: attribution.responses(size, [silent] * RESPONSES),
+        f"responses of one model, {RESPONSES} at once": lambda size: attribution.responses(
+            size, [silent] * RESPONSES, MACHINE
+        ),
         "a map by removal": lambda size: attribution.attribution(size, item, "removal"),
         "a map by forward mode": lambda size: attribution.attribution(size, item, "forward"),
-        "outputs of a pair": lambda size: _sum(outputs.remaining(OutputSettings(), inputs, size).steps),
+        "outputs of a pair": lambda size: _sum(outputs.remaining(OutputSettings(), inputs, nothing, size).steps),
         "location of a pair": lambda size: location_cost(inputs, size),
         "heads of a model": lambda size: heads.layer_cost(lexicon, size) * size.n_layers,
         "concepts of a model": lambda size: _concepts(size, len(lexicon.words)),

@@ -83,7 +83,7 @@ def test_removal_ranks_words_as_replacing_them_does() -> None:
     checkpoint = load("llama")
     prompt = "Rewrite the text. the cat sat on the mat and answer the question"
     found = aftertune.attribute(checkpoint, prompt, " on the mat.", check=True)
-    assert found.agreement.removal == "zeroed" and found.faithfulness.n_units == interventions.N_REPLACED
+    assert found.agreement.removal == "deleted" and found.faithfulness.n_units == interventions.N_REPLACED
     assert found.faithfulness.spearman > 0.2 and found.faithfulness.ceiling > found.faithfulness.spearman
     again = aftertune.attribute(checkpoint, prompt, " on the mat.", check=True)
     assert again.faithfulness == found.faithfulness

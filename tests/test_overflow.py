@@ -61,7 +61,7 @@ def test_a_model_that_predicts_nothing_is_refused_when_it_is_loaded() -> None:
 @pytest.mark.parametrize("method", ["removal", "gradient", "locally-linear"])
 def test_a_prompt_that_overflows_has_no_map(method: str) -> None:
     checkpoint = aftertune.load(overflowing(), tokenizer=make_tokenizer())
-    given = {"response": " sat", "method": method, "template": "raw"}
+    given = {"response": " sat", "method": method, "template": "raw", "removal": "deleted"}  # the mean has the word
     assert aftertune.attribute(checkpoint, PROMPTS[0], **given).is_finite
     with pytest.raises(AttributionError, match="overflow on prompt 'prompt'"):
         aftertune.attribute(checkpoint, PROMPTS[1], **given)
@@ -80,6 +80,7 @@ def test_a_prompt_that_overflows_is_left_out_of_a_comparison_and_told(cli: Comma
         rows = [{"id": f"p{PROMPTS.index(text)}", "prompt": text, "response": " the cat sat"} for text in texts]
         file = save_prompts(tmp_path / f"{name}.jsonl", rows)
         options = ["--prompts", file, "--run", tmp_path / f"run-{name}", "--device", "cpu", "--max-new-tokens", "4"]
+        options += ["--removal", "deleted"]
         skipped = [part for one in ("heads", "concepts") for part in ("--skip", one)]
         found[name] = json.loads(cli.succeeds("compare", *models, *options, *skipped, "--template", "raw", "--json"))
     every, other = found["all"], found["rest"]

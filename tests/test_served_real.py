@@ -64,7 +64,7 @@ def test_the_maps_of_a_real_server_follow_those_of_its_weights() -> None:
         places = np.flatnonzero(item.is_user)
         texts = [np.delete(item.ids, place).tolist() for place in places]
         p = np.exp(model.log_p([item.ids.tolist(), *texts], ids))
-    (expected,) = attribute_batch(here, [respond(item, ids)])
+    (expected,) = attribute_batch(here, [respond(item, ids)], removal="deleted")
     # The server multiplies in 8-bit integers, we in float32: the same weights, not the same rounding.
     assert np.abs(p[0] - expected.probability).max() < 0.15
     assert spearmanr((p[0] - p[1:]).ravel(), expected.importance[places].ravel()).statistic > 0.8
