@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import aftertune
 from aftertune.cli.settings_file import read_settings
+from aftertune.errors import RunError
 from aftertune.models.subject import Subject, run_name
 from aftertune.study.study import Study
 from command_line import QUICK, CommandLine
@@ -147,3 +149,9 @@ def test_only_and_skip_contradict(cli: CommandLine, base: Path, tuned: Path) -> 
 def test_checkpoints_must_be_named(cli: CommandLine, base: Path) -> None:
     assert cli.refuses("compare").startswith("No base checkpoint was given.")
     assert cli.refuses("compare", base).startswith("No tuned checkpoint was given.")
+
+
+@pytest.mark.parametrize("given", [3, 2.5, True, {1}])
+def test_tuned_checkpoints_that_are_no_place_are_refused(given: Any) -> None:
+    with pytest.raises(RunError, match="Give a hub id, a folder, or"):
+        aftertune.Study("base", given)
