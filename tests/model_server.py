@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -96,8 +97,7 @@ class ModelServer:
 
     def bytes_of(self, id: int) -> bytes:
         """What a token stands for (byte level)."""
-        letters = self.tokenizer.convert_ids_to_tokens(id)
-        known = {letter: byte for byte, letter in _letters().items()}
+        letters, known = self.tokenizer.convert_ids_to_tokens(id), _bytes_of_letters()
         return bytes(known[one] for one in letters) if all(one in known for one in letters) else letters.encode()
 
     def log_p(self, ids: Sequence[int]) -> torch.Tensor:
@@ -106,10 +106,11 @@ class ModelServer:
             return torch.log_softmax(self.model(torch.tensor([list(ids)])).logits[0].double(), -1)
 
 
-def _letters() -> dict[int, str]:
+@cache  # asked for each token
+def _bytes_of_letters() -> dict[str, int]:
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
 
 def _is_reading(body: Body) -> bool:

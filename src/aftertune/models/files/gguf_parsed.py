@@ -19,9 +19,9 @@ def parsed(file: Path) -> Any:
 
 @lru_cache(maxsize=1)
 def _parsed(file: Path, _modified: int, _size: int) -> Any:
-    from gguf.gguf_reader import GGUFReader
+    from aftertune.models.files.gguf_arrays import QuickReader  # gguf is loaded only where there is such a file
 
-    return GGUFReader(str(file))
+    return QuickReader(str(file))
 
 
 @contextmanager
