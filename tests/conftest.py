@@ -1,11 +1,17 @@
-"""What several tests share: where the paper's released data lies, and the order in which files are tested."""
+"""What several tests share: where the paper's released data lies, and how they take no longer than they must."""
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+# Before they are imported: two processes test at once, and threads of theirs would only wait for one another.
+os.environ |= {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")}
+
+Draw = Callable[..., bytes]
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -23,6 +29,31 @@ def quick_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def draw() -> Iterator[Draw]:
+    """A picture is its chart's digest, since to draw one takes 0.1 s; who looks at pictures asks for `drawn`."""
+    from aftertune.report import render
+
+    real = render.drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "drawn", undrawn)
+        yield real
+
+
+@pytest.fixture(scope="module")
+def drawn(draw: Draw) -> Iterator[None]:
+    """Pictures are drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aftertune.report.render.drawn", draw)
+        yield
+
+
+def undrawn(spec: object, to: str, **how: object) -> bytes:
+    """What stands for the picture of a chart: another chart gives another."""
+    digest = hashlib.sha256(json.dumps([spec, how]).encode()).hexdigest()
+    return (f'<svg width="100" height="100"><title>{digest}</title></svg>' if to == "svg" else digest).encode()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

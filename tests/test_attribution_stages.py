@@ -10,6 +10,8 @@ from aftertune.report.render import to_svg
 from aftertune.statistics.corrections import holm
 from comparison_samples import make_map, score_of
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 MODELS = ("first", "second", "third")
 KS = {"first": [1, 3, 2], "second": [4, 6, 5], "third": [8, 9, 12]}
 

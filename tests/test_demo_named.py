@@ -10,6 +10,8 @@ from aftertune.errors import CheckpointError
 from aftertune.explainers.outputs import texts
 from aftertune.statistics.verdict import Status
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 @pytest.mark.slow
 def test_the_demo_pair_is_named_by_how_its_answers_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from head_samples import make_reading
 from report_browser import chromium, fits, set_width
 from report_head_samples import SETTINGS
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 EVIL = "<script>document.title='evil'</script>"
 BASE, TUNED = "base & co", EVIL
 WORDS = (EVIL, "write", "tree", "\u202eturned", "x" * 300)

@@ -15,6 +15,8 @@ from aftertune.report.colours import DARK_RAMP, LIGHT_RAMP, ramp
 from aftertune.report.render import to_png, to_svg, write_picture
 from report_samples import instance_row, make_map, sample_change
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

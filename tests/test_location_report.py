@@ -25,6 +25,8 @@ from aftertune.runs.run import RunFolder
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import answer
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 SETTINGS = {"swaps": 80, "texts": 12, "answer_tokens": 32, "template": "raw", "prompts": {"n": 8}}
 N_TEXTS = 8
 WHOLE = np.linspace(1, 2, N_TEXTS)

@@ -20,7 +20,7 @@ pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn")]
 SCRIPT = """\
 import { control, parsed, unpacked, unpackedIfAny } from "aftertune/basics.js";
 import { registerFigure } from "aftertune/downloads.js";

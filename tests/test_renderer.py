@@ -16,6 +16,8 @@ from aftertune.report.page import write_report
 from aftertune.report.renderer import NotDrawnError
 from report_samples import sample_report
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 NO_CHART = {"mark": "nonsense", "config": {}}
 
 

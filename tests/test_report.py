@@ -35,6 +35,8 @@ from report_samples import (
     sample_report,
 )
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 VOID = {"meta", "link", "input", "br"}
 
 

@@ -34,6 +34,8 @@ from report_concept_samples import report_of, sample_concepts
 from test_report import Page
 from test_report_concepts import ids_of, unpack
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 PARTS = ("annotation", "categories", "figure3", "figure7", "words", "clearest", "agreement", "unparsed")
 TABLES = ("categories", "words", "clearest", "agreement", "unparsed")
 

@@ -35,6 +35,8 @@ from report_concept_samples import (
 from report_head_samples import ODD_WORDS
 from test_report import Page
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 LARGEST_VIEW = 3_000_000
 CHANCE = ["p_chance_base", "p_chance_tuned", "beyond_chance_base", "beyond_chance_tuned"]
 NUMBERS = ["rank", "match_rank", "angle", "gap", "variance_share_base", "variance_share_tuned"]

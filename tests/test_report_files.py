@@ -17,6 +17,8 @@ from aftertune.study.saved import _for_pair
 from aftertune.study.study import Study
 from command_line import CommandLine, snapshot
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 pytest_plugins = ("cli_fixtures",)
 
 

@@ -24,6 +24,8 @@ from aftertune.statistics.spread import Spread
 from report_head_samples import ODD_WORDS, figure2_rows, head_report, many_heads, sample_heads
 from test_report import Page
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def unpack(block: str) -> Any:
     return json.loads(zlib.decompress(base64.b64decode(json.loads(block))))

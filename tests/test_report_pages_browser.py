@@ -29,7 +29,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn")]
 PAGES = ["findings", "attribution", "heads", "concepts", "annotation", "methods"]
 OPENED = ("#detail-0[data-drawn]", "#head-detail[data-drawn]", "#concept-detail[data-drawn]")
 LIST = "return document.getElementById('list').innerText"

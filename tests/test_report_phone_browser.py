@@ -29,7 +29,7 @@ pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn")]
 WIDTH = 390
 PAGES = ["findings", "attribution", "heads", "concepts", "annotation", "location", "outputs", "methods"]
 # Of everything that is wider than its place, whether a line above it says so.

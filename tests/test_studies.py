@@ -10,6 +10,8 @@ import pytest
 import aftertune
 from head_files import save_head_files
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 pytest_plugins = ("cli_fixtures",)
 PAPER = Path(__file__).resolve().parents[1] / "studies" / "paper"
 SCRIPTS = sorted(path.name for path in PAPER.glob("*.py") if path.name not in ("measure.py", "shown.py"))

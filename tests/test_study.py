@@ -21,6 +21,8 @@ from aftertune.study.comparison import Comparison
 from aftertune.study.intent import Intent
 from tiny import make_model, make_tokenizer
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:

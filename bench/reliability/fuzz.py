@@ -1,9 +1,11 @@
 """Files of every kind that users give, changed at random: nothing but an error of ours, no hang, no flood of memory.
 
-``python -m bench.reliability.fuzz FOLDER SECONDS [READER ...]`` tries each reader for so long and prints what failed, a
-JSON line each: what `count` calls, in a process of its own. Memory is held against 100 MiB and 50 times the file.
+``python -m bench.reliability.fuzz FOLDER SECONDS [READER ...] [--seed N]`` tries each reader for so long and prints what
+failed, a JSON line each: what `count` calls, in a process of its own. Memory is held against 100 MiB and 50 times the
+file. Another seed gives other files.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -46,11 +48,16 @@ def main() -> None:
     """Fuzz in this process."""
     from bench.reliability.readers import readers
 
-    folder, seconds, names = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
-    known = readers(folder)
+    parser = argparse.ArgumentParser(description="Give each reader of files randomly changed ones.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("readers", nargs="*", help="which readers (all)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    known = readers(given.folder)
     resource.setrlimit(resource.RLIMIT_AS, (_claimed() + ROOM_BYTES,) * 2)
-    for name in names or known:
-        found = fuzzed(name, known[name], folder, seconds)
+    for name in given.readers or known:
+        found = fuzzed(name, known[name], given.folder, given.seconds, given.seed)
         print(json.dumps({one: getattr(found, one) for one in Counts.__dataclass_fields__}), flush=True)
 
 
