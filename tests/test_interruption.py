@@ -38,8 +38,14 @@ import os, signal, sys
 import aftertune.cli, aftertune.cli.compare, aftertune.cli.heads, aftertune.study.announce, aftertune.study.compare
 import aftertune.explainers.attribution.measure, aftertune.explainers.attribution.page
 import aftertune.explainers.heads.measure, aftertune.explainers.heads.show
+import aftertune.study.engine.worker, aftertune.study.saved, aftertune.models.loadable, aftertune.report.page
+import aftertune.models.fingerprint, statsmodels.stats.power
 import torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
+from aftertune.report import render
 from aftertune.runs import disk
+from conftest import undrawn
+
+render.drawn = undrawn  # to start a process that draws takes a second
 
 def die_at(number):
     calls = []
@@ -69,6 +75,7 @@ class Forking:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", FORKING],
+            cwd=Path(__file__).parent,
             env=os.environ | ONE_THREAD,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

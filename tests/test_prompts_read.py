@@ -176,7 +176,7 @@ def test_demo_prompts() -> None:
     forms = [
         prompt.text.endswith("\n\nOutput:") and f"\n\nInput: {prompt.context}\n\n" in prompt.text for prompt in prompts
     ]
-    assert sum(forms) == 7
+    assert sum(forms) == 4
     for prompt in prompts:
         assert prompt.dataset == "demo" and prompt.response is None and not prompt.ratings
         assert prompt.spans and not any("put:" in prompt.text[start:end] for start, end, _ in prompt.spans)

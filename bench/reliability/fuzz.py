@@ -1,8 +1,8 @@
 """Files of every kind that users give, changed at random: nothing but an error of ours, no hang, no flood of memory.
 
-``python -m bench.reliability.fuzz FOLDER SECONDS [READER ...] [--seed N]`` tries each reader for so long and prints what
-failed, a JSON line each: what `count` calls, in a process of its own. Memory is held against 100 MiB and 50 times the
-file. Another seed gives other files.
+``python -m bench.reliability.fuzz FOLDER SECONDS [READER ...] [--seed N]`` tries each reader for so long and prints
+what failed, a JSON line each: what `count` calls, in a process of its own. Memory is held against 100 MiB and 50 times
+the file. Another seed gives other files.
 """
 
 import argparse

@@ -13,6 +13,17 @@ from aftertune.report.colours import GREY, one_each
 Spec = dict[str, Any]
 FONT = "Arial, Helvetica, sans-serif"
 LONGEST_LABEL = 24
+LOOK: Spec = {
+    **{"font": FONT, "background": "transparent", "aria": False},
+    "view": {"stroke": None},
+    "axis": {
+        **{"grid": False, "domainColor": GREY, "tickColor": GREY},
+        **{"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
+    },
+    "header": {"labelFontSize": 12, "labelFontWeight": "bold"},
+    "legend": {"labelFontSize": 11, "titleFontSize": 11, "orient": "top"},
+    "title": {"fontSize": 12, "anchor": "start"},
+}
 
 
 def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
@@ -27,17 +38,12 @@ def model_scale(models: Sequence[str], looks: Sequence[Any]) -> alt.Scale:
 
 def styled(chart: Any, datasets: Mapping[str, list[dict[str, Any]]]) -> Spec:
     """The look of all figures: nothing but data in full colour, text that a page's own colours can replace."""
-    styled = (
-        chart.configure(font=FONT, background="transparent", aria=False)
-        .configure_view(stroke=None)
-        .configure_axis(
-            grid=False, domainColor=GREY, tickColor=GREY, labelFontSize=11, titleFontSize=11, titleFontWeight="normal"
-        )
-        .configure_header(labelFontSize=12, labelFontWeight="bold")
-        .configure_legend(labelFontSize=11, titleFontSize=11, orient="top")
-        .configure_title(fontSize=12, anchor="start")
-    )
-    spec: Spec = styled.to_dict()
+    # Neither checked (each part was when it was made) nor configured by altair, which copies a chart at each step.
+    spec: Spec = chart.to_dict(validate=False)
+    config = spec.get("config", {})
+    spec["config"] = config | {
+        name: config.get(name, {}) | look if isinstance(look, dict) else look for name, look in LOOK.items()
+    }
     # Data are put in afterwards: a map has thousands of cells, and checking each against the schema takes seconds.
     spec["datasets"] = {**spec.get("datasets", {}), **datasets}
     return spec

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import statsmodels.api as sm
 
 from aftertune.explainers.attribution.density_comparison import (
     FOLLOWED,
@@ -216,6 +215,8 @@ def _coefficient(
 
     Columns that never vary are left out; that of the question must vary.
     """
+    from statsmodels.regression.linear_model import OLS  # takes seconds to import: only where it is needed
+
     varied = {name: one for name, one in columns.items() if len(one) and np.ptp(one) > 0}
     enough = len(values) >= LEAST_FOR_REGRESSION * (1 + len(varied))
     if not enough or not varied or np.ptp(values) == 0 or of not in {"const", *varied}:
@@ -223,7 +224,7 @@ def _coefficient(
     given = np.column_stack([np.ones(len(values)), *varied.values()])
     if np.linalg.matrix_rank(given) < given.shape[1]:
         return None, None
-    fitted: Any = sm.OLS(values, given).fit(cov_type="HC3")
+    fitted: Any = OLS(values, given).fit(cov_type="HC3")
     place = ["const", *varied].index(of)
     low, high = fitted.conf_int()[place]
     return float(fitted.params[place]), (float(low), float(high))
