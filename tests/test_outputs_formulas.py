@@ -25,7 +25,7 @@ from aftertune.explainers.outputs.coherence import belonging, coherence, coheren
 from aftertune.explainers.outputs.findings import questions
 from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.openings import compare_openings
-from aftertune.explainers.outputs.probabilities import compare_positions, mean_predictions
+from aftertune.explainers.outputs.probabilities import compare_positions, final_states, mean_predictions
 from aftertune.explainers.outputs.response_words import compare_words, log_odds
 from aftertune.explainers.outputs.rises import is_word, rise_scores, rises, top_words
 from aftertune.explainers.outputs.subjects import subject_directions
@@ -37,6 +37,7 @@ from aftertune.explainers.outputs.words import (
     scores,
     total_variation,
 )
+from aftertune.models.backbone import Backbone
 from aftertune.models.generation import generate
 from aftertune.models.weight_noise import change_norms
 from aftertune.statistics.finding import Part, Verdict
@@ -54,6 +55,27 @@ N = 300
 def predictions(model, ids: tuple[int, ...]) -> torch.Tensor:
     """The whole distribution after each token, of one text alone."""
     return model(torch.tensor([ids])).logits[0].softmax(-1)
+
+
+@pytest.mark.parametrize("family", [*tiny.FAMILIES, "qwen3_5_text-hybrid"])
+def test_what_all_texts_begin_with_is_read_once_to_the_same_states(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, begins = samples.base(family, torch.float64), (5, 9, 11, 13, 17)
+    texts = [replace(one, prompt=begins + one.prompt) for one in TEXTS] + [Text("d", "", begins, (3, 4), ended=True)]
+    read, states = list[int](), Backbone.states
+
+    def counted(backbone: Backbone, embeds: torch.Tensor, cache: object = None) -> torch.Tensor:
+        read.append(embeds.shape[0] * embeds.shape[1])
+        return states(backbone, embeds, cache)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Backbone, "states", counted)
+    found, n_read = final_states(own, texts), sum(read)
+    monkeypatch.setattr("aftertune.explainers.outputs.probabilities.LEAST_SHARED", 100)
+    np.testing.assert_allclose(found, final_states(own, texts), atol=5e-6)  # some norms compute in float32
+    n_whole = sum(read) - n_read
+    # Of the shortest prompt the last token predicts, so that four of the five are shared, by four texts.
+    assert n_read == n_whole - (0 if family not in tiny.FAMILIES else 3 * 4)
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "granitemoe"])

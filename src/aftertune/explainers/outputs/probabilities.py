@@ -1,6 +1,7 @@
 """What does a model say next?  One forward pass of one model at a time, and of its logits a few rows.
 
-1. `final_states`: the final states of the positions that count, d_model numbers each.
+1. `final_states`: the final states of the positions that count, d_model numbers each. What all texts begin with (a chat
+   template's system message) is read once.
 2. `mean_predictions`: probabilities and log probabilities of each vocabulary token, their mean over those positions of
    even and of odd texts.
 3. `compare_positions`: both models on the same texts, from the final states of both and their output embeddings.
@@ -20,15 +21,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
-from aftertune.explainers.outputs.texts import Text
+from aftertune.explainers.outputs.texts import Ids, Text
 from aftertune.explainers.outputs.words import Array
 from aftertune.models.backbone import Backbone
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.prefix import keeps_every_position, seen_by
 from aftertune.models.temporary_state import borrowed
 
 POSITIONS_AT_ONCE = 2048
 LOGIT_BYTES = 64 * 2**20
+LEAST_SHARED = 4  # tokens: of fewer, nothing is gained
 
 
 def common_vocabulary(base: Checkpoint, tuned: Checkpoint) -> int:
@@ -137,13 +141,29 @@ def _reading(checkpoint: Checkpoint) -> Iterator[None]:
 
 def _final_states(model: Backbone, texts: Sequence[Text]) -> Iterator[tuple[int, Tensor]]:
     """The number of each text, and the final states of its positions that count; texts of like length at once."""
+    begins = _shared(texts) if keeps_every_position(model.checkpoint) else ()
+    cache, n = DynamicCache() if begins else None, len(begins)
+    if begins:
+        model.states(model.embed(torch.tensor([begins], device=model.device)), cache)
     for batch in _batches(texts):
         width = max(len(texts[number].ids) for number in batch)
-        padded = [[*texts[number].ids, *[0] * (width - len(texts[number].ids))] for number in batch]
-        states = model.states(model.embed(torch.tensor(padded, device=model.device)))
+        padded = [[*texts[number].ids[n:], *[0] * (width - len(texts[number].ids))] for number in batch]
+        before = None if cache is None else seen_by(len(batch), cache, n)
+        states = model.states(model.embed(torch.tensor(padded, device=model.device)), before)
         yield from (
-            (number, states[row, texts[number].first : len(texts[number].ids)]) for row, number in enumerate(batch)
+            (number, states[row, texts[number].first - n : len(texts[number].ids) - n])
+            for row, number in enumerate(batch)
         )
+
+
+def _shared(texts: Sequence[Text]) -> Ids:
+    """The tokens that all texts begin with and at which nothing counts: a chat template's; none if they are few."""
+    if not texts:
+        return ()
+    one, other = min(text.prompt for text in texts), max(text.prompt for text in texts)
+    most = min(text.first for text in texts)
+    n = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), most)
+    return one[: min(n, most)] if min(n, most) >= LEAST_SHARED else ()
 
 
 def _batches(texts: Sequence[Text]) -> Iterator[list[int]]:

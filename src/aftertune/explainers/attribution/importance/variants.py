@@ -19,7 +19,7 @@ from transformers import DynamicCache
 
 from aftertune.explainers.attribution.importance.chunks import fitting_variants, in_chunks
 from aftertune.explainers.attribution.importance.head import log_probability
-from aftertune.models.weights import attending, attention_shape
+from aftertune.models.prefix import keeps_every_position, seen_by
 
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.importance.batch import Batch
@@ -44,7 +44,7 @@ class Whole:
     """The untouched sequence: embeddings (T, d_model), keys and values per layer, log p (k, M) of the targets (k, M).
 
     The first target of a position is its response token, the second what that is held against, if anything (k = 2).
-    There is no cache where not all layers have keys and values (Qwen3.5): what others keep can't be cut at a position.
+    There is no cache where not all layers have keys and values (Qwen3.5).
     """
 
     backbone: Backbone
@@ -59,8 +59,7 @@ class Whole:
     def of(cls, backbone: Backbone, batch: Batch, row: int) -> Whole:
         """The sequence of a row of a batch."""
         task = batch.tasks[row]
-        n_layers = attention_shape(backbone.checkpoint).n_layers
-        cache = DynamicCache() if len(attending(backbone.checkpoint, range(n_layers))) == n_layers else None
+        cache = DynamicCache() if keeps_every_position(backbone.checkpoint) else None
         m, first = len(task.response_ids), len(task.prompt_ids) - 1
         embeds = batch.embeds[row, : first + m]
         states = backbone.states(embeds[None], cache)[0, first : first + m]
@@ -92,17 +91,8 @@ class Whole:
         for row, (one, places) in enumerate(zip(variants, kept, strict=True)):
             for place, embedding in one.replaced.items():
                 embeds[row, places.index(place)] = embedding.to(embeds)
-        states = self.backbone.states(embeds, self._prefix(start, len(variants)))
+        before = seen_by(len(variants), self.cache, start) if self.cache is not None and start else None
+        states = self.backbone.states(embeds, before)
         first = [self.first_place - start - len(one.left_out) for one in variants]
         wanted = torch.stack([states[row, place : place + m] for row, place in enumerate(first)])
         return log_probability(self.backbone, wanted, self.targets[:, None].expand(-1, len(variants), -1))
-
-    def _prefix(self, length: int, rows: int) -> DynamicCache | None:
-        """Keys and values of the first ``length`` positions, seen by ``rows`` sequences; None where there are none."""
-        if self.cache is None or not length:
-            return None
-        cache = DynamicCache()
-        for index, layer in enumerate(self.cache.layers):
-            keys, values = layer.keys[:, :, :length], layer.values[:, :, :length]
-            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), index)
-        return cache
