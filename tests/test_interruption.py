@@ -20,6 +20,9 @@ from aftertune.runs.run import RunFolder
 from command_line import QUICK, snapshot
 from head_files import save_head_files
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.reliability.children import IMPORTS
+
 pytest_plugins = ("cli_fixtures",)
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -33,14 +36,9 @@ HEAD_DEATHS = (2, 8, 7, 7)
 COMPARED_DEATHS = (12, 14, 20)
 # Imports once and forks for each line (number of the file at which to die, then arguments), so that many deaths are
 # cheap; prints how each child ended. A file is put in its place by one rename.
-FORKING = """
-import os, signal, sys
-import aftertune.cli, aftertune.cli.compare, aftertune.cli.heads, aftertune.study.announce, aftertune.study.compare
-import aftertune.explainers.attribution.measure, aftertune.explainers.attribution.page
-import aftertune.explainers.heads.measure, aftertune.explainers.heads.show
-import aftertune.study.engine.worker, aftertune.study.saved, aftertune.models.loadable, aftertune.report.page
-import aftertune.models.fingerprint, statsmodels.stats.power
-import torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
+FORKING = (
+    f"{IMPORTS}import os, signal, sys"
+    + """
 from aftertune.report import render
 from aftertune.runs import disk
 from conftest import undrawn
@@ -67,6 +65,7 @@ for line in sys.stdin:
         aftertune.cli.main()
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+)
 
 
 class Forking:

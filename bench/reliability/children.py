@@ -15,11 +15,18 @@ from pathlib import Path
 
 PATIENCE_SECONDS = 60.0
 ALONE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "POLARS_MAX_THREADS": "1"}
-FORKING = """
-import json, os, sys, time
-import aftertune.cli, aftertune.cli.compare, aftertune.study.announce, aftertune.study.compare, aftertune.study.saved
-import aftertune.explainers.attribution.measure, aftertune.explainers.attribution.page, aftertune.labelling.store
-import torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
+# What a comparison imports, a second and more of it only when it is needed.
+IMPORTS = """
+import aftertune.cli, aftertune.cli.compare, aftertune.cli.heads, aftertune.study.announce, aftertune.study.compare
+import aftertune.study.engine.worker, aftertune.study.saved, aftertune.models.loadable, aftertune.models.fingerprint
+import aftertune.explainers.attribution.measure, aftertune.explainers.attribution.page
+import aftertune.explainers.heads.measure, aftertune.explainers.heads.show
+import aftertune.report.page, aftertune.labelling.store
+import statsmodels.stats.power, torch._decomp.decompositions_for_jvp, transformers.models.llama.modeling_llama
+"""
+FORKING = (
+    f"{IMPORTS}import json, os, sys, time"
+    + """
 
 def start(asked):
     child = os.fork()
@@ -43,6 +50,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     print(json.dumps(look(asked["child"]) if "child" in asked else start(asked)), file=sys.__stdout__, flush=True)
 """
+)
 
 
 @dataclass(frozen=True)
