@@ -20,13 +20,14 @@ def demo(
 ) -> None:
     """Compare SmolLM2-135M-Instruct with the LoRA adapter that comes with Aftertune.
 
-    It takes six prompts, short responses, the last six layers and the modules that changed most, so that it ends
+    It takes three prompts, short responses, the last six layers and the modules that changed most, so that it ends
     soon.
     """
     import aftertune
     from aftertune.cli.progress import shown_progress
     from aftertune.demo import ADAPTER, QUICK, find_demo_base
-    from aftertune.runs.stage import Stage
+    from aftertune.runs.stage import Progress, Stage
+    from aftertune.study.compare import run_study
 
     base = find_demo_base()
     subjects = (
@@ -34,14 +35,14 @@ def demo(
         aftertune.Subject(base, ADAPTER, name="pirate tune"),
     )
     chosen: dict[str, Any] = {"run": run, "template": template} | QUICK
-    study, annotation = aftertune.Study(*subjects, **chosen), Stage(step="annotation")
+
+    def annotate(progress: Progress) -> None:
+        progress(Stage(step="annotation"), 0, 1)
+        aftertune.annotate(run, "words")
+        progress(Stage(step="annotation"), 1, 1)
+
     with shown_progress() as progress:
-        found: aftertune.Comparison | aftertune.Stages = aftertune.compare(
-            study, progress=progress, announce=partial(announce, progress)
+        found = run_study(
+            aftertune.Study(*subjects, **chosen), progress, partial(announce, progress), before_report=annotate
         )
-        if getattr(found, "annotation", None) is None:
-            progress(annotation, 0, 1)
-            aftertune.annotate(run, "words")
-            found = aftertune.write_report(run)
-            progress(annotation, 1, 1)
     show(found, as_json, run)

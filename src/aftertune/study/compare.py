@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # what is only needed when all is measured is imported then
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -58,9 +58,16 @@ def compare_stages(
 
 
 def run_study(
-    study: Study, progress: Progress = silent, announce: Announce | None = None, engine: Engine | None = None
+    study: Study,
+    progress: Progress = silent,
+    announce: Announce | None = None,
+    engine: Engine | None = None,
+    before_report: Callable[[Progress], None] | None = None,
 ) -> Found:
-    """Measure what is missing, compare, and write the report, however many checkpoints there are."""
+    """Measure what is missing, compare, and write the report, however many checkpoints there are.
+
+    ``before_report`` adds to the measured run what the report is to show.
+    """
     reporter = Reporter(progress)
 
     def announced(intent: Intent) -> None:
@@ -70,6 +77,8 @@ def run_study(
     folder = _measured(study, reporter, announced, engine)
     from aftertune.study.saved import make_report
 
+    if before_report is not None:
+        before_report(reporter)
     reporter(Stage(step="report"), 0, 1)
     found = make_report(folder, study.settings)
     reporter(Stage(step="report"), 1, 1)
