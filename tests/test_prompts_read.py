@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aftertune.demo import QUICK
 from aftertune.errors import PromptError
 from aftertune.prompts import Message, Prompt, read_prompts
 
@@ -170,13 +171,15 @@ def test_import_needs_neither_torch_nor_transformers() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_demo_prompts() -> None:
+def test_prompts_of_ours() -> None:
+    short = read_prompts(QUICK["prompts"])
+    assert len(short) == 3 and all(prompt.spans and len(prompt.text.split()) < 20 for prompt in short)
     prompts = read_prompts(str(files("aftertune") / "demo" / "prompts.jsonl"))
     assert len(prompts) == 12
     forms = [
         prompt.text.endswith("\n\nOutput:") and f"\n\nInput: {prompt.context}\n\n" in prompt.text for prompt in prompts
     ]
-    assert sum(forms) == 4
+    assert sum(forms) == 7
     for prompt in prompts:
         assert prompt.dataset == "demo" and prompt.response is None and not prompt.ratings
         assert prompt.spans and not any("put:" in prompt.text[start:end] for start, end, _ in prompt.spans)

