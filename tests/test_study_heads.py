@@ -19,6 +19,7 @@ from aftertune.explainers.heads.verbs import INSTRUCTION_VERBS
 from aftertune.study.annotate import name_tuning
 from aftertune.study.comparison import Comparison
 from command_line import PROMPTS, doubled, edit_weights, save_prompts, snapshot
+from conftest import Draw
 from head_files import HeadFiles, save_head_files
 from tiny import SHARED, make_tokenizer
 
@@ -108,7 +109,11 @@ def test_the_comparison_is_that_of_both_readings(base: Path, tuned: Path, files:
         assert (saved.words, saved.settings, saved.model) == (reading.words, reading.settings, role)
 
 
-def test_the_report_comes_again_from_the_saved_run_without_torch(run: Path) -> None:
+def test_the_report_comes_again_from_the_saved_run_without_torch(
+    run: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aftertune.report.render.drawn", draw)  # as another process draws them
+    aftertune.write_report(run)
     before = snapshot(run)
     (run / "report.html").unlink()
     code = (
