@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars")
 
-HEAD, PROMPT = "head-24-4", 4
+HEAD, PROMPT = "head-24-4", 2
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def describe_agreement(check: RemovalCheck) -> Finding:
     sentence = (
         f"The rank correlation over prompt tokens is {correlation:.2f} (1 is the same order, 0 is none), and both name "
         f"the same most important token for {check.top1_agreement:.0%} of response tokens. It was measured on "
-        f"{check.n_instances} responses, by removing every prompt token ({check.removal})."
+        f"{_responses(check.n_instances)}, by removing every prompt token ({check.removal})."
     )
     headline = f"The maps {how} with removing tokens ({check.removal})"
     return Finding("attribution.agreement", headline, sentence, Verdict.NOT_TESTED, asdict(check))
@@ -92,7 +92,7 @@ def describe_rater(row: RaterRow) -> Finding:
 
 
 def describe_difference(change: AttributionChange) -> Iterator[Finding]:
-    """On what the difference between the models hangs, where both read the tuned model's responses."""
+    """On what the difference between the models depends, where both read the tuned model's responses."""
     rows = change.difference_rows
     if change.n_beyond:
         yield _beyond(change)
@@ -100,9 +100,9 @@ def describe_difference(change: AttributionChange) -> Iterator[Finding]:
     if shares is None:
         return
     instruction, other, template = shares
-    headline = f"The difference between the models hangs at {instruction:.0%} on the instruction"
+    headline = f"{instruction:.0%} of the difference between the models depends on the instruction"
     sentence = (
-        f"Over {len(rows)} responses of {change.tuned}, of how far log p_tuned - log p_base falls without each token "
+        f"Over {_responses(len(rows))} of {change.tuned}, of how far log p_tuned - log p_base falls without each token "
         f"of the prompt: the instruction's tokens hold {instruction:.0%}, what else the user wrote {other:.0%}, the "
         f"template {template:.0%}. Each prompt's map of the difference is below its maps."
     )
@@ -221,3 +221,7 @@ def _is_u_shaped(row: Figure6Row) -> bool:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def _responses(n: int) -> str:
+    return "1 response" if n == 1 else f"{n:,} responses"
