@@ -1,4 +1,4 @@
-"""The difference of two models on one response: by slow loops, on one scale, in a run, and what it hangs on."""
+"""The difference of two models on one response: by slow loops, on one scale, in a run, and what it depends on."""
 
 from dataclasses import replace
 

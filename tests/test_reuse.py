@@ -139,7 +139,7 @@ def test_nothing_of_other_checkpoints_or_prompts_is_taken(
 
     prompts = save_prompts(tmp_path / "other.jsonl", ["the mat sat", "rewrite the cat", "the text"])
     counts = taken(compared("other prompts", prompts=prompts, reuse=earlier, only=("location", "attribution")))
-    assert counts == {"location": 1, "attribution": 0}, "the sizes, which hang on no prompt"
+    assert counts == {"location": 1, "attribution": 0}, "the sizes, which depend on no prompt"
 
 
 @pytest.mark.parametrize("name", [None, *SAME])

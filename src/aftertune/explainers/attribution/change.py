@@ -153,7 +153,7 @@ class AttributionChange(Result):
 
     @cached_property
     def difference_rows(self) -> tuple[DifferenceRow, ...]:
-        """What the difference of each prompt hangs on, on the tuned model's response."""
+        """What the difference of each prompt depends on, on the tuned model's response."""
         return tuple(difference_row(one.dataset, one.id, one.found) for one in self.differences)
 
     def _facts(self) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def describe_difference(change: AttributionChange) -> Iterator[Finding]:
 def _beyond(change: AttributionChange) -> Finding:
     n, total = change.n_beyond, change.n_beyond + len(change.difference_rows)
     headline = f"{n} of {total} responses of {change.tuned} hold tokens that {change.base} has not"
-    sentence = "The base can't read them, so they are left out of what the difference between the models hangs on."
+    sentence = "The base can't read them, so they are left out of what the difference between the models depends on."
     evidence = {"n_beyond": n, "n_responses": total}
     return Finding("attribution.beyond", headline, sentence, Verdict.NOT_TESTED, evidence)
 

@@ -75,7 +75,7 @@ class AttributionDifference(Result):
         return density(self.levels(threshold))
 
     def score(self, threshold: int = DENSITY_THRESHOLD) -> float:
-        """How densely the difference hangs on the instruction."""
+        """How densely the difference depends on the instruction."""
         return instruction_score(self.density(threshold), self.tuned.is_instruction)
 
     def levels_of_models(self) -> tuple[Levels, Levels]:
@@ -111,7 +111,7 @@ class AttributionDifference(Result):
 
 @dataclass(frozen=True)
 class DifferenceRow:
-    """What the difference of one prompt hangs on, on the tuned model's response.
+    """What the difference of one prompt depends on, on the tuned model's response.
 
     ``log_ratio`` is the mean over response tokens of log p_tuned - log p_base. Of the sum of all positive differences,
     ``instruction``, ``other`` and ``template`` are the shares of the instruction's tokens, of what else the user wrote,

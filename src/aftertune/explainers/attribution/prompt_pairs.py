@@ -118,7 +118,7 @@ def payload(pair: PromptPair) -> dict[str, Any]:
 
 
 def _shared_sides(pair: PromptPair) -> Iterator[dict[str, Any]]:
-    """The base on the tuned model's response, on one scale with the tuned model, and what the difference hangs on."""
+    """The base on the tuned model's response, on one scale with the tuned model, and what the difference depends on."""
     if pair.difference is None or pair.tuned is None:
         return
     base, _ = pair.difference.levels_of_models()

@@ -36,7 +36,7 @@ class AttributionSettings(Settings):
     route: Route = setting("auto", "how the gradient is computed; auto takes the cheaper of forward and reverse")
     unit: Division = setting("token", "what counts as one part of the prompt; words take fewer passes")
     difference: bool = setting(
-        True, "whether the base reads the tuned model's responses too, for maps of what the difference hangs on"
+        True, "whether the base reads the tuned model's responses too, for maps of what the difference depends on"
     )
     check: int = setting(4, "number of prompts on which the maps are held against replaced words", ge=0)
 

@@ -174,7 +174,7 @@ def _differences(change: AttributionChange) -> Table:
         | {"words": ", ".join(visible(one.strip()) for one in readable(row.words) if one.strip())}
         for row in sorted(rows, key=lambda row: -row.log_ratio)[:LISTED]
     ]
-    title = "What the difference between the models hangs on"
+    title = "What the difference between the models depends on"
     return Table("differences", title, DIFFERENCES_CAPTION, columns, rows, DifferenceRow, shown)
 
 

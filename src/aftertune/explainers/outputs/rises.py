@@ -4,7 +4,7 @@
    English (one word in ten million, or more frequent) where the tokenizer has such; else such tokens of any letters;
    else tokens of letters.
 2. The rise of a word: the mean over positions of log p_tuned - log p_base, in nats, on even and on odd texts. Every
-   position counts alike. A mean of probabilities hangs on the few positions where a word was likely before.
+   position counts alike. A mean of probabilities depends on the few positions where a word was likely before.
 3. Any tuning moves words that are unlikely everywhere together. So a cubic polynomial of the base's mean log p is taken
    off. It is fitted over all words, then over those whose residual is at most three standard deviations (by the
    median), so that a few words that rose far do not bend it.

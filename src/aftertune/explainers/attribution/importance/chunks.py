@@ -42,9 +42,9 @@ def responses_at_once(n_parameters: int, kept_of_position: int, n_positions: int
     """How many responses are generated in one batch: sixteen, on a GPU 64, or half of them while their keys and values
     would weigh too much, down to eight.
 
-    ``kept_of_position`` numbers of keys and values are held for each of at most ``n_positions`` of a sequence. It hangs
-    on the model, the prompts and the kind of device, never on free memory, so that a run that goes on elsewhere has the
-    same batches.
+    ``kept_of_position`` numbers of keys and values are held for each of at most ``n_positions`` of a sequence. It
+    depends on the model, the prompts and the kind of device, never on free memory, so that a run that goes on elsewhere
+    has the same batches.
     """
     on_gpu = device == "cuda"
     n, share = (RESPONSES_AT_ONCE_ON_GPU, KEPT_SHARE_ON_GPU) if on_gpu else (RESPONSES_AT_ONCE, KEPT_SHARE)
