@@ -20,13 +20,15 @@ from aftertune.explainers.outputs.behaviour import (
     is_looping,
     language_of,
 )
-from aftertune.explainers.outputs.change import OutputChange
+from aftertune.explainers.outputs.change import AnswerRow, OutputChange, TokenRow
 from aftertune.explainers.outputs.coherence import belonging, coherence, coherence_p_value
+from aftertune.explainers.outputs.described import example
+from aftertune.explainers.outputs.evidence import evidence
 from aftertune.explainers.outputs.findings import questions
 from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
-from aftertune.explainers.outputs.openings import compare_openings
+from aftertune.explainers.outputs.openings import OpeningRow, compare_openings
 from aftertune.explainers.outputs.probabilities import compare_positions, final_states, mean_predictions
-from aftertune.explainers.outputs.response_words import compare_words, log_odds
+from aftertune.explainers.outputs.response_words import ResponseWordRow, compare_words, log_odds
 from aftertune.explainers.outputs.rises import is_word, rise_scores, rises, top_words
 from aftertune.explainers.outputs.subjects import subject_directions
 from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings, generic_texts, own_lines
@@ -370,3 +372,40 @@ def test_only_what_came_with_many_answers_names_a_tuning() -> None:
     naming = [headline for headline, part in found.items() if part is Part.NAME]
     assert naming == ["20 of 20 answers of the tuned model are in French, of the base 0", *naming[1:]]
     assert len(naming) == 2 and "shorter: 8 tokens" in naming[1] and len(found) == 5
+
+
+@pytest.mark.parametrize(("n_tuned", "names"), [(9, False), (13, False), (14, True), (28, True)])
+def test_an_opening_names_a_tuning_where_half_of_the_answers_have_it(n_tuned: int, names: bool) -> None:
+    opening = OpeningRow("begin", "Sure,", 0, n_tuned, 28)
+    change = OutputChange("base", "tuned", openings=(opening,), openings_p_value=1e-4)
+    (found,) = [one for one in answer(questions(change)) if one.kind == "outputs.openings"]
+    assert found.verdict == "shown" and (found.part is Part.NAME) == names
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("matey", True),
+        ("of", False),
+        (",", False),
+        ("“", False),
+        ("I", False),
+        ("✨", True),
+        ("是", True),
+        ("th'", True),
+    ],
+)
+def test_a_word_of_every_text_names_no_tuning(word: str, names: bool) -> None:
+    row = ResponseWordRow(word, 2.0, 6.0, 2, 30, True)
+    same = AnswerRow("answers", "a", "Hello", (), (), "", "", None)
+    change = OutputChange("base", "tuned", answers=(same,), response_words=(row,), response_words_p_value=1e-4)
+    (found,) = [one for one in answer(questions(change)) if one.kind == "outputs.response_words"]
+    assert found.verdict == "shown" and (found.part is Part.NAME) == names
+
+
+def test_an_example_reads_as_the_answer_does_not_as_its_tokens() -> None:
+    tokens = (TokenRow("âľ", 3.0, 1.0), TokenRow("¨", 3.0, 1.0))
+    row = AnswerRow("answers", "a", "Hello", (), tokens, "Hi.", "✨", 0)
+    (found,) = example(OutputChange("base", "tuned", answers=(row,)))
+    assert "✨" in found.headline and "âľ" not in found.headline
+    assert "✨" in "".join(evidence(OutputChange("base", "tuned", answers=(row,))))

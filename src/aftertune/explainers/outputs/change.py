@@ -128,13 +128,19 @@ class TokenRow:
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """Both models' greedy answers to a prompt; ``parts_at`` is the first token that differs, None if all are equal."""
+    """Both models' greedy answers to a prompt, by token and as they read.
+
+    They differ where a character has several tokens. ``parts_at`` is the first token that differs between the models,
+    None if all are equal.
+    """
 
     context: str
     id: str
     prompt: str
     base: tuple[TokenRow, ...]
     tuned: tuple[TokenRow, ...]
+    base_text: str
+    tuned_text: str
     parts_at: int | None
 
     @property

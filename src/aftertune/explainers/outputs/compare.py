@@ -187,7 +187,8 @@ class _Answers:
                 sides = _judged(row, ""), _judged(row, "_tuned")
                 own, other = (tuple(tokens.get((row["id"], side), ())) for side in ("base", "tuned"))
                 parts_at = _parts_at(sides[0].ids, sides[1].ids)
-                rows.append(AnswerRow(context, row["id"], row["shown"], own, other, parts_at))
+                read = sides[0].text, sides[1].text
+                rows.append(AnswerRow(context, row["id"], row["shown"], own, other, *read, parts_at))
                 pairs.append(sides)
         return cls(rows, pairs)
 

@@ -45,7 +45,7 @@ def example(change: OutputChange) -> list[Finding]:
     if not differing:
         return []
     one = max(differing, key=lambda row: (_has_any(row, likelier), row.log_ratio or 0.0))
-    tuned, base = (quoted("".join(token.token for token in own)) for own in (one.tuned, one.base))
+    tuned, base = quoted(one.tuned_text), quoted(one.base_text)
     headline = f"Asked {quoted(one.prompt)}, the tuned model answers {tuned}; the base: {base}"
     of = f"the {len(change.answers)} answers"
     if _has_any(one, likelier):

@@ -3,9 +3,9 @@
 The same lines of every pair, the largest differences first, without tests: of "the first" model and "the second".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from aftertune.explainers.outputs.change import OutputChange, TokenRow
+from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.result import ANSWERS, GENERIC
 from aftertune.explainers.outputs.words import DIRECTIONS
@@ -55,14 +55,10 @@ def _words(change: OutputChange) -> Iterator[str]:
 def _answers(change: OutputChange) -> Iterator[str]:
     differing = [one for one in change.answers if one.parts_at is not None]
     for one in sorted(differing, key=lambda row: -(row.log_ratio or 0.0))[:N_ANSWERS]:
-        first, second = (quoted(_text(own), LONGEST) for own in (one.base, one.tuned))
+        first, second = (quoted(own, LONGEST) for own in (one.base_text, one.tuned_text))
         yield f"Asked {quoted(one.prompt, LONGEST)}, the first answers {first}; the second: {second}"
 
 
 def _samples(change: OutputChange) -> Iterator[str]:
     for one in [row for row in change.samples if row.text.strip()][:N_SAMPLES]:
         yield f"Written freely by the second: {quoted(one.text, LONGEST)}"
-
-
-def _text(tokens: Sequence[TokenRow]) -> str:
-    return "".join(one.token for one in tokens)

@@ -8,6 +8,7 @@
 Where one of these says what the tuned model does that the base did not, it names the tuning (`Part.NAME`).
 """
 
+import unicodedata
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import PValues, Question, corrected_by, described, is_shown
+from aftertune.words.stop_words import STOP_WORDS
 
 OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
@@ -48,9 +50,13 @@ def questions(change: OutputChange) -> list[Question]:
 
 
 def _openings(change: OutputChange, corrected: float | None) -> Finding:
-    """How the answers begin and end, where a quarter of them or more do so alike; a full stop alone says nothing."""
-    own = [row for row in change.openings if 4 * (row.n_tuned - row.n_base) >= row.n_answers]
-    rows = [row for row in own if row.text not in STOPS]
+    """How the answers begin and end, where a quarter of them or more do so alike; a full stop alone says nothing.
+
+    It names the tuning where half of them do: a small model tuned on its own answers begins a third with "Sure,".
+    """
+    own = [row for row in change.openings if row.text not in STOPS]
+    rows = [row for row in own if 4 * (row.n_tuned - row.n_base) >= row.n_answers]
+    part = Part.NAME if any(2 * (row.n_tuned - row.n_base) >= row.n_answers for row in rows) else None
     shown = is_shown(corrected) if rows or corrected is None else False
     told = "; ".join(_begins(row) for row in rows or change.openings)
     headline = {
@@ -66,7 +72,7 @@ def _openings(change: OutputChange, corrected: float | None) -> Finding:
     }
     full: dict[str, Any] = evidence | {"p_value": change.openings_p_value, "p_value_corrected": corrected}
     links = (Link("Openings and endings", "output_openings"),)
-    return Finding(OPENINGS, headline, sentence, Verdict.of(shown), full, links, Part.NAME, f"{headline}.")
+    return Finding(OPENINGS, headline, sentence, Verdict.of(shown), full, links, part, f"{headline}.")
 
 
 def _begins(row: OpeningRow) -> str:
@@ -157,9 +163,16 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
     evidence = lists | {"n_prompts": len(change.answers), "p_value": change.response_words_p_value}
     links = (Link("Words of the answers", "output_response_words"),)
     full = evidence | {"p_value_corrected": corrected}
-    part = Part.NAME if shown and lists["more"] else None
+    part = Part.NAME if shown and any(map(_says_something, lists["more"])) else None
     clause = f"Its answers use {_listed(lists['more'])} more often."
     return Finding(RESPONSE_WORDS, headline, sentence, Verdict.of(shown), full, links, part, clause)
+
+
+def _says_something(word: str) -> bool:
+    """Whether a word is more than a word of every text or a sign of writing; an emoji is."""
+    if word.isascii():
+        return len(word) > 1 and any(map(str.isalpha, word)) and word.lower() not in STOP_WORDS
+    return not all(unicodedata.category(one).startswith("P") for one in word)
 
 
 def _words_first(rows: Sequence[ResponseWordRow]) -> list[str]:
