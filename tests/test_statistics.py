@@ -140,8 +140,9 @@ def test_signs_of_many_pairs_are_drawn_and_agree_with_the_paired_test_on_normal_
     first, second = TUNED, BASE[:23] + 0.2
     found = sign_permutation_p_value(first - second)
     assert found == sign_permutation_p_value(first - second) != sign_permutation_p_value(first - second, seed=1)
-    # Of 9,999 draws, doubled: a standard error of 0.01.
-    assert found == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.03)
+    # Doubled, one p-value of 9,999 draws has a standard error of 0.01.
+    drawn = [sign_permutation_p_value(first - second, seed) for seed in range(8)]
+    assert np.mean(drawn) == pytest.approx(stats.ttest_rel(first, second).pvalue, abs=0.02)
 
 
 @pytest.mark.parametrize("n_pairs", [2, 3, 5, 6, 13, 14, 40])

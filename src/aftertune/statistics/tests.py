@@ -102,7 +102,7 @@ def sign_permutation_p_value(differences: Scores, seed: int = 0) -> float | None
     exact = 2 ** len(scaled) <= N_PERMUTATIONS
     below = above = 0 if exact else 1
     for signs in _all_signs(len(scaled)) if exact else _drawn_signs(len(scaled), seed):
-        # A product, since scipy's test copies the sample for each permutation, which takes 30 times as long.
+        # A product, since scipy's test copies the sample for each permutation, which takes ten times as long.
         beyond = signs @ scaled - scaled.sum()
         below, above = below + int((beyond <= TIED).sum()), above + int((beyond >= -TIED).sum())
     return min(1.0, 2 * min(below, above) / (2 ** len(scaled) if exact else 1 + N_PERMUTATIONS))

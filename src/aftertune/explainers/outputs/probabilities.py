@@ -17,6 +17,7 @@ Texts are padded on the right: with causal attention no position that counts see
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import commonprefix
 
 import numpy as np
 import torch
@@ -158,12 +159,9 @@ def _final_states(model: Backbone, texts: Sequence[Text]) -> Iterator[tuple[int,
 
 def _shared(texts: Sequence[Text]) -> Ids:
     """The tokens that all texts begin with and at which nothing counts: a chat template's; none if they are few."""
-    if not texts:
-        return ()
-    one, other = min(text.prompt for text in texts), max(text.prompt for text in texts)
-    most = min(text.first for text in texts)
-    n = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), most)
-    return one[: min(n, most)] if min(n, most) >= LEAST_SHARED else ()
+    most = min((text.first for text in texts), default=0)
+    found = tuple(commonprefix([text.prompt[:most] for text in texts]))  # noqa: RUF071  (of token ids, not of paths)
+    return found if len(found) >= LEAST_SHARED else ()
 
 
 def _batches(texts: Sequence[Text]) -> Iterator[list[int]]:
