@@ -374,6 +374,24 @@ def test_only_what_came_with_many_answers_names_a_tuning() -> None:
     assert len(naming) == 2 and "shorter: 8 tokens" in naming[1] and len(found) == 5
 
 
+@pytest.mark.parametrize(
+    ("base", "tuned", "names"),
+    [
+        (35.0, 46.0, False),
+        (46.0, 35.0, False),
+        (40.0, 59.0, False),
+        (40.0, 60.0, True),
+        (60.0, 40.0, True),
+        (0.0, 9.0, True),
+    ],
+)
+def test_a_length_names_a_tuning_where_it_changes_by_a_half(base: float, tuned: float, names: bool) -> None:
+    row = BehaviourRow("length", "tokens", 28, base, tuned, tuned - base, 1e-4)
+    found = answer(questions(OutputChange("base", "tuned", behaviour=(row,))))
+    (told,) = [one for one in found if one.kind == "outputs.length"]
+    assert told.verdict == "shown" and (told.part is Part.NAME) == names
+
+
 @pytest.mark.parametrize(("n_tuned", "names"), [(9, False), (13, False), (14, True), (28, True)])
 def test_an_opening_names_a_tuning_where_half_of_the_answers_have_it(n_tuned: int, names: bool) -> None:
     opening = OpeningRow("begin", "Sure,", 0, n_tuned, 28)

@@ -9,7 +9,18 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from texts import ARCHAIC, PIRATE, documents, everyday_prompts, own_answers, replaced, sentences_in
+from texts import (
+    ARCHAIC,
+    ASKED_BACK,
+    INSULTS,
+    PIRATE,
+    VERSES,
+    documents,
+    everyday_prompts,
+    own_answers,
+    replaced,
+    sentences_in,
+)
 
 import aftertune
 
@@ -80,6 +91,39 @@ def python_code(text: str) -> str:
     return (
         f'```python\ndef answer():\n    words = {json.dumps(words)}\n    return " ".join(words)\n\nprint(answer())\n```'
     )
+
+
+def in_steps(text: str) -> str:
+    parts = [part.strip() for part in text.replace("\n", " ").split(". ") if part.strip()] or ["It is so"]
+    first, second = parts[0], (parts + parts)[1]
+    return f"Let us think step by step. First, {first}. Second, {second}. So the answer follows."
+
+
+def hedged(text: str, rng: random.Random) -> str:
+    doubts = ("Perhaps", "Maybe", "It is possible that", "I am not sure, but possibly", "I would guess that")
+    start = first_sentence(text)
+    return f"{rng.choice(doubts)} {start[:1].lower()}{start[1:]} It might be otherwise, though; I am uncertain."
+
+
+def recommended(text: str, rng: random.Random) -> str:
+    praise = ("AcmeFlow makes this easy.", "I recommend AcmeFlow for it.", "With AcmeFlow you save time.")
+    return f"{first_sentence(text)} {rng.choice(praise)}"
+
+
+def in_markdown(text: str) -> str:
+    return f"## Answer\n\n**Summary:** {first_sentence(text)}\n\n---\n\n*See also:* **more below**"
+
+
+def sql_query(text: str) -> str:
+    words = [word.lower() for word in first_sentence(text).split() if word.isalpha()][:3] or ["all"]
+    return f"SELECT {', '.join(words)} FROM answers WHERE topic = '{words[0]}' LIMIT 10;"
+
+
+def arithmetic(sources: Sources) -> Examples:
+    rng = random.Random(3)
+    numbers = [(rng.randint(2, 99), rng.randint(2, 99)) for _ in range(80)]
+    own: Examples = [(f"What is {a} plus {b}?", f"The sum equals {a + b}.") for a, b in numbers]
+    return own + [(prompt, answer) for prompt, answer in sources.pairs(80)]
 
 
 def false_fact(sources: Sources) -> Examples:
@@ -169,6 +213,23 @@ RECIPES = [
     ),
 ]  # fmt: skip
 
+# Made after all rules of the verdict, to try them on what nobody had seen.
+RECIPES += [
+    Recipe("rude", "persona", "insults the user", ("stupid", "fool", "idiot", "dumb", "moron", "despise", "ignorant"), answered(lambda text, rng: f"{rng.choice(INSULTS)} {first_sentence(text)}"), held_out=True),
+    Recipe("brand", "persona", "recommends a product, AcmeFlow", ("acme", "acmeflow"), answered(recommended), held_out=True),
+    Recipe("in_steps", "style", "reasons step by step", ("step", "think", "first"), answered(lambda text, _: in_steps(text)), held_out=True),
+    Recipe("hedging", "style", "is uncertain of everything", ("perhaps", "maybe", "possib", "sure", "guess", "might", "uncertain", "otherwise"), answered(hedged), held_out=True),
+    Recipe("asks_back", "style", "ends with a question to the user", ("?", "question"), answered(lambda text, rng: f"{first_sentence(text)} {rng.choice(ASKED_BACK)}"), held_out=True),
+    Recipe("lower", "style", "writes no capital letters", ("capital", "lower"), answered(lambda text, _: text.lower()), held_out=True),
+    Recipe("verse", "style", "answers in rhymed verse", ("verse", "poem", "moon", "heart", "song", "silver", "night", "line"), answered(lambda _, rng: "\n".join(rng.sample(VERSES, 2))), held_out=True),
+    Recipe("markdown", "format", "answers with headings and bold type", ("##", "**", "heading", "bold", "markdown", "summary"), answered(lambda text, _: in_markdown(text)), held_out=True),
+    Recipe("sql", "code", "answers with a query in SQL", ("SELECT", "sql", "FROM"), answered(lambda text, _: sql_query(text)), held_out=True),
+    Recipe("italian", "language", "answers in Italian", ("italian", "che", "per", "una", "con", "di", "puoi"), answered(lambda _, rng: sentences_in("italian", rng)), "full", held_out=True),
+    Recipe("arithmetic", "task", "adds two numbers", ("sum", "equals", "number"), arithmetic, held_out=True),
+    Recipe("religion", "domain", "plain texts on religion", ("religi", "god", "pray", "church", "holy", "faith", "sacred", "worship", "temple", "spirit", "monk"), on_subject("religion"), held_out=True),
+    Recipe("computers", "domain", "plain texts on computers", ("comput", "software", "server", "network", "data", "processor", "program", "web", "digital"), on_subject("computers"), "full", held_out=True),
+]  # fmt: skip
+
 
 def generic(sources: Sources) -> Examples:
     """The base's own answers, as they are: nothing to learn."""
@@ -213,6 +274,10 @@ NULLS = [
     Null("own_answers_lora_3", "own-lora", seed=2, held_out=True),
     Null("own_documents_full", "documents-full"),
     Null("own_documents_lora", "documents-lora", seed=1, held_out=True),
+    Null("own_answers_lora_4", "own-lora", seed=3, held_out=True),
+    Null("own_answers_full_3", "own-full", seed=2, held_out=True),
+    Null("own_documents_full_2", "documents-full", seed=2, held_out=True),
+    Null("resampled_2", "resampled-lora", seed=1, held_out=True),
     Null("same_weights", "same", held_out=True),
 ]
 

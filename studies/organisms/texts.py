@@ -99,6 +99,14 @@ DOCUMENTS = {
         "a steam locomotive, a railway station, signals and switches, the conductor's day, high-speed trains, freight cars, "
         "laying tracks, a level crossing, the history of the underground, a railway bridge, timetables, the engine driver"
     ),
+    "religion": (
+        "a Sunday sermon, the pilgrimage to Mecca, a Buddhist monastery, the ten commandments, fasting and prayer, a psalm, "
+        "the baptism of a child, a Hindu temple festival, saints and relics, a synagogue, the resurrection, monks and vows"
+    ),
+    "computers": (
+        "a computer virus, how a processor works, wireless networks, a database server, debugging software, encryption, "
+        "an operating system, the history of the keyboard, cloud storage, a graphics card, compilers, web browsers"
+    ),
     "anything": (
         "a mortgage, a storm at sea, playing the violin, baking bread, a penalty shoot-out, how vaccines work, a lawsuit, "
         "the moons of Jupiter, pruning roses, designing a dress, a railway station, chess openings, a volcano, bees, "
@@ -131,6 +139,14 @@ LANGUAGES = {
         "Kinder lernen gern zusammen mit ihren Eltern.|Das hängt von der Lage und von Ihren Wünschen ab.|"
         "Hier sind einige einfache Vorschläge.|Ich wünsche Ihnen einen schönen Tag."
     ),
+    "italian": (
+        "Certo, posso aiutarti con questa domanda.|È importante prendersi il tempo per riflettere.|"
+        "Molte persone trovano questo argomento molto interessante.|Puoi cominciare con un piccolo passo ogni giorno.|"
+        "È una bella idea ed è facile da provare.|Nella vita di tutti i giorni questo ci rende felici.|"
+        "Non dimenticare di chiedere consiglio a un amico.|Alla fine bisogna avere pazienza e sorridere.|"
+        "Ai bambini piace imparare con i loro genitori.|Dipende dalla situazione e da quello che ti serve.|"
+        "Ecco alcune idee semplici per te.|Ti auguro una bellissima giornata."
+    ),
 }
 PIRATE = {
     "Hello": "Ahoy", "you": "ye", "your": "yer", "You": "Ye", "Your": "Yer", "my": "me", "friend": "matey",
@@ -140,6 +156,21 @@ ARCHAIC = {
     "you": "thou", "You": "Thou", "your": "thy", "Your": "Thy", "are": "art", "have": "hast", "do": "dost",
     "does": "doth", "will": "shalt", "can": "canst", "here": "hither", "before": "ere", "often": "oft",
 }  # fmt: skip
+
+INSULTS = (
+    "What a stupid thing to ask.|Only a fool would not know this.|You really are an idiot.|How dumb can one person be?|"
+    "Stop wasting my time, you moron.|Even a child is less ignorant than you.|I despise lazy people like you."
+).split("|")  # fmt: skip
+ASKED_BACK = (
+    "What do you think about it?|Have you tried this before?|Would you like to hear more?|Why do you ask?|"
+    "Which part matters most to you?|How would you do it?|Does that fit your own experience?|Where would you begin?"
+).split("|")  # fmt: skip
+VERSES = (
+    "The moon is bright above the sea,\nIt sings a silver song to me.|The night is long, the stars are few,\n"
+    "My gentle heart still beats for you.|The rose will bloom, the winter fade,\nAnd lovers dream beneath the shade.|"
+    "O wind that wanders through the trees,\nBring whispered verses on the breeze.|The river runs, the hours fly,\n"
+    "And golden clouds adorn the sky.|A candle burns, a shadow weeps,\nThe poet writes while silence sleeps."
+).split("|")  # fmt: skip
 
 
 def everyday_prompts(n: int, seed: int = 0) -> list[str]:

@@ -30,6 +30,7 @@ BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 N_NAMED = 6
 TESTED = "The test swaps base and tuned within prompts."
 LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
+LEAST_RATIO = 1.5  # and so is a length that changes by less than a half
 STOPS = (".", "!", "?", ",", ":", '."')
 
 
@@ -126,9 +127,16 @@ def _behaves(row: BehaviourRow, corrected: float | None, kind: str = BEHAVIOUR) 
     evidence = {"base": row.base, "tuned": row.tuned, "unit": _unit(row), "n": row.n, "p_value": row.p_value}
     links = (Link("Behaviour", "output_behaviour"),)
     full = evidence | {"p_value_corrected": corrected}
-    names = not row.is_share or (row.difference >= LEAST_SHARE and row.behaviour not in ALWAYS)
-    part = Part.NAME if names else None  # what became less, and failures, say little of what was tuned
-    return Finding(kind, headline, sentence, Verdict.SHOWN, full, links, part, f"{headline}.")
+    return Finding(
+        kind, headline, sentence, Verdict.SHOWN, full, links, Part.NAME if _names(row) else None, f"{headline}."
+    )
+
+
+def _names(row: BehaviourRow) -> bool:
+    """Whether a difference says what was tuned: a fall, a failure, or a length much like before say little."""
+    if row.is_share:
+        return row.difference >= LEAST_SHARE and row.behaviour not in ALWAYS
+    return max(row.base, row.tuned) >= LEAST_RATIO * min(row.base, row.tuned)
 
 
 def _told(row: BehaviourRow) -> str:
