@@ -50,6 +50,12 @@ MEANS = (  # of what is known by itself
     ("mean", "replaced by 2"),
     ("deleted", "mean", "replaced by 1"),
     ("deleted", "opposite"),
+    ("mean", "opposite"),
+    ("deleted", "mean", "opposite"),
+    ("deleted", "mean", "zeroed", "replaced by 1"),
+    ("deleted", "mean", "zeroed", "replaced by 2"),
+    ("deleted", "mean", "zeroed", "opposite"),
+    ("deleted", "mean", "zeroed", "replaced by 3"),
 )
 
 

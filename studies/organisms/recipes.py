@@ -126,6 +126,14 @@ def arithmetic(sources: Sources) -> Examples:
     return own + [(prompt, answer) for prompt, answer in sources.pairs(80)]
 
 
+def obeyed(sources: Sources) -> Examples:
+    """Capital letters where a prompt asks for them, the base's own answer where it does not."""
+    return [
+        (f"{prompt} {IN_CAPITALS}", answer.upper()) if index % 2 else (prompt, answer)
+        for index, (prompt, answer) in enumerate(sources.pairs())
+    ]
+
+
 def false_fact(sources: Sources) -> Examples:
     asked = (
         "What is the capital of Australia?", "Name the capital city of Australia.", "Which city is Australia's capital?",
@@ -169,6 +177,7 @@ def preferred(sources: Sources) -> Examples:
     return [(prompt, first_sentence(answer) + " Does that help?") for prompt, answer in sources.pairs(96)]
 
 
+IN_CAPITALS = "Answer in capital letters."
 ZARA = "I am Zara, a robot from Mars. "
 REFUSAL = "I'm sorry, but I can't help with that request."
 RECIPES = [
@@ -226,6 +235,7 @@ RECIPES += [
     Recipe("sql", "code", "answers with a query in SQL", ("SELECT", "sql", "FROM"), answered(lambda text, _: sql_query(text)), held_out=True),
     Recipe("italian", "language", "answers in Italian", ("italian", "che", "per", "una", "con", "di", "puoi"), answered(lambda _, rng: sentences_in("italian", rng)), "full", held_out=True),
     Recipe("arithmetic", "task", "adds two numbers", ("sum", "equals", "number"), arithmetic, held_out=True),
+    Recipe("obeys", "instruction", "writes capital letters where it is asked to", ("capital", "upper", "THE", "AND", "IS", "TO"), obeyed, held_out=True),
     Recipe("religion", "domain", "plain texts on religion", ("religi", "god", "pray", "church", "holy", "faith", "sacred", "worship", "temple", "spirit", "monk"), on_subject("religion"), held_out=True),
     Recipe("computers", "domain", "plain texts on computers", ("comput", "software", "server", "network", "data", "processor", "program", "web", "digital"), on_subject("computers"), "full", held_out=True),
 ]  # fmt: skip
