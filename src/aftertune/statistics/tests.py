@@ -93,12 +93,12 @@ def stratified_permutation_p_value(
 def sign_permutation_p_value(differences: Scores, seed: int = 0) -> float | None:
     """Two-sided p-value that paired ``differences`` (n,) are 0 on average, by a permutation test of their signs.
 
-    Exact for up to 13 pairs; of the 2^n ways to sign more of them, 9,999 are drawn. None with fewer than two pairs, or
-    where all differences are 0. Never below `least_p_value`.
+    Exact for up to 13 pairs that are not 0 (no sign changes those that are); of the 2^n ways to sign more of them,
+    9,999 are drawn. None with fewer than two pairs, or where all differences are 0. Never below `least_p_value`.
     """
     if len(differences) < 2 or not np.abs(differences).max():
         return None
-    scaled = _scaled(differences)
+    scaled = _scaled(differences[differences != 0])
     exact = 2 ** len(scaled) <= N_PERMUTATIONS
     below = above = 0 if exact else 1
     for signs in _all_signs(len(scaled)) if exact else _drawn_signs(len(scaled), seed):

@@ -22,6 +22,7 @@ from aftertune.words.stop_words import is_content
 N_GRAM, TIMES = 4, 3
 COPIED_SHARE = HALF = 0.5
 LEAST_HITS, SAME_LETTERS = 3, 5
+LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
 ITEM = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s")
 JSON = re.compile(r'\s*[\[{]\s*(?:"|[\[{])')
 SCRIPTS = {

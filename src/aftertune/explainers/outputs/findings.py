@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from aftertune.explainers.outputs.behaviour import ALWAYS, BehaviourRow
+from aftertune.explainers.outputs.behaviour import ALWAYS, LEAST_SHARE, BehaviourRow
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
+from aftertune.explainers.outputs.drawn_findings import drawn_question
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.word_findings import p_values, words_finding
@@ -29,8 +30,7 @@ OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 N_NAMED = 6
 TESTED = "The test swaps base and tuned within prompts."
-LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
-LEAST_RATIO = 1.5  # and so is a length that changes by less than a half
+LEAST_RATIO = 1.5  # a length that changes by less than a half is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
 
@@ -38,10 +38,13 @@ def questions(change: OutputChange) -> list[Question]:
     """What a report asks of outputs, corrected together: answers first, then words."""
     behaviour = [row for row in change.behaviour if row.p_value is not None and row.is_share]
     lengths = [row for row in change.behaviour if row.p_value is not None and not row.is_share]
+    plain = {row.behaviour for row in behaviour if is_shown(row.p_value)}
+    drawn = [row for row in change.drawn if row.trait not in plain]  # what greedy answers show already needs no more
     found = [
         Question([row.p_value for row in behaviour], partial(_behaviour, change, behaviour)),
         Question([change.openings_p_value], lambda p: [_openings(change, p[0])] if change.openings else []),
         Question([change.response_words_p_value], lambda p: [_response_words(change, p[0])] if change.answers else []),
+        drawn_question(drawn),
         Question([row.p_value for row in lengths], partial(_lengths, lengths)),
     ]
     for direction in DIRECTIONS:

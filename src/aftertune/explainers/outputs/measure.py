@@ -4,7 +4,8 @@
 2. Mean probabilities and log probabilities of each model over them; of the base nothing else is kept.
 3. Noise of like effect: its scale, then each draw.
 4. The tuned model's answers, and every answer read by both models.
-5. Free samples of the tuned model, read by both.
+5. Further answers of each model, drawn from its own probabilities.
+6. Free samples of the tuned model, read by both.
 What has its part already is not computed again.
 """
 
@@ -20,6 +21,7 @@ from aftertune.errors import AttributionError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.cost import remaining
+from aftertune.explainers.outputs.drawing import Drawing
 from aftertune.explainers.outputs.noise_draws import NoiseDraws
 from aftertune.explainers.outputs.probabilities import (
     added_share,
@@ -37,6 +39,7 @@ from aftertune.explainers.outputs.result import (
     SIDES,
     OutputParts,
     draw_name,
+    drawn_name,
 )
 from aftertune.explainers.outputs.rises import is_word
 from aftertune.explainers.outputs.settings import OutputSettings
@@ -44,16 +47,13 @@ from aftertune.explainers.outputs.texts import (
     Text,
     answered,
     asked,
-    beginnings,
-    can_answer,
     digest,
     generic_texts,
-    known_part,
     own_lines,
+    text_frame,
     texts_of,
 )
 from aftertune.models.cost import NARROW_BYTES, Remaining
-from aftertune.models.generation import sample
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.mapped.memory import ON_DISK
@@ -66,7 +66,7 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 from aftertune.runs.turns import Tell
 
-READING, NOISE, ANSWERING, SAMPLING = STEPS = ("texts", "noise", "answers", "samples")
+READING, NOISE, ANSWERING, DRAWING, SAMPLING = STEPS = ("texts", "noise", "answers", "drawn answers", "samples")
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,9 @@ class OutputWork(Work):
         if not parts.has(result.ABOUT):
             return False
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
+        drawn = [drawn_name(number) for number in range(self.settings.drawn_answers)]
         has_draws = not parts.has_same_tensors or all(parts.has(name) for name in names)
-        return has_draws and all(map(parts.has, [*(f"{one}-positions" for one in ANSWERED), result.SAMPLES]))
+        return has_draws and all(map(parts.has, [*(f"{one}-positions" for one in ANSWERED), *drawn, result.SAMPLES]))
 
     def measure_pair(
         self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
@@ -132,7 +133,7 @@ class OutputWork(Work):
 
     def finish(self, run: RunFolder, role: str) -> None:  # noqa: ARG002
         """Let the run show as many draws as were asked for this time."""
-        run.remember(result.SHOWN, {"noise_draws": self.settings.noise_draws})
+        run.remember(result.SHOWN, self.settings.of("units"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,11 @@ class _PairWork:
             noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
             noise.measure(partial(self.progress, NOISE))
         self._answer(partial(self.progress, ANSWERING))
-        self.parts.keep_each([{result.SAMPLES: self._samples}], partial(self.progress, SAMPLING), wait=False)
+        drawing = Drawing(self.base, self.tuned, self.work.settings, self.work.inputs, self._n)
+        numbers = range(self.work.settings.drawn_answers)
+        drawn = [{drawn_name(number): partial(drawing.answers, number)} for number in numbers]
+        self.parts.keep_each(drawn, partial(self.progress, DRAWING), wait=False)
+        self.parts.keep_each([{result.SAMPLES: drawing.samples}], partial(self.progress, SAMPLING), wait=False)
 
     def _vocabulary(self) -> pl.DataFrame:
         texts, special = show_tokens(self._tokenizer, range(self._n)), set(self._tokenizer.all_special_ids)
@@ -174,10 +179,10 @@ class _PairWork:
         self.parts.keep_each([{f"{one}-{side}": partial(self._predictions, side, one)} for side, one in names], tell)
 
     def _texts_part(self, context: str) -> pl.DataFrame:
-        return self._text_frame(self._finite(self._texts_of(context), context))
+        return text_frame(self._finite(self._texts_of(context), context), self._tokenizer)
 
     def _own_texts_part(self, context: str) -> pl.DataFrame:
-        return self._text_frame(self._finite(self._tuned_answers[context], f"{context}-tuned"))
+        return text_frame(self._finite(self._tuned_answers[context], f"{context}-tuned"), self._tokenizer)
 
     @property
     def _has_added(self) -> bool:
@@ -260,27 +265,6 @@ class _PairWork:
             frames.append(pl.DataFrame(dict(zip(result.POSITIONS, columns, strict=True)), schema=result.POSITIONS))
         return pl.concat(frames)
 
-    def _samples(self) -> pl.DataFrame:
-        """Free samples of the tuned model, and how likely either model finds them per token."""
-        rows, settings = [], self.work.settings
-        able = settings.n_samples if can_answer(self.tuned) else 0
-        starts = beginnings([self.base.tokenizer, self.tuned.tokenizer], self.work.inputs.template)
-        starts = {name: ids for name, ids in starts.items() if max(ids) < self._n}
-        begun = [ids for ids in starts.values() for _ in range(able)]
-        drawn = sample(self.tuned, begun, settings.answer_tokens, settings.seed) if begun else []
-        for place, (name, ids) in enumerate(starts.items() if able else ()):
-            found = drawn[place * able : (place + 1) * able]
-            found = [known_part(answer, self._n) for answer in found]
-            texts = [Text(str(n), "", ids, answer, ended=False) for n, answer in enumerate(found) if answer]
-            before, after, _ = compare_positions(self.base, self.tuned, texts)
-            start = 0
-            for one in texts:
-                end = start + len(one.answer)
-                means = float(before[start:end].mean()), float(after[start:end].mean())
-                rows.append((name, self._tokenizer.decode(one.answer), len(one.answer), *means))
-                start = end
-        return pl.DataFrame(rows, schema=result.SAMPLE, orient="row")
-
     @property
     def _tokenizer(self) -> Any:
         return self.base.tokenizer
@@ -291,8 +275,3 @@ class _PairWork:
 
     def _asked(self, context: str) -> dict[str, Any]:
         return asked(context, [self.base.tokenizer, self.tuned.tokenizer], self.work.inputs)
-
-    def _text_frame(self, texts: Sequence[Text]) -> pl.DataFrame:
-        tokenizer = self._tokenizer
-        rows = [(one.id, one.shown, one.prompt, one.answer, one.ended, tokenizer.decode(one.answer)) for one in texts]
-        return pl.DataFrame(rows, schema=result.TEXTS, orient="row")

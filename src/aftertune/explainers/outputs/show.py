@@ -6,20 +6,23 @@ from functools import singledispatch
 from pathlib import Path
 from typing import TypeVar
 
+from aftertune.explainers.outputs.answer_tables import (
+    behaviour_table,
+    drawn_table,
+    first_tokens_table,
+    openings_table,
+    response_words_table,
+    samples_table,
+)
 from aftertune.explainers.outputs.answers import answers_html
-from aftertune.explainers.outputs.behaviour import BehaviourRow
 from aftertune.explainers.outputs.change import (
     AnswerRow,
-    FirstTokenRow,
     NoiseRow,
     OutputChange,
     RisingWordRow,
-    SampleRow,
     WordRow,
 )
 from aftertune.explainers.outputs.findings import questions
-from aftertune.explainers.outputs.openings import OpeningRow
-from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.report import notebook
 from aftertune.report.colours import BASE, TUNED
@@ -34,7 +37,7 @@ from aftertune.statistics.questions import answer
 Row = TypeVar("Row", WordRow, RisingWordRow)
 NAME, TITLE = "outputs", "Outputs"
 TEMPLATES = Path(__file__).parent / "templates"
-N_WORDS, N_RESPONSE_WORDS, N_FIRST, N_SAMPLES = 6, 12, 8, 5
+N_WORDS = 6
 
 WORDS_CAPTION = (
     "Tokens whose probability moved most, in texts that both models read: openings of our own (generic), everyday "
@@ -57,26 +60,6 @@ RISING_CAPTION = (
     "mean with the other words of the same texts and direction: the larger, the more typical of them. Whether they "
     "belong together beyond noise is in the table below."
 )
-RESPONSE_WORDS_CAPTION = (
-    "Words of both models' greedy answers to the same prompts, by log-odds with an informative Dirichlet prior (Monroe "
-    "et al. 2008). Positive z: the tuned model uses the word more. Beyond swaps: its z exceeds the largest of any word "
-    "in 95% of the times that base and tuned were swapped within prompts. Whether that is claimed, the finding says."
-)
-FIRST_CAPTION = "How many of the greedy answers begin with a token; those that changed most. Nothing is tested here."
-OPENINGS_CAPTION = (
-    "The longest run of words and signs that the tuned model's answers begin, or end, with more often than the base's. "
-    "It is tested by swapping base and tuned within prompts, for all openings and endings together."
-)
-BEHAVIOUR_CAPTION = (
-    "Both models' greedy answers to the same prompts. Looping: four tokens in a row come three times. Copied: half of "
-    "the answer's runs of four tokens stand in the prompt. About their prompt: a content word of it comes back. "
-    "A list: two lines begin with a bullet or a number. Languages are told by frequent words of eight, letters by "
-    "their script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
-)
-SAMPLES_CAPTION = (
-    "What the tuned model writes freely, after nothing and where the template lets the user speak, by how much "
-    "likelier it finds a token of it than the base does, on average, in nats. The largest gaps are most its own."
-)
 POSITIONS_TITLE = "Every token of every answer under both models"
 
 
@@ -98,6 +81,7 @@ def tables(change: OutputChange) -> tuple[Table, ...]:
     positions = [row for one in change.answers for row in _positions(one)]
     return (
         behaviour_table(change),
+        drawn_table(change),
         openings_table(change),
         response_words_table(change),
         words_table(change),
@@ -167,78 +151,6 @@ def noise_table(change: OutputChange) -> Table:
     return Table("output_noise", title, NOISE_CAPTION, columns, change.noise, NoiseRow, empty=empty)
 
 
-def response_words_table(change: OutputChange) -> Table:
-    """The words of the answers."""
-    columns = (
-        Column("word", "Word"),
-        Column("z", "z", "change"),
-        Column("log_odds", "Log-odds", "change"),
-        Column("n_base", "Base", "count"),
-        Column("n_tuned", "Tuned", "count"),
-        Column("beyond_swaps", "Beyond swaps", "flag"),
-    )
-    rows = change.response_words
-    more = [row for row in rows if row.z > 0][: N_RESPONSE_WORDS // 2]
-    less = [row for row in rows if row.z < 0][: N_RESPONSE_WORDS // 2]
-    title, empty = "Which words do the answers use more, and which less", "No answer has a word."
-    name, shown = "output_response_words", [*more, *less]
-    return Table(name, title, RESPONSE_WORDS_CAPTION, columns, rows, ResponseWordRow, shown, empty=empty)
-
-
-def openings_table(change: OutputChange) -> Table:
-    """How the tuned model's answers begin and end."""
-    columns = (
-        Column("where", "Answers that"),
-        Column("text", "With"),
-        Column("n_base", "Base", "count"),
-        Column("n_tuned", "Tuned", "count"),
-        Column("n_answers", "Of", "count"),
-    )
-    title, empty = "How the tuned model's answers begin and end", "No beginning or end is shared by more answers."
-    return Table("output_openings", title, OPENINGS_CAPTION, columns, change.openings, OpeningRow, empty=empty)
-
-
-def first_tokens_table(change: OutputChange) -> Table:
-    """What answers begin with."""
-    columns = (
-        Column("text", "First token"),
-        Column("n_base", "Base", "count"),
-        Column("n_tuned", "Tuned", "count"),
-        Column("difference", "Difference", "count"),
-    )
-    rows, title, empty = change.first_tokens, "What answers begin with", "No prompt was answered."
-    return Table("output_first_tokens", title, FIRST_CAPTION, columns, rows, FirstTokenRow, rows[:N_FIRST], empty=empty)
-
-
-def behaviour_table(change: OutputChange) -> Table:
-    """How answers behave; shares are written in per cent."""
-    columns = (
-        Column("behaviour", "Behaviour"),
-        Column("what", "Of"),
-        Column("base", "Base"),
-        Column("tuned", "Tuned"),
-        Column("n", "Prompts", "count"),
-        Column("p_value", "p", "p"),
-    )
-    shown = [_written(row) for row in change.behaviour]
-    title, empty = "How the answers behave", "No prompt was answered."
-    return Table(
-        "output_behaviour", title, BEHAVIOUR_CAPTION, columns, change.behaviour, BehaviourRow, shown, empty=empty
-    )
-
-
-def samples_table(change: OutputChange) -> Table:
-    """The free samples that are most the tuned model's own."""
-    columns = (
-        Column("text", "Sample"),
-        Column("beginning", "After"),
-        Column("gap", "Gap", "change"),
-        Column("n_tokens", "Tokens", "count"),
-    )
-    rows, title, none = change.samples, "Free samples that are most the tuned model's own", "No sample was drawn."
-    return Table("output_samples", title, SAMPLES_CAPTION, columns, rows, SampleRow, rows[:N_SAMPLES], empty=none)
-
-
 def section(change: OutputChange) -> Section:
     """The part of a report on the outputs of two models."""
     own = tables(change)
@@ -267,15 +179,6 @@ def _visible(row: WordRow) -> dict[str, object]:
     names = ("direction", "context", "times", "p_base", "p_tuned", "score", "limit", "shown")
     text = visible(row.text).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣" if row.text.isspace() else " ")
     return {name: getattr(row, name) for name in names} | {"text": text, "is_pale": row.shown is False}
-
-
-def _written(row: BehaviourRow) -> dict[str, object]:
-    numbers = {"base": _number(row, row.base), "tuned": _number(row, row.tuned)}
-    return numbers | {name: getattr(row, name) for name in ("behaviour", "what", "n", "p_value")}
-
-
-def _number(row: BehaviourRow, value: float) -> str:
-    return f"{100 * value:.1f}%" if row.is_share else f"{value:.1f}"
 
 
 def _positions(one: AnswerRow) -> list[PositionRow]:

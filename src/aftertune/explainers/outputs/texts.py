@@ -11,14 +11,16 @@ models has. A text on which the logits of one of them are not finite is left out
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs
-from aftertune.explainers.outputs.result import MOST_PROMPTS, PROMPTS, OutputParts
+from aftertune.explainers.outputs.result import MOST_PROMPTS, PROMPTS, TEXTS, OutputParts
 from aftertune.models.generation import generate, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
@@ -30,6 +32,7 @@ GENERIC_TOKENS = 24
 AT_ONCE = 32
 FOLDER = Path(__file__).parent
 Ids = tuple[int, ...]
+Writes = Callable[[Checkpoint, Sequence[Ids], int], list[Ids]]
 Prompts = dict[str, tuple[str, Ids]]  # by their ids: what is shown, and the tokens
 
 
@@ -113,12 +116,12 @@ def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]
 
 
 def answered(
-    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int
+    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int, write: Writes = generate
 ) -> dict[str, list[Text]]:
-    """Greedy answers to the prompts of each context, in their order; none of a model that names no end of a sequence.
+    """Answers to the prompts of each context, in their order; none of a model that names no end of a sequence.
 
-    An answer is cut before the first token that is not among the ``n_known`` that both models have, and a prompt that
-    holds one is left out.
+    They are greedy, or as ``write`` has them. An answer is cut before the first token that is not among the ``n_known``
+    that both models have, and a prompt that holds one is left out.
 
     All are written together: a step costs hardly more for two prompts than for one.
     """
@@ -135,7 +138,7 @@ def answered(
     answers: dict[tuple[str, str], Ids] = {}
     for start in range(0, len(order), AT_ONCE):
         batch = order[start : start + AT_ONCE]
-        answers |= zip(batch, generate(checkpoint, [fitting[key][1] for key in batch], most_tokens), strict=True)
+        answers |= zip(batch, write(checkpoint, [fitting[key][1] for key in batch], most_tokens), strict=True)
     found: dict[str, list[Text]] = {context: [] for context in asked}
     for (context, id), (shown, ids) in fitting.items():
         answer = answers[context, id]
@@ -148,6 +151,12 @@ def answered(
 def known_part(ids: Ids, n_known: int) -> Ids:
     """Tokens up to the first that is not among the first ``n_known``."""
     return ids[: next((place for place, token in enumerate(ids) if token >= n_known), len(ids))]
+
+
+def text_frame(texts: Sequence[Text], tokenizer: Any) -> pl.DataFrame:
+    """Texts as a part of a run folder."""
+    rows = [(one.id, one.shown, one.prompt, one.answer, one.ended, tokenizer.decode(one.answer)) for one in texts]
+    return pl.DataFrame(rows, schema=TEXTS, orient="row")
 
 
 def texts_of(parts: OutputParts, name: str) -> list[Text]:

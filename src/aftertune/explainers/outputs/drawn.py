@@ -1,0 +1,66 @@
+"""Do answers that are drawn have a language or a format that greedy ones hide?  No torch.
+
+A tuning that was learned in part shows in some answers only: where half of its examples were in French, all greedy
+answers may be in English while a third of those that are drawn are in French.
+
+1. Some answers of each model to each prompt are drawn from its own probabilities (temperature 1).
+2. They are judged by language, script and format alone. Tuning on a base's own greedy answers makes those that are
+   drawn more like them (to the point, at length, in one language), which is no trait of what was tuned. So a trait
+   counts only as far as the tuned model has it more than the base's greedy answers too.
+3. Two-sided permutation of signs within pairs of the same prompt and number: given the prompt, each pair is drawn anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aftertune.explainers.outputs.behaviour import JUDGES, LANGUAGES, SCRIPTS, Answer
+from aftertune.statistics.effects import LEAST_PAIRS
+from aftertune.statistics.tests import sign_permutation_p_value
+
+TRAITS = (
+    "a list",
+    "with a block of code",
+    "written as JSON",
+    *(f"in {language}" for language in LANGUAGES),
+    *(f"{script} letters" for script in SCRIPTS),
+)
+
+
+@dataclass(frozen=True)
+class DrawnRow:
+    """A trait of ``n`` drawn answers of each model: the share of answers, or of letters, that have it.
+
+    ``greedy`` is the share of the base's greedy answers. ``p_value`` is that of ``tuned`` against ``base``; None where
+    fewer than 6 pairs differ. ``example`` is a drawn answer of the tuned model that has it, the longest.
+    """
+
+    trait: str
+    what: str
+    n: int
+    greedy: float
+    base: float
+    tuned: float
+    p_value: float | None
+    example: str
+
+    @property
+    def excess(self) -> float:
+        """By how much the tuned model's share exceeds both of the base's."""
+        return self.tuned - max(self.base, self.greedy)
+
+
+def compare_drawn(base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> list[DrawnRow]:
+    """A row for each trait that a drawn answer of the tuned model has; ``greedy`` are the base's greedy answers."""
+    rows = [_row(trait, base, tuned, greedy) for trait in TRAITS if base and greedy]
+    return [row for row in rows if row.tuned]
+
+
+def _row(trait: str, base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> DrawnRow:
+    what, judge = JUDGES[trait]
+    before, after, plain = (np.array([float(judge(one)) for one in own]) for own in (base, tuned, greedy))
+    p_value = sign_permutation_p_value(after - before) if (after != before).sum() >= LEAST_PAIRS else None
+    shares = float(plain.mean()), float(before.mean()), float(after.mean())
+    most = max(range(len(tuned)), key=lambda place: (after[place], len(tuned[place].text)))
+    return DrawnRow(trait, what, len(after), *shares, p_value, tuned[most].text)
