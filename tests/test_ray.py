@@ -26,7 +26,7 @@ from head_files import save_head_files
 
 ray = pytest.importorskip("ray")
 pytest_plugins = ("cli_fixtures",)
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Ray itself
 
 STORE = 80 * 2**20
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "OMP_NUM_THREADS": "1"}

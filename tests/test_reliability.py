@@ -8,6 +8,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.reliability.__main__ import counters
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", counters())
 def test_nothing_is_lost_doubled_or_false(name: str, tmp_path: Path) -> None:

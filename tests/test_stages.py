@@ -28,7 +28,10 @@ def run(places: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     first, *later = [aftertune.Subject(place, name=name) for place, name in zip(places, NAMES, strict=True)]
     heads = {"words": str(files.words), "vectors": str(files.vectors), "n_draws": 1}
     concepts = {"words": WORDS, "n_components": 6, "n_words": 4}
-    quick = {"outputs": {"noise_draws": 2, "drawn_answers": 1, "n_samples": 0, "answer_tokens": 3}, "location": {"swaps": 2}}
+    quick = {
+        "outputs": {"noise_draws": 2, "drawn_answers": 1, "n_samples": 0, "answer_tokens": 3},
+        "location": {"swaps": 2},
+    }
     given = quick | {
         "heads": heads,
         "concepts": concepts,

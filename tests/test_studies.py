@@ -10,7 +10,7 @@ import pytest
 import aftertune
 from head_files import save_head_files
 
-pytestmark = pytest.mark.usefixtures("drawn")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn")]
 
 pytest_plugins = ("cli_fixtures",)
 PAPER = Path(__file__).resolve().parents[1] / "studies" / "paper"
