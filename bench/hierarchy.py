@@ -34,6 +34,7 @@ ASKED = "Say in one sentence what the following text is about.\n\n"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=None, help="a checkpoint; by default that of the demo")
     parser.add_argument("--n-prompt", type=int, nargs="+", default=[200, 350, 500])
     parser.add_argument("--texts", nargs="+", default=list(TEXTS[:3]))
     parser.add_argument("--budgets", type=float, nargs="+", default=[0.1, 0.25])
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=100)
     parser.add_argument("--out", type=Path, default=dated("hierarchy"))
     settings = parser.parse_args()
-    checkpoint, rows = aftertune.load(find_demo_base(), device="cpu"), list[dict]()
+    checkpoint, rows = aftertune.load(settings.model or find_demo_base(), device="cpu"), list[dict]()
     for n_prompt in settings.n_prompt:
         for text in settings.texts:
             rows += compare(checkpoint, text, n_prompt, settings)
