@@ -24,7 +24,7 @@ def test_the_demo_pair_is_named_by_how_its_answers_begin(tmp_path: Path, monkeyp
     monkeypatch.setattr(texts, "own_lines", lambda name: lines(name)[:9])  # of our prompts and texts so many, for speed
     quick = {
         "limit": 1,
-        "outputs": {"noise_draws": 0, "drawn_answers": 0, "n_samples": 0, "answer_tokens": 8},
+        "outputs": {"noise_draws": 0, "sampled_answers": 0, "n_samples": 0, "answer_tokens": 8},
         "device": "cpu",
     }
     found = aftertune.compare(aftertune.Study(base, ADAPTER, run=tmp_path / "run", only="outputs", **quick))

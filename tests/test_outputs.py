@@ -162,7 +162,7 @@ def test_the_cost_is_that_of_pairs_that_are_not_measured(planted: RunFolder) -> 
     work = OutputExplainer().prepare(OutputSettings(), Inputs(samples.PROMPTS))
     assert work.remaining_pair(planted, samples.PAIR, size, machine).steps == {}
     left = work.remaining_pair(planted, Pair("base", "tuned-2"), size, machine).steps
-    assert list(left) == ["texts", "noise", "answers", "drawn answers", "samples"]
+    assert list(left) == ["texts", "noise", "answers", "sampled answers", "samples"]
     assert left["noise"].most.operations > left["noise"].least.operations > left["texts"].most.operations
 
 

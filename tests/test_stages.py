@@ -29,7 +29,7 @@ def run(places: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     heads = {"words": str(files.words), "vectors": str(files.vectors), "n_draws": 1}
     concepts = {"words": WORDS, "n_components": 6, "n_words": 4}
     quick = {
-        "outputs": {"noise_draws": 2, "drawn_answers": 1, "n_samples": 0, "answer_tokens": 3},
+        "outputs": {"noise_draws": 2, "sampled_answers": 1, "n_samples": 0, "answer_tokens": 3},
         "location": {"swaps": 2},
     }
     given = quick | {

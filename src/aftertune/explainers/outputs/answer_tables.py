@@ -1,13 +1,13 @@
-"""How are the answers of two models shown in tables: behaviour, openings, words, first tokens, and what is drawn?"""
+"""How are the answers of two models shown in tables: behaviour, openings, words, first tokens, and what is sampled?"""
 
 from dataclasses import asdict
 
 from aftertune.explainers.outputs.behaviour import BehaviourRow
 from aftertune.explainers.outputs.change import FirstTokenRow, OutputChange, SampleRow
 from aftertune.explainers.outputs.described import quoted
-from aftertune.explainers.outputs.drawn import DrawnRow
 from aftertune.explainers.outputs.openings import OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
+from aftertune.explainers.outputs.sampled import SampledRow
 from aftertune.report.table import Column, Table
 
 N_RESPONSE_WORDS, N_FIRST, N_SAMPLES, N_EXAMPLE = 12, 8, 5, 80
@@ -28,11 +28,11 @@ BEHAVIOUR_CAPTION = (
     "A list: two lines begin with a bullet or a number. Languages are told by frequent words of eight, letters by "
     "their script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
 )
-DRAWN_CAPTION = (
-    "Answers drawn token by token from each model's own probabilities, to the same prompts: a tuning that was learned "
-    "in part shows in some of them, and perhaps in no greedy answer. Greedy: the share of the base's greedy answers. p "
-    "is two-sided, by permuting signs within pairs of the same prompt; a dash means that fewer than six pairs differ. "
-    "A trait is claimed only as far as the tuned model has it more than both."
+SAMPLED_CAPTION = (
+    "Answers sampled token by token from each model's own probabilities, to the same prompts: a tuning that was "
+    "learned in part shows in some of them, and perhaps in no greedy answer. Greedy: the share of the base's greedy "
+    "answers. p is two-sided, by permuting signs within pairs of the same prompt; a dash means that fewer than six "
+    "pairs differ. A trait is claimed only as far as the tuned model has it more than both."
 )
 SAMPLES_CAPTION = (
     "What the tuned model writes freely, after nothing and where the template lets the user speak, by how much "
@@ -100,8 +100,8 @@ def behaviour_table(change: OutputChange) -> Table:
     )
 
 
-def drawn_table(change: OutputChange) -> Table:
-    """The traits of drawn answers."""
+def sampled_table(change: OutputChange) -> Table:
+    """The traits of sampled answers."""
     columns = (
         Column("trait", "Trait"),
         Column("what", "Of"),
@@ -112,9 +112,9 @@ def drawn_table(change: OutputChange) -> Table:
         Column("p_value", "p", "p"),
         Column("example", "One of them"),
     )
-    rows = [{**asdict(row), "example": quoted(row.example, N_EXAMPLE)} for row in change.drawn]
-    title, empty = "What drawn answers are like", "No drawn answer has one of these traits, or none was drawn."
-    return Table("output_drawn", title, DRAWN_CAPTION, columns, change.drawn, DrawnRow, rows, empty=empty)
+    rows = [{**asdict(row), "example": quoted(row.example, N_EXAMPLE)} for row in change.sampled]
+    title, empty = "What sampled answers are like", "No sampled answer has one of these traits, or none was written."
+    return Table("output_sampled", title, SAMPLED_CAPTION, columns, change.sampled, SampledRow, rows, empty=empty)
 
 
 def samples_table(change: OutputChange) -> Table:

@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 
 from aftertune.explainers.outputs.behaviour import BehaviourRow
-from aftertune.explainers.outputs.drawn import DrawnRow
 from aftertune.explainers.outputs.openings import OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
+from aftertune.explainers.outputs.sampled import SampledRow
 from aftertune.runs.result import Result
 
 
@@ -158,10 +158,10 @@ class OutputChange(Result):
     all texts, the most typical of them first, ``noise`` the tests of each context and direction.
     ``response_words`` are the words of the answers, with ``response_words_p_value``; ``openings`` how the tuned model's
     answers begin and end, with ``openings_p_value``, ``first_tokens`` the first token alone. ``behaviour`` has a row
-    for each behaviour of answers, ``drawn`` for each trait of answers that were drawn, ``answers`` both models' answers
-    token by token, ``samples`` the tuned model's free samples, the largest gap first. ``n_left_out`` of the user's
-    prompts were too long to be answered, or gave logits that are not finite. ``added_share`` of its probability the
-    tuned model gives to tokens that only it has (None where there are none). ``settings`` say how it was measured.
+    for each behaviour of answers, ``sampled`` for each trait of answers that were sampled, ``answers`` both models'
+    answers token by token, ``samples`` the tuned model's free samples, the largest gap first. ``n_left_out`` of the
+    user's prompts were too long to be answered, or gave logits that are not finite. ``added_share`` of its probability
+    the tuned model gives to tokens that only it has (None where there are none). ``settings`` say how it was measured.
     """
 
     base: str
@@ -175,7 +175,7 @@ class OutputChange(Result):
     openings_p_value: float | None = None
     first_tokens: tuple[FirstTokenRow, ...] = ()
     behaviour: tuple[BehaviourRow, ...] = ()
-    drawn: tuple[DrawnRow, ...] = ()
+    sampled: tuple[SampledRow, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
     samples: tuple[SampleRow, ...] = ()
     n_left_out: int = 0

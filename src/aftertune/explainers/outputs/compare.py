@@ -20,7 +20,6 @@ from aftertune.explainers.outputs.change import (
     WordRow,
 )
 from aftertune.explainers.outputs.coherence import coherence_p_value
-from aftertune.explainers.outputs.drawn import DrawnRow, compare_drawn
 from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.response_words import compare_words
 from aftertune.explainers.outputs.result import (
@@ -30,8 +29,9 @@ from aftertune.explainers.outputs.result import (
     MOST_PROMPTS,
     PROMPTS,
     OutputParts,
-    drawn_name,
+    sampled_name,
 )
+from aftertune.explainers.outputs.sampled import SampledRow, compare_sampled
 from aftertune.explainers.outputs.words import (
     DIRECTIONS,
     Array,
@@ -73,7 +73,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
         openings_p_value=openings_p_value,
         first_tokens=tuple(_first_tokens(answers.rows)),
         behaviour=tuple(compare_behaviour(*answers.judged)),
-        drawn=tuple(_drawn(parts, shown.get("drawn_answers", 0), answers.judged[0])),
+        sampled=tuple(_sampled(parts, shown.get("sampled_answers", 0), answers.judged[0])),
         answers=tuple(answers.rows),
         n_left_out=_n_left_out(parts, settings),
         added_share=_added_share(parts),
@@ -96,15 +96,15 @@ def _added_share(parts: OutputParts) -> float | None:
     return None if found is None else float(found)
 
 
-def _drawn(parts: OutputParts, n: int, greedy: Sequence[Answer]) -> list[DrawnRow]:
-    """The traits of ``n`` drawn answers of each model to each prompt."""
+def _sampled(parts: OutputParts, n: int, greedy: Sequence[Answer]) -> list[SampledRow]:
+    """The traits of ``n`` sampled answers of each model to each prompt."""
     pairs: list[tuple[Answer, Answer]] = []
     for number in range(n):
-        drawn = parts.frame(drawn_name(number))
-        base, tuned = (drawn.filter(pl.col("side") == side) for side in result.SIDES)
+        sampled = parts.frame(sampled_name(number))
+        base, tuned = (sampled.filter(pl.col("side") == side) for side in result.SIDES)
         both = base.join(tuned, on=["context", "id"], suffix="_tuned", maintain_order="left")
         pairs += [(_judged(row, ""), _judged(row, "_tuned")) for row in both.iter_rows(named=True)]
-    return compare_drawn([one for one, _ in pairs], [one for _, one in pairs], greedy)
+    return compare_sampled([one for one, _ in pairs], [one for _, one in pairs], greedy)
 
 
 def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[RisingWordRow], list[NoiseRow]]:

@@ -20,7 +20,7 @@ from aftertune.explainers.outputs.result import (
     WITH_NOISE,
     OutputParts,
     draw_name,
-    drawn_name,
+    sampled_name,
 )
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import GENERIC_TOKENS, own_lines
@@ -40,7 +40,7 @@ def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size
         "texts": _texts(settings, read, parts, size),
         "noise": _noise(settings, read, parts, size),
         "answers": _own_answers(settings, read, parts, size),
-        "drawn answers": _drawn(settings, read, parts, size),
+        "sampled answers": _sampled(settings, read, parts, size),
         "samples": _samples(settings, parts, size),
     }
     left = {name: step for name, step in steps.items() if step.most != Cost()}
@@ -86,9 +86,9 @@ def _own_answers(settings: OutputSettings, read: Read, parts: OutputParts, size:
     return Step(cost, cost, _done(left, ANSWERED))
 
 
-def _drawn(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
-    """Answers of both models once more, as often as they are drawn."""
-    names = [drawn_name(number) for number in range(settings.drawn_answers)]
+def _sampled(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
+    """Answers of both models once more, as often as they are sampled."""
+    names = [sampled_name(number) for number in range(settings.sampled_answers)]
     left = [name for name in names if not parts.has(name)]
     each = _generation(settings, size, sum(read[context] for context in ANSWERED)) * 2
     cost = each * len(left) if left else Cost()

@@ -11,16 +11,16 @@ from aftertune.explainers.outputs.result import ANSWERS, GENERIC
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
 
-N_BEHAVIOURS, N_DRAWN, N_WORDS, N_ANSWERS, N_SAMPLES = 6, 2, 12, 5, 2
+N_BEHAVIOURS, N_SAMPLED, N_WORDS, N_ANSWERS, N_SAMPLES = 6, 2, 12, 5, 2
 LONGEST = 160
 PLACES = {GENERIC: "plain texts", ANSWERS: "answers to everyday prompts"}
 
 
 def evidence(change: OutputChange) -> list[str]:
-    """Lines on behaviour, drawn answers, openings, words, answers and samples."""
+    """Lines on behaviour, sampled answers, openings, words, answers and samples."""
     return [
         *_behaviour(change),
-        *_drawn(change),
+        *_sampled(change),
         *_openings(change),
         *_words(change),
         *_answers(change),
@@ -38,11 +38,11 @@ def _behaviour(change: OutputChange) -> Iterator[str]:
             yield f"Mean length of an answer in {row.what}: first {row.base:.1f}, second {row.tuned:.1f}."
 
 
-def _drawn(change: OutputChange) -> Iterator[str]:
-    for row in sorted(change.drawn, key=lambda one: -abs(one.tuned - one.base))[:N_DRAWN]:
+def _sampled(change: OutputChange) -> Iterator[str]:
+    for row in sorted(change.sampled, key=lambda one: -abs(one.tuned - one.base))[:N_SAMPLED]:
         if row.tuned != row.base:
             which, shares = row.trait.removesuffix(" letters"), f"first {row.base:.0%}, second {row.tuned:.0%}"
-            yield f"Share of {row.what} that are {which}, where answers are drawn at random: {shares}."
+            yield f"Share of {row.what} that are {which}, where answers are sampled: {shares}."
 
 
 def _openings(change: OutputChange) -> Iterator[str]:

@@ -16,9 +16,9 @@ from typing import Any
 from aftertune.explainers.outputs.behaviour import ALWAYS, LEAST_SHARE, BehaviourRow
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
-from aftertune.explainers.outputs.drawn_findings import drawn_question
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
+from aftertune.explainers.outputs.sampled_findings import sampled_question
 from aftertune.explainers.outputs.word_findings import p_values, words_finding
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
@@ -39,12 +39,14 @@ def questions(change: OutputChange) -> list[Question]:
     behaviour = [row for row in change.behaviour if row.p_value is not None and row.is_share]
     lengths = [row for row in change.behaviour if row.p_value is not None and not row.is_share]
     plain = {row.behaviour for row in behaviour if is_shown(row.p_value)}
-    drawn = [row for row in change.drawn if row.trait not in plain]  # what greedy answers show already needs no more
+    sampled = [
+        row for row in change.sampled if row.trait not in plain
+    ]  # what greedy answers show already needs no more
     found = [
         Question([row.p_value for row in behaviour], partial(_behaviour, change, behaviour)),
         Question([change.openings_p_value], lambda p: [_openings(change, p[0])] if change.openings else []),
         Question([change.response_words_p_value], lambda p: [_response_words(change, p[0])] if change.answers else []),
-        drawn_question(drawn),
+        sampled_question(sampled),
         Question([row.p_value for row in lengths], partial(_lengths, lengths)),
     ]
     for direction in DIRECTIONS:

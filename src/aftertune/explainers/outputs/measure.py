@@ -4,7 +4,7 @@
 2. Mean probabilities and log probabilities of each model over them; of the base nothing else is kept.
 3. Noise of like effect: its scale, then each draw.
 4. The tuned model's answers, and every answer read by both models.
-5. Further answers of each model, drawn from its own probabilities.
+5. Further answers of each model, sampled from its own probabilities.
 6. Free samples of the tuned model, read by both.
 What has its part already is not computed again.
 """
@@ -21,7 +21,6 @@ from aftertune.errors import AttributionError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.cost import remaining
-from aftertune.explainers.outputs.drawing import Drawing
 from aftertune.explainers.outputs.noise_draws import NoiseDraws
 from aftertune.explainers.outputs.probabilities import (
     added_share,
@@ -39,9 +38,10 @@ from aftertune.explainers.outputs.result import (
     SIDES,
     OutputParts,
     draw_name,
-    drawn_name,
+    sampled_name,
 )
 from aftertune.explainers.outputs.rises import is_word
+from aftertune.explainers.outputs.sampling import Sampling
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import (
     Text,
@@ -66,7 +66,7 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 from aftertune.runs.turns import Tell
 
-READING, NOISE, ANSWERING, DRAWING, SAMPLING = STEPS = ("texts", "noise", "answers", "drawn answers", "samples")
+READING, NOISE, ANSWERING, SAMPLED, FREE = STEPS = ("texts", "noise", "answers", "sampled answers", "samples")
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class OutputWork(Work):
         if not parts.has(result.ABOUT):
             return False
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
-        drawn = [drawn_name(number) for number in range(self.settings.drawn_answers)]
+        sampled = [sampled_name(number) for number in range(self.settings.sampled_answers)]
         has_draws = not parts.has_same_tensors or all(parts.has(name) for name in names)
-        return has_draws and all(map(parts.has, [*(f"{one}-positions" for one in ANSWERED), *drawn, result.SAMPLES]))
+        return has_draws and all(map(parts.has, [*(f"{one}-positions" for one in ANSWERED), *sampled, result.SAMPLES]))
 
     def measure_pair(
         self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
@@ -158,11 +158,11 @@ class _PairWork:
             noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
             noise.measure(partial(self.progress, NOISE))
         self._answer(partial(self.progress, ANSWERING))
-        drawing = Drawing(self.base, self.tuned, self.work.settings, self.work.inputs, self._n)
-        numbers = range(self.work.settings.drawn_answers)
-        drawn = [{drawn_name(number): partial(drawing.answers, number)} for number in numbers]
-        self.parts.keep_each(drawn, partial(self.progress, DRAWING), wait=False)
-        self.parts.keep_each([{result.SAMPLES: drawing.samples}], partial(self.progress, SAMPLING), wait=False)
+        sampling = Sampling(self.base, self.tuned, self.work.settings, self.work.inputs, self._n)
+        numbers = range(self.work.settings.sampled_answers)
+        sampled = [{sampled_name(number): partial(sampling.answers, number)} for number in numbers]
+        self.parts.keep_each(sampled, partial(self.progress, SAMPLED), wait=False)
+        self.parts.keep_each([{result.SAMPLES: sampling.samples}], partial(self.progress, FREE), wait=False)
 
     def _vocabulary(self) -> pl.DataFrame:
         texts, special = show_tokens(self._tokenizer, range(self._n)), set(self._tokenizer.all_special_ids)

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from aftertune.explainers.outputs.answer_tables import (
     behaviour_table,
-    drawn_table,
     first_tokens_table,
     openings_table,
     response_words_table,
+    sampled_table,
     samples_table,
 )
 from aftertune.explainers.outputs.answers import answers_html
@@ -81,7 +81,7 @@ def tables(change: OutputChange) -> tuple[Table, ...]:
     positions = [row for one in change.answers for row in _positions(one)]
     return (
         behaviour_table(change),
-        drawn_table(change),
+        sampled_table(change),
         openings_table(change),
         response_words_table(change),
         words_table(change),

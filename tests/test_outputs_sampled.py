@@ -1,4 +1,4 @@
-"""What answers that are drawn show: traits beyond the base's greedy answers, exact p-values, and few false claims."""
+"""What sampled answers show: traits beyond the base's greedy answers, exact p-values, and few false claims."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from scipy.stats import permutation_test
 import output_samples as samples
 from aftertune.explainers.outputs.behaviour import Answer, BehaviourRow
 from aftertune.explainers.outputs.change import OutputChange
-from aftertune.explainers.outputs.drawn import DrawnRow, compare_drawn
 from aftertune.explainers.outputs.findings import questions
-from aftertune.explainers.outputs.result import OutputParts, drawn_name
+from aftertune.explainers.outputs.result import OutputParts, sampled_name
+from aftertune.explainers.outputs.sampled import SampledRow, compare_sampled
 from aftertune.statistics.finding import Part
 from aftertune.statistics.questions import answer
 
@@ -29,7 +29,7 @@ def of(n_french: int, n: int) -> list[Answer]:
 
 def test_shares_and_p_values_are_those_of_the_pairs() -> None:
     base, tuned, greedy = of(1, 20), of(9, 20), of(2, 10)
-    rows = {row.trait: row for row in compare_drawn(base, tuned, greedy)}
+    rows = {row.trait: row for row in compare_sampled(base, tuned, greedy)}
     row = rows["in French"]
     assert (row.n, row.greedy, row.base, row.tuned) == (20, 0.2, 0.05, 0.45)
     assert row.excess == pytest.approx(0.25) and row.example == FRENCH
@@ -46,29 +46,31 @@ def test_shares_and_p_values_are_those_of_the_pairs() -> None:
 def test_a_trait_names_a_tuning_where_it_exceeds_what_the_base_draws_and_says(
     tuned: int, base: int, greedy: int, named: bool
 ) -> None:
-    rows = compare_drawn(of(base, 56), of(tuned, 56), of(greedy, 16))
-    found = answer(questions(OutputChange("base", "tuned", drawn=tuple(rows))))
-    told = [one for one in found if one.kind == "outputs.drawn"]
+    rows = compare_sampled(of(base, 56), of(tuned, 56), of(greedy, 16))
+    found = answer(questions(OutputChange("base", "tuned", sampled=tuple(rows))))
+    told = [one for one in found if one.kind == "outputs.sampled"]
     assert [one.part is Part.NAME for one in told] == [named]
     if named:
-        assert told[0].headline == f"{tuned} of 56 answers drawn from the tuned model are in French, of the base {base}"
+        assert (
+            told[0].headline == f"{tuned} of 56 answers sampled from the tuned model are in French, of the base {base}"
+        )
         assert FRENCH in told[0].sentence and told[0].evidence["greedy"] == 0
 
 
 def test_what_greedy_answers_show_is_not_told_twice() -> None:
-    drawn = tuple(compare_drawn(of(0, 56), of(50, 56), of(0, 28)))
+    sampled = tuple(compare_sampled(of(0, 56), of(50, 56), of(0, 28)))
     plain = BehaviourRow("in French", "answers", 28, 0.0, 1.0, 1.0, 1e-6)
-    found = answer(questions(OutputChange("base", "tuned", behaviour=(plain,), drawn=drawn)))
-    assert not [one for one in found if one.kind == "outputs.drawn" and "in French" in one.headline]
+    found = answer(questions(OutputChange("base", "tuned", behaviour=(plain,), sampled=sampled)))
+    assert not [one for one in found if one.kind == "outputs.sampled" and "in French" in one.headline]
 
 
 def test_the_same_rates_are_rarely_claimed() -> None:
-    """Of 200 pairs whose drawn answers have the same chances of each trait, one in twenty is claimed at most."""
+    """Of 200 pairs whose sampled answers have the same chances of each trait, one in twenty is claimed at most."""
     rng, claimed = np.random.default_rng(0), 0
     for _ in range(200):
-        base, tuned = (of(int(rng.binomial(56, 0.3)), 56) for _ in range(2))
-        rows = compare_drawn(list(rng.permutation(np.array(base, dtype=object))), tuned, of(0, 28))
-        found = answer(questions(OutputChange("base", "tuned", drawn=tuple(rows))))
+        base, tuned = (of(int(rng.binomial(24, 0.3)), 24) for _ in range(2))
+        rows = compare_sampled(list(rng.permutation(np.array(base, dtype=object))), tuned, of(0, 28))
+        found = answer(questions(OutputChange("base", "tuned", sampled=tuple(rows))))
         claimed += any(one.verdict == "shown" for one in found)
     assert claimed <= 10
 
@@ -78,12 +80,12 @@ def test_the_same_weights_draw_the_same_answers_and_others_do_not(tmp_path: Path
     samples.measure(same, samples.base(), noise_draws=0)
     samples.measure(other, samples.noisy(0, size=1.0), noise_draws=0)
     for run, is_same in ((same, True), (other, False)):
-        drawn = [OutputParts(run, samples.PAIR).frame(drawn_name(number)) for number in (0, 1)]
-        sides = [{row["id"]: row["answer"] for row in one.iter_rows(named=True)} for one in drawn]
+        sampled = [OutputParts(run, samples.PAIR).frame(sampled_name(number)) for number in (0, 1)]
+        sides = [{row["id"]: row["answer"] for row in one.iter_rows(named=True)} for one in sampled]
         assert len(sides[0]) == 18 and sides[0] != sides[1]  # 16 prompts of ours and two of the study
-        base, tuned = (drawn[0].filter(side=side)["answer"].to_list() for side in ("base", "tuned"))
+        base, tuned = (sampled[0].filter(side=side)["answer"].to_list() for side in ("base", "tuned"))
         assert (base == tuned) is is_same
-    rows = samples.change_of(other).drawn
-    assert all(isinstance(row, DrawnRow) and row.n == 36 for row in rows)
-    samples.measure(other, samples.noisy(0, size=1.0), noise_draws=0, drawn_answers=0)
-    assert samples.change_of(other).drawn == ()
+    rows = samples.change_of(other).sampled
+    assert all(isinstance(row, SampledRow) and row.n == 36 for row in rows)
+    samples.measure(other, samples.noisy(0, size=1.0), noise_draws=0, sampled_answers=0)
+    assert samples.change_of(other).sampled == ()

@@ -1,57 +1,57 @@
-"""What is told of drawn answers: a trait that part of them have, though the greedy ones do not show it."""
+"""What is told of sampled answers: a trait that part of them have, though the greedy ones do not show it."""
 
 from collections.abc import Sequence
 
 from aftertune.explainers.outputs.behaviour import LEAST_SHARE
 from aftertune.explainers.outputs.described import quoted
-from aftertune.explainers.outputs.drawn import DrawnRow
+from aftertune.explainers.outputs.sampled import SampledRow
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown
 
-DRAWN, LONGEST = "outputs.drawn", 120
-LINKS = (Link("Drawn answers", "output_drawn"),)
+SAMPLED, LONGEST = "outputs.sampled", 120
+LINKS = (Link("Sampled answers", "output_sampled"),)
 
 
-def drawn_question(rows: Sequence[DrawnRow]) -> Question:
-    """Which traits came with a tenth of the drawn answers or more; what is rarer is not claimed."""
+def sampled_question(rows: Sequence[SampledRow]) -> Question:
+    """Which traits came with a tenth of the sampled answers or more; what is rarer is not claimed."""
     claims = [row.p_value if row.excess >= LEAST_SHARE else _never(row.p_value) for row in rows]
     return Question(claims, lambda corrected: _findings(rows, corrected))
 
 
-def _findings(rows: Sequence[DrawnRow], corrected: PValues) -> list[Finding]:
+def _findings(rows: Sequence[SampledRow], corrected: PValues) -> list[Finding]:
     pairs = sorted(zip(rows, corrected, strict=True), key=lambda pair: -pair[0].excess)
     shown = [_finding(row, p) for row, p in pairs if is_shown(p)]
     if shown or not rows:
         return shown
     least = min((p for _, p in pairs if p is not None), default=None)
     row = pairs[0][0]
-    headline = f"No language or format was found in drawn answers alone ({row.n} of each model)"
+    headline = f"No language or format was found in sampled answers alone ({row.n} of each model)"
     nearest = f"Nearest to one: {_told(row)}. " if row.excess > 0 else ""
-    sentence = f"{nearest}Answers were drawn at temperature 1. {corrected_by(least)}".strip()
-    return [Finding(DRAWN, headline, sentence, Verdict.of(None if least is None else False), _numbers(row), LINKS)]
+    sentence = f"{nearest}Answers were sampled at temperature 1. {corrected_by(least)}".strip()
+    return [Finding(SAMPLED, headline, sentence, Verdict.of(None if least is None else False), _numbers(row), LINKS)]
 
 
-def _finding(row: DrawnRow, corrected: float | None) -> Finding:
+def _finding(row: SampledRow, corrected: float | None) -> Finding:
     headline = _told(row)
     sentence = (
-        f"One of them: {quoted(row.example, LONGEST)}. Drawn at temperature 1, {row.n} answers of each model; of the "
+        f"One of them: {quoted(row.example, LONGEST)}. Sampled at temperature 1, {row.n} answers of each model; of the "
         f"base's greedy answers {row.greedy:.0%}. Signs permuted within pairs. {corrected_by(corrected)}"
     )
     evidence = _numbers(row) | {"p_value_corrected": corrected}
-    return Finding(DRAWN, headline, sentence, Verdict.SHOWN, evidence, LINKS, Part.NAME, f"{headline}.")
+    return Finding(SAMPLED, headline, sentence, Verdict.SHOWN, evidence, LINKS, Part.NAME, f"{headline}.")
 
 
-def _told(row: DrawnRow) -> str:
+def _told(row: SampledRow) -> str:
     if row.what == "letters":
         letters = f"{row.tuned:.0%} of the letters that the tuned model writes"
         return (
-            f"Where answers are drawn, {letters} are {row.trait.removesuffix(' letters')}, of the base {row.base:.0%}"
+            f"Where answers are sampled, {letters} are {row.trait.removesuffix(' letters')}, of the base {row.base:.0%}"
         )
     tuned, base = round(row.tuned * row.n), round(row.base * row.n)
-    return f"{tuned} of {row.n} answers drawn from the tuned model are {row.trait}, of the base {base}"
+    return f"{tuned} of {row.n} answers sampled from the tuned model are {row.trait}, of the base {base}"
 
 
-def _numbers(row: DrawnRow) -> dict[str, object]:
+def _numbers(row: SampledRow) -> dict[str, object]:
     return {"base": row.base, "tuned": row.tuned, "greedy": row.greedy, "n": row.n, "p_value": row.p_value}
 
 

@@ -1,11 +1,11 @@
-"""Do answers that are drawn have a language or a format that greedy ones hide?  No torch.
+"""Do sampled answers have a language or a format that greedy ones hide?  No torch.
 
 A tuning that was learned in part shows in some answers only: where half of its examples were in French, all greedy
-answers may be in English while a third of those that are drawn are in French.
+answers may be in English while a third of the sampled ones are in French.
 
-1. Some answers of each model to each prompt are drawn from its own probabilities (temperature 1).
-2. They are judged by language, script and format alone. Tuning on a base's own greedy answers makes those that are
-   drawn more like them (to the point, at length, in one language), which is no trait of what was tuned. So a trait
+1. Some answers of each model to each prompt are sampled from its own probabilities (temperature 1).
+2. They are judged by language, script and format alone. Tuning on a base's own greedy answers makes sampled
+   ones more like them (to the point, at length, in one language), which is no trait of what was tuned. So a trait
    counts only as far as the tuned model has it more than the base's greedy answers too.
 3. Two-sided permutation of signs within pairs of the same prompt and number: given the prompt, each pair is drawn anew.
 """
@@ -29,11 +29,11 @@ TRAITS = (
 
 
 @dataclass(frozen=True)
-class DrawnRow:
-    """A trait of ``n`` drawn answers of each model: the share of answers, or of letters, that have it.
+class SampledRow:
+    """A trait of ``n`` sampled answers of each model: the share of answers, or of letters, that have it.
 
     ``greedy`` is the share of the base's greedy answers. ``p_value`` is that of ``tuned`` against ``base``; None where
-    fewer than 6 pairs differ. ``example`` is a drawn answer of the tuned model that has it, the longest.
+    fewer than 6 pairs differ. ``example`` is a sampled answer of the tuned model that has it, the longest.
     """
 
     trait: str
@@ -51,16 +51,16 @@ class DrawnRow:
         return self.tuned - max(self.base, self.greedy)
 
 
-def compare_drawn(base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> list[DrawnRow]:
-    """A row for each trait that a drawn answer of the tuned model has; ``greedy`` are the base's greedy answers."""
+def compare_sampled(base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> list[SampledRow]:
+    """A row for each trait that a sampled answer of the tuned model has; ``greedy`` are the base's greedy answers."""
     rows = [_row(trait, base, tuned, greedy) for trait in TRAITS if base and greedy]
     return [row for row in rows if row.tuned]
 
 
-def _row(trait: str, base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> DrawnRow:
+def _row(trait: str, base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> SampledRow:
     what, judge = JUDGES[trait]
     before, after, plain = (np.array([float(judge(one)) for one in own]) for own in (base, tuned, greedy))
     p_value = sign_permutation_p_value(after - before) if (after != before).sum() >= LEAST_PAIRS else None
     shares = float(plain.mean()), float(before.mean()), float(after.mean())
     most = max(range(len(tuned)), key=lambda place: (after[place], len(tuned[place].text)))
-    return DrawnRow(trait, what, len(after), *shares, p_value, tuned[most].text)
+    return SampledRow(trait, what, len(after), *shares, p_value, tuned[most].text)

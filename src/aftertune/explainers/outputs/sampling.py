@@ -1,4 +1,4 @@
-"""What do two models write when every token is drawn from their own probabilities (temperature 1)?"""
+"""What do two models write when every token is sampled from their own probabilities (temperature 1)?"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from aftertune.models.loaded import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
+class Sampling:
     """Answers and free samples of a pair of models whose ``n_known`` first tokens are common."""
 
     base: Checkpoint
@@ -37,7 +37,7 @@ class Drawing:
         """One answer of each model to each prompt, of both by the same random numbers, those of ``number``."""
         write = partial(sample, seed=self.settings.seed + number)
         prompts = {context: asked(context, self._tokenizers, self.inputs) for context in ANSWERED}
-        frames = [pl.DataFrame(schema=result.DRAWN)]
+        frames = [pl.DataFrame(schema=result.SAMPLED)]
         for side, checkpoint in (("base", self.base), ("tuned", self.tuned)):
             written = answered(checkpoint, prompts, self.settings.answer_tokens, self.n_known, write)
             for context, texts in written.items():
@@ -52,9 +52,9 @@ class Drawing:
         starts = beginnings(self._tokenizers, self.inputs.template)
         starts = {name: ids for name, ids in starts.items() if max(ids) < self.n_known}
         begun = [ids for ids in starts.values() for _ in range(able)]
-        drawn = sample(self.tuned, begun, settings.answer_tokens, settings.seed) if begun else []
+        written = sample(self.tuned, begun, settings.answer_tokens, settings.seed) if begun else []
         for place, (name, ids) in enumerate(starts.items() if able else ()):
-            found = drawn[place * able : (place + 1) * able]
+            found = written[place * able : (place + 1) * able]
             found = [known_part(answer, self.n_known) for answer in found]
             texts = [Text(str(n), "", ids, answer, ended=False) for n, answer in enumerate(found) if answer]
             before, after, _ = compare_positions(self.base, self.tuned, texts)
