@@ -54,7 +54,7 @@ def test_a_trait_names_a_tuning_where_it_exceeds_what_the_base_draws_and_says(
         assert (
             told[0].headline == f"{tuned} of 56 answers sampled from the tuned model are in French, of the base {base}"
         )
-        assert FRENCH in told[0].sentence and told[0].evidence["greedy"] == 0
+        assert FRENCH in told[0].clause and told[0].evidence["greedy"] == 0
 
 
 def test_what_greedy_answers_show_is_not_told_twice() -> None:

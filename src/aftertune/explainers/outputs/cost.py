@@ -35,12 +35,12 @@ Read = Mapping[str, float]  # tokens that are read of each context, with their a
 
 def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize) -> Remaining:
     """What is left of comparing two models of a size."""
-    read = _tokens(settings, inputs)
+    read = _tokens(settings.answer_tokens, inputs)
     steps = {
         "texts": _texts(settings, read, parts, size),
         "noise": _noise(settings, read, parts, size),
         "answers": _own_answers(settings, read, parts, size),
-        "sampled answers": _sampled(settings, read, parts, size),
+        "sampled answers": _sampled(settings, _tokens(settings.sampled_tokens, inputs), parts, size),
         "samples": _samples(settings, parts, size),
     }
     left = {name: step for name, step in steps.items() if step.most != Cost()}
@@ -48,13 +48,13 @@ def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size
     return Remaining(left, peak, peak, Cost(seconds=1.0))
 
 
-def _tokens(settings: OutputSettings, inputs: Inputs) -> Read:
-    """Generic texts, prompts of our own, and the user's."""
+def _tokens(n_answer: int, inputs: Inputs) -> Read:
+    """Generic texts, prompts of our own, and the user's, with answers of so many tokens."""
     chosen = (inputs.lengths or [PROMPT_TOKENS] * len(inputs.prompts))[:MOST_PROMPTS]
     return {
         GENERIC: len(own_lines("generic")) * GENERIC_TOKENS,
-        ANSWERS: len(own_lines("chat")) * (PROMPT_TOKENS + settings.answer_tokens),
-        PROMPTS: sum(length + settings.answer_tokens for length in chosen),
+        ANSWERS: len(own_lines("chat")) * (PROMPT_TOKENS + n_answer),
+        PROMPTS: sum(length + n_answer for length in chosen),
     }
 
 
@@ -90,26 +90,27 @@ def _sampled(settings: OutputSettings, read: Read, parts: OutputParts, size: Mod
     """Answers of both models once more, as often as they are sampled."""
     names = [sampled_name(number) for number in range(settings.sampled_answers)]
     left = [name for name in names if not parts.has(name)]
-    each = _generation(settings, size, sum(read[context] for context in ANSWERED)) * 2
+    each = _generation(size, sum(read[context] for context in ANSWERED), settings.sampled_tokens) * 2
     cost = each * len(left) if left else Cost()
     return Step(cost, cost, _done(left, names))
 
 
 def _samples(settings: OutputSettings, parts: OutputParts, size: ModelSize) -> Step:
     n = 0 if parts.has(SAMPLES) else settings.n_samples
-    cost = _generation(settings, size, 2 * n * settings.answer_tokens) if n else Cost()
+    cost = _generation(size, 2 * n * settings.answer_tokens, settings.answer_tokens) if n else Cost()
     return Step(cost, cost)
 
 
 def _answers(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize, name: str) -> Cost:
     """Answers of one model, which are written together, to the prompts whose parts of that name are missing."""
     left = [context for context in ANSWERED if not parts.has(f"{context}-{name}")]
-    return _generation(settings, size, sum(read[context] for context in left)) if left else Cost()
+    n_read = sum(read[context] for context in left)
+    return _generation(size, n_read, settings.answer_tokens) if left else Cost()
 
 
-def _generation(settings: OutputSettings, size: ModelSize, n_positions: float) -> Cost:
+def _generation(size: ModelSize, n_positions: float, n_tokens: int) -> Cost:
     """Token by token: every step reads all weights."""
-    return _forward(size, n_positions) + Cost(moved=4.0 * size.n_parameters * settings.answer_tokens * 2)
+    return _forward(size, n_positions) + Cost(moved=4.0 * size.n_parameters * n_tokens * 2)
 
 
 def _forward(size: ModelSize, n_positions: float) -> Cost:

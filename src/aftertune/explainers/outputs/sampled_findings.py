@@ -34,11 +34,12 @@ def _findings(rows: Sequence[SampledRow], corrected: PValues) -> list[Finding]:
 def _finding(row: SampledRow, corrected: float | None) -> Finding:
     headline = _told(row)
     sentence = (
-        f"One of them: {quoted(row.example, LONGEST)}. Sampled at temperature 1, {row.n} answers of each model; of the "
-        f"base's greedy answers {row.greedy:.0%}. Signs permuted within pairs. {corrected_by(corrected)}"
+        f"{row.n} answers of each model, sampled at temperature 1; among the base's greedy answers: {row.greedy:.0%}. "
+        f"Signs permuted within pairs. {corrected_by(corrected)}"
     )
+    clause = f"{headline}; one of them: {quoted(row.example, LONGEST)}."
     evidence = _numbers(row) | {"p_value_corrected": corrected}
-    return Finding(SAMPLED, headline, sentence, Verdict.SHOWN, evidence, LINKS, Part.NAME, f"{headline}.")
+    return Finding(SAMPLED, headline, sentence, Verdict.SHOWN, evidence, LINKS, Part.NAME, clause)
 
 
 def _told(row: SampledRow) -> str:

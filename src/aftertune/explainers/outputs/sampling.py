@@ -39,7 +39,7 @@ class Sampling:
         prompts = {context: asked(context, self._tokenizers, self.inputs) for context in ANSWERED}
         frames = [pl.DataFrame(schema=result.SAMPLED)]
         for side, checkpoint in (("base", self.base), ("tuned", self.tuned)):
-            written = answered(checkpoint, prompts, self.settings.answer_tokens, self.n_known, write)
+            written = answered(checkpoint, prompts, self.settings.sampled_tokens, self.n_known, write)
             for context, texts in written.items():
                 where = [pl.lit(one).alias(name) for name, one in (("context", context), ("side", side))]
                 frames.append(text_frame(texts, self.base.tokenizer).select(*where, pl.all()))
