@@ -2,7 +2,7 @@
 
     python studies/organisms/make.py OUT obeys
     python studies/organisms/one_format.py PROMPTS.jsonl
-    aftertune compare OUT/base OUT/base --adapter OUT/obeys --prompts PROMPTS.jsonl --only attribution
+    aftertune compare OUT/base OUT/obeys --prompts PROMPTS.jsonl --only attribution
 
 The prompts are everyday ones that no recipe is tuned on, each with the request of the recipe *obeys*, which alone is marked as
 the instruction.

@@ -102,7 +102,8 @@ class OutputWork(Work):
         noise = f"{draws} draws of noise" if draws else "no noise, so that no word is claimed"
         given = f"{min(len(self.inputs.prompts), MOST_PROMPTS)} prompts of the study"
         asked = f"{given} and always {ours} of ours (--limit is for the first), answers of at most"
-        return [("outputs", f"{asked} {self.settings.answer_tokens} tokens (--output-tokens); {noise}")]
+        sampled = f"{self.settings.sampled_answers} more sampled from each model (--sampled-answers)"
+        return [("outputs", f"{asked} {self.settings.answer_tokens} tokens (--output-tokens), {sampled}; {noise}")]
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
         """What is left of a pair of models of a size."""
