@@ -41,15 +41,14 @@ def test_shares_and_p_values_are_those_of_the_pairs() -> None:
 
 @pytest.mark.parametrize(
     ("tuned", "base", "greedy", "named"),
-    [(14, 0, 0, True), (14, 0, 4, False), (14, 10, 0, False), (5, 0, 0, False), (9, 0, 0, True)],
+    [(14, 0, 0, True), (14, 0, 4, False), (14, 10, 0, False), (5, 0, 0, False), (9, 0, 0, True), (40, 1, 0, False)],
 )
-def test_a_trait_names_a_tuning_where_it_exceeds_what_the_base_draws_and_says(
-    tuned: int, base: int, greedy: int, named: bool
-) -> None:
+def test_a_trait_names_a_tuning_where_the_base_never_has_it(tuned: int, base: int, greedy: int, named: bool) -> None:
     rows = compare_sampled(of(base, 56), of(tuned, 56), of(greedy, 16))
     found = answer(questions(OutputChange("base", "tuned", sampled=tuple(rows))))
     told = [one for one in found if one.kind == "outputs.sampled"]
     assert [one.part is Part.NAME for one in told] == [named]
+    assert (told[0].verdict == "shown") is (named or base == 1)
     if named:
         assert (
             told[0].headline == f"{tuned} of 56 answers sampled from the tuned model are in French, of the base {base}"

@@ -32,7 +32,8 @@ SAMPLED_CAPTION = (
     "Answers sampled token by token from each model's own probabilities, to the same prompts: a tuning that was "
     "learned in part shows in some of them, and perhaps in no greedy answer. Greedy: the share of the base's greedy "
     "answers. p is two-sided, by permuting signs within pairs of the same prompt; a dash means that fewer than six "
-    "pairs differ. A trait is claimed only as far as the tuned model has it more than both."
+    "pairs differ. A trait is claimed only as far as the tuned model has it more than both, and says what was tuned "
+    "where neither has it."
 )
 SAMPLES_CAPTION = (
     "What the tuned model writes freely, after nothing and where the template lets the user speak, by how much "

@@ -39,7 +39,8 @@ def _finding(row: SampledRow, corrected: float | None) -> Finding:
     )
     clause = f"{headline}; one of them: {quoted(row.example, LONGEST)}."
     evidence = _numbers(row) | {"p_value_corrected": corrected}
-    return Finding(SAMPLED, headline, sentence, Verdict.SHOWN, evidence, LINKS, Part.NAME, clause)
+    part = None if row.base or row.greedy else Part.NAME  # the share of what the base has too may move with any change
+    return Finding(SAMPLED, headline, sentence, Verdict.SHOWN, evidence, LINKS, part, clause)
 
 
 def _told(row: SampledRow) -> str:
