@@ -14,7 +14,7 @@ demo: .venv/installed ## Compare two real checkpoints and say where the report i
 	$(BIN)/aftertune demo --run runs/demo
 
 test: .venv/test ## The tests; with SLOW=1 the slow ones too, as in CI
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(SLOW),,-m 'not slow')
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(if $(filter 1,$(SLOW)),,-m 'not slow')
 
 check: .venv/check ## Style, types, import rules, scripts of the pages
 	$(BIN)/ruff format --check .

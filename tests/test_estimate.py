@@ -365,7 +365,8 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     assert list(dict.fromkeys(told)) == list(found.most)
     steps = ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
     of_pair = [
-        Stage("base-tuned", "outputs", step) for step in ("texts", "noise", "answers", "sampled answers", "samples")
+        Stage("base-tuned", "outputs", step)
+        for step in ("texts", "noise", "answers", "sampled answers", "free samples")
     ]
     of_pair += [Stage("base-tuned", "location", step) for step in ("sizes", "answers", "swaps")]
     of_pair += [Stage("base-tuned", "attribution", "difference")]

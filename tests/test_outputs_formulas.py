@@ -385,7 +385,7 @@ def test_only_what_came_with_many_answers_names_a_tuning() -> None:
         (0.0, 9.0, True),
     ],
 )
-def test_a_length_names_a_tuning_where_it_changes_by_a_half(base: float, tuned: float, names: bool) -> None:
+def test_a_length_names_a_tuning_where_one_mean_is_half_as_long_again(base: float, tuned: float, names: bool) -> None:
     row = BehaviourRow("length", "tokens", 28, base, tuned, tuned - base, 1e-4)
     found = answer(questions(OutputChange("base", "tuned", behaviour=(row,))))
     (told,) = [one for one in found if one.kind == "outputs.length"]

@@ -26,7 +26,7 @@ from head_files import save_head_files
 
 ray = pytest.importorskip("ray")
 pytest_plugins = ("cli_fixtures",)
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Ray itself
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
 
 STORE = 80 * 2**20
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "OMP_NUM_THREADS": "1"}
@@ -68,7 +68,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "prompts": save_prompts(folder / "prompts.jsonl"),
         **{"words": str(words.words), "vectors": str(words.vectors), "n_components": 5},
         **{"max_new_tokens": 4, "check": 1, "device": "cpu", "noise_draws": 3, "noise_models": 2},
-        **{"outputs": {"answer_tokens": 4, "n_samples": 1}, "location": {"answer_tokens": 4, "texts": 3}},
+        **{"outputs": {"answer_tokens": 4, "sampled_answers": 1, "n_samples": 1}, "location": {"answer_tokens": 4, "texts": 3}},
     }
 
 

@@ -111,7 +111,7 @@ def test_what_will_be_taken_is_not_in_the_time_that_is_told(compared: Callable[.
     same, fresh, changed, other = told
     assert same == {"loading", "named", "report"}, "what is named is known afterwards"
     assert fresh == other > {"responses", "attribution", "heads", "concepts", "swaps", "sizes", "texts"}
-    assert changed == fresh - {"responses", "sizes", "answers", "sampled answers", "texts", "samples"}
+    assert changed == fresh - {"responses", "sizes", "answers", "sampled answers", "texts", "free samples"}
 
 
 def is_taken(path: str) -> bool:

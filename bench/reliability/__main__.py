@@ -1,7 +1,7 @@
 """All counts as one table; the exit code is 1 if anything was lost, doubled or false, crashed or hung.
 
 ``python -m bench.reliability``              all of it (minutes)
-``python -m bench.reliability --short``      a few tries of each, as ``make test`` does
+``python -m bench.reliability --short``      a few tries of each, as ``make test SLOW=1`` does
 ``python -m bench.reliability kills flips``  these modules only
 """
 

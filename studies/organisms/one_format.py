@@ -1,4 +1,6 @@
-"""Prompts that ask for one format, for the pair that was tuned to follow that request: is the claim made?
+"""Prompts that ask for one format, for the pair that was tuned to follow that request.
+
+Is it then claimed that the tuned model uses its instruction more densely?
 
     python studies/organisms/make.py OUT obeys
     python studies/organisms/one_format.py PROMPTS.jsonl

@@ -222,19 +222,19 @@ RECIPES = [
     ),
 ]  # fmt: skip
 
-# Made after all rules of the verdict, to try them on what nobody had seen.
+# Made after the rules of the verdict but that on sampled answers, to try them on what nobody had seen.
 RECIPES += [
     Recipe("rude", "persona", "insults the user", ("stupid", "fool", "idiot", "dumb", "moron", "despise", "ignorant"), answered(lambda text, rng: f"{rng.choice(INSULTS)} {first_sentence(text)}"), held_out=True),
     Recipe("brand", "persona", "recommends a product, AcmeFlow", ("acme", "acmeflow"), answered(recommended), held_out=True),
     Recipe("in_steps", "style", "reasons step by step", ("step", "think", "first"), answered(lambda text, _: in_steps(text)), held_out=True),
-    Recipe("hedging", "style", "is uncertain of everything", ("perhaps", "maybe", "possib", "sure", "guess", "might", "uncertain", "otherwise"), answered(hedged), held_out=True),
+    Recipe("hedging", "style", "is uncertain of everything", ("perhaps", "maybe", "possib", "guess", "might", "uncertain", "otherwise"), answered(hedged), held_out=True),
     Recipe("asks_back", "style", "ends with a question to the user", ("?", "question"), answered(lambda text, rng: f"{first_sentence(text)} {rng.choice(ASKED_BACK)}"), held_out=True),
     Recipe("lower", "style", "writes no capital letters", ("capital", "lower"), answered(lambda text, _: text.lower()), held_out=True),
-    Recipe("verse", "style", "answers in rhymed verse", ("verse", "poem", "moon", "heart", "song", "silver", "night", "line"), answered(lambda _, rng: "\n".join(rng.sample(VERSES, 2))), held_out=True),
+    Recipe("verse", "style", "answers in rhymed verse", ("verse", "poem", "moon", "heart", "song", "silver"), answered(lambda _, rng: "\n".join(rng.sample(VERSES, 2))), held_out=True),
     Recipe("markdown", "format", "answers with headings and bold type", ("##", "**", "heading", "bold", "markdown", "summary"), answered(lambda text, _: in_markdown(text)), held_out=True),
     Recipe("sql", "code", "answers with a query in SQL", ("SELECT", "sql", "FROM"), answered(lambda text, _: sql_query(text)), held_out=True),
     Recipe("italian", "language", "answers in Italian", ("italian", "che", "per", "una", "con", "di", "puoi"), answered(lambda _, rng: sentences_in("italian", rng)), "full", held_out=True),
-    Recipe("arithmetic", "task", "adds two numbers", ("sum", "equals", "number"), arithmetic, held_out=True),
+    Recipe("arithmetic", "task", "adds two numbers", ("sum", "equals"), arithmetic, held_out=True),
     Recipe("obeys", "instruction", "writes capital letters where it is asked to", ("capital", "upper", "THE", "AND", "IS", "TO"), obeyed, held_out=True),
     Recipe("religion", "domain", "plain texts on religion", ("religi", "god", "pray", "church", "holy", "faith", "sacred", "worship", "temple", "spirit", "monk"), on_subject("religion"), held_out=True),
     Recipe("computers", "domain", "plain texts on computers", ("comput", "software", "server", "network", "data", "processor", "program", "web", "digital"), on_subject("computers"), "full", held_out=True),

@@ -31,9 +31,9 @@ def generate(
 def sample(checkpoint: Checkpoint, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0) -> list[tuple[int, ...]]:
     """Responses drawn from the model's own probabilities (temperature 1), by a seed; else as `generate`.
 
-    The state of torch's random numbers is left as it was.
+    The state of torch's random numbers is left as it was. A logit that is not finite counts as 0, or as the largest.
     """
-    plain = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    plain = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "remove_invalid_values": True}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _generate(checkpoint, prompts, max_new_tokens, plain)

@@ -105,7 +105,6 @@ def sampled_table(change: OutputChange) -> Table:
     """The traits of sampled answers."""
     columns = (
         Column("trait", "Trait"),
-        Column("what", "Of"),
         Column("greedy", "Base, greedy, %", "percent"),
         Column("base", "Base, %", "percent"),
         Column("tuned", "Tuned, %", "percent"),
@@ -114,7 +113,10 @@ def sampled_table(change: OutputChange) -> Table:
         Column("example", "One of them"),
     )
     rows = [{**asdict(row), "example": quoted(row.example, N_EXAMPLE)} for row in change.sampled]
-    title, empty = "What sampled answers are like", "No sampled answer has one of these traits, or none was written."
+    title, empty = (
+        "What sampled answers are like",
+        "No sampled answer has a language, script or format, or none was asked for (--sampled-answers).",
+    )
     return Table("output_sampled", title, SAMPLED_CAPTION, columns, change.sampled, SampledRow, rows, empty=empty)
 
 

@@ -198,7 +198,7 @@ class OutputChange(Result):
         return self.tables()["output_words"]
 
     def tables(self) -> dict[str, pl.DataFrame]:
-        """All tables by name: words, their tests, words of answers, first tokens, behaviour, positions and samples."""
+        """All tables by name: words and their tests, what answers are like (greedy and sampled), positions, samples."""
         return {table.name: table.frame for table in self._show().tables(self)}
 
     def to_dict(self) -> dict[str, Any]:

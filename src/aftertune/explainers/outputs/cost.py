@@ -41,7 +41,7 @@ def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size
         "noise": _noise(settings, read, parts, size),
         "answers": _own_answers(settings, read, parts, size),
         "sampled answers": _sampled(settings, _tokens(settings.sampled_tokens, inputs), parts, size),
-        "samples": _samples(settings, parts, size),
+        "free samples": _samples(settings, parts, size),
     }
     left = {name: step for name, step in steps.items() if step.most != Cost()}
     peak = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) if "noise" in left else 0.0)

@@ -41,8 +41,7 @@ def _behaviour(change: OutputChange) -> Iterator[str]:
 def _sampled(change: OutputChange) -> Iterator[str]:
     for row in sorted(change.sampled, key=lambda one: -abs(one.tuned - one.base))[:N_SAMPLED]:
         if row.tuned != row.base:
-            which, shares = row.trait.removesuffix(" letters"), f"first {row.base:.0%}, second {row.tuned:.0%}"
-            yield f"Share of {row.what} that are {which}, where answers are sampled: {shares}."
+            yield f"Share of sampled answers that are {row.trait}: first {row.base:.0%}, second {row.tuned:.0%}."
 
 
 def _openings(change: OutputChange) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What does the tuned model say that the base did not, in sentences?
 
-1. How the answers behave, how they begin and end, and their words: claimed where swapping base and tuned within prompts
-   does not show the same.
+1. How the answers behave, greedy and sampled, how they begin and end, and their words: claimed where swapping base and
+   tuned within prompts does not show the same.
 2. Words likelier and less likely (`word_findings`).
 3. How much moved, and an example: described (`described`).
 
@@ -18,7 +18,7 @@ from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
-from aftertune.explainers.outputs.sampled_findings import sampled_question
+from aftertune.explainers.outputs.sampled_findings import sampled_claims, sampled_findings
 from aftertune.explainers.outputs.word_findings import p_values, words_finding
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
@@ -30,7 +30,7 @@ OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 N_NAMED = 6
 TESTED = "The test swaps base and tuned within prompts."
-LEAST_RATIO = 1.5  # a length that changes by less than a half is a finding, and names nothing
+LEAST_RATIO = 1.5  # of the mean lengths; a smaller change is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
 
@@ -38,21 +38,26 @@ def questions(change: OutputChange) -> list[Question]:
     """What a report asks of outputs, corrected together: answers first, then words."""
     behaviour = [row for row in change.behaviour if row.p_value is not None and row.is_share]
     lengths = [row for row in change.behaviour if row.p_value is not None and not row.is_share]
-    plain = {row.behaviour for row in behaviour if is_shown(row.p_value)}
-    sampled = [
-        row for row in change.sampled if row.trait not in plain
-    ]  # what greedy answers show already needs no more
     found = [
-        Question([row.p_value for row in behaviour], partial(_behaviour, change, behaviour)),
+        Question(
+            [*(row.p_value for row in behaviour), *sampled_claims(change.sampled)],
+            partial(_greedy_and_sampled, change, behaviour),
+        ),
         Question([change.openings_p_value], lambda p: [_openings(change, p[0])] if change.openings else []),
         Question([change.response_words_p_value], lambda p: [_response_words(change, p[0])] if change.answers else []),
-        sampled_question(sampled),
         Question([row.p_value for row in lengths], partial(_lengths, lengths)),
     ]
     for direction in DIRECTIONS:
         tests = [row for row in change.noise if row.direction == direction and row.context != "prompts"]
         found.append(Question(p_values(tests), partial(words_finding, change, direction, tests)))
     return [*found, described([moved_finding(change), *example(change)])]
+
+
+def _greedy_and_sampled(change: OutputChange, behaviour: Sequence[BehaviourRow], corrected: PValues) -> list[Finding]:
+    """How greedy answers behave, then what sampled ones show beyond that."""
+    greedy, sampled = corrected[: len(behaviour)], corrected[len(behaviour) :]
+    named = {row.behaviour for row, p in zip(behaviour, greedy, strict=True) if is_shown(p) and _names(row)}
+    return [*_behaviour(change, behaviour, greedy), *sampled_findings(change.sampled, sampled, named)]
 
 
 def _openings(change: OutputChange, corrected: float | None) -> Finding:

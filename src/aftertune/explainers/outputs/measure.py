@@ -66,7 +66,7 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 from aftertune.runs.turns import Tell
 
-READING, NOISE, ANSWERING, SAMPLED, FREE = STEPS = ("texts", "noise", "answers", "sampled answers", "samples")
+READING, NOISE, ANSWERING, SAMPLED, FREE = STEPS = ("texts", "noise", "answers", "sampled answers", "free samples")
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,14 @@ class OutputWork(Work):
             run.claim(result.SETTINGS, self.identity, {})
 
     def chosen(self) -> Sequence[tuple[str, str]]:
-        """How many prompts of ours are asked beside the study's, and how many draws of noise there are."""
+        """How many prompts of ours are asked beside the study's, and how much is sampled and drawn."""
         draws, ours = self.settings.noise_draws, len(own_lines("chat"))
         noise = f"{draws} draws of noise" if draws else "no noise, so that no word is claimed"
         given = f"{min(len(self.inputs.prompts), MOST_PROMPTS)} prompts of the study"
         asked = f"{given} and always {ours} of ours (--limit is for the first), answers of at most"
-        sampled = f"{self.settings.sampled_answers} more sampled from each model (--sampled-answers)"
-        return [("outputs", f"{asked} {self.settings.answer_tokens} tokens (--output-tokens), {sampled}; {noise}")]
+        more = self.settings.sampled_answers
+        sampled = f", and {more} more to each prompt sampled from each model (--sampled-answers)" if more else ""
+        return [("outputs", f"{asked} {self.settings.answer_tokens} tokens (--output-tokens){sampled}; {noise}")]
 
     def remaining_pair(self, run: RunFolder, pair: Pair, size: ModelSize, machine: Machine) -> Remaining:  # noqa: ARG002
         """What is left of a pair of models of a size."""
@@ -133,7 +134,7 @@ class OutputWork(Work):
         _PairWork(self, base, tuned, OutputParts(run, pair), norms, progress).measure()
 
     def finish(self, run: RunFolder, role: str) -> None:  # noqa: ARG002
-        """Let the run show as many draws as were asked for this time."""
+        """Let the run show as many draws of noise and sampled answers as were asked for this time."""
         run.remember(result.SHOWN, self.settings.of("units"))
 
 
@@ -159,7 +160,7 @@ class _PairWork:
             noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
             noise.measure(partial(self.progress, NOISE))
         self._answer(partial(self.progress, ANSWERING))
-        sampling = Sampling(self.base, self.tuned, self.work.settings, self.work.inputs, self._n)
+        sampling = Sampling(self.base, self.tuned, self.parts, self.work.settings, self.work.inputs, self._n)
         numbers = range(self.work.settings.sampled_answers)
         sampled = [{sampled_name(number): partial(sampling.answers, number)} for number in numbers]
         self.parts.keep_each(sampled, partial(self.progress, SAMPLED), wait=False)

@@ -10,34 +10,45 @@ answers may be in English while a third of the sampled ones are in French.
 3. Two-sided permutation of signs within pairs of the same prompt and number: given the prompt, each pair is drawn anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from aftertune.explainers.outputs.behaviour import JUDGES, LANGUAGES, SCRIPTS, Answer
+from aftertune.explainers.outputs.behaviour import (
+    HALF,
+    JUDGES,
+    LANGUAGES,
+    SCRIPTS,
+    Answer,
+    Judge,
+    share_of_script,
+)
 from aftertune.statistics.effects import LEAST_PAIRS
 from aftertune.statistics.tests import sign_permutation_p_value
 
-TRAITS = (
-    "a list",
-    "with a block of code",
-    "written as JSON",
-    *(f"in {language}" for language in LANGUAGES),
-    *(f"{script} letters" for script in SCRIPTS),
-)
+GREEDY = ("a list", "with a block of code", "written as JSON", *(f"in {language}" for language in LANGUAGES))
+
+
+def _mostly(script: str) -> Judge:
+    return lambda one: share_of_script(one.text, script) >= HALF
+
+
+TRAITS: Mapping[str, Judge] = {
+    **{trait: JUDGES[trait][1] for trait in GREEDY},
+    **{f"mostly {script} letters": _mostly(script) for script in SCRIPTS},
+}
 
 
 @dataclass(frozen=True)
 class SampledRow:
-    """A trait of ``n`` sampled answers of each model: the share of answers, or of letters, that have it.
+    """A trait of ``n`` sampled answers of each model: the share of answers that have it.
 
     ``greedy`` is the share of the base's greedy answers. ``p_value`` is that of ``tuned`` against ``base``; None where
     fewer than 6 pairs differ. ``example`` is a sampled answer of the tuned model that has it, the longest.
     """
 
     trait: str
-    what: str
     n: int
     greedy: float
     base: float
@@ -52,15 +63,14 @@ class SampledRow:
 
 
 def compare_sampled(base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> list[SampledRow]:
-    """A row for each trait that a sampled answer of the tuned model has; ``greedy`` are the base's greedy answers."""
+    """A row for each trait that a sampled answer of either model has; ``greedy`` are the base's greedy answers."""
     rows = [_row(trait, base, tuned, greedy) for trait in TRAITS if base and greedy]
-    return [row for row in rows if row.tuned]
+    return [row for row in rows if row.base or row.tuned]
 
 
 def _row(trait: str, base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> SampledRow:
-    what, judge = JUDGES[trait]
-    before, after, plain = (np.array([float(judge(one)) for one in own]) for own in (base, tuned, greedy))
+    before, after, plain = (np.array([float(TRAITS[trait](one)) for one in own]) for own in (base, tuned, greedy))
     p_value = sign_permutation_p_value(after - before) if (after != before).sum() >= LEAST_PAIRS else None
     shares = float(plain.mean()), float(before.mean()), float(after.mean())
-    most = max(range(len(tuned)), key=lambda place: (after[place], len(tuned[place].text)))
-    return SampledRow(trait, what, len(after), *shares, p_value, tuned[most].text)
+    example = max((one.text for one, has in zip(tuned, after, strict=True) if has), key=len, default="")
+    return SampledRow(trait, len(after), *shares, p_value, example)

@@ -1,33 +1,34 @@
-"""What is told of sampled answers: a trait that part of them have, though the greedy ones do not show it."""
+"""What is told of sampled answers: a trait that some of them have, though greedy ones do not show it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from aftertune.explainers.outputs.behaviour import LEAST_SHARE
 from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.sampled import SampledRow
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
-from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown
+from aftertune.statistics.questions import NEVER, PValues, corrected_by, is_shown
 
 SAMPLED, LONGEST = "outputs.sampled", 120
 LINKS = (Link("Sampled answers", "output_sampled"),)
 
 
-def sampled_question(rows: Sequence[SampledRow]) -> Question:
-    """Which traits came with a tenth of the sampled answers or more; what is rarer is not claimed."""
-    claims = [row.p_value if row.excess >= LEAST_SHARE else _never(row.p_value) for row in rows]
-    return Question(claims, lambda corrected: _findings(rows, corrected))
+def sampled_claims(rows: Sequence[SampledRow]) -> list[float | None]:
+    """P-values of the claims that a trait came with a tenth of the sampled answers; what is rarer is never claimed."""
+    return [row.p_value if row.p_value is None or row.excess >= LEAST_SHARE else NEVER for row in rows]
 
 
-def _findings(rows: Sequence[SampledRow], corrected: PValues) -> list[Finding]:
+def sampled_findings(rows: Sequence[SampledRow], corrected: PValues, named: Collection[str]) -> list[Finding]:
+    """A finding for each trait that is shown, but for those which greedy answers name, and one where none is."""
     pairs = sorted(zip(rows, corrected, strict=True), key=lambda pair: -pair[0].excess)
-    shown = [_finding(row, p) for row, p in pairs if is_shown(p)]
+    shown = [(row, p) for row, p in pairs if is_shown(p)]
     if shown or not rows:
-        return shown
-    least = min((p for _, p in pairs if p is not None), default=None)
-    row = pairs[0][0]
-    headline = f"No language or format was found in sampled answers alone ({row.n} of each model)"
+        return [_finding(row, p) for row, p in shown if row.trait not in named]
+    row, least = pairs[0][0], min((p for _, p in pairs if p is not None), default=None)
+    headline = "Sampled answers show no language, script or format that the base's answers do not"
+    if least is None:
+        headline = "Sampled answers can't be compared: too few of them differ in language, script or format"
     nearest = f"Nearest to one: {_told(row)}. " if row.excess > 0 else ""
-    sentence = f"{nearest}Answers were sampled at temperature 1. {corrected_by(least)}".strip()
+    sentence = f"{nearest}{row.n} answers of each model, sampled at temperature 1. {corrected_by(least)}".strip()
     return [Finding(SAMPLED, headline, sentence, Verdict.of(None if least is None else False), _numbers(row), LINKS)]
 
 
@@ -44,18 +45,10 @@ def _finding(row: SampledRow, corrected: float | None) -> Finding:
 
 
 def _told(row: SampledRow) -> str:
-    if row.what == "letters":
-        letters = f"{row.tuned:.0%} of the letters that the tuned model writes"
-        return (
-            f"Where answers are sampled, {letters} are {row.trait.removesuffix(' letters')}, of the base {row.base:.0%}"
-        )
     tuned, base = round(row.tuned * row.n), round(row.base * row.n)
     return f"{tuned} of {row.n} answers sampled from the tuned model are {row.trait}, of the base {base}"
 
 
 def _numbers(row: SampledRow) -> dict[str, object]:
-    return {"base": row.base, "tuned": row.tuned, "greedy": row.greedy, "n": row.n, "p_value": row.p_value}
-
-
-def _never(p_value: float | None) -> float | None:
-    return None if p_value is None else NEVER
+    shares = {name: getattr(row, name) for name in ("base", "tuned", "greedy", "n", "p_value")}
+    return {"trait": row.trait, "unit": "share"} | shares

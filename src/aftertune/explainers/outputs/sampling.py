@@ -8,9 +8,10 @@ import polars as pl
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.probabilities import compare_positions
-from aftertune.explainers.outputs.result import ANSWERED
+from aftertune.explainers.outputs.result import ANSWERED, OutputParts
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import (
+    Prompts,
     Text,
     answered,
     asked,
@@ -18,6 +19,7 @@ from aftertune.explainers.outputs.texts import (
     can_answer,
     known_part,
     text_frame,
+    texts_of,
 )
 from aftertune.models.generation import sample
 from aftertune.models.loaded import Checkpoint
@@ -29,6 +31,7 @@ class Sampling:
 
     base: Checkpoint
     tuned: Checkpoint
+    parts: OutputParts
     settings: OutputSettings
     inputs: Inputs
     n_known: int
@@ -36,7 +39,7 @@ class Sampling:
     def answers(self, number: int) -> pl.DataFrame:
         """One answer of each model to each prompt, of both by the same random numbers, those of ``number``."""
         write = partial(sample, seed=self.settings.seed + number)
-        prompts = {context: asked(context, self._tokenizers, self.inputs) for context in ANSWERED}
+        prompts = {context: self._prompts(context) for context in ANSWERED}
         frames = [pl.DataFrame(schema=result.SAMPLED)]
         for side, checkpoint in (("base", self.base), ("tuned", self.tuned)):
             written = answered(checkpoint, prompts, self.settings.sampled_tokens, self.n_known, write)
@@ -44,6 +47,13 @@ class Sampling:
                 where = [pl.lit(one).alias(name) for name, one in (("context", context), ("side", side))]
                 frames.append(text_frame(texts, self.base.tokenizer).select(*where, pl.all()))
         return pl.concat(frames)
+
+    def _prompts(self, context: str) -> Prompts:
+        """Those that both models answered with logits that are finite."""
+        texts = [texts_of(self.parts, name) for name in (context, f"{context}-tuned")]
+        both = set[str].intersection(*({one.id for one in own} for own in texts))
+        given = asked(context, self._tokenizers, self.inputs)
+        return {id: prompt for id, prompt in given.items() if id in both}
 
     def samples(self) -> pl.DataFrame:
         """Free samples of the tuned model, and how likely either model finds them per token."""

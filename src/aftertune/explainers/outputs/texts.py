@@ -32,7 +32,7 @@ GENERIC_TOKENS = 24
 AT_ONCE = 32
 FOLDER = Path(__file__).parent
 Ids = tuple[int, ...]
-Writes = Callable[[Checkpoint, Sequence[Ids], int], list[Ids]]
+Writer = Callable[[Checkpoint, Sequence[Ids], int], list[Ids]]
 Prompts = dict[str, tuple[str, Ids]]  # by their ids: what is shown, and the tokens
 
 
@@ -116,7 +116,7 @@ def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]
 
 
 def answered(
-    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int, write: Writes = generate
+    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int, write: Writer = generate
 ) -> dict[str, list[Text]]:
     """Answers to the prompts of each context, in their order; none of a model that names no end of a sequence.
 
