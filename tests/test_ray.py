@@ -68,7 +68,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "prompts": save_prompts(folder / "prompts.jsonl"),
         **{"words": str(words.words), "vectors": str(words.vectors), "n_components": 5},
         **{"max_new_tokens": 4, "check": 1, "device": "cpu", "noise_draws": 3, "noise_models": 2},
-        **{"outputs": {"answer_tokens": 4, "sampled_answers": 1, "n_samples": 1}, "location": {"answer_tokens": 4, "texts": 3}},
+        **{
+            "outputs": {"answer_tokens": 4, "sampled_answers": 1, "n_samples": 1},
+            "location": {"answer_tokens": 4, "texts": 3},
+        },
     }
 
 

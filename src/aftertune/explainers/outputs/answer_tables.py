@@ -112,7 +112,7 @@ def sampled_table(change: OutputChange) -> Table:
         Column("p_value", "p", "p"),
         Column("example", "One of them"),
     )
-    rows = [{**asdict(row), "example": quoted(row.example, N_EXAMPLE)} for row in change.sampled]
+    rows = [{**asdict(row), "example": quoted(row.example, N_EXAMPLE) if row.example else ""} for row in change.sampled]
     title, empty = (
         "What sampled answers are like",
         "No sampled answer has a language, script or format, or none was asked for (--sampled-answers).",
