@@ -58,7 +58,7 @@ class OutputExplainer(Explainer[OutputSettings, "OutputChange"]):
         return section(change)
 
     def evidence(self, change: OutputChange) -> Sequence[str]:
-        """Behaviour, sampled answers, openings, words, answers and samples of both models, the largest differences first."""
+        """Behaviour, openings, words, answers and samples of both models, the largest differences first."""
         from aftertune.explainers.outputs.evidence import evidence
 
         return evidence(change)
