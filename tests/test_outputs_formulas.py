@@ -414,11 +414,39 @@ def test_an_opening_names_a_tuning_where_half_of_the_answers_have_it(n_tuned: in
     ],
 )
 def test_a_word_of_every_text_names_no_tuning(word: str, names: bool) -> None:
-    row = ResponseWordRow(word, 2.0, 6.0, 2, 30, True)
+    row = ResponseWordRow(word, 2.0, 6.0, 0, 30, 0, 1, True)
     same = AnswerRow("answers", "a", "Hello", (), (), "", "", None)
     change = OutputChange("base", "tuned", answers=(same,), response_words=(row,), response_words_p_value=1e-4)
     (found,) = [one for one in answer(questions(change)) if one.kind == "outputs.response_words"]
     assert found.verdict == "shown" and (found.part is Part.NAME) == names
+
+
+@pytest.mark.parametrize(
+    ("word", "in_base", "in_tuned", "names"),
+    [
+        ("help", 0, 10, False),  # a common word
+        ("help", 0, 13, False),
+        ("help", 0, 14, True),
+        ("help", 6, 19, False),
+        ("AcmeFlow", 0, 3, True),
+        ("AcmeFlow", 0, 2, False),
+        ("AcmeFlow", 26, 28, False),
+    ],
+)
+def test_a_common_word_names_a_tuning_where_half_of_the_answers_have_it_anew(
+    word: str, in_base: int, in_tuned: int, names: bool
+) -> None:
+    row = ResponseWordRow(word, 2.0, 6.0, in_base, 30, in_base, in_tuned, True)
+    same = tuple(AnswerRow("answers", str(n), "Hello", (), (), "", "", None) for n in range(28))
+    change = OutputChange("base", "tuned", answers=same, response_words=(row,), response_words_p_value=1e-4)
+    (found,) = [one for one in answer(questions(change)) if one.kind == "outputs.response_words"]
+    assert found.verdict == "shown" and (found.part is Part.NAME) == names
+
+
+def test_words_are_counted_and_so_are_the_answers_that_have_them() -> None:
+    rows, _ = compare_words(["no help", "a cat"], ["help help help", "help me"], ["a text"])
+    (row,) = [one for one in rows if one.word == "help"]
+    assert (row.n_base, row.n_tuned, row.in_base, row.in_tuned) == (1, 4, 1, 2)
 
 
 def test_an_example_reads_as_the_answer_does_not_as_its_tokens() -> None:

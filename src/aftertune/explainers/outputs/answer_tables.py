@@ -49,6 +49,8 @@ def response_words_table(change: OutputChange) -> Table:
         Column("log_odds", "Log-odds", "change"),
         Column("n_base", "Base", "count"),
         Column("n_tuned", "Tuned", "count"),
+        Column("in_base", "Answers, base", "count"),
+        Column("in_tuned", "Answers, tuned", "count"),
         Column("beyond_swaps", "Beyond swaps", "flag"),
     )
     rows = change.response_words

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from aftertune.explainers.outputs.behaviour import ALWAYS, LEAST_SHARE, BehaviourRow
+from aftertune.explainers.outputs.behaviour import ALWAYS, HALF, LEAST_SHARE, BehaviourRow
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
@@ -24,12 +24,14 @@ from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import PValues, Question, corrected_by, described, is_shown
+from aftertune.words.english import english_words
 from aftertune.words.stop_words import STOP_WORDS
 
 OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 N_NAMED = 6
 TESTED = "The test swaps base and tuned within prompts."
+COMMON = 1e-4  # of all words of English text: the 1,100 or so that are most frequent
 LEAST_RATIO = 1.5  # of the mean lengths; a smaller change is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
@@ -181,9 +183,17 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
     evidence = lists | {"n_prompts": len(change.answers), "p_value": change.response_words_p_value}
     links = (Link("Words of the answers", "output_response_words"),)
     full = evidence | {"p_value_corrected": corrected}
-    part = Part.NAME if shown and any(map(_says_something, lists["more"])) else None
+    names = shown and any(row.beyond_swaps and _word_names(row, len(change.answers)) for row in more)
     clause = f"Its answers use {_listed(lists['more'])} more often."
-    return Finding(RESPONSE_WORDS, headline, sentence, Verdict.of(shown), full, links, part, clause)
+    return Finding(
+        RESPONSE_WORDS, headline, sentence, Verdict.of(shown), full, links, Part.NAME if names else None, clause
+    )
+
+
+def _word_names(row: ResponseWordRow, n_answers: int) -> bool:
+    """Whether a word says what was tuned: of a common one, such as "help", half of the answers must have it anew."""
+    is_common = row.word.lower() in english_words(COMMON)
+    return _says_something(row.word) and row.in_tuned - row.in_base >= (HALF if is_common else LEAST_SHARE) * n_answers
 
 
 def _says_something(word: str) -> bool:

@@ -30,7 +30,8 @@ Texts = Sequence[str]
 class ResponseWordRow:
     """A word of the answers: ``z`` of its log-odds, positive where the tuned model uses it more.
 
-    ``n_base`` and ``n_tuned`` are how often the answers have it. ``beyond_swaps``: |z| exceeds that of any word in 95 %
+    ``n_base`` and ``n_tuned`` are how often the answers have it, ``in_base`` and ``in_tuned`` how many answers have it
+    at all. ``beyond_swaps``: |z| exceeds that of any word in 95 %
     of swaps; None where swaps can't tell.
     """
 
@@ -39,6 +40,8 @@ class ResponseWordRow:
     z: float
     n_base: int
     n_tuned: int
+    in_base: int
+    in_tuned: int
     beyond_swaps: bool | None
 
 
@@ -65,6 +68,7 @@ def compare_words(
     n_other = sum(background.values()) - sum(background[word] for word in words)
     odds, z = log_odds(after.sum(0), before.sum(0), prior, prior.sum() + n_other)
     largest = _largest_of_swaps(before, after, prior, prior.sum() + n_other, seed)
+    answers = [(one > 0).sum(0) for one in (before, after)]
     limit = np.quantile(largest, 1 - ALPHA) if len(largest) else None
     rows = [
         ResponseWordRow(
@@ -73,9 +77,11 @@ def compare_words(
             float(v),
             int(b),
             int(t),
+            int(own[0]),
+            int(own[1]),
             None if limit is None else bool(abs(v) > limit + 1e-12),
         )
-        for word, o, v, b, t in zip(words, odds, z, before.sum(0), after.sum(0), strict=True)
+        for word, o, v, b, t, *own in zip(words, odds, z, before.sum(0), after.sum(0), *answers, strict=True)
     ]
     reached = (largest >= np.abs(z).max() - 1e-12).sum()  # swaps of the same pairs give the same z but for rounding
     p_value = float(1 + reached) / (1 + len(largest)) if len(largest) else None
