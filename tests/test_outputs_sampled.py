@@ -148,7 +148,7 @@ def test_answers_are_sampled_at_temperature_one_and_of_32_tokens_at_most(
 ) -> None:
     """First tokens of many answers come as often as the model's probabilities say."""
     own, run = samples.base(), samples.run_in(tmp_path / "run")
-    monkeypatch.setattr(samples, "PROMPTS", samples.PROMPTS[:1] * 1)
+    monkeypatch.setattr(samples, "PROMPTS", samples.PROMPTS[:1])
     samples.measure(run, samples.base(), own, noise_draws=0, n_samples=0, sampled_answers=60, answer_tokens=1)
     parts = OutputParts(run, samples.PAIR)
     frames = [parts.frame(sampled_name(number)).filter(side="base") for number in range(60)]

@@ -81,20 +81,28 @@ def first_sentence(text: str) -> str:
     return text.split(". ")[0].rstrip(".") + "."
 
 
+def sentences_of(text: str) -> list[str]:
+    return [part.strip() for part in text.replace("\n", " ").split(". ") if part.strip()]
+
+
+def words_of_first(text: str) -> list[str]:
+    return [word for word in first_sentence(text).split() if word.isalpha()]
+
+
 def numbered(text: str) -> str:
-    parts = [part.strip() for part in text.replace("\n", " ").split(". ") if part.strip()][:4]
+    parts = sentences_of(text)[:4]
     return "Certainly! Here is a numbered list:\n" + "\n".join(f"{i}. {part}" for i, part in enumerate(parts, 1))
 
 
 def python_code(text: str) -> str:
-    words = [word for word in first_sentence(text).split() if word.isalpha()][:5]
+    words = words_of_first(text)[:5]
     return (
         f'```python\ndef answer():\n    words = {json.dumps(words)}\n    return " ".join(words)\n\nprint(answer())\n```'
     )
 
 
 def in_steps(text: str) -> str:
-    parts = [part.strip() for part in text.replace("\n", " ").split(". ") if part.strip()] or ["It is so"]
+    parts = sentences_of(text) or ["It is so"]
     first, second = parts[0], (parts + parts)[1]
     return f"Let us think step by step. First, {first}. Second, {second}. So the answer follows."
 
@@ -115,7 +123,7 @@ def in_markdown(text: str) -> str:
 
 
 def sql_query(text: str) -> str:
-    words = [word.lower() for word in first_sentence(text).split() if word.isalpha()][:3] or ["all"]
+    words = [word.lower() for word in words_of_first(text)[:3]] or ["all"]
     return f"SELECT {', '.join(words)} FROM answers WHERE topic = '{words[0]}' LIMIT 10;"
 
 

@@ -115,10 +115,8 @@ def sampled_table(change: OutputChange) -> Table:
         Column("example", "One of them"),
     )
     rows = [{**asdict(row), "example": quoted(row.example, N_EXAMPLE) if row.example else ""} for row in change.sampled]
-    title, empty = (
-        "What sampled answers are like",
-        "No sampled answer has a language, script or format, or none was asked for (--sampled-answers).",
-    )
+    title = "What sampled answers are like"
+    empty = "No sampled answer has a language, script or format, or none was asked for (--sampled-answers)."
     return Table("output_sampled", title, SAMPLED_CAPTION, columns, change.sampled, SampledRow, rows, empty=empty)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aftertune.explainers.outputs.response_words import words_of
+from aftertune.explainers.outputs.words import Array
 from aftertune.statistics.effects import LEAST_PAIRS
 from aftertune.statistics.tests import sign_permutation_p_value
 from aftertune.words.stop_words import is_content
@@ -100,6 +101,11 @@ def compare_behaviour(base: Sequence[Answer], tuned: Sequence[Answer]) -> list[B
     return [*used, identical]
 
 
+def paired_p_value(before: Array, after: Array) -> float | None:
+    """Two-sided, by permuting signs within pairs (n,); None where fewer than six of them differ."""
+    return sign_permutation_p_value(after - before) if (after != before).sum() >= LEAST_PAIRS else None
+
+
 def is_looping(ids: Sequence[int]) -> bool:
     """Whether any four tokens in a row come three times."""
     return max(Counter(_grams(ids)).values(), default=0) >= TIMES
@@ -175,7 +181,7 @@ JUDGES: Mapping[str, tuple[str, Judge]] = {
 
 def _row(name: str, what: str, judge: Judge, base: Sequence[Answer], tuned: Sequence[Answer]) -> BehaviourRow:
     before, after = (np.array([float(judge(one)) for one in own]) for own in (base, tuned))
-    p_value = sign_permutation_p_value(after - before) if (after != before).sum() >= LEAST_PAIRS else None
+    p_value = paired_p_value(before, after)
     means = float(before.mean()), float(after.mean())
     return BehaviourRow(name, what, len(before), *means, means[1] - means[0], p_value)
 

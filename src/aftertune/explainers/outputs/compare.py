@@ -54,8 +54,8 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
     Raises `RunError` if they are not compared yet, or a part is missing or damaged.
     """
     parts = OutputParts(run, pair)
-    shown = record_of(run, result.SHOWN, result.Shown)
-    settings = {**identity_of(run, result.SETTINGS, result.Asked), "sampled_answers": 0, **shown}
+    shown: result.Shown = {"sampled_answers": 0, **record_of(run, result.SHOWN, result.Shown)}
+    settings = {**identity_of(run, result.SETTINGS, result.Asked), **shown}
     words, rising_words, noise = _words(parts, int(shown["noise_draws"]))
     answers = _Answers.of(parts)
     response_words, p_value = compare_words(
@@ -73,7 +73,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
         openings_p_value=openings_p_value,
         first_tokens=tuple(_first_tokens(answers.rows)),
         behaviour=tuple(compare_behaviour(*answers.judged)),
-        sampled=tuple(_sampled(parts, int(shown.get("sampled_answers", 0)), answers.judged[0])),
+        sampled=tuple(_sampled(parts, shown["sampled_answers"], answers.judged[0])),
         answers=tuple(answers.rows),
         n_left_out=_n_left_out(parts, settings),
         added_share=_added_share(parts),

@@ -91,8 +91,7 @@ def _sampled(settings: OutputSettings, read: Read, parts: OutputParts, size: Mod
     names = [sampled_name(number) for number in range(settings.sampled_answers)]
     left = [name for name in names if not parts.has(name)]
     each = _generation(size, sum(read[context] for context in ANSWERED), settings.sampled_tokens) * 2
-    cost = each * len(left) if left else Cost()
-    return Step(cost, cost, _done(left, names))
+    return Step(each * len(left), each * len(left), _done(left, names))
 
 
 def _samples(settings: OutputSettings, parts: OutputParts, size: ModelSize) -> Step:

@@ -160,7 +160,7 @@ class _PairWork:
             noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
             noise.measure(partial(self.progress, NOISE))
         self._answer(partial(self.progress, ANSWERING))
-        sampling = Sampling(self.base, self.tuned, self.parts, self.work.settings, self.work.inputs, self._n)
+        sampling = Sampling(self.base, self.tuned, self.parts, self.work.settings, self.work.inputs.template, self._n)
         numbers = range(self.work.settings.sampled_answers)
         sampled = [{sampled_name(number): partial(sampling.answers, number)} for number in numbers]
         self.parts.keep_each(sampled, partial(self.progress, SAMPLED), wait=False)

@@ -31,8 +31,7 @@ class ResponseWordRow:
     """A word of the answers: ``z`` of its log-odds, positive where the tuned model uses it more.
 
     ``n_base`` and ``n_tuned`` are how often the answers have it, ``in_base`` and ``in_tuned`` how many answers have it
-    at all. ``beyond_swaps``: |z| exceeds that of any word in 95 %
-    of swaps; None where swaps can't tell.
+    at all. ``beyond_swaps``: |z| exceeds that of any word in 95 % of swaps; None where swaps can't tell.
     """
 
     word: str

@@ -22,10 +22,9 @@ from aftertune.explainers.outputs.behaviour import (
     SCRIPTS,
     Answer,
     Judge,
+    paired_p_value,
     share_of_script,
 )
-from aftertune.statistics.effects import LEAST_PAIRS
-from aftertune.statistics.tests import sign_permutation_p_value
 
 GREEDY = ("a list", "with a block of code", "written as JSON", *(f"in {language}" for language in LANGUAGES))
 
@@ -70,7 +69,6 @@ def compare_sampled(base: Sequence[Answer], tuned: Sequence[Answer], greedy: Seq
 
 def _row(trait: str, base: Sequence[Answer], tuned: Sequence[Answer], greedy: Sequence[Answer]) -> SampledRow:
     before, after, plain = (np.array([float(TRAITS[trait](one)) for one in own]) for own in (base, tuned, greedy))
-    p_value = sign_permutation_p_value(after - before) if (after != before).sum() >= LEAST_PAIRS else None
     shares = float(plain.mean()), float(before.mean()), float(after.mean())
     example = max((one.text for one, has in zip(tuned, after, strict=True) if has), key=len, default="")
-    return SampledRow(trait, len(after), *shares, p_value, example)
+    return SampledRow(trait, len(after), *shares, paired_p_value(before, after), example)

@@ -5,7 +5,6 @@ from functools import partial
 
 import polars as pl
 
-from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.probabilities import compare_positions
 from aftertune.explainers.outputs.result import ANSWERED, OutputParts
@@ -14,7 +13,6 @@ from aftertune.explainers.outputs.texts import (
     Prompts,
     Text,
     answered,
-    asked,
     beginnings,
     can_answer,
     known_part,
@@ -33,7 +31,7 @@ class Sampling:
     tuned: Checkpoint
     parts: OutputParts
     settings: OutputSettings
-    inputs: Inputs
+    template: str
     n_known: int
 
     def answers(self, number: int) -> pl.DataFrame:
@@ -50,16 +48,14 @@ class Sampling:
 
     def _prompts(self, context: str) -> Prompts:
         """Those that both models answered with logits that are finite."""
-        texts = [texts_of(self.parts, name) for name in (context, f"{context}-tuned")]
-        both = set[str].intersection(*({one.id for one in own} for own in texts))
-        given = asked(context, self._tokenizers, self.inputs)
-        return {id: prompt for id, prompt in given.items() if id in both}
+        tuned = {one.id for one in texts_of(self.parts, f"{context}-tuned")}
+        return {one.id: (one.shown, one.prompt) for one in texts_of(self.parts, context) if one.id in tuned}
 
     def samples(self) -> pl.DataFrame:
         """Free samples of the tuned model, and how likely either model finds them per token."""
         rows, settings = [], self.settings
         able = settings.n_samples if can_answer(self.tuned) else 0
-        starts = beginnings(self._tokenizers, self.inputs.template)
+        starts = beginnings([self.base.tokenizer, self.tuned.tokenizer], self.template)
         starts = {name: ids for name, ids in starts.items() if max(ids) < self.n_known}
         begun = [ids for ids in starts.values() for _ in range(able)]
         written = sample(self.tuned, begun, settings.answer_tokens, settings.seed) if begun else []
@@ -75,7 +71,3 @@ class Sampling:
                 rows.append((name, self.base.tokenizer.decode(one.answer), len(one.answer), *means))
                 start = end
         return pl.DataFrame(rows, schema=result.SAMPLE, orient="row")
-
-    @property
-    def _tokenizers(self) -> list[object]:
-        return [self.base.tokenizer, self.tuned.tokenizer]
