@@ -364,10 +364,7 @@ def test_a_run_tells_the_stages_that_were_expected_and_counts_only_what_is_left(
     found = compare()
     assert list(dict.fromkeys(told)) == list(found.most)
     steps = ("attribution", "responses"), ("attribution", "attribution"), ("concepts", "concepts")
-    of_pair = [
-        Stage("base-tuned", "outputs", step)
-        for step in ("texts", "noise", "answers", "sampled answers", "free samples")
-    ]
+    of_pair = [Stage("base-tuned", "outputs", step) for step in ("texts", "noise", "answers", "free samples")]
     of_pair += [Stage("base-tuned", "location", step) for step in ("sizes", "answers", "swaps")]
     of_pair += [Stage("base-tuned", "attribution", "difference")]
     of_pair += [Stage("base-tuned", "concepts", step) for step in ("change", "noise")]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import aftertune
-from aftertune.models.generation import generate, stop_tokens
-from tiny import make_model, make_tokenizer
+from aftertune.models.generation import GREEDY, generate, respond, sample, stop_tokens
+from tiny import DERIVED, FAMILIES, make_model, make_tokenizer
 
 PROMPTS = [[5, 9, 30, 7], [41, 8], [3, 12, 77, 10, 11, 12, 13]]
 
@@ -30,6 +30,36 @@ def greedy(model: torch.nn.Module, prompt: list[int], n: int, stops: list[int]) 
 def test_a_batch_is_the_greedy_loop_of_each_prompt() -> None:
     checkpoint = load()
     assert generate(checkpoint, PROMPTS, 12) == [greedy(checkpoint.model, prompt, 12, [2]) for prompt in PROMPTS]
+
+
+BEGINNING = [7, 8, 9, 10, 11, 12]
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *DERIVED])
+def test_what_prompts_begin_with_and_prompts_of_many_responses_are_read_once(family: str) -> None:
+    """Greedy and sampled responses are those of a loop, and of each asked for alone, whatever is shared."""
+    checkpoint = aftertune.load(make_model(family, torch.float64), tokenizer=make_tokenizer())
+    prompts = [BEGINNING + prompt for prompt in (*PROMPTS, [4])]
+    stops = stop_tokens(checkpoint)
+    plain = [greedy(checkpoint.model, prompt, 4, stops) for prompt in prompts]
+    found = respond(checkpoint, prompts, 4, [GREEDY, 0, 1, GREEDY])
+    assert generate(checkpoint, prompts, 4) == found[0] == found[3] == plain
+    assert found[1:3] == [sample(checkpoint, prompts, 4, seed) for seed in (0, 1)]
+
+
+def test_sampled_tokens_come_as_often_as_their_probabilities_say() -> None:
+    """Chi-squared of 4,000 first tokens, the rarest taken together: its mean is the number of groups less one."""
+    checkpoint, n = load(), 4000
+    with torch.no_grad():
+        p = checkpoint.model(torch.tensor([PROMPTS[0]])).logits[0, -1].softmax(-1)
+    drawn = respond(checkpoint, PROMPTS[:1] * n, 1, [5])[0]
+    counts = torch.bincount(torch.tensor([one[0] if one else 2 for one in drawn]), minlength=len(p))
+    order = p.argsort(descending=True)
+    often = order[p[order] * n >= 10]
+    seen, wanted = (torch.cat([one[often], one.sum()[None] - one[often].sum()]).double() for one in (counts, p * n))
+    degrees = len(often)
+    assert degrees > 10
+    assert float(((seen - wanted).square() / wanted).sum()) < degrees + 4 * (2 * degrees) ** 0.5
 
 
 def test_a_response_ends_before_any_stop_token() -> None:

@@ -162,7 +162,7 @@ def test_the_cost_is_that_of_pairs_that_are_not_measured(planted: RunFolder) -> 
     work = OutputExplainer().prepare(OutputSettings(), Inputs(samples.PROMPTS))
     assert work.remaining_pair(planted, samples.PAIR, size, machine).steps == {}
     left = work.remaining_pair(planted, Pair("base", "tuned-2"), size, machine).steps
-    assert list(left) == ["texts", "noise", "answers", "sampled answers", "free samples"]
+    assert list(left) == ["texts", "noise", "answers", "free samples"]
     assert left["noise"].most.operations > left["noise"].least.operations > left["texts"].most.operations
 
 
@@ -181,7 +181,7 @@ def test_the_cost_takes_off_what_is_there(planted: RunFolder, tmp_path: Path) ->
     assert left.steps["noise"] == Step(draw * 2, draw * 2, already=pytest.approx(7 / 9))
     assert left.steps["answers"] == Step(Cost(passed * 4 * ours), Cost(passed * 4 * ours), already=0.5)
     assert left.steps["free samples"] == whole.steps["free samples"] and left.most_bytes == whole.most_bytes
-    assert whole.steps["noise"] == Step(draw * 11, draw * 14)  # two to five more in search of the scale
+    assert whole.steps["noise"] == Step(draw * 10, draw * 13)  # the search for the scale takes one to four, and ends with the first draw
     (tmp_path / "run/outputs/base-tuned/prompts-texts.parquet").unlink()  # what follows from it lies there
     again = work.remaining_pair(RunFolder(str(tmp_path / "run")), samples.PAIR, size, machine).steps["texts"].most
     assert again.moved == whole.steps["texts"].most.moved and again.operations < whole.steps["texts"].most.operations

@@ -347,7 +347,7 @@ def test_texts_are_many_and_prompts_fit_their_place() -> None:
     prompts = asked("answers", [tiny.make_tokenizer(chat=False), own.tokenizer], Inputs(template="chat"))
     assert own.tokenizer.decode(prompts["chat-0"][1]).endswith("assistant\n")
     given = {"prompts": {"chat-0": prompts["chat-3"]}, "answers": prompts | {"long": ("", tuple([5] * 127))}}
-    found = answered(own, given, 5, len(own.tokenizer))
+    (found,) = answered(own, given, 5, len(own.tokenizer))
     assert [one.id for one in found["answers"]] == list(prompts)
     assert all(len(one.answer) <= 5 for one in found["answers"])
     assert [(one.id, one.prompt, one.answer) for one in found["prompts"]] == [

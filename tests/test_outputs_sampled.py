@@ -1,8 +1,10 @@
 """What sampled answers show: traits that the base never has, exact p-values, and few false claims."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from scipy.stats import permutation_test
@@ -14,11 +16,12 @@ from aftertune.explainers.outputs.behaviour import Answer, BehaviourRow
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.cost import remaining
 from aftertune.explainers.outputs.findings import questions
-from aftertune.explainers.outputs.result import SHOWN, OutputParts, sampled_name
+from aftertune.explainers.outputs.result import SHOWN, SIDES, OutputParts, sampled_name
 from aftertune.explainers.outputs.sampled import compare_sampled
 from aftertune.explainers.outputs.show import section
 from aftertune.models.cost import Cost
 from aftertune.models.size import size_by_config
+from aftertune.runs.run import RunFolder
 from aftertune.statistics.finding import Finding, Part
 from aftertune.statistics.questions import answer
 
@@ -113,28 +116,42 @@ def test_the_same_rates_are_rarely_claimed() -> None:
     assert claimed <= 10
 
 
+def answers_of(run: RunFolder, number: int, side: str) -> list[list[int]]:
+    found: list[list[int]] = OutputParts(run, samples.PAIR).frame(sampled_name(number, side))["answer"].to_list()
+    return found
+
+
 def test_the_same_weights_write_the_same_sampled_answers_and_others_do_not(tmp_path: Path) -> None:
     same, other = (samples.run_in(tmp_path / name) for name in ("same", "other"))
     samples.measure(same, samples.base(), noise_draws=0)
     samples.measure(other, samples.noisy(0, size=1.0), noise_draws=0)
     for run, is_same in ((same, True), (other, False)):
-        sampled = [OutputParts(run, samples.PAIR).frame(sampled_name(number)) for number in (0, 1)]
-        sides = [{row["id"]: row["answer"] for row in one.iter_rows(named=True)} for one in sampled]
-        assert len(sides[0]) == 18 and sides[0] != sides[1]  # 16 prompts of ours and two of the study
-        base, tuned = (sampled[0].filter(side=side)["answer"].to_list() for side in ("base", "tuned"))
-        assert (base == tuned) is is_same
+        sampled = [[answers_of(run, number, side) for side in SIDES] for number in (0, 1)]
+        assert len(sampled[0][0]) == 18 and sampled[0][0] != sampled[1][0]  # 16 prompts of ours and two of the study
+        assert (sampled[0][0] == sampled[0][1]) is is_same
+
+
+def test_more_sampled_answers_are_written_without_those_that_are_there(tmp_path: Path) -> None:
+    run, at_once = (samples.run_in(tmp_path / name) for name in ("run", "at-once"))
+    samples.measure(run, samples.planted(97), noise_draws=0, sampled_answers=1)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run/outputs/base-tuned").iterdir()}
+    samples.measure(run, samples.planted(97), noise_draws=0, sampled_answers=3)
+    samples.measure(at_once, samples.planted(97), noise_draws=0, sampled_answers=3)
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    for number in range(3):
+        assert all(answers_of(run, number, side) == answers_of(at_once, number, side) for side in SIDES)
 
 
 def test_a_run_is_read_by_pairs_and_without_sampled_answers(tmp_path: Path) -> None:
     """The parts are written by hand: of one number the tuned model's answers are French, of the base none is."""
     run = samples.run_in(tmp_path / "run")
     samples.measure(run, samples.planted(97), noise_draws=0)
-    for number in (0, 1):
-        parts = OutputParts(run, samples.PAIR)
-        frame = parts.frame(sampled_name(number))
-        texts = [FRENCH if number and side == "tuned" else ENGLISH for side in frame["side"]]
-        (tmp_path / "run/outputs/base-tuned" / f"{sampled_name(number)}.parquet").unlink()
-        run.write_frame(parts.place(sampled_name(number)), frame.with_columns(text=np.array(texts)))
+    for number, side in product((0, 1), SIDES):
+        parts, name = OutputParts(run, samples.PAIR), sampled_name(number, side)
+        frame = parts.frame(name)
+        (tmp_path / "run/outputs/base-tuned" / f"{name}.parquet").unlink()
+        text = FRENCH if number and side == "tuned" else ENGLISH
+        run.write_frame(parts.place(name), frame.with_columns(text=pl.lit(text)))
     (row,) = [one for one in samples.change_of(run).sampled if one.trait == "in French"]
     assert (row.n, row.base, row.tuned, row.p_value) == (36, 0.0, 0.5, pytest.approx(2e-4, rel=0.1))
     run.remember(SHOWN, {"noise_draws": 0})  # as a run of an earlier version has it
@@ -143,15 +160,13 @@ def test_a_run_is_read_by_pairs_and_without_sampled_answers(tmp_path: Path) -> N
     )
 
 
-def test_answers_are_sampled_at_temperature_one_and_of_32_tokens_at_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers_are_sampled_at_temperature_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """First tokens of many answers come as often as the model's probabilities say."""
     own, run = samples.base(), samples.run_in(tmp_path / "run")
     monkeypatch.setattr(samples, "PROMPTS", samples.PROMPTS[:1])
     samples.measure(run, samples.base(), own, noise_draws=0, n_samples=0, sampled_answers=60, answer_tokens=1)
     parts = OutputParts(run, samples.PAIR)
-    frames = [parts.frame(sampled_name(number)).filter(side="base") for number in range(60)]
+    frames = [parts.frame(sampled_name(number, "base")) for number in range(60)]
     likely = reached = 0.0
     for place in range(frames[0].height):
         prompt = frames[0]["prompt"][place].to_list()
@@ -160,16 +175,17 @@ def test_answers_are_sampled_at_temperature_one_and_of_32_tokens_at_most(
         likely += 60 * float((p * p).sum())
         reached += sum(float(p[one["answer"][place][0]]) for one in frames if len(one["answer"][place]))
     assert reached == pytest.approx(likely, rel=0.1)
-    assert OutputSettings(answer_tokens=48).sampled_tokens == 32 and OutputSettings(answer_tokens=5).sampled_tokens == 5
 
 
 def test_the_cost_is_that_of_both_models_answers(tmp_path: Path) -> None:
-    size, parts = (
-        size_by_config(samples.base().model.config),
-        OutputParts(samples.run_in(tmp_path / "run"), samples.PAIR),
+    """Three sampled answers of each model to 18 prompts are written in the steps that the greedy ones take anyway."""
+    size = size_by_config(samples.base().model.config)
+    parts = OutputParts(samples.run_in(tmp_path / "run"), samples.PAIR)
+    few, many = (
+        remaining(OutputSettings(answer_tokens=48, sampled_answers=n), Inputs(samples.PROMPTS), parts, size).steps
+        for n in (0, 3)
     )
-    inputs = Inputs(samples.PROMPTS)
-    step = remaining(OutputSettings(answer_tokens=48, sampled_answers=3), inputs, parts, size).steps["sampled answers"]
-    read, moved = 2.0 * size.n_parameters * 18 * (40 + 32), 4.0 * size.n_parameters * 32 * 2
-    assert step.most == Cost(read, moved) * 6
-    assert "sampled answers" not in remaining(OutputSettings(sampled_answers=0), inputs, parts, size).steps
+    more = Cost(2.0 * size.n_parameters * 18 * 48 * 3)
+    for step in ("texts", "answers"):
+        found, expected = many[step].most, few[step].most + more
+        assert (found.operations, found.moved) == pytest.approx((expected.operations, expected.moved))

@@ -73,7 +73,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
         openings_p_value=openings_p_value,
         first_tokens=tuple(_first_tokens(answers.rows)),
         behaviour=tuple(compare_behaviour(*answers.judged)),
-        sampled=tuple(_sampled(parts, shown["sampled_answers"], answers.judged[0])),
+        sampled=tuple(_sampled(parts, shown["sampled_answers"], answers)),
         answers=tuple(answers.rows),
         n_left_out=_n_left_out(parts, settings),
         added_share=_added_share(parts),
@@ -96,15 +96,16 @@ def _added_share(parts: OutputParts) -> float | None:
     return None if found is None else float(found)
 
 
-def _sampled(parts: OutputParts, n: int, greedy: Sequence[Answer]) -> list[SampledRow]:
-    """The traits of ``n`` sampled answers of each model to each prompt."""
+def _sampled(parts: OutputParts, n: int, answers: "_Answers") -> list[SampledRow]:
+    """The traits of ``n`` sampled answers of each model to each prompt that has greedy answers of both."""
     pairs: list[tuple[Answer, Answer]] = []
+    asked = {(one.context, one.id) for one in answers.rows}
     for number in range(n):
-        sampled = parts.frame(sampled_name(number))
-        base, tuned = (sampled.filter(pl.col("side") == side) for side in result.SIDES)
+        base, tuned = (parts.frame(sampled_name(number, side)) for side in result.SIDES)
         both = base.join(tuned, on=["context", "id"], suffix="_tuned", maintain_order="left")
-        pairs += [(_judged(row, ""), _judged(row, "_tuned")) for row in both.iter_rows(named=True)]
-    return compare_sampled([one for one, _ in pairs], [one for _, one in pairs], greedy)
+        rows = (row for row in both.iter_rows(named=True) if (row["context"], row["id"]) in asked)
+        pairs += [(_judged(row, ""), _judged(row, "_tuned")) for row in rows]
+    return compare_sampled([one for one, _ in pairs], [one for _, one in pairs], answers.judged[0])
 
 
 def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[RisingWordRow], list[NoiseRow]]:

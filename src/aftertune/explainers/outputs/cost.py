@@ -28,7 +28,7 @@ from aftertune.models.cost import Cost, Remaining, Step, weight_bytes
 from aftertune.models.size import ModelSize
 
 PROMPT_TOKENS = 40  # of a prompt of our own with its template
-STEPS_OF_SCALE = (2, 5)  # forward passes in search of the scale of the noise
+STEPS_OF_SCALE = (1, 4)  # readings in search of the scale of the noise, beside the last, which is the first draw
 BYTES_OF_NOISE = 60  # moved for each weight: drawn, measured, scaled, added
 Read = Mapping[str, float]  # tokens that are read of each context, with their answers
 
@@ -37,10 +37,9 @@ def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size
     """What is left of comparing two models of a size."""
     read = _tokens(settings.answer_tokens, inputs)
     steps = {
-        "texts": _texts(settings, read, parts, size),
+        "texts": _texts(settings, inputs, parts, size),
         "noise": _noise(settings, read, parts, size),
-        "answers": _own_answers(settings, read, parts, size),
-        "sampled answers": _sampled(settings, _tokens(settings.sampled_tokens, inputs), parts, size),
+        "answers": _own_answers(settings, inputs, parts, size),
         "free samples": _samples(settings, parts, size),
     }
     left = {name: step for name, step in steps.items() if step.most != Cost()}
@@ -58,11 +57,12 @@ def _tokens(n_answer: int, inputs: Inputs) -> Read:
     }
 
 
-def _texts(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
+def _texts(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize) -> Step:
     """The base's answers, and both models' reading of all texts."""
+    read = _tokens(settings.answer_tokens, inputs)
     units = [(context, side) for context, n in read.items() if n for side in SIDES]
     left = [(context, side) for context, side in units if not parts.has(f"{context}-{side}")]
-    cost = _forward(size, sum(read[context] for context, _ in left)) + _answers(settings, read, parts, size, "texts")
+    cost = _forward(size, sum(read[context] for context, _ in left)) + _answers(settings, inputs, parts, size, "base")
     return Step(cost, cost, _done(left, units))
 
 
@@ -78,20 +78,13 @@ def _noise(settings: OutputSettings, read: Read, parts: OutputParts, size: Model
     return Step(least, most, _done(left, draws))
 
 
-def _own_answers(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
-    """The tuned model's answers, and either model's answers read by both."""
+def _own_answers(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize) -> Step:
+    """The tuned model's answers, and either model's greedy answers read by both."""
+    read = _tokens(settings.answer_tokens, inputs)
     left = [context for context in ANSWERED if not parts.has(f"{context}-positions")]
     reading = _forward(size, sum(read[context] for context in left) * len(SIDES) * len(SIDES))
-    cost = reading + _answers(settings, read, parts, size, "tuned-texts")
+    cost = reading + _answers(settings, inputs, parts, size, "tuned")
     return Step(cost, cost, _done(left, ANSWERED))
-
-
-def _sampled(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize) -> Step:
-    """Answers of both models once more, as often as they are sampled."""
-    names = [sampled_name(number) for number in range(settings.sampled_answers)]
-    left = [name for name in names if not parts.has(name)]
-    each = _generation(size, sum(read[context] for context in ANSWERED), settings.sampled_tokens) * 2
-    return Step(each * len(left), each * len(left), _done(left, names))
 
 
 def _samples(settings: OutputSettings, parts: OutputParts, size: ModelSize) -> Step:
@@ -100,11 +93,17 @@ def _samples(settings: OutputSettings, parts: OutputParts, size: ModelSize) -> S
     return Step(cost, cost)
 
 
-def _answers(settings: OutputSettings, read: Read, parts: OutputParts, size: ModelSize, name: str) -> Cost:
-    """Answers of one model, which are written together, to the prompts whose parts of that name are missing."""
-    left = [context for context in ANSWERED if not parts.has(f"{context}-{name}")]
-    n_read = sum(read[context] for context in left)
-    return _generation(size, n_read, settings.answer_tokens) if left else Cost()
+def _answers(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize, side: str) -> Cost:
+    """Answers of one model, greedy and sampled, whose parts are missing: its prompts are read once for all of them."""
+    asked, answered = _tokens(0, inputs), _tokens(settings.answer_tokens, inputs)
+    name = "texts" if side == "base" else "tuned-texts"
+    greedy = [context for context in ANSWERED if not parts.has(f"{context}-{name}")]
+    numbers = [number for number in range(settings.sampled_answers) if not parts.has(sampled_name(number, side))]
+    written = [*greedy, *ANSWERED * len(numbers)]
+    if not written:
+        return Cost()
+    n_written = sum(answered[context] - asked[context] for context in written)
+    return _generation(size, sum(asked[context] for context in set(written)) + n_written, settings.answer_tokens)
 
 
 def _generation(size: ModelSize, n_positions: float, n_tokens: int) -> Cost:

@@ -4,12 +4,12 @@
 2. Mean probabilities and log probabilities of each model over them; of the base nothing else is kept.
 3. Noise of like effect: its scale, then each draw.
 4. The tuned model's answers, and every answer read by both models.
-5. Further answers of each model, sampled from its own probabilities.
-6. Free samples of the tuned model, read by both.
+5. Free samples of the tuned model, read by both.
+Beside its greedy answers a model writes others, sampled from its own probabilities.
 What has its part already is not computed again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -21,6 +21,7 @@ from aftertune.errors import AttributionError
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.cost import remaining
+from aftertune.explainers.outputs.free_samples import free_samples
 from aftertune.explainers.outputs.noise_draws import NoiseDraws
 from aftertune.explainers.outputs.probabilities import (
     added_share,
@@ -41,7 +42,6 @@ from aftertune.explainers.outputs.result import (
     sampled_name,
 )
 from aftertune.explainers.outputs.rises import is_word
-from aftertune.explainers.outputs.sampling import Sampling
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.texts import (
     Text,
@@ -54,6 +54,7 @@ from aftertune.explainers.outputs.texts import (
     texts_of,
 )
 from aftertune.models.cost import NARROW_BYTES, Remaining
+from aftertune.models.generation import GREEDY
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.machine import Machine
 from aftertune.models.mapped.memory import ON_DISK
@@ -66,7 +67,7 @@ from aftertune.runs.run import RunFolder
 from aftertune.runs.stage import StepProgress
 from aftertune.runs.turns import Tell
 
-READING, NOISE, ANSWERING, SAMPLED, FREE = STEPS = ("texts", "noise", "answers", "sampled answers", "free samples")
+READING, NOISE, ANSWERING, FREE = STEPS = ("texts", "noise", "answers", "free samples")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class OutputWork(Work):
         if not parts.has(result.ABOUT):
             return False
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
-        sampled = [sampled_name(number) for number in range(self.settings.sampled_answers)]
+        sampled = [sampled_name(number, side) for number in range(self.settings.sampled_answers) for side in SIDES]
         has_draws = not parts.has_same_tensors or all(parts.has(name) for name in names)
         return has_draws and all(map(parts.has, [*(f"{one}-positions" for one in ANSWERED), *sampled, result.SAMPLES]))
 
@@ -149,6 +150,7 @@ class _PairWork:
     norms: dict[str, float] | None
     progress: StepProgress
     read: dict[tuple[str, str], Tensor] = field(default_factory=dict)  # final states by side and texts
+    written: dict[str, dict[int | None, dict[str, list[Text]]]] = field(default_factory=dict)  # answers, by side
 
     def measure(self) -> None:
         self.parts.keep(result.ABOUT, lambda: pl.DataFrame([{"has_same_tensors": self.norms is not None}]))
@@ -160,11 +162,8 @@ class _PairWork:
             noise = NoiseDraws(self.base, self.norms, self.parts, self.work.settings)
             noise.measure(partial(self.progress, NOISE))
         self._answer(partial(self.progress, ANSWERING))
-        sampling = Sampling(self.base, self.tuned, self.parts, self.work.settings, self.work.inputs.template, self._n)
-        numbers = range(self.work.settings.sampled_answers)
-        sampled = [{sampled_name(number): partial(sampling.answers, number)} for number in numbers]
-        self.parts.keep_each(sampled, partial(self.progress, SAMPLED), wait=False)
-        self.parts.keep_each([{result.SAMPLES: sampling.samples}], partial(self.progress, FREE), wait=False)
+        samples = partial(free_samples, self.base, self.tuned, self.work.settings, self.work.inputs.template, self._n)
+        self.parts.keep_each([{result.SAMPLES: samples}], partial(self.progress, FREE), wait=False)
 
     def _vocabulary(self) -> pl.DataFrame:
         texts, special = show_tokens(self._tokenizer, range(self._n)), set(self._tokenizer.all_special_ids)
@@ -173,9 +172,8 @@ class _PairWork:
 
     def _read(self, tell: Tell) -> None:
         """The texts of all contexts, answers written together, and the mean probabilities of both models over them."""
-        together = ([GENERIC], ANSWERED)
-        units = [{f"{one}-texts": partial(self._texts_part, one) for one in some} for some in together]
-        self.parts.keep_each(units, lambda _done, _total: tell(0.0, 1.0))
+        units = [{f"{one}-texts": partial(self._texts_part, one) for one in some} for some in ([GENERIC], ANSWERED)]
+        self.parts.keep_each([units[0], units[1] | self._sampled("base")], lambda _done, _total: tell(0.0, 1.0))
         full = [one for one in CONTEXTS if texts_of(self.parts, one)]
         names = [(side, one) for one in full for side in SIDES]
         self.parts.keep_each([{f"{one}-{side}": partial(self._predictions, side, one)} for side, one in names], tell)
@@ -184,7 +182,21 @@ class _PairWork:
         return text_frame(self._finite(self._texts_of(context), context), self._tokenizer)
 
     def _own_texts_part(self, context: str) -> pl.DataFrame:
-        return text_frame(self._finite(self._tuned_answers[context], f"{context}-tuned"), self._tokenizer)
+        answers = self._written("tuned")[GREEDY][context]
+        return text_frame(self._finite(answers, f"{context}-tuned"), self._tokenizer)
+
+    def _sampled(self, side: str) -> dict[str, Callable[[], pl.DataFrame]]:
+        """The parts of a model's sampled answers."""
+        numbers = range(self.work.settings.sampled_answers)
+        return {sampled_name(number, side): partial(self._sampled_part, number, side) for number in numbers}
+
+    def _sampled_part(self, number: int, side: str) -> pl.DataFrame:
+        written = self._written(side)[number]
+        frames = [
+            text_frame(texts, self._tokenizer).select(pl.lit(context).alias("context"), pl.all())
+            for context, texts in written.items()
+        ]
+        return pl.concat(frames)
 
     @property
     def _has_added(self) -> bool:
@@ -232,24 +244,24 @@ class _PairWork:
         return self.base if side == "base" else self.tuned
 
     def _texts_of(self, context: str) -> list[Text]:
-        return generic_texts(self._tokenizer) if context == GENERIC else self._base_answers[context]
+        return generic_texts(self._tokenizer) if context == GENERIC else self._written("base")[GREEDY][context]
 
-    @cached_property
-    def _base_answers(self) -> dict[str, list[Text]]:
-        return self._answers(self.base)
-
-    @cached_property
-    def _tuned_answers(self) -> dict[str, list[Text]]:
-        return self._answers(self.tuned)
-
-    def _answers(self, checkpoint: Checkpoint) -> dict[str, list[Text]]:
-        asked = {context: self._asked(context) for context in ANSWERED}
-        return answered(checkpoint, asked, self.work.settings.answer_tokens, self._n)
+    def _written(self, side: str) -> dict[int | None, dict[str, list[Text]]]:
+        """A model's greedy answers and those of each number, where the run has not their parts yet; written once."""
+        if side not in self.written:
+            names = {number: [sampled_name(number, side)] for number in range(self.work.settings.sampled_answers)}
+            greedy = [f"{one}-texts" if side == "base" else f"{one}-tuned-texts" for one in ANSWERED]
+            missing = [one for one, own in ({GREEDY: greedy} | names).items() if not all(map(self.parts.has, own))]
+            seeds = [GREEDY if one is GREEDY else self.work.settings.seed + one for one in missing]
+            asked = {context: self._asked(context) for context in ANSWERED}
+            found = answered(self._checkpoint(side), asked, self.work.settings.answer_tokens, self._n, seeds)
+            self.written[side] = dict(zip(missing, found, strict=True))
+        return self.written[side]
 
     def _answer(self, tell: Tell) -> None:
         """The tuned model's own answers, and every token of either model's answers as both models see it."""
         texts = {f"{one}-tuned-texts": partial(self._own_texts_part, one) for one in ANSWERED}
-        self.parts.keep_each([texts], lambda _done, _total: tell(0.0, 1.0))
+        self.parts.keep_each([texts | self._sampled("tuned")], lambda _done, _total: tell(0.0, 1.0))
         self.parts.keep_each(
             [{f"{one}-positions": partial(self._positions, one)} for one in ANSWERED], tell, wait=False
         )

@@ -5,7 +5,7 @@ The base is read with noise in its weights, as `noise` draws it: largest scores 
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 
 import polars as pl
@@ -14,14 +14,14 @@ from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.coherence import belonging, coherence
 from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.probabilities import Predictions, mean_predictions
-from aftertune.explainers.outputs.result import SIDES, WITH_NOISE, Makes, OutputParts, draw_name
+from aftertune.explainers.outputs.result import HALVES, LOG_HALVES, SIDES, WITH_NOISE, Makes, OutputParts, draw_name
 from aftertune.explainers.outputs.rises import rise_scores, rises, top_words
 from aftertune.explainers.outputs.settings import OutputSettings
 from aftertune.explainers.outputs.subjects import subject_directions
 from aftertune.explainers.outputs.texts import texts_of
 from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, total_variation
 from aftertune.models.loaded import Checkpoint
-from aftertune.models.products.digits import fast_products
+from aftertune.models.products.digits import are_faster_ones_rougher, fast_products
 from aftertune.models.weight_noise import Norms
 from aftertune.runs.turns import Tell
 
@@ -45,6 +45,7 @@ class NoiseDraws:
     norms: Norms
     parts: OutputParts
     settings: OutputSettings
+    searched: dict[tuple[str, float], Predictions] = field(default_factory=dict)  # by context and scale, of draw 0
 
     def measure(self, progress: Tell) -> None:
         """Noise of like effect in the base's weights, where a draw is missing."""
@@ -60,13 +61,14 @@ class NoiseDraws:
             def plain() -> _Plain:
                 subjects = directions()  # before there is noise in them
                 stack.enter_context(fast_products())
-                found = _Plain({one: self._predicted(one) for one in self._contexts_with_noise()}, subjects)
+                found = _Plain({one: self._without_noise(one) for one in self._contexts_with_noise()}, subjects)
                 stack.enter_context(noise)
                 return found
 
-            coherence: Makes = [{result.COHERENCE: lambda: self._coherence(directions())}]
-            self.parts.keep_each([*coherence, {result.SCALES: lambda: self._scales(noise, plain().predictions)}])
             draws = [{name: partial(self._draw, noise, plain, number)} for number, name in enumerate(names)]
+            search = {result.SCALES: lambda: self._scales(noise, plain().predictions)} | draws[0]
+            coherence: Makes = [{result.COHERENCE: lambda: self._coherence(directions())}]
+            self.parts.keep_each([*coherence, search])
             self.parts.keep_each(draws, progress, wait=False)
 
     def _coherence(self, directions: Array) -> pl.DataFrame:
@@ -109,19 +111,33 @@ class NoiseDraws:
 
     def _effect(self, noise: Noise, without: Array, context: str, scale: float) -> float:
         noise.put(scale)
-        return total_variation(without, self._of_text(self._predicted(context)))
+        self.searched[context, scale] = self._predicted(context)
+        return total_variation(without, self._of_text(self.searched[context, scale]))
 
     def _draw(self, noise: Noise, make_plain: Callable[[], _Plain], number: int) -> pl.DataFrame:
         """One model with noise: its total variation, the largest scores, and the coherence of its words."""
         rows, plain = [], make_plain()
         noise.draw(self._seed(number))
         for context, scale in self.parts.frame(result.SCALES).iter_rows():
-            noise.put(scale)
-            without, other = plain.predictions[context], self._predicted(context)
+            without, other = plain.predictions[context], self._predicted_with(noise, number, context, scale)
             base, found = self._of_text(without), self._of_text(other)
             together = self._coherences(without.log_p, other.log_p, plain.directions)
             rows.append((context, scale, total_variation(base, found), *largest_scores(base, found), *together))
         return pl.DataFrame(rows, schema=result.DRAW, orient="row")
+
+    def _predicted_with(self, noise: Noise, number: int, context: str, scale: float) -> Predictions:
+        """What the base predicts with the noise of a draw; the search for the scale has read the first."""
+        if number == 0 and (context, scale) in self.searched:
+            return self.searched[context, scale]
+        noise.put(scale)
+        return self._predicted(context)
+
+    def _without_noise(self, context: str) -> Predictions:
+        """What the base predicts, as precisely as with noise: as it was read before, where products are no rougher."""
+        if are_faster_ones_rougher(self.base.model.get_output_embeddings().weight):
+            return self._predicted(context)
+        frame = self.parts.frame(f"{context}-base")
+        return Predictions(*(frame.select(halves).to_numpy().T for halves in (HALVES, LOG_HALVES)))
 
     def _predicted(self, context: str) -> Predictions:
         """What the base as it is now predicts, with noise or without."""

@@ -21,13 +21,14 @@ from os.path import commonprefix
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from aftertune.explainers.outputs.texts import Ids, Text
 from aftertune.explainers.outputs.words import Array
 from aftertune.models.backbone import Backbone
 from aftertune.models.loaded import Checkpoint
+from aftertune.models.mapped.memory import is_mapped
 from aftertune.models.prefix import keeps_every_position, seen_by
 from aftertune.models.temporary_state import borrowed
 
@@ -58,10 +59,21 @@ def finite_texts(checkpoint: Checkpoint, texts: Sequence[Text], states: Tensor) 
     """Of each text, whether all logits at its positions that count are finite; ``states`` are the `final_states`."""
     model, found = Backbone(checkpoint), list[Tensor]()
     with _reading(checkpoint):
+        if _are_small(checkpoint, states):
+            return [True] * len(texts)
         for rows in _chunks(len(states), n_vocabulary(checkpoint)):
             found.append(torch.isfinite(model.logits(states[rows])).all(-1))
     by_text = torch.split(torch.cat(found).cpu(), [len(text.ids) - text.first for text in texts])
     return [bool(one.all()) for one in by_text]
+
+
+def _are_small(checkpoint: Checkpoint, states: Tensor) -> bool:
+    """Whether no logit can overflow: each is at most the sum of a state's numbers times the largest weight."""
+    head = checkpoint.model.get_output_embeddings()
+    if type(head) is not nn.Linear or head.bias is not None or is_mapped(head.weight):
+        return False
+    largest = head.weight.abs().max().double() * states.double().abs().sum(-1).max()
+    return bool(largest < torch.finfo(states.dtype).max / 2)  # NaN is not
 
 
 def mean_predictions(

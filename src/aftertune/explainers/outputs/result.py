@@ -9,7 +9,7 @@ Of each pair of models, by the name of the part:
 - ``coherence``: the words that rose most, how far, and the mean cosine of each with the others.
 - ``scales``, ``draw-N``: noise of like effect in each context, its total variation, its largest scores and coherence.
 - ``CONTEXT-positions``: log probabilities of every answer token under both models.
-- ``sampled-answers-N``: an answer of each model to each prompt, sampled at temperature 1.
+- ``sampled-N-base``, ``sampled-N-tuned``: an answer of a model to each prompt, sampled at temperature 1.
 - ``samples``: what the tuned model writes freely, with log probabilities of both.
 """
 
@@ -71,7 +71,7 @@ TEXTS: dict[str, Any] = {
     "ended": pl.Boolean,
     "text": pl.String,
 }
-SAMPLED = {"context": pl.String, "side": pl.String} | TEXTS
+SAMPLED = {"context": pl.String} | TEXTS
 POSITIONS: dict[str, Any] = {
     "id": pl.String,
     "side": pl.String,
@@ -176,9 +176,9 @@ def draw_name(number: int) -> str:
     return f"draw-{number:03d}"
 
 
-def sampled_name(number: int) -> str:
-    """The name of the part of sampled answers, counted from 0."""
-    return f"sampled-answers-{number:03d}"
+def sampled_name(number: int, side: str) -> str:
+    """The name of the part of one model's sampled answers, counted from 0."""
+    return f"sampled-{number:03d}-{side}"
 
 
 def prediction_frame(p: Array, log_p: Array) -> pl.DataFrame:

@@ -2,17 +2,15 @@
 
 from aftertune.explainers.settings import Settings, setting
 
-SAMPLED_TOKENS = 32  # enough to tell a language or a format by
-
 
 class OutputSettings(Settings):
     """How the outputs of two models are compared.
 
     ``noise_draws`` models with random weight changes of like effect say how far words move by chance; 0 for none, and
     then no word is claimed. ``sampled_answers`` of each model to each prompt are sampled at temperature 1, to see what
-    greedy ones hide, of 32 tokens at most; 0 for none. ``n_samples`` is the number of free samples of the tuned model
-    from each of two beginnings, ``answer_tokens`` the most tokens of an answer or a sample, ``seed`` that of noise and
-    samples. Raises `AttributionError` for what is not allowed.
+    greedy ones hide; 0 for none. ``n_samples`` is the number of free samples of the tuned model from each of two
+    beginnings, ``answer_tokens`` the most tokens of an answer or a sample, ``seed`` that of noise and samples. Raises
+    `AttributionError` for what is not allowed.
     """
 
     noise_draws: int = setting(
@@ -26,8 +24,3 @@ class OutputSettings(Settings):
         48, "Most tokens of an answer that outputs are compared by.", flag="output-tokens", ge=1
     )
     seed: int = setting(0, "Seed of noise and samples.", flag="", ge=0)
-
-    @property
-    def sampled_tokens(self) -> int:
-        """The most tokens of a sampled answer."""
-        return min(self.answer_tokens, SAMPLED_TOKENS)

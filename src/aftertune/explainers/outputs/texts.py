@@ -11,7 +11,7 @@ models has. A text on which the logits of one of them are not finite is left out
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import polars as pl
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs.result import MOST_PROMPTS, PROMPTS, TEXTS, OutputParts
-from aftertune.models.generation import generate, stop_tokens
+from aftertune.models.generation import GREEDY, Seeds, respond, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
 from aftertune.prompts.prompt import Message, Prompt
@@ -29,10 +29,9 @@ from aftertune.prompts.templates import choose_template, render
 from aftertune.prompts.tokenization import tokenize
 
 GENERIC_TOKENS = 24
-AT_ONCE = 32
+AT_ONCE = 96  # answers
 FOLDER = Path(__file__).parent
 Ids = tuple[int, ...]
-Writer = Callable[[Checkpoint, Sequence[Ids], int], list[Ids]]
 Prompts = dict[str, tuple[str, Ids]]  # by their ids: what is shown, and the tokens
 
 
@@ -116,17 +115,18 @@ def beginnings(tokenizers: Sequence[Any], asked_template: str) -> dict[str, Ids]
 
 
 def answered(
-    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int, write: Writer = generate
-) -> dict[str, list[Text]]:
-    """Answers to the prompts of each context, in their order; none of a model that names no end of a sequence.
+    checkpoint: Checkpoint, asked: Mapping[str, Prompts], most_tokens: int, n_known: int, seeds: Seeds = (GREEDY,)
+) -> list[dict[str, list[Text]]]:
+    """For each seed an answer to each prompt of each context, in their order; none of a model without an end.
 
-    They are greedy, or as ``write`` has them. An answer is cut before the first token that is not among the ``n_known``
+    They are greedy, or sampled by the seed. An answer is cut before the first token that is not among the ``n_known``
     that both models have, and a prompt that holds one is left out.
 
-    All are written together: a step costs hardly more for two prompts than for one.
+    All are written together: a step costs hardly more for two answers than for one.
     """
+    found: list[dict[str, list[Text]]] = [{context: [] for context in asked} for _ in seeds]
     if not can_answer(checkpoint):
-        return {context: [] for context in asked}
+        return found
     room = (checkpoint.context_length or 10**9) - 1
     fitting = {
         (context, id): (shown, ids)
@@ -135,16 +135,17 @@ def answered(
         if len(ids) < room and max(ids) < n_known
     }
     order = sorted(fitting, key=lambda key: len(fitting[key][1]))  # of like length, so that little is padded
-    answers: dict[tuple[str, str], Ids] = {}
-    for start in range(0, len(order), AT_ONCE):
-        batch = order[start : start + AT_ONCE]
-        answers |= zip(batch, write(checkpoint, [fitting[key][1] for key in batch], most_tokens), strict=True)
-    found: dict[str, list[Text]] = {context: [] for context in asked}
+    answers: dict[tuple[str, str], tuple[Ids, ...]] = {}
+    size = max(AT_ONCE // max(len(seeds), 1), 1)
+    for start in range(0, len(order), size):
+        batch = order[start : start + size]
+        written = respond(checkpoint, [fitting[key][1] for key in batch], most_tokens, seeds)
+        answers |= zip(batch, zip(*written, strict=True), strict=True)
     for (context, id), (shown, ids) in fitting.items():
-        answer = answers[context, id]
         most = min(most_tokens, room + 1 - len(ids))
-        known = known_part(answer, n_known)
-        found[context].append(Text(id, shown, ids, known, len(known) == len(answer) < most))
+        for of_seed, answer in zip(found, answers[context, id], strict=True):
+            known = known_part(answer, n_known)
+            of_seed[context].append(Text(id, shown, ids, known, len(known) == len(answer) < most))
     return found
 
 

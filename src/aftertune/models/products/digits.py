@@ -38,6 +38,14 @@ def in_tf32(like: Tensor) -> bool:
     return like.is_cuda and like.dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == TF32
 
 
+def are_faster_ones_rougher(like: Tensor) -> bool:
+    """Whether `fast_products` may change products of matrices like this one."""
+    if like.dtype != torch.float32 or like.device.type not in ("cpu", "cuda"):
+        return False
+    of_processor = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return like.is_cuda or of_processor is None or bool(of_processor())
+
+
 @contextmanager
 def fast_products() -> Iterator[None]:
     """Let products of float32 matrices be taken in TF32, on a processor in bfloat16, where that is faster."""
