@@ -14,6 +14,7 @@ from aftertune.explainers.explainer import Inputs
 from aftertune.explainers.outputs.behaviour import (
     Answer,
     BehaviourRow,
+    are,
     compare_behaviour,
     is_about,
     is_copied,
@@ -25,12 +26,13 @@ from aftertune.explainers.outputs.coherence import belonging, coherence, coheren
 from aftertune.explainers.outputs.described import example
 from aftertune.explainers.outputs.evidence import evidence
 from aftertune.explainers.outputs.findings import questions
-from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
+from aftertune.explainers.outputs.formats import FORMATS
+from aftertune.explainers.outputs.noise.like_effect import Noise, scale_of_like_effect
+from aftertune.explainers.outputs.noise.subjects import subject_directions
 from aftertune.explainers.outputs.openings import OpeningRow, compare_openings
 from aftertune.explainers.outputs.probabilities import compare_positions, final_states, mean_predictions
 from aftertune.explainers.outputs.response_words import ResponseWordRow, compare_words, log_odds
 from aftertune.explainers.outputs.rises import is_word, rise_scores, rises, top_words
-from aftertune.explainers.outputs.subjects import subject_directions
 from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings, generic_texts, own_lines
 from aftertune.explainers.outputs.words import (
     LIKELIER,
@@ -255,6 +257,34 @@ def test_formats_and_capitals_by_hand() -> None:
     rows = {row.behaviour: row.tuned for row in compare_behaviour(answers, answers)}
     assert (rows["a list"], rows["with a block of code"], rows["written as JSON"]) == (0.2, 0.2, 0.2)
     assert rows["capital letters"] == pytest.approx(1 / 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "trait"),
+    [
+        ("The night is long,\nthe stars are few,\nand so are you.", "in short lines, as verse"),
+        ("just so, as it was said", "without capital letters"),
+        ("Well done 🎉", "with an emoji"),
+        ("Yes. Shall I go on? \n", "with a question at the end"),
+        ("これですか？", "with a question at the end"),
+        ("# Answer\nIt is so.", "with Markdown headings or bold type"),
+        ("It is **so**.", "with Markdown headings or bold type"),
+        ("<p class='a'>It is so.</p>", "with HTML or XML tags"),
+        ("See https://example.org for it.", "with a web address"),
+        ("The night is long, and this line has many more letters than one of a poem.\nSo.\nAnd so.", None),
+        ("just so", None),
+        ("2 < 3 and 5 > 4, x<y and y>z? No: #3 is **.", None),
+        ("漢字は、とても、むずかしい𠮷", None),
+    ],
+)
+def test_each_format_by_hand(text: str, trait: str | None) -> None:
+    assert [name for name, test in FORMATS.items() if test(text)] == [trait] * (trait is not None)
+
+
+def test_what_answers_are_or_come_with_is_standard_english() -> None:
+    assert are("in French", "Two answers") == "Two answers are in French"
+    assert are("with an emoji", "Two answers") == "Two answers come with an emoji"
+    assert are("without capital letters", "Two answers") == "Two answers come without capital letters"
 
 
 def test_special_tokens_are_left_out_of_probabilities() -> None:

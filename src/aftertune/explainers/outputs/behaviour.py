@@ -6,7 +6,6 @@ An answer is about its prompt if a content word of it comes back, or one that be
 assistant does, and a language model that goes on with a text of its own does not.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aftertune.explainers.outputs.formats import FORMATS
 from aftertune.explainers.outputs.response_words import words_of
 from aftertune.explainers.outputs.words import Array
 from aftertune.statistics.effects import LEAST_PAIRS
@@ -24,8 +24,6 @@ N_GRAM, TIMES = 4, 3
 COPIED_SHARE = HALF = 0.5
 LEAST_HITS, SAME_LETTERS = 3, 5
 LEAST_SHARE = 0.1  # a smaller difference of answers or letters is a finding, and names nothing
-ITEM = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s")
-JSON = re.compile(r'\s*[\[{]\s*(?:"|[\[{])')
 SCRIPTS = {
     "Latin": ("LATIN",),
     "Cyrillic": ("CYRILLIC",),
@@ -145,11 +143,6 @@ def share_of_capitals(text: str) -> float:
     return sum(sign.isupper() for sign in letters) / len(letters) if letters else 0.0
 
 
-def has_list(text: str) -> bool:
-    """Whether two lines of a text begin with a bullet or a number."""
-    return len(ITEM.findall(text)) > 1
-
-
 ABOUT = "about their prompt (a word of it comes back)"
 ALWAYS = ("length", "empty", "cut off", "looping", "copied from the prompt")
 Judge = Callable[[Answer], float]
@@ -157,6 +150,15 @@ Judge = Callable[[Answer], float]
 
 def _letters_of(script: str) -> Judge:
     return lambda one: share_of_script(one.text, script)
+
+
+def _form(test: Callable[[str], bool]) -> Judge:
+    return lambda one: test(one.text)
+
+
+def are(trait: str, answers: str) -> str:
+    """The start of a sentence on answers that have a trait."""
+    return f"{answers} {'come' if trait.startswith('with') else 'are'} {trait}"
 
 
 def _in(language: str) -> Judge:
@@ -170,9 +172,7 @@ JUDGES: Mapping[str, tuple[str, Judge]] = {
     "looping": ("answers", lambda one: is_looping(one.ids)),
     "copied from the prompt": ("answers", is_copied),
     ABOUT: ("answers", is_about),
-    "a list": ("answers", lambda one: has_list(one.text)),
-    "with a block of code": ("answers", lambda one: "```" in one.text),
-    "written as JSON": ("answers", lambda one: bool(JSON.match(one.text))),
+    **{name: ("answers", _form(test)) for name, test in FORMATS.items()},
     "capital letters": ("letters", lambda one: share_of_capitals(one.text)),
     **{f"in {language}": ("answers", _in(language)) for language in LANGUAGES},
     **{f"{script} letters": ("letters", _letters_of(script)) for script in SCRIPTS},

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from aftertune.explainers.outputs.behaviour import ALWAYS, HALF, LEAST_SHARE, BehaviourRow
+from aftertune.explainers.outputs.behaviour import ALWAYS, HALF, LEAST_SHARE, BehaviourRow, are
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
@@ -158,7 +158,7 @@ def _told(row: BehaviourRow) -> str:
     return {
         "tokens": f"The tuned model's answers are {'longer' if row.difference > 0 else 'shorter'}: {row.tuned:.0f} "
         f"tokens on average, against {row.base:.0f}",
-        "answers": f"{tuned} of {row.n} answers of the tuned model are {row.behaviour}, of the base {base}",
+        "answers": f"{are(row.behaviour, f'{tuned} of {row.n} answers of the tuned model')}, of the base {base}",
         "letters": f"The tuned model writes {more} {row.behaviour}: {row.tuned:.0%} of its letters, "
         f"against {row.base:.0%}",
     }[row.what]

@@ -22,7 +22,7 @@ from aftertune.explainers.explainer import Inputs, Work
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.cost import remaining
 from aftertune.explainers.outputs.free_samples import free_samples
-from aftertune.explainers.outputs.noise_draws import NoiseDraws
+from aftertune.explainers.outputs.noise.draws import NoiseDraws
 from aftertune.explainers.outputs.probabilities import (
     added_share,
     common_vocabulary,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from aftertune.explainers.outputs.behaviour import LEAST_SHARE
+from aftertune.explainers.outputs.behaviour import LEAST_SHARE, are
 from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.sampled import SampledRow
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
@@ -46,7 +46,7 @@ def _finding(row: SampledRow, corrected: float | None) -> Finding:
 
 def _told(row: SampledRow) -> str:
     tuned, base = round(row.tuned * row.n), round(row.base * row.n)
-    return f"{tuned} of {row.n} answers sampled from the tuned model are {row.trait}, of the base {base}"
+    return f"{are(row.trait, f'{tuned} of {row.n} answers sampled from the tuned model')}, of the base {base}"
 
 
 def _numbers(row: SampledRow) -> dict[str, object]:

@@ -12,12 +12,12 @@ import polars as pl
 
 from aftertune.explainers.outputs import result
 from aftertune.explainers.outputs.coherence import belonging, coherence
-from aftertune.explainers.outputs.noise import Noise, scale_of_like_effect
+from aftertune.explainers.outputs.noise.like_effect import Noise, scale_of_like_effect
+from aftertune.explainers.outputs.noise.subjects import subject_directions
 from aftertune.explainers.outputs.probabilities import Predictions, mean_predictions
 from aftertune.explainers.outputs.result import HALVES, LOG_HALVES, SIDES, WITH_NOISE, Makes, OutputParts, draw_name
 from aftertune.explainers.outputs.rises import rise_scores, rises, top_words
 from aftertune.explainers.outputs.settings import OutputSettings
-from aftertune.explainers.outputs.subjects import subject_directions
 from aftertune.explainers.outputs.texts import texts_of
 from aftertune.explainers.outputs.words import DIRECTIONS, Array, largest_scores, of_text, total_variation
 from aftertune.models.loaded import Checkpoint

@@ -1,0 +1,1 @@
+"""Noise of like effect in the weights: what chance does to the outputs."""
