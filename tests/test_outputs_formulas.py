@@ -30,7 +30,7 @@ from aftertune.explainers.outputs.formats import FORMATS
 from aftertune.explainers.outputs.noise.like_effect import Noise, scale_of_like_effect
 from aftertune.explainers.outputs.noise.subjects import subject_directions
 from aftertune.explainers.outputs.openings import OpeningRow, compare_openings
-from aftertune.explainers.outputs.probabilities import compare_positions, final_states, mean_predictions
+from aftertune.explainers.outputs.probabilities import compare_positions, final_states, finite_texts, mean_predictions
 from aftertune.explainers.outputs.response_words import ResponseWordRow, compare_words, log_odds
 from aftertune.explainers.outputs.rises import is_word, rise_scores, rises, top_words
 from aftertune.explainers.outputs.texts import Text, answered, asked, beginnings, generic_texts, own_lines
@@ -485,3 +485,13 @@ def test_an_example_reads_as_the_answer_does_not_as_its_tokens() -> None:
     (found,) = example(OutputChange("base", "tuned", answers=(row,)))
     assert "✨" in found.headline and "âľ" not in found.headline
     assert "✨" in "".join(evidence(OutputChange("base", "tuned", answers=(row,))))
+
+
+@pytest.mark.parametrize(("size", "finite"), [(1.0, True), (3e38, False), (float("nan"), False)])
+def test_a_text_is_finite_where_all_its_logits_are(size: float, finite: bool) -> None:
+    """Where states are so small that no logit can overflow, none is computed; else each text is judged alone."""
+    own, texts = samples.base(), [Text(str(n), "", (3,), (4, 5), True) for n in range(3)]
+    states = final_states(own, texts).clone()
+    states[4] *= size  # of the second text
+    assert finite_texts(own, texts, states) == [True, finite, True]
+    assert bool(own.model.lm_head(states[4]).isfinite().all()) is finite
