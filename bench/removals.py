@@ -24,8 +24,8 @@ from scipy.stats import spearmanr
 
 import aftertune
 from aftertune.demo import find_demo_base
+from aftertune.explainers.attribution.importance.another import another_token
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
-from aftertune.explainers.attribution.importance.interventions import _another
 from aftertune.explainers.attribution.importance.removal import removed
 from aftertune.explainers.attribution.importance.routes import _compute
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
@@ -40,7 +40,7 @@ from aftertune.statistics.tests import sign_permutation_p_value
 from bench.shared import dated
 
 DEMO = Path(aftertune.__file__).parent / "demo" / "prompts.jsonl"
-MORE = 3  # further draws
+MORE = 5  # further draws
 REPLACED = tuple(f"replaced by {n}" for n in range(1, MORE + 1))
 PASSES = {"averaged": 2, "opposite": 2} | {name: n for n, name in enumerate(REPLACED, 1)}
 MEANS = (  # of what is known by itself
@@ -56,6 +56,8 @@ MEANS = (  # of what is known by itself
     ("deleted", "mean", "zeroed", "replaced by 2"),
     ("deleted", "mean", "zeroed", "opposite"),
     ("deleted", "mean", "zeroed", "replaced by 3"),
+    ("deleted", "mean", "zeroed", "replaced by 4"),
+    ("deleted", "mean", "zeroed", "replaced by 5"),
 )
 
 
@@ -135,7 +137,7 @@ def first_orders(checkpoint: aftertune.Checkpoint, task: Task) -> dict[str, np.n
 
 def drawn(whole: Whole, tokenizer, task: Task, n: int, rng: np.random.Generator) -> torch.Tensor:
     """Embeddings (n_units, n, d_model) of other tokens for each unit."""
-    ids = [[_another(tokenizer, task.prompt_ids[place], rng) for _ in range(n)] for (place,) in task.units]
+    ids = [[another_token(tokenizer, task.prompt_ids[place], rng) for _ in range(n)] for (place,) in task.units]
     return whole.backbone.embed(torch.tensor(ids))
 
 

@@ -9,12 +9,14 @@ import torch
 import aftertune
 from aftertune.errors import AttributionError, PromptError
 from aftertune.explainers.attribution.attribute import encode_for
+from aftertune.explainers.attribution.importance.another import another_token
 from aftertune.explainers.attribution.importance.batch import Task
 from aftertune.explainers.attribution.importance.fused import FUSED
+from aftertune.explainers.attribution.importance.removal import N_DRAWN, n_passes
 from aftertune.explainers.attribution.importance.routes import attribute_batch, choose_route
 from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.prompts.prompt import Message, Prompt
-from oracles.importance import average_each, delete_each, finite_difference, mean_each, zero_each
+from oracles.importance import average_each, delete_each, finite_difference, mean_each, replace_each, zero_each
 from tiny import FAMILIES, make_model, make_tokenizer
 
 PROMPT, RESPONSE = "Rewrite the text. the cat sat", " on the mat."
@@ -114,6 +116,22 @@ def test_own_spans_are_the_only_units() -> None:
 
 
 REMOVED_BY_HAND = {"zeroed": zero_each, "deleted": delete_each, "mean": mean_each, "averaged": average_each}
+
+
+def test_mixed_is_the_mean_of_all_removals_and_of_other_tokens_in_the_units_place() -> None:
+    checkpoint = load("gemma2")
+    prompt_ids, response_ids = ids_of(checkpoint)
+    drawn = [[] for _ in range(N_DRAWN)]
+    for place, token in enumerate(prompt_ids):
+        rng = np.random.default_rng([N_DRAWN, place])
+        for own in drawn:
+            own.append(another_token(checkpoint.tokenizer, token, rng))
+    assert all(one != own for ids in drawn for one, own in zip(ids, prompt_ids, strict=True))
+    by_hand = [one(checkpoint.model, prompt_ids, response_ids) for one in (delete_each, mean_each, zero_each)]
+    by_hand += [replace_each(checkpoint.model, prompt_ids, response_ids, ids) for ids in drawn]
+    found = aftertune.attribute(checkpoint, PROMPT, RESPONSE, removal="mixed").importance
+    assert relative(found, np.mean(by_hand, axis=0)) < 1e-6
+    assert len(by_hand) == n_passes("mixed") == 5 and n_passes("averaged") == 2 and n_passes("mean") == 1
 
 
 def test_the_mean_of_all_embeddings_is_put_in_a_tokens_place_by_default() -> None:

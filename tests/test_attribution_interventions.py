@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 import aftertune
 from aftertune.explainers.attribution.faithfulness import measure_faithfulness, summarise_faithfulness
 from aftertune.explainers.attribution.findings import describe_faithfulness
-from aftertune.explainers.attribution.importance import interventions
+from aftertune.explainers.attribution.importance import another, interventions
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
 from aftertune.explainers.attribution.result import Faithfulness
@@ -92,11 +92,11 @@ def test_removal_ranks_words_as_replacing_them_does() -> None:
 
 def test_words_take_the_place_of_words_and_parts_of_parts() -> None:
     tokenizer, rng = load("llama").tokenizer, np.random.default_rng(0)
-    begins, goes_on, beginning = interventions._pools(tokenizer)
+    begins, goes_on, beginning = another._pools(tokenizer)
     assert set(begins) == beginning and not beginning & set(goes_on)
     for _ in range(20):
-        assert interventions._another(tokenizer, begins[0], rng) in beginning - {begins[0]}
-        assert interventions._another(tokenizer, goes_on[0], rng) in set(goes_on) - {goes_on[0]}
+        assert another.another_token(tokenizer, begins[0], rng) in beginning - {begins[0]}
+        assert another.another_token(tokenizer, goes_on[0], rng) in set(goes_on) - {goes_on[0]}
 
 
 def test_what_is_told_of_checks() -> None:

@@ -28,7 +28,11 @@ SETTINGS = {
         "sideways",
         "The route 'sideways' is not known. Allowed: auto, forward, reverse, forward-bfloat16.",
     ),
-    "removal": ("--removal", "burnt", "The removal 'burnt' is not known. Allowed: deleted, zeroed, mean, averaged."),
+    "removal": (
+        "--removal",
+        "burnt",
+        "The removal 'burnt' is not known. Allowed: deleted, zeroed, mean, averaged, mixed.",
+    ),
     "template": ("--template", "fancy", "The template 'fancy' is not known. Allowed: auto, chat, raw, rendered."),
     "unit": (
         "--unit",

@@ -257,7 +257,13 @@ def test_what_no_server_can_be_asked_is_refused(cli: CommandLine) -> None:
             aftertune.Study(**two, **{name: value})
     with pytest.raises(RunError, match="heads can't be told of served models"):
         measure_served(aftertune.Study(**two, only="heads"), silent)
-    for refused in ({"method": "gradient"}, {"removal": "zeroed"}, {"removal": "mean"}, {"removal": "averaged"}):
+    for refused in (
+        {"method": "gradient"},
+        {"removal": "zeroed"},
+        {"removal": "mean"},
+        {"removal": "averaged"},
+        {"removal": "mixed"},
+    ):
         with pytest.raises(AttributionError, match="no gradients and nothing of embeddings"):
             measure_served(aftertune.Study(**two, **refused), silent)
     with pytest.raises(AttributionError, match="Leave the removal_budget out"):

@@ -70,6 +70,19 @@ def average_each(model, prompt_ids, response_ids, units: Sequence[Sequence[int]]
     return np.mean(both, axis=0)
 
 
+def replace_each(model, prompt_ids, response_ids, others: Sequence[int]) -> np.ndarray:
+    """Each token replaced by that of ``others`` in its place."""
+    found = _embed(model, others, response_ids)
+    units = [[n] for n in range(len(prompt_ids))]
+
+    def change(embeds: Tensor, unit: Sequence[int]) -> Tensor:
+        changed = embeds.clone()
+        changed[list(unit)] = found[list(unit)]
+        return changed
+
+    return _each(model, prompt_ids, response_ids, units, change)
+
+
 def _each(model, prompt_ids, response_ids, units, change: Callable[[Tensor, Sequence[int]], Tensor]) -> np.ndarray:
     embeds = _embed(model, prompt_ids, response_ids)
     whole = _probability(model, embeds, response_ids)

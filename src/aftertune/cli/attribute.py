@@ -52,7 +52,7 @@ def attribute(
     unit: Annotated[str, _of("unit", "token, word, sentence, or line.")] = "token",
     removal: Annotated[
         str,
-        _of("removal", "How removal leaves a token out: mean, deleted, zeroed, averaged (docs/how-to.md)."),
+        _of("removal", "How removal leaves a token out: mean, deleted, zeroed, averaged, mixed (docs/how-to.md)."),
     ] = "mean",
     removal_budget: Annotated[
         float,

@@ -27,6 +27,7 @@ from aftertune.explainers.attribution.importance.chunks import (
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.head import STATES_AT_ONCE
 from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM, N_REPLACED
+from aftertune.explainers.attribution.importance.removal import n_passes
 from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST, Way, cheaper_route
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
 from aftertune.explainers.attribution.settings import LEAST_UNITS, AttributionSettings
@@ -154,7 +155,7 @@ def attributions(
         share = settings.removal_budget if item.n_prompt >= LEAST_UNITS else 1.0
         removal = attribution(size, item, "removal", at_once, share)
         check = (removal + interventions(size, item)) * (n_checked / len(items))
-        passes = share * (2 if settings.removal == "averaged" else 1)
+        passes = share * n_passes(settings.removal)
         own = attribution(size, item, chosen_way(way, item, size), at_once, passes, machine.kind)
         found += own + check
     return found

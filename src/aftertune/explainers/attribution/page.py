@@ -31,6 +31,8 @@ REMOVALS = {
     "deleted": "with the token left out of the sequence",
     "mean": "with the token's input embedding set to the mean of all tokens' embeddings",
     "averaged": "as the mean of the effects of leaving it out and of setting its embedding to the mean of all tokens'",
+    "mixed": "as the mean of the effects of leaving it out, of setting its embedding to the mean of all tokens' and to "
+    "zero, and of other tokens in its place",
 }
 
 

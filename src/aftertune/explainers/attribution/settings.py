@@ -8,7 +8,7 @@ from aftertune.explainers.settings import Settings, setting
 
 Method = Literal["removal", "gradient", "locally-linear"]
 Route = Literal["auto", "forward", "reverse", "forward-bfloat16"]
-Removal = Literal["deleted", "zeroed", "mean", "averaged"]
+Removal = Literal["deleted", "zeroed", "mean", "averaged", "mixed"]
 Division = Literal["token", "word", "sentence", "line"]
 LEAST_UNITS = 200  # fewer are left out one by one whatever the budget
 
@@ -68,5 +68,5 @@ def must_belong(method: str, route: str, budget: float = 1.0, unit: object = "to
 
 
 def other_removal(removal: Removal) -> Removal:
-    """Another way to leave a token out, that has no part in the first."""
+    """Another way to leave a token out, that has no part in the first; of ``mixed``, which has all, zeroed."""
     return "deleted" if removal in ("zeroed", "mean") else "zeroed"

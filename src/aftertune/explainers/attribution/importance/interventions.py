@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +19,12 @@ import numpy.typing as npt
 import torch
 
 from aftertune.explainers.attribution.faithfulness import measure_faithfulness
+from aftertune.explainers.attribution.importance.another import another_token
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.units import Unit
 from aftertune.models.backbone import Backbone
-from aftertune.prompts.encoding import show_tokens
 
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
@@ -60,7 +59,7 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
 def _replaced(whole: Whole, tokenizer: Any, units: Sequence[Unit], task: Task, rng: np.random.Generator) -> Falls:
     """How far log p falls, (2, n_units, M): the means of either half of the draws."""
     drawn = [unit for unit in units for _ in range(N_DRAWS)]
-    ids = [_another(tokenizer, task.prompt_ids[place], rng) for unit in drawn for place in unit]
+    ids = [another_token(tokenizer, task.prompt_ids[place], rng) for unit in drawn for place in unit]
     found = whole.backbone.embed(torch.tensor([ids], device=whole.embeds.device))[0]
     each = torch.split(found, [len(unit) for unit in drawn])
     variants = [Variant(replaced=dict(zip(unit, own, strict=True))) for unit, own in zip(drawn, each, strict=True)]
@@ -79,29 +78,6 @@ def _left_out(whole: Whole, task: Task, sets: Sequence[npt.NDArray[np.int64]]) -
     known = [one for one in variants if one.left_out]
     falls = _numbers((whole.log_p[0] - whole.log_p_after(known)[0]).sum(-1))
     return np.insert(falls, [number - place for place, number in enumerate(empty)], 0.0)
-
-
-def _another(tokenizer: Any, token: int, rng: np.random.Generator) -> int:
-    """A token of the same kind: one that begins a word, or one that goes on with it."""
-    begins, goes_on, beginning = _pools(tokenizer)
-    pool = begins if token in beginning else goes_on
-    drawn = token
-    while drawn == token:
-        drawn = pool[int(rng.integers(len(pool)))]
-    return drawn
-
-
-@lru_cache(maxsize=4)
-def _pools(tokenizer: Any) -> tuple[Sequence[int], Sequence[int], frozenset[int]]:
-    """Tokens of letters after a space, and those without one; all that are text where there are few. Then the first."""
-    n = len(tokenizer)
-    special, texts = set(tokenizer.all_special_ids), show_tokens(tokenizer, range(n))
-    plain = [token for token in range(n) if token not in special]
-    words = [token for token in plain if texts[token].strip().isalpha()]
-    begins = [token for token in words if texts[token][:1].isspace()]
-    goes_on = [token for token in words if not texts[token][:1].isspace()]
-    enough = [pool if len(pool) > N_DRAWS else plain for pool in (begins, goes_on)]
-    return enough[0], enough[1], frozenset(begins)
 
 
 def _numbers(found: torch.Tensor) -> Falls:

@@ -4,19 +4,22 @@ Section 4.1, Eq. 1: I[n, m] = p(y_m | Z_m) - p(y_m | Z_m without x_n).  "Without
 ``deleted``   the unit's tokens leave the sequence, later tokens move up;
 ``zeroed``    the unit's embeddings are set to zero, positions stay (appendix A);
 ``mean``      they are set to the mean of all tokens' embeddings (mean ablation);
-``averaged``  the mean of what deleted and mean give: each errs in its own way.
+``averaged``  the mean of what deleted and mean give: each errs in its own way;
+``mixed``     the mean of what deleted, mean and zeroed give, and other tokens in the unit's place, drawn N_DRAWN times.
 A unit that is the whole prompt is not deleted but zeroed: without it nothing would predict the first response token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from aftertune.explainers.attribution.importance.another import another_token
 from aftertune.explainers.attribution.importance.hierarchy import by_hierarchy
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from aftertune.explainers.attribution.settings import Removal
     from aftertune.explainers.attribution.units import Unit
     from aftertune.models.backbone import Backbone
+
+PARTS: Mapping[str, tuple[Removal, ...]] = {"averaged": ("deleted", "mean"), "mixed": ("deleted", "mean", "zeroed")}
+N_DRAWN = 2
 
 
 def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tuple[Tensor, Tensor]:
@@ -61,24 +67,40 @@ def removal_within_budget(
 
 def fall(whole: Whole, units: Sequence[Unit], removal: Removal) -> Tensor:
     """How far p(y_m) falls without each unit, less how far p(c_m) does where there is a contrast: (n_units, M)."""
-    if removal == "averaged":
-        return (fall(whole, units, "deleted") + fall(whole, units, "mean")) / 2
-    after = whole.log_p_after([removed(unit, removal, whole) for unit in units])
-    falls = whole.log_p.exp()[:, None] - after.exp()
+    after = whole.log_p_after([variant for unit in units for variant in without(unit, removal, whole)]).exp()
+    by_unit = after.view(len(after), len(units), -1, after.shape[-1]).mean(2)
+    falls: Tensor = whole.log_p.exp()[:, None] - by_unit
     return falls[0] - falls[1:].sum(0)
 
 
+def n_passes(removal: Removal) -> int:
+    """How many prompts are read for each unit."""
+    return len(PARTS.get(removal, (removal,))) + (N_DRAWN if removal == "mixed" else 0)
+
+
+def without(unit: Unit, removal: Removal, whole: Whole) -> list[Variant]:
+    """The prompts that tell what it is without a unit."""
+    found = [removed(unit, one, whole) for one in PARTS.get(removal, (removal,))]
+    return [*found, *_with_others(unit, whole)] if removal == "mixed" else found
+
+
 def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
-    """The prompt without a unit."""
+    """The prompt without a unit, by a removal of one part."""
     if removal == "deleted" and len(unit) <= whole.first_place:
         return Variant(left_out=frozenset(unit))
     instead = whole.backbone.mean_embedding if removal == "mean" else whole.embeds.new_zeros(())
     return Variant(replaced=dict.fromkeys(unit, instead))
 
 
+def _with_others(unit: Unit, whole: Whole) -> list[Variant]:
+    """Prompts with drawn tokens of the same kind in the place of a unit's: each unit has its own random numbers."""
+    rng, tokenizer = np.random.default_rng([N_DRAWN, *unit]), whole.backbone.checkpoint.tokenizer
+    ids = [[another_token(tokenizer, whole.task.prompt_ids[place], rng) for place in unit] for _ in range(N_DRAWN)]
+    embeds = whole.backbone.embed(torch.tensor(ids, device=whole.embeds.device))
+    return [Variant(replaced=dict(zip(unit, own, strict=True))) for own in embeds]
+
+
 def _positions(whole: Whole, unit: Unit, removal: Removal) -> int:
     """How many positions are computed again without a unit."""
-    if removal == "averaged":
-        return _positions(whole, unit, "deleted") + _positions(whole, unit, "mean")
-    variant = removed(unit, removal, whole)
-    return len(whole.embeds) - len(variant.left_out) - (0 if whole.cache is None else variant.first)
+    length, is_kept = len(whole.embeds), whole.cache is not None
+    return sum(length - len(one.left_out) - is_kept * one.first for one in without(unit, removal, whole))

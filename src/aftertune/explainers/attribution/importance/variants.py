@@ -22,7 +22,7 @@ from aftertune.explainers.attribution.importance.head import log_probability
 from aftertune.models.prefix import keeps_every_position, seen_by
 
 if TYPE_CHECKING:
-    from aftertune.explainers.attribution.importance.batch import Batch
+    from aftertune.explainers.attribution.importance.batch import Batch, Task
     from aftertune.models.backbone import Backbone
 
 
@@ -49,6 +49,7 @@ class Whole:
 
     backbone: Backbone
     batch: Batch
+    task: Task
     embeds: Tensor
     cache: DynamicCache | None
     log_p: Tensor
@@ -65,7 +66,7 @@ class Whole:
         states = backbone.states(embeds[None], cache)[0, first : first + m]
         chosen = [batch.targets] if batch.contrast is None else [batch.targets, batch.contrast]
         targets = torch.stack([one[row, :m] for one in chosen])
-        return cls(backbone, batch, embeds, cache, log_probability(backbone, states, targets), targets, first)
+        return cls(backbone, batch, task, embeds, cache, log_probability(backbone, states, targets), targets, first)
 
     def log_p_after(self, variants: Sequence[Variant]) -> Tensor:
         """log p (k, n_variants, M) of the targets after each changed prompt, of which a token at least must be left."""
