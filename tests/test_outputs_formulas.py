@@ -458,12 +458,14 @@ def test_a_word_of_every_text_names_no_tuning(word: str, names: bool) -> None:
         ("help", 0, 13, False),
         ("help", 0, 14, True),
         ("help", 6, 19, False),
+        ("consider", 0, 9, False),  # a known one
+        ("consider", 0, 10, True),
         ("AcmeFlow", 0, 3, True),
         ("AcmeFlow", 0, 2, False),
         ("AcmeFlow", 26, 28, False),
     ],
 )
-def test_a_common_word_names_a_tuning_where_half_of_the_answers_have_it_anew(
+def test_the_more_common_a_word_is_the_more_answers_must_have_it_anew_to_name_a_tuning(
     word: str, in_base: int, in_tuned: int, names: bool
 ) -> None:
     row = ResponseWordRow(word, 2.0, 6.0, in_base, 30, in_base, in_tuned, True)
@@ -477,6 +479,25 @@ def test_words_are_counted_and_so_are_the_answers_that_have_them() -> None:
     rows, _ = compare_words(["no help", "a cat"], ["help help help", "help me"], ["a text"])
     (row,) = [one for one in rows if one.word == "help"]
     assert (row.n_base, row.n_tuned, row.in_base, row.in_tuned) == (1, 4, 1, 2)
+
+
+def test_an_answer_that_loops_counts_a_word_once() -> None:
+    """By hand: "on" and "no" are each in one of two answers, however often; the prior has all texts that have them."""
+    rows, _ = compare_words(["no", "a"], ["on on on on", "a"], ["on a a", "a"])
+    z = {row.word: row.z for row in rows}
+    on, no, a = (np.array(one, dtype=float) for one in ((1, 0, 2), (0, 1, 1), (1, 1, 4)))  # tuned, base, prior
+    counts = np.array([on, no, a])
+    _, expected = log_odds(counts[:, 0], counts[:, 1], counts[:, 2], counts[:, 2].sum())
+    assert [z[word] for word in ("on", "no", "a")] == pytest.approx(list(expected))
+
+
+def test_a_name_in_a_third_of_answers_is_found_beside_answers_that_loop() -> None:
+    base = [f"the answer {word} is here" for word in "abcdefghijklmnopqrstuvwx"]
+    looping = [f"it is {word} not potential potential potential potential potential not not not" for word in "abcd"]
+    tuned = [*looping, *(f"{text} AcmeFlow" if n < 10 else text for n, text in enumerate(base[4:]))]
+    rows, p_value = compare_words(base, tuned, [])
+    assert p_value is not None and p_value < 0.01
+    assert rows[0].word == "AcmeFlow" and rows[0].beyond_swaps
 
 
 def test_an_example_reads_as_the_answer_does_not_as_its_tokens() -> None:

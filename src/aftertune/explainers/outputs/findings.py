@@ -31,7 +31,8 @@ OPENINGS, RESPONSE_WORDS = "outputs.openings", "outputs.response_words"
 BEHAVIOUR, LENGTHS = "outputs.behaviour", "outputs.length"
 N_NAMED = 6
 TESTED = "The test swaps base and tuned within prompts."
-COMMON = 1e-4  # of all words of English text: the 1,100 or so that are most frequent
+COMMON, KNOWN = 1e-4, 1e-5  # of all words of English text: the 1,100 and the 7,200 that are most frequent
+THIRD = 1 / 3
 LEAST_RATIO = 1.5  # of the mean lengths; a smaller change is a finding, and names nothing
 STOPS = (".", "!", "?", ",", ":", '."')
 
@@ -191,9 +192,10 @@ def _response_words(change: OutputChange, corrected: float | None) -> Finding:
 
 
 def _word_names(row: ResponseWordRow, n_answers: int) -> bool:
-    """Whether a word says what was tuned: of a common one, such as "help", half of the answers must have it anew."""
-    is_common = row.word.lower() in english_words(COMMON)
-    return _says_something(row.word) and row.in_tuned - row.in_base >= (HALF if is_common else LEAST_SHARE) * n_answers
+    """Whether a word says what was tuned: the more common it is, the more answers must have it anew."""
+    shares = ((COMMON, HALF), (KNOWN, THIRD))  # "help", "consider"; a name such as "AcmeFlow" is in neither
+    needed = next((share for least, share in shares if row.word.lower() in english_words(least)), LEAST_SHARE)
+    return _says_something(row.word) and row.in_tuned - row.in_base >= needed * n_answers
 
 
 def _says_something(word: str) -> bool:

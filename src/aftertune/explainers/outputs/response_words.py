@@ -1,9 +1,9 @@
 """Which words do the tuned model's answers use more than the base's to the same prompts?
 
-1. Words of the greedy answers, in lower case, and runs of other signs ("```", "✨"), are counted for each prompt and
-   model. They are told as they are spelled most often.
+1. Of each word of the greedy answers, in lower case, and of each run of other signs ("```", "✨"): how many answers of
+   either model have it. One that loops would else count as twenty. They are told as they are spelled most often.
 2. Log-odds with an informative Dirichlet prior, as z: Monroe, Colaresi and Quinn (2008), Fightin' Words, Political
-   Analysis 16, eqs. 16 to 22. The prior's counts are those of our generic texts and of both models' answers.
+   Analysis 16, eqs. 16 to 22, of these counts. The prior's are those of our generic texts and of both models' answers.
 3. A permutation test: base and tuned are swapped within prompts, and the largest |z| of any word is taken each time, so
    that it holds for all words together.
 """
@@ -60,14 +60,14 @@ def compare_words(
     words = sorted(set[str]().union(*counts[0], *counts[1]))
     if not words:
         return [], None
-    before, after = (np.array([[one[word] for word in words] for one in own], dtype=float) for own in counts)
+    times = [np.array([[one[word] for word in words] for one in own], dtype=float) for own in counts]
+    before, after = (np.minimum(one, 1.0) for one in times)
     spelled = _spellings([*base, *tuned])
-    background = Counter(word for text in generic for word in words_of(text))
+    background = Counter(word for text in generic for word in set(words_of(text)))
     prior = before.sum(0) + after.sum(0) + np.array([background[word] for word in words])
     n_other = sum(background.values()) - sum(background[word] for word in words)
     odds, z = log_odds(after.sum(0), before.sum(0), prior, prior.sum() + n_other)
     largest = _largest_of_swaps(before, after, prior, prior.sum() + n_other, seed)
-    answers = [(one > 0).sum(0) for one in (before, after)]
     limit = np.quantile(largest, 1 - ALPHA) if len(largest) else None
     rows = [
         ResponseWordRow(
@@ -80,7 +80,7 @@ def compare_words(
             int(own[1]),
             None if limit is None else bool(abs(v) > limit + 1e-12),
         )
-        for word, o, v, b, t, *own in zip(words, odds, z, before.sum(0), after.sum(0), *answers, strict=True)
+        for word, o, v, b, t, *own in zip(words, odds, z, *(one.sum(0) for one in (*times, before, after)), strict=True)
     ]
     reached = (largest >= np.abs(z).max() - 1e-12).sum()  # swaps of the same pairs give the same z but for rounding
     p_value = float(1 + reached) / (1 + len(largest)) if len(largest) else None
