@@ -48,8 +48,8 @@ def attribute(
     Without a ``response`` the model's own greedy one is used, up to ``max_new_tokens``. ``method`` is "removal" (Eq. 1
     itself: by how much p(y_m) falls), with ``removal`` "mean" (the embeddings of a unit's tokens are set to the mean of
     all tokens'), "deleted" (its tokens leave the sequence), "zeroed" (their embeddings are set to 0), "averaged" (the
-    mean of the effects of deleted and mean, for twice the passes) or "mixed" (that of deleted, mean, zeroed and of two
-    other tokens in its place, for five times the passes, which predicts best what replacing a word does); "gradient",
+    mean of the effects of deleted and mean, for twice the passes) or "mixed" (that of deleted, mean, zeroed and of five
+    other tokens in its place, for eight times the passes, which predicts best what replacing a word does); "gradient",
     the paper's first order; or "locally-linear", the first order with norms, attention patterns and gates held constant
     (arXiv 2505.24293).
     ``route`` is that of the gradient: "forward", "reverse" (equal up to rounding), "forward-bfloat16" (products of

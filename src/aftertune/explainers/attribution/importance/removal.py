@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aftertune.models.backbone import Backbone
 
 PARTS: Mapping[str, tuple[Removal, ...]] = {"averaged": ("deleted", "mean"), "mixed": ("deleted", "mean", "zeroed")}
-N_DRAWN = 2
+N_DRAWN = 5
 
 
 def removal_importance(backbone: Backbone, batch: Batch, removal: Removal) -> tuple[Tensor, Tensor]:
