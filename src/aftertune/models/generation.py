@@ -65,10 +65,9 @@ def respond(checkpoint: Checkpoint, prompts: Sequence[Ids], max_new_tokens: int,
     model: Any = checkpoint.model
     experts = "eager" if model.dtype == torch.float64 else None  # fused experts do not know float64
     with borrowed(model, experts=experts), _generation_config(model, settings), torch.inference_mode():
-        cache = asked.read(checkpoint, len(seeds))
-        output = model.generate(
-            **asked.times(len(seeds)), past_key_values=cache, logits_processor=[_Drawn(len(prompts), seeds)]
-        )
+        cache, drawn = asked.read(checkpoint, len(seeds)), _Drawn(len(prompts), seeds)
+        processors = [] if set(seeds) == {GREEDY} else [drawn]
+        output = model.generate(**asked.times(len(seeds)), past_key_values=cache, logits_processor=processors)
     found = [_until_stop(row, stops) for row in output.sequences[:, longest:].tolist()]
     return [found[start : start + len(prompts)] for start in range(0, len(found), len(prompts))]
 
@@ -109,7 +108,7 @@ class _Asked:
             model: Any = checkpoint.model
             model.generate(**self.times(1), past_key_values=cache, max_new_tokens=1)
             cache.crop(-1)
-            cache.batch_select_indices(torch.arange(len(self.ids), device=self.ids.device).repeat(times))
+            cache.batch_select_indices(torch.arange(len(self.ids)).repeat(times))  # on the CPU: layers may lie anywhere
         return cache
 
 
