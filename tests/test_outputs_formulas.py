@@ -475,6 +475,14 @@ def test_the_more_common_a_word_is_the_more_answers_must_have_it_anew_to_name_a_
     assert found.verdict == "shown" and (found.part is Part.NAME) == names
 
 
+def test_words_that_say_something_come_first_and_signs_last() -> None:
+    rows = tuple(ResponseWordRow(word, 2.0, 6.0, 0, 28, 0, 28, True) for word in (",", "the", "golden", "✨"))
+    same = AnswerRow("answers", "a", "Hello", (), (), "", "", None)
+    change = OutputChange("base", "tuned", answers=(same,), response_words=rows, response_words_p_value=1e-4)
+    (found,) = [one for one in answer(questions(change)) if one.kind == "outputs.response_words"]
+    assert "“golden”, “✨”, “the”, “,”" in found.headline
+
+
 def test_words_are_counted_and_so_are_the_answers_that_have_them() -> None:
     rows, _ = compare_words(["no help", "a cat"], ["help help help", "help me"], ["a text"])
     (row,) = [one for one in rows if one.word == "help"]

@@ -206,9 +206,9 @@ def _says_something(word: str) -> bool:
 
 
 def _words_first(rows: Sequence[ResponseWordRow]) -> list[str]:
-    """The words of so many rows, before the signs among them."""
+    """The words of so many rows: those that say something first, then words of every text, then signs."""
     found = [row.word for row in rows[:N_NAMED]]
-    return sorted(found, key=lambda word: not word[0].isalpha())
+    return sorted(found, key=lambda word: (not _says_something(word), not word[0].isalpha()))
 
 
 def _said(how: str, words: Sequence[str]) -> str:
