@@ -1,5 +1,6 @@
 """What sampled answers show: traits that the base never has, exact p-values, and few false claims."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -189,3 +190,14 @@ def test_the_cost_is_that_of_both_models_answers(tmp_path: Path) -> None:
     for step in ("texts", "answers"):
         found, expected = many[step].most, few[step].most + more
         assert (found.operations, found.moved) == pytest.approx((expected.operations, expected.moved))
+
+
+def test_memory_is_that_of_the_keys_and_values_of_all_answers_and_of_their_logits(tmp_path: Path) -> None:
+    """Of 18 prompts with three answers each at once, where no noise keeps the weights beside; at most 96 answers."""
+    size = replace(size_by_config(samples.base().model.config), n_vocabulary=10**6)
+    parts = OutputParts(samples.run_in(tmp_path / "run"), samples.PAIR)
+    for n_sampled, rows in ((2, 54), (9, 96)):
+        settings = OutputSettings(answer_tokens=48, sampled_answers=n_sampled, noise_draws=0)
+        left = remaining(settings, Inputs(samples.PROMPTS), parts, size)
+        kept = 2 * size.n_layers * size.n_key_heads * size.d_head * 4
+        assert left.most_bytes == rows * ((40 + 48) * kept + 5 * 4 * 10**6)

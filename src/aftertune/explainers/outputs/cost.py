@@ -23,12 +23,13 @@ from aftertune.explainers.outputs.result import (
     sampled_name,
 )
 from aftertune.explainers.outputs.settings import OutputSettings
-from aftertune.explainers.outputs.texts import GENERIC_TOKENS, own_lines
-from aftertune.models.cost import Cost, Remaining, Step, weight_bytes
+from aftertune.explainers.outputs.texts import AT_ONCE, GENERIC_TOKENS, own_lines
+from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step, weight_bytes
 from aftertune.models.size import ModelSize
 
 PROMPT_TOKENS = 40  # of a prompt of our own with its template
 STEPS_OF_SCALE = (1, 4)  # readings in search of the scale of the noise, beside the last, which is the first draw
+LOGITS_AT_ONCE = 5  # as they come, in float32, random numbers, with noise, and beside those of greedy answers
 BYTES_OF_NOISE = 60  # moved for each weight: drawn, measured, scaled, added
 Read = Mapping[str, float]  # tokens that are read of each context, with their answers
 
@@ -43,7 +44,8 @@ def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size
         "free samples": _samples(settings, parts, size),
     }
     left = {name: step for name, step in steps.items() if step.most != Cost()}
-    peak = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) if "noise" in left else 0.0)
+    reading = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) if "noise" in left else 0.0)
+    peak = max(reading, _answer_bytes(settings, inputs, size) if {"texts", "answers"} & set(left) else 0.0)
     return Remaining(left, peak, peak, Cost(seconds=1.0))
 
 
@@ -104,6 +106,15 @@ def _answers(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size:
         return Cost()
     n_written = sum(answered[context] - asked[context] for context in written)
     return _generation(size, sum(asked[context] for context in set(written)) + n_written, settings.answer_tokens)
+
+
+def _answer_bytes(settings: OutputSettings, inputs: Inputs, size: ModelSize) -> float:
+    """Keys and values of all answers that are written together, and what their logits take while a token is drawn."""
+    chosen = (inputs.lengths or [PROMPT_TOKENS] * len(inputs.prompts))[:MOST_PROMPTS]
+    n_rows = min(AT_ONCE, (len(own_lines("chat")) + len(chosen)) * (1 + settings.sampled_answers))
+    n_positions = max([PROMPT_TOKENS, *chosen]) + settings.answer_tokens
+    kept = 2 * size.n_layers * size.n_key_heads * size.d_head * DTYPE_BYTES[inputs.dtype]
+    return float(n_rows * (n_positions * kept + LOGITS_AT_ONCE * FLOAT32_BYTES * size.n_vocabulary))
 
 
 def _generation(size: ModelSize, n_positions: float, n_tokens: int) -> Cost:
