@@ -13,7 +13,7 @@ ADAPTER = Path(__file__).parent / "adapter"
 QUICK: dict[str, Any] = {
     "prompts": Path(__file__).parent / "short_prompts.jsonl",
     "unit": "word",
-    "max_new_tokens": 12,
+    "max_new_tokens": 10,
     "check": 1,
     "layers": "25-29",
     "outputs": {"answer_tokens": 20, "sampled_answers": 0, "n_samples": 1, "noise_draws": 5},
