@@ -181,9 +181,8 @@ def test_the_cost_takes_off_what_is_there(planted: RunFolder, tmp_path: Path) ->
     assert left.steps["noise"] == Step(draw * 2, draw * 2, already=pytest.approx(7 / 9))
     assert left.steps["answers"] == Step(Cost(passed * 4 * ours), Cost(passed * 4 * ours), already=0.5)
     assert left.steps["free samples"] == whole.steps["free samples"] and left.most_bytes == whole.most_bytes
-    assert whole.steps["noise"] == Step(
-        draw * 10, draw * 13
-    )  # the search for the scale takes one to four, and ends with the first draw
+    # The search for the scale takes one to four readings, and ends with the first draw.
+    assert whole.steps["noise"] == Step(draw * 10, draw * 13)
     (tmp_path / "run/outputs/base-tuned/prompts-texts.parquet").unlink()  # what follows from it lies there
     again = work.remaining_pair(RunFolder(str(tmp_path / "run")), samples.PAIR, size, machine).steps["texts"].most
     assert again.moved == whole.steps["texts"].most.moved and again.operations < whole.steps["texts"].most.operations

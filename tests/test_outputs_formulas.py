@@ -75,7 +75,7 @@ def test_what_all_texts_begin_with_is_read_once_to_the_same_states(
 
     monkeypatch.setattr(Backbone, "states", counted)
     found, n_read = final_states(own, texts), sum(read)
-    monkeypatch.setattr("aftertune.explainers.outputs.probabilities.LEAST_SHARED", 100)
+    monkeypatch.setattr("aftertune.models.prefix.LEAST_SHARED", 100)
     np.testing.assert_allclose(found, final_states(own, texts), atol=5e-6)  # some norms compute in float32
     n_whole = sum(read) - n_read
     # Of the shortest prompt the last token predicts, so that four of the five are shared, by four texts.

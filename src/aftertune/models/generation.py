@@ -8,7 +8,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import Any
 
 import torch
@@ -18,12 +17,11 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, PreTra
 from aftertune.errors import CheckpointError, PromptError
 from aftertune.models.backbone import Backbone
 from aftertune.models.loaded import Checkpoint
-from aftertune.models.prefix import keeps_every_position, seen_by
+from aftertune.models.prefix import keeps_every_position, n_shared, seen_by
 from aftertune.models.temporary_state import borrowed
 
 MAX_NEW_TOKENS = 300
 GREEDY = None
-LEAST_SHARED = 4  # tokens: of fewer, nothing is gained
 Ids = Sequence[int]
 Seeds = Sequence[int | None]
 Response = tuple[int, ...]
@@ -51,13 +49,13 @@ def respond(checkpoint: Checkpoint, prompts: Sequence[Ids], max_new_tokens: int,
     All are computed as one batch. Where a response is sampled, a logit that is NaN counts as 0, and one that is
     infinite as the largest number. Else as `generate`.
     """
-    if len(set(map(len, prompts))) > 1 and not _can_pad(checkpoint):
-        alone = [respond(checkpoint, [prompt], max_new_tokens, seeds) for prompt in prompts]
-        return [[own[number][0] for own in alone] for number in range(len(seeds))]
     stops, longest = stop_tokens(checkpoint), max(map(len, prompts))
     must_leave_room(checkpoint.context_length, longest)
     room = (checkpoint.context_length or longest + max_new_tokens) - longest
     n_new = min(max_new_tokens, room)
+    if len(set(map(len, prompts))) > 1 and not _can_pad(checkpoint):
+        alone = [respond(checkpoint, [prompt], n_new, seeds) for prompt in prompts]
+        return [[own[number][0] for own in alone] for number in range(len(seeds))]
     asked = _Asked.of(checkpoint, prompts, n_new, stops[0])
     settings = GenerationConfig(
         do_sample=False, max_new_tokens=n_new, eos_token_id=stops, pad_token_id=stops[0], return_dict_in_generate=True
@@ -84,7 +82,8 @@ class _Asked:
     def of(cls, checkpoint: Checkpoint, prompts: Sequence[Ids], n_new: int, pad: int) -> "_Asked":
         """The prompts of a batch, ready to be continued by ``n_new`` tokens."""
         longest = max(map(len, prompts))
-        n = _n_shared(checkpoint, prompts) if _sees_all(checkpoint, longest + n_new) else 0
+        can_share = len(prompts) > 1 and _sees_all(checkpoint, longest + n_new)
+        n = n_shared(checkpoint, prompts) if can_share else 0
         padding = [longest - len(row) for row in prompts]
         ids = [[*row[:n], *[pad] * more, *row[n:]] for row, more in zip(prompts, padding, strict=True)]
         mask = [[1] * n + [0] * more + [1] * (longest - n - more) for more in padding]
@@ -120,12 +119,6 @@ def _can_pad(checkpoint: Checkpoint) -> bool:
     return checkpoint.model.dtype != torch.float64 or bool(attention != "eager")
 
 
-def _n_shared(checkpoint: Checkpoint, prompts: Sequence[Ids]) -> int:
-    """How many tokens are read once for all prompts: those that all begin with, but for the last of the shortest."""
-    n = len(commonprefix([tuple(row[:-1]) for row in prompts]))  # noqa: RUF071  (of token ids, not of paths)
-    return n if len(prompts) > 1 and n >= LEAST_SHARED and keeps_every_position(checkpoint) else 0
-
-
 def _sees_all(checkpoint: Checkpoint, length: int) -> bool:
     """Whether no layer's window is shorter: padding that lies between tokens would be counted in it."""
     config = checkpoint.model.config.get_text_config()
@@ -144,7 +137,7 @@ class _Drawn(LogitsProcessor):  # type: ignore[misc]
         """The logits (rows, n_vocabulary), with noise where a seed is."""
         blocks = torch.split(scores, self.n_prompts)
         return torch.cat(
-            [own if seed is None else self._noisy(own, seed) for own, seed in zip(blocks, self.seeds, strict=True)]
+            [own if seed is GREEDY else self._noisy(own, seed) for own, seed in zip(blocks, self.seeds, strict=True)]
         )
 
     def _noisy(self, scores: Tensor, seed: int) -> Tensor:

@@ -1,6 +1,8 @@
 """The beginning that several sequences share, read once: its keys and values are seen by all of them."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from transformers import DynamicCache
@@ -11,6 +13,8 @@ from aftertune.models.weights import attending, attention_shape
 if TYPE_CHECKING:
     from aftertune.models.loaded import Checkpoint
 
+LEAST_SHARED = 4  # tokens: of fewer, nothing is gained
+
 
 def keeps_every_position(checkpoint: "Checkpoint") -> bool:
     """Whether all layers keep keys and values, which can be cut at a position; what others keep can't (Qwen3.5)."""
@@ -18,6 +22,12 @@ def keeps_every_position(checkpoint: "Checkpoint") -> bool:
         n_layers = attention_shape(checkpoint).n_layers
         return len(attending(checkpoint, range(n_layers))) == n_layers
     return False
+
+
+def n_shared(checkpoint: "Checkpoint", prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with, but for the last of each; 0 where they are few, or can't be cut off."""
+    n = len(commonprefix([tuple(prompt[:-1]) for prompt in prompts]))  # noqa: RUF071  (of token ids, not of paths)
+    return n if n >= LEAST_SHARED and keeps_every_position(checkpoint) else 0
 
 
 def seen_by(rows: int, cache: DynamicCache, length: int) -> DynamicCache:

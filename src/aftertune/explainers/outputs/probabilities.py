@@ -17,24 +17,22 @@ Texts are padded on the right: with causal attention no position that counts see
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os.path import commonprefix
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from aftertune.explainers.outputs.texts import Ids, Text
+from aftertune.explainers.outputs.texts import Text
 from aftertune.explainers.outputs.words import Array
 from aftertune.models.backbone import Backbone
 from aftertune.models.loaded import Checkpoint
 from aftertune.models.mapped.memory import is_mapped
-from aftertune.models.prefix import keeps_every_position, seen_by
+from aftertune.models.prefix import n_shared, seen_by
 from aftertune.models.temporary_state import borrowed
 
 POSITIONS_AT_ONCE = 2048
 LOGIT_BYTES = 64 * 2**20
-LEAST_SHARED = 4  # tokens: of fewer, nothing is gained
 
 
 def common_vocabulary(base: Checkpoint, tuned: Checkpoint) -> int:
@@ -72,7 +70,7 @@ def _are_small(checkpoint: Checkpoint, states: Tensor) -> bool:
     head = checkpoint.model.get_output_embeddings()
     if type(head) is not nn.Linear or head.bias is not None or is_mapped(head.weight):
         return False
-    largest = head.weight.abs().max().double() * states.double().abs().sum(-1).max()
+    largest = torch.linalg.vector_norm(head.weight, torch.inf).double() * states.double().abs().sum(-1).max()
     return bool(largest < torch.finfo(states.dtype).max / 2)  # NaN is not
 
 
@@ -154,10 +152,10 @@ def _reading(checkpoint: Checkpoint) -> Iterator[None]:
 
 def _final_states(model: Backbone, texts: Sequence[Text]) -> Iterator[tuple[int, Tensor]]:
     """The number of each text, and the final states of its positions that count; texts of like length at once."""
-    begins = _shared(texts) if keeps_every_position(model.checkpoint) else ()
-    cache, n = DynamicCache() if begins else None, len(begins)
-    if begins:
-        model.states(model.embed(torch.tensor([begins], device=model.device)), cache)
+    n = n_shared(model.checkpoint, [text.prompt for text in texts])
+    cache = DynamicCache() if n else None
+    if n:
+        model.states(model.embed(torch.tensor([texts[0].prompt[:n]], device=model.device)), cache)
     for batch in _batches(texts):
         width = max(len(texts[number].ids) for number in batch)
         padded = [[*texts[number].ids[n:], *[0] * (width - len(texts[number].ids))] for number in batch]
@@ -167,13 +165,6 @@ def _final_states(model: Backbone, texts: Sequence[Text]) -> Iterator[tuple[int,
             (number, states[row, texts[number].first - n : len(texts[number].ids) - n])
             for row, number in enumerate(batch)
         )
-
-
-def _shared(texts: Sequence[Text]) -> Ids:
-    """The tokens that all texts begin with and at which nothing counts: a chat template's; none if they are few."""
-    most = min((text.first for text in texts), default=0)
-    found = tuple(commonprefix([text.prompt[:most] for text in texts]))  # noqa: RUF071  (of token ids, not of paths)
-    return found if len(found) >= LEAST_SHARED else ()
 
 
 def _batches(texts: Sequence[Text]) -> Iterator[list[int]]:

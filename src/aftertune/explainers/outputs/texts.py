@@ -136,7 +136,7 @@ def answered(
     }
     order = sorted(fitting, key=lambda key: len(fitting[key][1]))  # of like length, so that little is padded
     answers: dict[tuple[str, str], tuple[Ids, ...]] = {}
-    size = max(AT_ONCE // max(len(seeds), 1), 1)
+    size = max(AT_ONCE // len(seeds), 1)
     for start in range(0, len(order), size):
         batch = order[start : start + size]
         written = respond(checkpoint, [fitting[key][1] for key in batch], most_tokens, seeds)

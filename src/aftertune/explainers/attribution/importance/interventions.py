@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from aftertune.explainers.attribution.faithfulness import measure_faithfulness
-from aftertune.explainers.attribution.importance.another import another_token
+from aftertune.explainers.attribution.importance.another import with_others
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
 from aftertune.explainers.attribution.result import Attribution
@@ -44,7 +44,7 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
     with torch.no_grad():
         whole = Whole.of(backbone, make_batch(backbone, [task]), 0)
         chosen = np.sort(rng.permutation(places)[:N_REPLACED])
-        replaced = _replaced(whole, checkpoint.tokenizer, [task.units[place] for place in chosen], task, rng)
+        replaced = _replaced(whole, [task.units[place] for place in chosen], rng)
         order = places[np.argsort(-totals, kind="stable")]
         some = [order[:N_TOP], *(rng.permutation(places)[:N_TOP] for _ in range(N_RANDOM))]
         left_out = rng.random((N_ABLATIONS, len(places))) < 0.5
@@ -56,14 +56,10 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
     return replace(found, faithfulness=told)
 
 
-def _replaced(whole: Whole, tokenizer: Any, units: Sequence[Unit], task: Task, rng: np.random.Generator) -> Falls:
+def _replaced(whole: Whole, units: Sequence[Unit], rng: np.random.Generator) -> Falls:
     """How far log p falls, (2, n_units, M): the means of either half of the draws."""
     drawn = [unit for unit in units for _ in range(N_DRAWS)]
-    ids = [another_token(tokenizer, task.prompt_ids[place], rng) for unit in drawn for place in unit]
-    found = whole.backbone.embed(torch.tensor([ids], device=whole.embeds.device))[0]
-    each = torch.split(found, [len(unit) for unit in drawn])
-    variants = [Variant(replaced=dict(zip(unit, own, strict=True))) for unit, own in zip(drawn, each, strict=True)]
-    after = whole.log_p_after(variants)[0].view(len(units), 2, N_DRAWS // 2, -1)
+    after = whole.log_p_after(with_others(whole, drawn, rng))[0].view(len(units), 2, N_DRAWS // 2, -1)
     return _numbers(whole.log_p[0] - after.mean(2)).swapaxes(0, 1)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aftertune.explainers.attribution.importance.another import another_token
+from aftertune.explainers.attribution.importance.another import with_others
 from aftertune.explainers.attribution.importance.hierarchy import by_hierarchy
 from aftertune.explainers.attribution.importance.variants import Variant, Whole
 
@@ -81,7 +81,10 @@ def n_passes(removal: Removal) -> int:
 def without(unit: Unit, removal: Removal, whole: Whole) -> list[Variant]:
     """The prompts that tell what it is without a unit."""
     found = [removed(unit, one, whole) for one in PARTS.get(removal, (removal,))]
-    return [*found, *_with_others(unit, whole)] if removal == "mixed" else found
+    if removal == "mixed":
+        rng = np.random.default_rng([N_DRAWN, *unit])  # each unit has its own random numbers
+        found += with_others(whole, [unit] * N_DRAWN, rng)
+    return found
 
 
 def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
@@ -90,14 +93,6 @@ def removed(unit: Unit, removal: Removal, whole: Whole) -> Variant:
         return Variant(left_out=frozenset(unit))
     instead = whole.backbone.mean_embedding if removal == "mean" else whole.embeds.new_zeros(())
     return Variant(replaced=dict.fromkeys(unit, instead))
-
-
-def _with_others(unit: Unit, whole: Whole) -> list[Variant]:
-    """Prompts with drawn tokens of the same kind in the place of a unit's: each unit has its own random numbers."""
-    rng, tokenizer = np.random.default_rng([N_DRAWN, *unit]), whole.backbone.checkpoint.tokenizer
-    ids = [[another_token(tokenizer, whole.task.prompt_ids[place], rng) for place in unit] for _ in range(N_DRAWN)]
-    embeds = whole.backbone.embed(torch.tensor(ids, device=whole.embeds.device))
-    return [Variant(replaced=dict(zip(unit, own, strict=True))) for own in embeds]
 
 
 def _positions(whole: Whole, unit: Unit, removal: Removal) -> int:

@@ -45,7 +45,9 @@ class NoiseDraws:
     norms: Norms
     parts: OutputParts
     settings: OutputSettings
-    searched: dict[tuple[str, float], Predictions] = field(default_factory=dict)  # by context and scale, of draw 0
+    searched: dict[str, tuple[float, Predictions]] = field(
+        default_factory=dict
+    )  # by context, of draw 0, the last scale
 
     def measure(self, progress: Tell) -> None:
         """Noise of like effect in the base's weights, where a draw is missing."""
@@ -111,8 +113,9 @@ class NoiseDraws:
 
     def _effect(self, noise: Noise, without: Array, context: str, scale: float) -> float:
         noise.put(scale)
-        self.searched[context, scale] = self._predicted(context)
-        return total_variation(without, self._of_text(self.searched[context, scale]))
+        found = self._predicted(context)
+        self.searched[context] = scale, found
+        return total_variation(without, self._of_text(found))
 
     def _draw(self, noise: Noise, make_plain: Callable[[], _Plain], number: int) -> pl.DataFrame:
         """One model with noise: its total variation, the largest scores, and the coherence of its words."""
@@ -127,8 +130,9 @@ class NoiseDraws:
 
     def _predicted_with(self, noise: Noise, number: int, context: str, scale: float) -> Predictions:
         """What the base predicts with the noise of a draw; the search for the scale has read the first."""
-        if number == 0 and (context, scale) in self.searched:
-            return self.searched[context, scale]
+        known = self.searched.get(context) if number == 0 else None
+        if known is not None and known[0] == scale:
+            return known[1]
         noise.put(scale)
         return self._predicted(context)
 
