@@ -20,6 +20,7 @@ from aftertune.explainers.outputs.result import (
     WITH_NOISE,
     OutputParts,
     draw_name,
+    own_name,
     sampled_name,
 )
 from aftertune.explainers.outputs.settings import OutputSettings
@@ -51,12 +52,16 @@ def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size
 
 def _tokens(n_answer: int, inputs: Inputs) -> Read:
     """Generic texts, prompts of our own, and the user's, with answers of so many tokens."""
-    chosen = (inputs.lengths or [PROMPT_TOKENS] * len(inputs.prompts))[:MOST_PROMPTS]
     return {
         GENERIC: len(own_lines("generic")) * GENERIC_TOKENS,
         ANSWERS: len(own_lines("chat")) * (PROMPT_TOKENS + n_answer),
-        PROMPTS: sum(length + n_answer for length in chosen),
+        PROMPTS: sum(length + n_answer for length in _lengths(inputs)),
     }
+
+
+def _lengths(inputs: Inputs) -> list[int]:
+    """The tokens of the user's prompts that are read."""
+    return (inputs.lengths or [PROMPT_TOKENS] * len(inputs.prompts))[:MOST_PROMPTS]
 
 
 def _texts(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize) -> Step:
@@ -98,8 +103,7 @@ def _samples(settings: OutputSettings, parts: OutputParts, size: ModelSize) -> S
 def _answers(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize, side: str) -> Cost:
     """Answers of one model, greedy and sampled, whose parts are missing: its prompts are read once for all of them."""
     asked, answered = _tokens(0, inputs), _tokens(settings.answer_tokens, inputs)
-    name = "texts" if side == "base" else "tuned-texts"
-    greedy = [context for context in ANSWERED if not parts.has(f"{context}-{name}")]
+    greedy = [context for context in ANSWERED if not parts.has(f"{own_name(context, side)}-texts")]
     numbers = [number for number in range(settings.sampled_answers) if not parts.has(sampled_name(number, side))]
     written = [*greedy, *ANSWERED * len(numbers)]
     if not written:
@@ -110,9 +114,9 @@ def _answers(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size:
 
 def _answer_bytes(settings: OutputSettings, inputs: Inputs, size: ModelSize) -> float:
     """Keys and values of all answers that are written together, and what their logits take while a token is drawn."""
-    chosen = (inputs.lengths or [PROMPT_TOKENS] * len(inputs.prompts))[:MOST_PROMPTS]
-    n_rows = min(AT_ONCE, (len(own_lines("chat")) + len(chosen)) * (1 + settings.sampled_answers))
-    n_positions = max([PROMPT_TOKENS, *chosen]) + settings.answer_tokens
+    lengths = _lengths(inputs)
+    n_rows = min(AT_ONCE, (len(own_lines("chat")) + len(lengths)) * (1 + settings.sampled_answers))
+    n_positions = max([PROMPT_TOKENS, *lengths]) + settings.answer_tokens
     kept = 2 * size.n_layers * size.n_key_heads * size.d_head * DTYPE_BYTES[inputs.dtype]
     return float(n_rows * (n_positions * kept + LOGITS_AT_ONCE * FLOAT32_BYTES * size.n_vocabulary))
 

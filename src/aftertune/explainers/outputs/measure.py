@@ -9,7 +9,7 @@ Beside its greedy answers a model writes others, sampled from its own probabilit
 What has its part already is not computed again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -39,6 +39,7 @@ from aftertune.explainers.outputs.result import (
     SIDES,
     OutputParts,
     draw_name,
+    own_name,
     sampled_name,
 )
 from aftertune.explainers.outputs.rises import is_word
@@ -172,23 +173,24 @@ class _PairWork:
 
     def _read(self, tell: Tell) -> None:
         """The texts of all contexts, answers written together, and the mean probabilities of both models over them."""
-        units = [{f"{one}-texts": partial(self._texts_part, one) for one in some} for some in ([GENERIC], ANSWERED)]
-        self.parts.keep_each([units[0], units[1] | self._sampled("base")], lambda _done, _total: tell(0.0, 1.0))
+        units = [{f"{GENERIC}-texts": self._generic_part}, self._answers_of("base")]
+        self.parts.keep_each(units, lambda _done, _total: tell(0.0, 1.0))
         full = [one for one in CONTEXTS if texts_of(self.parts, one)]
         names = [(side, one) for one in full for side in SIDES]
         self.parts.keep_each([{f"{one}-{side}": partial(self._predictions, side, one)} for side, one in names], tell)
 
-    def _texts_part(self, context: str) -> pl.DataFrame:
-        return text_frame(self._finite(self._texts_of(context), context), self._tokenizer)
+    def _generic_part(self) -> pl.DataFrame:
+        return text_frame(self._finite(generic_texts(self._tokenizer), GENERIC), self._tokenizer)
 
-    def _own_texts_part(self, context: str) -> pl.DataFrame:
-        answers = self._written("tuned")[GREEDY][context]
-        return text_frame(self._finite(answers, f"{context}-tuned"), self._tokenizer)
-
-    def _sampled(self, side: str) -> dict[str, Callable[[], pl.DataFrame]]:
-        """The parts of a model's sampled answers."""
+    def _answers_of(self, side: str) -> Mapping[str, Callable[[], pl.DataFrame]]:
+        """The parts of a model's answers, greedy and sampled, which are written together."""
+        greedy = {f"{own_name(one, side)}-texts": partial(self._answers_part, one, side) for one in ANSWERED}
         numbers = range(self.work.settings.sampled_answers)
-        return {sampled_name(number, side): partial(self._sampled_part, number, side) for number in numbers}
+        return greedy | {sampled_name(number, side): partial(self._sampled_part, number, side) for number in numbers}
+
+    def _answers_part(self, context: str, side: str) -> pl.DataFrame:
+        answers = self._written(side)[GREEDY][context]
+        return text_frame(self._finite(answers, own_name(context, side)), self._tokenizer)
 
     def _sampled_part(self, number: int, side: str) -> pl.DataFrame:
         written = self._written(side)[number]
@@ -243,14 +245,11 @@ class _PairWork:
     def _checkpoint(self, side: str) -> Checkpoint:
         return self.base if side == "base" else self.tuned
 
-    def _texts_of(self, context: str) -> list[Text]:
-        return generic_texts(self._tokenizer) if context == GENERIC else self._written("base")[GREEDY][context]
-
     def _written(self, side: str) -> dict[int | None, dict[str, list[Text]]]:
         """A model's greedy answers and those of each number, where the run has not their parts yet; written once."""
         if side not in self.written:
             names = {number: [sampled_name(number, side)] for number in range(self.work.settings.sampled_answers)}
-            greedy = [f"{one}-texts" if side == "base" else f"{one}-tuned-texts" for one in ANSWERED]
+            greedy = [f"{own_name(one, side)}-texts" for one in ANSWERED]
             missing = [one for one, own in ({GREEDY: greedy} | names).items() if not all(map(self.parts.has, own))]
             seeds = [GREEDY if one is GREEDY else self.work.settings.seed + one for one in missing]
             asked = {context: self._asked(context) for context in ANSWERED}
@@ -260,15 +259,15 @@ class _PairWork:
 
     def _answer(self, tell: Tell) -> None:
         """The tuned model's own answers, and every token of either model's answers as both models see it."""
-        texts = {f"{one}-tuned-texts": partial(self._own_texts_part, one) for one in ANSWERED}
-        self.parts.keep_each([texts | self._sampled("tuned")], lambda _done, _total: tell(0.0, 1.0))
+        self.parts.keep_each([self._answers_of("tuned")], lambda _done, _total: tell(0.0, 1.0))
         self.parts.keep_each(
             [{f"{one}-positions": partial(self._positions, one)} for one in ANSWERED], tell, wait=False
         )
 
     def _positions(self, context: str) -> pl.DataFrame:
         frames = [pl.DataFrame(schema=result.POSITIONS)]
-        for side, name in (("base", context), ("tuned", f"{context}-tuned")):
+        for side in SIDES:
+            name = own_name(context, side)
             texts = texts_of(self.parts, name)
             states = [self._states(one, name) for one in SIDES] if texts else None
             before, after, kl = compare_positions(self.base, self.tuned, texts, states)

@@ -176,6 +176,11 @@ def draw_name(number: int) -> str:
     return f"draw-{number:03d}"
 
 
+def own_name(context: str, side: str) -> str:
+    """The name of a model's greedy answers to the prompts of a context, as the texts that both models read."""
+    return context if side == "base" else f"{context}-tuned"
+
+
 def sampled_name(number: int, side: str) -> str:
     """The name of the part of one model's sampled answers, counted from 0."""
     return f"sampled-{number:03d}-{side}"
