@@ -75,10 +75,16 @@ class Backbone:
     @cached_property
     def _laid_out(self) -> TallWeight | None:
         """The output embeddings made ready for many products; None where they do more than multiply."""
+        head = self.plain_head
+        is_ready = head is not None and head.dtype == torch.float32 and head.device.type == "cpu"
+        return TallWeight(head) if head is not None and is_ready else None
+
+    @property
+    def plain_head(self) -> Tensor | None:
+        """The output embeddings (n_vocabulary, d_model) in memory; None where they do more than multiply."""
         head: Any = self.checkpoint.model.get_output_embeddings()
-        is_plain = type(head) is nn.Linear and head.bias is None and head.weight.dtype == torch.float32
-        has_room = is_plain and head.weight.device.type == "cpu" and not is_mapped(head.weight)
-        return TallWeight(head.weight.detach()) if has_room else None
+        is_plain = type(head) is nn.Linear and head.bias is None and not is_mapped(head.weight)
+        return head.weight.detach() if is_plain else None
 
     def _by_rule(self, found: Tensor) -> Tensor:
         rule = self.checkpoint.logit_rule

@@ -20,14 +20,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
 
 from aftertune.explainers.outputs.texts import Text
 from aftertune.explainers.outputs.words import Array
 from aftertune.models.backbone import Backbone
 from aftertune.models.loaded import Checkpoint
-from aftertune.models.mapped.memory import is_mapped
 from aftertune.models.prefix import n_shared, seen_by
 from aftertune.models.temporary_state import borrowed
 
@@ -57,7 +56,7 @@ def finite_texts(checkpoint: Checkpoint, texts: Sequence[Text], states: Tensor) 
     """Of each text, whether all logits at its positions that count are finite; ``states`` are the `final_states`."""
     model, found = Backbone(checkpoint), list[Tensor]()
     with _reading(checkpoint):
-        if _are_small(checkpoint, states):
+        if _are_small(model, states):
             return [True] * len(texts)
         for rows in _chunks(len(states), n_vocabulary(checkpoint)):
             found.append(torch.isfinite(model.logits(states[rows])).all(-1))
@@ -65,12 +64,12 @@ def finite_texts(checkpoint: Checkpoint, texts: Sequence[Text], states: Tensor) 
     return [bool(one.all()) for one in by_text]
 
 
-def _are_small(checkpoint: Checkpoint, states: Tensor) -> bool:
+def _are_small(model: Backbone, states: Tensor) -> bool:
     """Whether no logit can overflow: each is at most the sum of a state's numbers times the largest weight."""
-    head = checkpoint.model.get_output_embeddings()
-    if type(head) is not nn.Linear or head.bias is not None or is_mapped(head.weight):
+    head = model.plain_head
+    if head is None:
         return False
-    largest = torch.linalg.vector_norm(head.weight, torch.inf).double() * states.double().abs().sum(-1).max()
+    largest = torch.linalg.vector_norm(head, torch.inf).double() * states.double().abs().sum(-1).max()
     return bool(largest < torch.finfo(states.dtype).max / 2)  # NaN is not
 
 
