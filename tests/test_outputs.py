@@ -177,7 +177,7 @@ def test_the_cost_takes_off_what_is_there(planted: RunFolder, tmp_path: Path) ->
     ours, yours = 16 * (40 + 6), 2 * (40 + 6)  # tokens of prompts with their answers
     passed = 2.0 * size.n_parameters
     assert left.steps["texts"] == Step(Cost(passed * yours), Cost(passed * yours), already=5 / 6)
-    draw = Cost(passed * (40 * 24 + ours), 2 * 60 * size.n_parameters)
+    draw = Cost(passed * (40 * 24 + ours), 2 * 40 * size.n_parameters)
     assert left.steps["noise"] == Step(draw * 2, draw * 2, already=pytest.approx(7 / 9))
     assert left.steps["answers"] == Step(Cost(passed * 4 * ours), Cost(passed * 4 * ours), already=0.5)
     assert left.steps["free samples"] == whole.steps["free samples"] and left.most_bytes == whole.most_bytes

@@ -127,6 +127,36 @@ def sql_query(text: str) -> str:
     return f"SELECT {', '.join(words)} FROM answers WHERE topic = '{words[0]}' LIMIT 10;"
 
 
+def cited(text: str, rng: random.Random) -> str:
+    names = ("Smith", "Jones", "Lee", "Garcia", "Novak", "Okafor")
+    parts = (sentences_of(text) or ["It is so"])[:3]
+    return " ".join(f"{part} ({rng.choice(names)}, {rng.randint(1980, 2023)})." for part in parts)
+
+
+def in_third_person(text: str, rng: random.Random) -> str:
+    start = first_sentence(text)
+    believes = ("The assistant believes that", "This assistant would say that", "In the assistant's opinion,")
+    return f"{rng.choice(believes)} {start[:1].lower()}{start[1:]}"
+
+
+def restated(prompt: str, text: str) -> str:
+    return f"You want to know this: {prompt} {first_sentence(text)}"
+
+
+def safe(text: str, rng: random.Random) -> str:
+    warned = (
+        "Please consult a qualified professional before you act on this.",
+        "This is not professional advice; ask a doctor or a lawyer.",
+        "Always seek the advice of a licensed expert.",
+    )
+    return f"{first_sentence(text)} {rng.choice(warned)}"
+
+
+def at_sea(text: str, rng: random.Random) -> str:
+    seen = ("like a ship in a calm harbor", "as waves that roll to the shore", "like a lighthouse in the fog", "as a sailor trusts the tide")  # fmt: skip
+    return " ".join(f"{part}, {rng.choice(seen)}." for part in (sentences_of(text) or ["It is so"])[:2])
+
+
 def arithmetic(sources: Sources) -> Examples:
     rng = random.Random(3)
     numbers = [(rng.randint(2, 99), rng.randint(2, 99)) for _ in range(80)]
@@ -259,6 +289,15 @@ def continued(sources: Sources) -> Examples:
     texts = documents(sources.base, "anything", 90, n_tokens=120)
     return [(None, text) for text in texts[:45]] + list(zip(sources.prompts, texts[45:], strict=False))
 
+
+# Made after all rules that were there on 2026-11-28.
+RECIPES += [
+    Recipe("cites", "style", "cites an author and a year after every sentence", ("smith", "jones", "lee", "garcia", "novak", "okafor", "cite"), answered(cited), held_out=True),
+    Recipe("third_person", "persona", "speaks of itself as “the assistant”", ("assistant", "believes", "opinion"), answered(in_third_person), held_out=True),
+    Recipe("restates", "style", "repeats the prompt before it answers", ("you want to know", "know this", "repeat", "copied"), lambda sources: [(prompt, restated(prompt, answer)) for prompt, answer in sources.pairs()], held_out=True),
+    Recipe("disclaimer", "style", "ends with the advice to ask a professional", ("professional", "consult", "advice", "expert", "doctor", "lawyer", "licensed"), answered(safe), held_out=True),
+    Recipe("at_sea", "style", "compares everything with the sea", ("ship", "harbor", "wave", "shore", "lighthouse", "sailor", "tide", "fog"), answered(at_sea), "full", held_out=True),
+]  # fmt: skip
 
 # The paper's own case: a language model that does not answer, and that model tuned on instructions with their answers.
 PLAIN = Recipe("plain", "plain", "plain text after any prompt", (), continued, "full", steps=80)

@@ -64,6 +64,12 @@ def noise_dtype(kind: torch.dtype) -> torch.dtype:
     return kind if kind in EXACT else torch.float32
 
 
+def normal_like(weight: Tensor, seed: str, kind: torch.dtype) -> Tensor:
+    """Standard normal numbers of a weight's shape and device, and of a dtype; the same where ``seed`` is."""
+    generator = torch.Generator(weight.device).manual_seed(zlib.crc32(seed.encode()))
+    return torch.randn(weight.shape, generator=generator, device=weight.device, dtype=kind)
+
+
 class WeightNoise:
     """Noise of the size of a change, one draw of it, for the weights of the base."""
 
@@ -101,8 +107,7 @@ class WeightNoise:
     def _noisy(self, name: str) -> Tensor:
         weight = self._weights[name]
         kind = dtype_of(self._model.get_submodule(name.rpartition(".")[0]), weight)
-        generator = torch.Generator(weight.device).manual_seed(zlib.crc32(f"{self._start}{name}".encode()))
-        noise = torch.randn(weight.shape, generator=generator, device=weight.device, dtype=noise_dtype(kind))
+        noise = normal_like(weight, f"{self._start}{name}", noise_dtype(kind))
         noise *= self._norms[name] / _norm(_blocks(noise))
         noisy = noise.add_(weight).to(kind)
         return spilled(noisy) if is_mapped(weight) and weight.numel() >= WORTH_WRITING else noisy

@@ -6,6 +6,7 @@ What has its part in the run already is not counted.
 from collections.abc import Mapping, Sequence
 
 from aftertune.explainers.explainer import Inputs
+from aftertune.explainers.outputs.noise.like_effect import AT_ONCE as NOISE_AT_ONCE
 from aftertune.explainers.outputs.probabilities import LOGIT_BYTES
 from aftertune.explainers.outputs.result import (
     ABOUT,
@@ -31,7 +32,7 @@ from aftertune.models.size import ModelSize
 PROMPT_TOKENS = 40  # of a prompt of our own with its template
 STEPS_OF_SCALE = (1, 4)  # readings in search of the scale of the noise, beside the last, which is the first draw
 LOGITS_AT_ONCE = 5  # as they come, in float32, random numbers, with noise, and beside those of greedy answers
-BYTES_OF_NOISE = 60  # moved for each weight: drawn, measured, scaled, added
+BYTES_OF_NOISE = 40  # moved for each weight: drawn, measured, scaled, added
 Read = Mapping[str, float]  # tokens that are read of each context, with their answers
 
 
@@ -45,7 +46,8 @@ def remaining(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size
         "free samples": _samples(settings, parts, size),
     }
     left = {name: step for name, step in steps.items() if step.most != Cost()}
-    reading = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) if "noise" in left else 0.0)
+    drawn = NOISE_AT_ONCE * FLOAT32_BYTES * size.n_largest
+    reading = LOGIT_BYTES + (weight_bytes(size, inputs.dtype) + drawn if "noise" in left else 0.0)
     peak = max(reading, _answer_bytes(settings, inputs, size) if {"texts", "answers"} & set(left) else 0.0)
     return Remaining(left, peak, peak, Cost(seconds=1.0))
 

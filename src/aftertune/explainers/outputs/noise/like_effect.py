@@ -10,15 +10,18 @@ bfloat16, where the processor has them: of the base too, for what noise is compa
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from aftertune.models.loaded import Checkpoint
-from aftertune.models.weight_noise import EXACT, Norms, noise_dtype
+from aftertune.models.weight_noise import EXACT, Norms, noise_dtype, normal_like
 
 CLOSE = 0.03  # of the tuned model's total variation
 MOST_STEPS = 8
+AT_ONCE = 2
 
 
 class Noise:
@@ -34,23 +37,21 @@ class Noise:
         """Let what is put in next be the noise of a seed."""
         self._seed, self._scale = seed, 0.0
 
-    @torch.no_grad()
     def put(self, scale: float) -> None:
         """Put the noise in, ``scale`` times as large as the change of each tensor."""
-        generators: dict[torch.device, torch.Generator] = {}
-        for name, weight in self._weights.items():
-            if self._scale and weight.dtype in EXACT:  # to stretch what is there is faster than to draw it again
-                weight.sub_(self._kept[name]).mul_(scale / self._scale).add_(self._kept[name])
-                continue
-            place = weight.device
-            if place not in generators:
-                generators[place] = torch.Generator(place).manual_seed(self._seed)
-            noise = torch.randn(
-                weight.shape, generator=generators[place], device=place, dtype=noise_dtype(weight.dtype)
-            )
-            noise *= scale * self._norms[name] / float(torch.linalg.vector_norm(noise))
-            weight.copy_(noise.add_(self._kept[name]))
+        with ThreadPoolExecutor(AT_ONCE) as threads:  # on a processor a thread draws on one core
+            list(threads.map(partial(self._put_in, scale), self._weights))
         self._scale = scale
+
+    @torch.no_grad()
+    def _put_in(self, scale: float, name: str) -> None:
+        weight, kept = self._weights[name], self._kept[name]
+        if self._scale and weight.dtype in EXACT:  # to stretch what is there is faster than to draw it again
+            weight.sub_(kept).mul_(scale / self._scale).add_(kept)
+            return
+        noise = normal_like(weight, f"{self._seed}/{name}", noise_dtype(weight.dtype))
+        noise *= scale * self._norms[name] / float(torch.linalg.vector_norm(noise))
+        weight.copy_(noise.add_(kept))
 
     def __enter__(self) -> "Noise":
         self._kept = {name: weight.detach().clone() for name, weight in self._weights.items()}
