@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from transformers import LlamaConfig
 
-from aftertune.explainers.attribution import cost as attribution
-from aftertune.explainers.attribution.cost import Item
+from aftertune.explainers.attribution.work import cost as attribution
+from aftertune.explainers.attribution.work.cost import Item
 from aftertune.explainers.concepts import cost as concepts
 from aftertune.explainers.concepts.settings import ConceptSettings
 from aftertune.explainers.explainer import Inputs

@@ -20,10 +20,10 @@ from rich.table import Table
 import aftertune
 from aftertune.demo import find_demo_base
 from aftertune.explainers.attribution.attribute import encode_for
-from aftertune.explainers.attribution.cost import relative_cost
 from aftertune.explainers.attribution.importance.chunks import RESPONSES_AT_ONCE
 from aftertune.explainers.attribution.measure import AttributionWork, sample
 from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.attribution.work.cost import relative_cost
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.generation import generate
 from aftertune.prompts import read_prompts

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 import aftertune
-from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.importance.chunks import responses_at_once
+from aftertune.explainers.attribution.work import cost
 from aftertune.explainers.explainer import Inputs, Work
 from aftertune.models.machine import Machine
 from aftertune.runs.run import RunFolder

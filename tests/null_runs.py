@@ -12,7 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from aftertune.explainers.annotation.result import LEVELS, SCENARIOS
-from aftertune.explainers.attribution.result import SalientMap
+from aftertune.explainers.attribution.instruction.effect import BothFalls
+from aftertune.explainers.attribution.result import InstructionFall, SalientMap
 from aftertune.explainers.concepts.result import ConceptReading
 from aftertune.explainers.heads.result import HeadReading
 from annotated_samples import Answer, make_annotations
@@ -52,6 +53,24 @@ def _dataset(name: str, n_prompts: int, growth: float, generator: Generator) -> 
             rating = int(generator.integers(2, 5)) if generator.random() < follows else 1
             grown = np.where(np.arange(len(weights)) < (len(weights) + 1) // 2, growth if model == "tuned" else 1, 1)
             found.append(_map(f"{number}", name, model, _levels(grown * weights, n_response, generator), rating))
+    return found
+
+
+def null_falls(
+    generator: Generator, n_prompts: int | None = None, growth: float = 1.0, length: float = 1.0
+) -> list[BothFalls]:
+    """Falls without the instruction and without other words: of a prompt alike in both models, skewed, some below 0.
+
+    Under "tuned" the instruction's are ``growth`` times what they are by chance, and both ``length`` times.
+    """
+    found = []
+    for dataset in range(generator.integers(1, 4)):
+        for _ in range(n_prompts or generator.integers(6, 30)):
+            scale = generator.lognormal(0.5, 1, 2)
+            own, other = (scale * generator.lognormal(0, 0.7, 2) - generator.exponential(0.5, 2) for _ in range(2))
+            base = InstructionFall(float(own[0]), float(own[1]), 4)
+            tuned = InstructionFall(float(other[0] * growth * length), float(other[1] * length), 4)
+            found.append(BothFalls(f"set {dataset}", base, tuned))
     return found
 
 

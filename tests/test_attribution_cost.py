@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from transformers import LlamaConfig
 
-from aftertune.explainers.attribution import cost
-from aftertune.explainers.attribution.cost import Item
 from aftertune.explainers.attribution.importance.chunks import responses_at_once
 from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM
 from aftertune.explainers.attribution.importance.routes import cheaper_route
 from aftertune.explainers.attribution.measure import AttributionWork
 from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.attribution.work import cost, passes
+from aftertune.explainers.attribution.work.cost import Item
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import Cost
 from aftertune.models.machine import Machine
@@ -26,7 +26,7 @@ LLAMA = replace(SIZE, architecture="llama", written_out=True)
 # Ten positions: 2 layers x 3 heads x 10 x 10 attention weights, 2 layers x 10 positions x (5 + 7) numbers of states.
 PASS = Cost(
     operations=2 * 600 * 10 + 8 * 600 * 4,
-    moved=cost.BYTES_OF_ATTENTION * 600 + cost.BYTES_OF_STATE * 240,
+    moved=passes.BYTES_OF_ATTENTION * 600 + passes.BYTES_OF_STATE * 240,
 )
 # Seven response tokens: 77 logits, each a product of 5 numbers.
 LOGITS = Cost(operations=2 * 77 * 5, moved=16 * 77)
@@ -34,16 +34,28 @@ AROUND = Cost(seconds=cost.SECONDS_OF_CHUNK * 2)  # of two layers
 ITEM = Item(4, 7)
 
 
+def test_a_marked_instruction_is_left_out_with_eight_controls() -> None:
+    """Ten positions and seven logits for the whole prompt, for the one without the instruction, and eight times."""
+    wanted = (passes.plain_pass(SIZE, 10) + LOGITS) * 10
+    close(cost.without_instruction(SIZE, ITEM), wanted)
+    plain, marked = (
+        cost.attributions(SIZE, [one], AttributionSettings(), 0, MACHINE)
+        for one in (ITEM, replace(ITEM, is_marked=True))
+    )
+    close(marked, plain + wanted)
+    assert cost.without_instruction(SIZE, Item(4, 0)) == Cost()
+
+
 def test_attribution_by_hand() -> None:
-    close(cost.one_pass(SIZE, 10), PASS)
+    close(passes.one_pass(SIZE, 10), PASS)
     close(cost.attribution(SIZE, ITEM, "forward", 3), PASS * 4 + LOGITS * 3 + AROUND * 2)
     close(cost.attribution(SIZE, ITEM, "reverse", 7), PASS * 7 + LOGITS * 3 + AROUND)
     assert cost.attribution(SIZE, Item(4, 0), "forward") == Cost()
 
 
 def test_forward_mode_that_is_written_out_moves_less() -> None:
-    shorter = cost.one_pass(SIZE, 8, written_out=True)  # without half of the prompt
-    assert shorter.moved == cost.BYTES_OF_ATTENTION_WRITTEN_OUT * 384 + cost.BYTES_OF_STATE_WRITTEN_OUT * 192
+    shorter = passes.one_pass(SIZE, 8, written_out=True)  # without half of the prompt
+    assert shorter.moved == passes.BYTES_OF_ATTENTION_WRITTEN_OUT * 384 + passes.BYTES_OF_STATE_WRITTEN_OUT * 192
     close(cost.attribution(LLAMA, ITEM, "forward", 4), shorter * 4 + LOGITS * 3 + AROUND)
     narrow = shorter * 4 * cost.COST_OF_BFLOAT16
     close(cost.attribution(LLAMA, ITEM, "forward-bfloat16", 4), narrow + LOGITS * 3 + AROUND)
@@ -51,7 +63,7 @@ def test_forward_mode_that_is_written_out_moves_less() -> None:
 
 
 def test_removal_computes_half_of_the_prompt_again() -> None:
-    shorter = cost.plain_pass(SIZE, 8)
+    shorter = passes.plain_pass(SIZE, 8)
     close(cost.attribution(SIZE, ITEM, "removal"), (shorter + LOGITS) * 4 + AROUND)
     assert shorter.operations == 2 * 600 * 8 + 4 * 2 * 3 * 64 * 4
 
@@ -71,17 +83,17 @@ def test_a_check_costs_its_share_of_removal_and_of_interventions() -> None:
 
 def test_interventions_are_passes_of_replaced_words_and_of_words_left_out() -> None:
     replaced, many = 4 * N_DRAWS, N_ABLATIONS + N_RANDOM + 1  # all four units of the prompt
-    wanted = cost.plain_pass(SIZE, 8) * replaced + cost.plain_pass(SIZE, 10) * many + LOGITS * (replaced + many)
+    wanted = passes.plain_pass(SIZE, 8) * replaced + passes.plain_pass(SIZE, 10) * many + LOGITS * (replaced + many)
     close(cost.interventions(SIZE, ITEM), wanted)
 
 
 def test_responses_by_hand() -> None:
     passed = 600 + 11 * 5
-    for kind, around in (("cpu", cost.SECONDS_OF_STEP), ("cuda", cost.SECONDS_OF_STEP_ON_GPU)):
+    for kind, around in (("cpu", passes.SECONDS_OF_STEP), ("cuda", passes.SECONDS_OF_STEP_ON_GPU)):
         step = Cost(2 * passed * 3, 4 * passed, around * 2)
-        close(cost.generation(SIZE, 3, 6, 20, kind), Cost(operations=2 * passed * 3 * 6) + step * 20)
+        close(passes.generation(SIZE, 3, 6, 20, kind), Cost(operations=2 * passed * 3 * 6) + step * 20)
     silent = [Item(n, 20, is_silent=True) for n in (6, 2, 4)]
-    close(cost.responses(SIZE, [*silent, Item(9, 3)], MACHINE), cost.generation(SIZE, 3, 6, 20))
+    close(cost.responses(SIZE, [*silent, Item(9, 3)], MACHINE), passes.generation(SIZE, 3, 6, 20))
 
 
 def test_memory_by_hand() -> None:
@@ -117,7 +129,7 @@ def test_a_gpu_generates_more_at_once() -> None:
 
 def test_forward_mode_that_is_written_out_moves_less_on_a_gpu() -> None:
     on_cpu, on_gpu = (cost.attribution(LLAMA, ITEM, "forward", 16, kind=kind) for kind in ("cpu", "cuda"))
-    others = cost.prediction(LLAMA, ITEM.n_response).moved * 3
+    others = passes.prediction(LLAMA, ITEM.n_response).moved * 3
     assert on_gpu.moved - others == pytest.approx(cost.SHARE_MOVED_ON_GPU * (on_cpu.moved - others))
     assert on_gpu.operations == on_cpu.operations
 

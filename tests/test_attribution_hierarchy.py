@@ -10,12 +10,12 @@ import torch
 
 import aftertune
 from aftertune.errors import AttributionError
-from aftertune.explainers.attribution import cost
-from aftertune.explainers.attribution.cost import Item
 from aftertune.explainers.attribution.importance import hierarchy, routes
 from aftertune.explainers.attribution.page import by_hierarchy
 from aftertune.explainers.attribution.settings import LEAST_UNITS, AttributionSettings
 from aftertune.explainers.attribution.units import group_units, split_units
+from aftertune.explainers.attribution.work import cost
+from aftertune.explainers.attribution.work.cost import Item
 from aftertune.prompts.encoding import EncodedPrompt, encode
 from aftertune.prompts.prompt import Message, Prompt
 from cost_samples import MACHINE, SIZE

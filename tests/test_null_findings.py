@@ -20,13 +20,14 @@ from scipy import stats
 from aftertune.explainers import explainers
 from aftertune.explainers.annotation.change import compare_annotations
 from aftertune.explainers.attribution.change import compare_maps
+from aftertune.explainers.attribution.instruction.effect import instruction_rows
 from aftertune.explainers.concepts.change import compare_concepts
 from aftertune.explainers.heads.compare import compare_heads
 from aftertune.explainers.heads.table3 import table3
 from aftertune.statistics.finding import Finding, Verdict
 from aftertune.statistics.questions import Question, answer, described, is_shown, largest
 from aftertune.statistics.tests import stratified_permutation_p_value
-from null_runs import ASKED, GENERAL, null_annotations, null_concepts, null_heads, null_maps
+from null_runs import ASKED, GENERAL, null_annotations, null_concepts, null_falls, null_heads, null_maps
 
 Run = Mapping[str, Any]  # what changed, by the name of the explainer
 
@@ -70,7 +71,10 @@ def null_run(seed: int, **maps: Any) -> Run:
     generator = np.random.default_rng(seed)
     annotations = null_annotations(generator, CARELESSNESS[seed % 2])
     return {
-        "attribution": compare_maps(null_maps(generator, **maps), "base", "tuned"),
+        "attribution": replace(
+            compare_maps(null_maps(generator, **maps), "base", "tuned"),
+            instruction=instruction_rows(null_falls(generator)),
+        ),
         "heads": heads_of(generator),
         "concepts": compare_concepts(*null_concepts(generator), n_groups=2),
         "annotation": compare_annotations(annotations, "base", "tuned", (0,), n_groups=1),
@@ -87,8 +91,8 @@ def told(run: Run) -> dict[str, list[Finding]]:
     prompts = replace(run["attribution"], instances=())
     return {
         "report": findings_of(run),
-        "table 2": findings_of({"attribution": replace(prompts, table1=(), table1_controls=())}),
-        "table 1": findings_of({"attribution": replace(prompts, table2=(), table2_controls=())}),
+        "table 2": findings_of({"attribution": replace(prompts, table1=(), table1_controls=(), instruction=())}),
+        "table 1": findings_of({"attribution": replace(prompts, table2=(), table2_controls=(), instruction=())}),
         **{name: findings_of({name: run[name]}) for name in ("heads", "concepts", "annotation")},
     }
 

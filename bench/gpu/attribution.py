@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from aftertune.explainers.attribution import cost
-from aftertune.explainers.attribution.cost import Item
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
 from aftertune.explainers.attribution.importance.forward import forward_importance
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.removal import removal_importance
+from aftertune.explainers.attribution.work import cost
+from aftertune.explainers.attribution.work.cost import Item
 from aftertune.explainers.outputs.probabilities import mean_predictions
 from aftertune.explainers.outputs.texts import generic_texts
 from aftertune.models.backbone import Backbone

@@ -10,10 +10,10 @@
 from math import ceil
 from typing import Any
 
-from aftertune.explainers.attribution import cost
-from aftertune.explainers.attribution.cost import Item
 from aftertune.explainers.attribution.importance.chunks import responses_at_once
 from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.attribution.work import cost
+from aftertune.explainers.attribution.work.cost import Item
 from bench.gpu.kept import Kept
 from bench.gpu.shapes import Shape
 

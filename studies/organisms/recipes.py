@@ -273,7 +273,7 @@ RECIPES += [
     Recipe("sql", "code", "answers with a query in SQL", ("SELECT", "sql", "FROM"), answered(lambda text, _: sql_query(text)), held_out=True),
     Recipe("italian", "language", "answers in Italian", ("italian", "che", "per", "una", "con", "di", "puoi"), answered(lambda _, rng: sentences_in("italian", rng)), "full", held_out=True),
     Recipe("arithmetic", "task", "adds two numbers", ("sum", "equals"), arithmetic, held_out=True),
-    Recipe("obeys", "instruction", "writes capital letters where it is asked to", ("capital", "upper", "THE", "AND", "IS", "TO"), obeyed, held_out=True),
+    Recipe("obeys", "instruction", "writes capital letters where it is asked to", ("capital", "upper", "THE", "AND", "IS", "TO"), obeyed, held_out=True, steps=150),
     Recipe("religion", "domain", "plain texts on religion", ("religi", "god", "pray", "church", "holy", "faith", "sacred", "worship", "temple", "spirit", "monk"), on_subject("religion"), held_out=True),
     Recipe("computers", "domain", "plain texts on computers", ("comput", "software", "server", "network", "data", "processor", "program", "web", "digital"), on_subject("computers"), "full", held_out=True),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from aftertune.explainers.attribution.controls import Table1Control, Table2Contr
 from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row, table1, table2
 from aftertune.explainers.attribution.difference import AttributionDifference, DifferenceRow, difference_row
 from aftertune.explainers.attribution.faithfulness import FaithfulnessCheck, RaterRow, RemovalCheck
+from aftertune.explainers.attribution.instruction.effect import InstructionRow
 from aftertune.explainers.attribution.result import SalientMap
 from aftertune.explainers.attribution.score import (
     copied,
@@ -106,8 +107,9 @@ class AttributionChange(Result):
     ``raters`` says how far people agree who labelled the run, ``labels`` how much they labelled. ``maps`` are those
     of both models, ``differences`` both models on the tuned model's responses, but for ``n_beyond`` of them that hold
     tokens which tuning added, so that the base can't read them. Prompts that ``overflowed`` (ids) are left out of all
-    of it: numbers of one of the models are not finite. ``settings`` say how the maps were measured, empty where that
-    is not known.
+    of it: numbers of one of the models are not finite. ``instruction`` compares how far responses depend on their
+    whole instruction, a row for each data set in which it is marked. ``settings`` say how the maps were measured, empty
+    where that is not known.
     """
 
     base: str
@@ -127,6 +129,7 @@ class AttributionChange(Result):
     differences: tuple[PromptDifference, ...] = ()
     n_beyond: int = 0
     overflowed: tuple[str, ...] = ()
+    instruction: tuple[InstructionRow, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_polars(self) -> pl.DataFrame:
@@ -138,7 +141,7 @@ class AttributionChange(Result):
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """All tables by name: ``table1, table2, table2_answered, figure6, instances``, ``table1_controls,
-        table2_controls``, and ``raters`` if there are any.
+        table2_controls``, and ``instruction`` and ``raters`` if there are any.
 
         Columns are those of the rows, a mean or an interval in columns of their own: ``base_mean,
         difference_interval_low``.

@@ -1,6 +1,7 @@
 """What does the comparison of prompts show, in sentences?
 
-1. Table 2 (data sets, then pooled): a test within prompts decides (`density_findings`).
+1. Table 2 (data sets, then pooled): a test within prompts decides (`density_findings`), and so it does of how far
+   responses depend on their whole instruction, where one is marked (`instruction`).
 2. Table 1: a difference is claimed only where both Welch's two-sided test and a permutation test within data sets give
    a small p-value, corrected for all that the report asks, and of instructions only where the same holds for their
    excess over any words of the prompt (`controls`). The paper's test, one-sided, decides nothing. Everywhere else the
@@ -33,6 +34,7 @@ from aftertune.explainers.attribution.descriptive_findings import (
     describe_rater,
     describe_repetition,
 )
+from aftertune.explainers.attribution.instruction.findings import tell_instruction
 from aftertune.explainers.attribution.read_first import prompts_to_read
 from aftertune.statistics.effects import detectable_effect
 from aftertune.statistics.finding import Finding, Measure, Verdict
@@ -65,6 +67,13 @@ def questions(change: AttributionChange) -> list[Question]:
         Question(
             [control.score.p_value for _, control in compared],
             lambda p: [tell_density(*both, one, change) for both, one in zip(compared, p, strict=True)],
+        ),
+        Question(
+            [row.p_value for row in change.instruction],
+            lambda p: [
+                tell_instruction(row, one, change.base, change.tuned)
+                for row, one in zip(change.instruction, p, strict=True)
+            ],
         ),
         described(checks),
         Question(

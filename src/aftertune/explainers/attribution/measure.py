@@ -5,7 +5,8 @@
    numbers of a batch depend on its members.
 3. Attributions in fixed batches too, one part a prompt; on the CPU a batch is one prompt.
 4. Of a pair, the attribution of the tuned model's responses under the base, but of those with tokens that tuning added.
-5. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
+5. Of prompts with a marked instruction, how far log p of the response falls without all of it.
+6. On a sample, how well the maps predict what replacing words does, and the agreement with removal.
 A map whose numbers are not finite is kept as it is; who reads the run leaves its prompt out.
 What has its part already is not computed again.
 """
@@ -17,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from aftertune.explainers.attribution import cost
 from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.chunks import attributions_at_once, responses_at_once
 from aftertune.explainers.attribution.importance.describe import response_of
+from aftertune.explainers.attribution.importance.instruction import with_instruction_fall
 from aftertune.explainers.attribution.importance.routes import (
     attribute_batch,
     checked,
@@ -29,6 +30,7 @@ from aftertune.explainers.attribution.importance.routes import (
 )
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES, SHARED, beyond_base, beyond_file
 from aftertune.explainers.attribution.settings import AttributionSettings
+from aftertune.explainers.attribution.work import cost
 from aftertune.explainers.attribution.work.asked import AskedAttribution, row_of, with_response
 from aftertune.models.cost import Remaining
 from aftertune.models.generation import generate
@@ -135,6 +137,7 @@ class AttributionWork(AskedAttribution):
                 if item.prompt.id in missing & sampled and one.is_finite:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
                 if item.prompt.id in missing:
+                    one = with_instruction_fall(checkpoint, item, one, how.unit)
                     run.write(run.part(*place, item.prompt.id), row_of(item, one))
 
     def _sampled(self, answered: Sequence[EncodedPrompt]) -> set[str]:

@@ -2,7 +2,8 @@
 
 1. The prompts of the run, once for all models, and what people said of them (`aftertune.labelling`).
 2. The attribution of each prompt under one role; labels come before what the prompt file said, and where nobody
-   labelled, that holds. Maps are not computed again: only which of their tokens belong to the instruction.
+   labelled, that holds. Maps are not computed again: only which of their tokens belong to the instruction. What
+   leaving the instruction out did is not said where people marked another.
 3. Two such readings compared, with what the base makes of the tuned model's responses.
 """
 
@@ -14,6 +15,7 @@ from aftertune.errors import PromptError, RunError
 from aftertune.explainers.attribution.change import AttributionChange, LabelCounts, PromptDifference, compare_maps
 from aftertune.explainers.attribution.difference import AttributionDifference
 from aftertune.explainers.attribution.faithfulness import rater_rows, summarise_agreement, summarise_faithfulness
+from aftertune.explainers.attribution.instruction.effect import BothFalls, instruction_rows
 from aftertune.explainers.attribution.released import mark_instruction
 from aftertune.explainers.attribution.result import Agreement, Attribution, Faithfulness, SalientMap
 from aftertune.labelling.labels import Labels
@@ -94,6 +96,7 @@ def compare_readings(
         differences=differences,
         n_beyond=n_beyond,
         overflowed=tuple(sorted(overflowed)),
+        instruction=instruction_rows(list(_instruction_falls(base, tuned))),
     )
 
 
@@ -112,6 +115,13 @@ def beyond_base(run: RunFolder, pair: Pair) -> set[str]:
     """The ids of prompts whose tuned response holds tokens that the base has not, so that it can't read it."""
     name = beyond_file(pair)
     return set(record_of(run, name, OfIds)["ids"]) if run.exists(name) else set()
+
+
+def _instruction_falls(base: AttributionReading, tuned: AttributionReading) -> Iterator[BothFalls]:
+    """Of prompts whose instruction was left out under both models."""
+    for salient, before, after in zip(base.maps, base.attributions, tuned.attributions, strict=True):
+        if before.instruction and after.instruction:
+            yield BothFalls(salient.dataset, before.instruction, after.instruction)
 
 
 def _differences(
@@ -192,7 +202,9 @@ def _labelled(one: Attribution, prompt: Prompt, labels: Labels) -> Attribution:
     except PromptError as error:
         raise RunError(f"The labels of {prompt.id!r} do not fit its text: {error} Take them out of labels/.") from error
     marked = replace(prompt, spans=spans)
-    return replace(one, is_instruction=mark_instruction(one.text, one.offsets, one.is_user, marked))
+    is_instruction = mark_instruction(one.text, one.offsets, one.is_user, marked)
+    left_out = one.instruction if (is_instruction == one.is_instruction).all() else None
+    return replace(one, is_instruction=is_instruction, instruction=left_out)
 
 
 def _map_of(one: Attribution, prompt: Prompt, role: str, name: str, labels: Labels) -> SalientMap:

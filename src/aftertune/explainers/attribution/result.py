@@ -126,6 +126,28 @@ class Faithfulness:
     n_units: int
 
 
+@dataclass(frozen=True)
+class InstructionFall:
+    """How far log p of a response falls, in nats over all of it, when the whole instruction leaves the prompt.
+
+    ``control`` is the mean of the same over draws of ``n_units`` other units of the user's, as many as the instruction
+    has, or all of them.
+    """
+
+    fall: float
+    control: float
+    n_units: int
+
+    @property
+    def share(self) -> float:
+        """The instruction's share of both falls, 0 to 1, those below 0 counted as 0; 1/2 where neither falls."""
+        fall, control = max(self.fall, 0.0), max(self.control, 0.0)
+        return fall / (fall + control) if fall + control else 0.5
+
+
+CHECKS = {"agreement": Agreement, "faithfulness": Faithfulness, "instruction": InstructionFall}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(Result):
     """Importance of each prompt unit to each response token of one prompt and response.
@@ -137,6 +159,7 @@ class Attribution(Result):
     ``offsets`` (n_prompt, 2) are the units' character ranges in ``text``, the prompt with its template; ``is_user``
     and ``is_instruction`` (n_prompt,) mark units that the user wrote, and those of the instruction. With
     ``contrast_tokens`` (n_response,) importance is that for p(y_m) - p(c_m): why this token, and not that one.
+    ``instruction`` says what leaving the whole instruction out does, in comparisons of prompts with a marked one.
     ``is_divided`` (n_prompt,) marks units of sentences that removal by hierarchy did not look into: they hold the
     sentence's importance, divided evenly.
     """
@@ -156,6 +179,7 @@ class Attribution(Result):
     contrast_tokens: tuple[str, ...] = ()
     agreement: Agreement | None = None
     faithfulness: Faithfulness | None = None
+    instruction: InstructionFall | None = None
     is_divided: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     @property
@@ -203,21 +227,22 @@ class Attribution(Result):
         """One row of plain columns; `from_row` is its inverse."""
         row = {one.name: getattr(self, one.name) for one in fields(self)}
         row["provenance"] = self.provenance.to_dict()
-        row["agreement"] = asdict(self.agreement) if self.agreement else None
-        row["faithfulness"] = asdict(self.faithfulness) if self.faithfulness else None
+        for name in CHECKS:
+            row[name] = asdict(found) if (found := row[name]) else None
         return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Attribution":
         """The result whose columns stand in ``row``; raises `RunError` if one is missing."""
+        row = {"instruction": "null"} | dict(row)  # runs of before 2026-11-29 have no such column
         missing = [one.name for one in fields(cls) if one.name not in row]
         if missing:
             raise RunError(f"This is no saved attribution (no {', '.join(missing)}). Give a file that `save` wrote.")
         values = {one.name: row[one.name] for one in fields(cls)}
-        agreement, faithfulness = (json.loads(row[name]) for name in ("agreement", "faithfulness"))
         values["provenance"] = Provenance(**json.loads(row["provenance"]))
-        values["agreement"] = Agreement(**agreement) if agreement else None
-        values["faithfulness"] = Faithfulness(**faithfulness) if faithfulness else None
+        for name, kind in CHECKS.items():
+            found = json.loads(row[name])
+            values[name] = kind(**found) if found else None
         return cls(**values)
 
     def to_polars(self) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from aftertune.explainers.attribution.difference import DifferenceRow
 from aftertune.explainers.attribution.faithfulness import RaterRow
 from aftertune.explainers.attribution.findings import questions
 from aftertune.explainers.attribution.instance import render_instance
+from aftertune.explainers.attribution.instruction.show import instruction_table
 from aftertune.explainers.attribution.read_first import LISTED, PromptToRead, rows_to_read
 from aftertune.explainers.attribution.result import Attribution, SalientMap
 from aftertune.explainers.attribution.sentence_position import Figure6Row
@@ -83,6 +84,7 @@ def tables(change: AttributionChange) -> tuple[Table, ...]:
     """Tables 1 and 2, the numbers of figure 6, all prompts, those to read first, and how far raters agree, if any."""
     found = [table1_table(change.table1), *_table2(change), figure6_table(change.figure6), _instances(change)]
     found += [table2_controls_table(change.table2_controls), table1_controls_table(change.table1_controls)]
+    found += [instruction_table(change.instruction)] if change.instruction else []
     found += [_differences(change)] if change.differences else []
     return (*found, _read_first(change), *([_raters(change)] if change.raters else ()))
 

@@ -48,7 +48,7 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
         order = places[np.argsort(-totals, kind="stable")]
         some = [order[:N_TOP], *(rng.permutation(places)[:N_TOP] for _ in range(N_RANDOM))]
         left_out = rng.random((N_ABLATIONS, len(places))) < 0.5
-        falls = _left_out(whole, task, [*some, *(places[row] for row in left_out)])
+        falls = falls_without(whole, task, [*some, *(places[row] for row in left_out)])
     if not (np.isfinite(falls).all() and np.isfinite(replaced).all()):
         return found  # a word that was put in overflows: the truth is not known
     top, random, many = falls[0], falls[1 : 1 + N_RANDOM].mean(), falls[1 + N_RANDOM :]
@@ -63,7 +63,7 @@ def _replaced(whole: Whole, units: Sequence[Unit], rng: np.random.Generator) -> 
     return _numbers(whole.log_p[0] - after.mean(2)).swapaxes(0, 1)
 
 
-def _left_out(whole: Whole, task: Task, sets: Sequence[npt.NDArray[np.int64]]) -> Falls:
+def falls_without(whole: Whole, task: Task, sets: Sequence[npt.NDArray[np.int64]]) -> Falls:
     """How far log p of the whole response falls, (n_sets,), when the units of a set leave the prompt."""
     variants = []
     for places in sets:

@@ -74,7 +74,7 @@ def checked(
     Removal is held against another kind of it; of removal by hierarchy, those units that were left out by themselves.
     """
     compared = other_removal(removal) if method == "removal" else removal
-    task = _task(encoded, split_units(encoded, unit))
+    task = task_of(encoded, split_units(encoded, unit))
     alone = np.flatnonzero(~found.is_divided)
     (removed,) = _compute(
         checkpoint, [replace(task, units=tuple(task.units[index] for index in alone))], "removal", compared
@@ -105,7 +105,7 @@ def attribute_batch(
     must_be_known("route", route, get_args(Route))
     must_belong(method, route, removal_budget, unit)
     divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
-    tasks = [_task(encoded, units, removal_budget) for encoded, units in divided if len(response_of(encoded))]
+    tasks = [task_of(encoded, units, removal_budget) for encoded, units in divided if len(response_of(encoded))]
     way = _way(checkpoint, tasks, method, route)
     computed = _compute(checkpoint, tasks, way, removal, removal_budget) if tasks else iter(())
     name = f"removal ({removal})" if way == "removal" else way
@@ -139,7 +139,8 @@ def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Literal["
     return "forward" if n_units <= cost * n_response else "reverse"
 
 
-def _task(encoded: EncodedPrompt, units: tuple[Unit, ...], budget: float = 1.0) -> Task:
+def task_of(encoded: EncodedPrompt, units: tuple[Unit, ...], budget: float = 1.0) -> Task:
+    """A prompt with its response as it is computed, divided into groups too where only a budget of it is removed."""
     contrast = None if encoded.contrast_ids is None else tuple(encoded.contrast_ids.tolist())
     is_exact = budget == 1 or len(units) < LEAST_UNITS
     groups = () if is_exact else group_units(encoded, units, longest_group(budget))

@@ -53,8 +53,9 @@ class ServedAttributionWork(AskedAttribution, ServedWork):
             )
 
     def chosen(self) -> Sequence[tuple[str, str]]:
-        """As of checkpoints; maps are not held against replaced words."""
-        return [*super().chosen(), ("not checked", "maps against replaced words, which is done with weights only")]
+        """As of checkpoints, but for what is measured with weights only."""
+        left = "maps against replaced words, and what leaving the whole instruction out does: both need weights"
+        return [*super().chosen(), ("not checked", left)]
 
     def requests(self, run: RunFolder, role: str) -> dict[str, int]:
         """One for each response that is not in the run, and those of each map that is not; units as tokens."""

@@ -2,9 +2,7 @@
 
 1. A range, since nobody knows when responses end: at most all of them have the most tokens that they may have, at least
    a quarter of those.
-2. Matrix products are counted: two operations for each weight and position, as often as a step passes the layers.
-   Elementwise work is counted in bytes that are moved, by constants that were fitted to measured times
-   (docs/performance.md).
+2. What a pass costs (`passes`), as often as a step passes the layers.
 3. Memory is that of the step that needs most: keys, values and logits of a batch of responses, or as many directions at
    once as `chunks` takes.
 """
@@ -26,11 +24,13 @@ from aftertune.explainers.attribution.importance.chunks import (
 )
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.head import STATES_AT_ONCE
+from aftertune.explainers.attribution.importance.instruction import N_CONTROLS
 from aftertune.explainers.attribution.importance.interventions import N_ABLATIONS, N_DRAWS, N_RANDOM, N_REPLACED
 from aftertune.explainers.attribution.importance.removal import n_passes
 from aftertune.explainers.attribution.importance.routes import BFLOAT16, FORWARD, REVERSE_COST, Way, cheaper_route
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES
 from aftertune.explainers.attribution.settings import LEAST_UNITS, AttributionSettings
+from aftertune.explainers.attribution.work.passes import generation, one_pass, plain_pass, prediction
 from aftertune.explainers.explainer import Inputs
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step
 from aftertune.models.description import AttentionShape
@@ -41,17 +41,9 @@ from aftertune.runs.run import RunFolder
 
 Asked = Way | Literal["auto"]
 EARLY = 0.25
-# Bytes for each attention weight of a tangent, and for each number of a layer's states: of a tangent, and plain.
-BYTES_OF_ATTENTION = 750
-BYTES_OF_STATE = 500
-# The same where forward mode is written out.
-BYTES_OF_ATTENTION_WRITTEN_OUT = 60
-BYTES_OF_STATE_WRITTEN_OUT = 850
-BYTES_OF_PLAIN_STATE = 110
 # What forward mode takes with products in bfloat16, where the processor has such products.
 COST_OF_BFLOAT16 = 0.6
-# What Python and its libraries take around the products of a layer: in a step of generation, in a chunk of directions.
-SECONDS_OF_STEP, SECONDS_OF_STEP_ON_GPU = 1.8e-3, 0.8e-3
+# What Python and its libraries take around the products of a layer in a chunk of directions.
 SECONDS_OF_CHUNK = 3e-3
 # A GPU moves less for each number of a tangent than a processor's caches do, where forward mode is written out.
 SHARE_MOVED_ON_GPU = 0.35
@@ -62,12 +54,16 @@ COPIES_OF_LOGITS = 4
 
 @dataclass(frozen=True)
 class Item:
-    """One prompt under one model; ``is_silent`` until its response is there, whose length nobody knows."""
+    """One prompt under one model; ``is_silent`` until its response is there, whose length nobody knows.
+
+    ``is_marked`` where its instruction is, so that it is left out whole too.
+    """
 
     n_prompt: int
     n_response: int
     is_silent: bool = False
     is_attributed: bool = False
+    is_marked: bool = False
 
 
 def remaining(
@@ -132,15 +128,6 @@ def responses(size: ModelSize, items: Sequence[Item], machine: Machine) -> Cost:
     return sum(each, Cost())
 
 
-def generation(size: ModelSize, n_prompts: int, n_prompt: int, n_response: int, kind: str = "cpu") -> Cost:
-    """Generating so many tokens for a batch of so many prompts of at most ``n_prompt`` tokens, token by token."""
-    passed = size.n_active + size.n_vocabulary * size.d_model
-    first = Cost(operations=2 * passed * n_prompts * n_prompt)
-    around = SECONDS_OF_STEP_ON_GPU if kind == "cuda" else SECONDS_OF_STEP
-    step = Cost(2 * passed * n_prompts, FLOAT32_BYTES * passed, around * size.n_layers)
-    return first + step * n_response
-
-
 def way_of(settings: AttributionSettings) -> Asked:
     """How importance is computed; "auto" is the cheaper of two ways of the gradient."""
     return settings.route if settings.method == "gradient" else settings.method
@@ -157,7 +144,7 @@ def attributions(
         check = (removal + interventions(size, item)) * (n_checked / len(items))
         passes = share * n_passes(settings.removal)
         own = attribution(size, item, chosen_way(way, item, size), at_once, passes, machine.kind)
-        found += own + check
+        found += own + check + (without_instruction(size, item) if item.is_marked else Cost())
     return found
 
 
@@ -169,6 +156,14 @@ def interventions(size: ModelSize, item: Item) -> Cost:
     after = plain_pass(size, positions - item.n_prompt // 2) * (min(item.n_prompt, N_REPLACED) * N_DRAWS)
     n_all = min(item.n_prompt, N_REPLACED) * N_DRAWS + n_many
     return after + plain_pass(size, positions) * n_many + prediction(size, item.n_response) * n_all
+
+
+def without_instruction(size: ModelSize, item: Item) -> Cost:
+    """The response after the prompt without its instruction, and without as many other units, often."""
+    if not item.n_response:
+        return Cost()
+    each = plain_pass(size, item.n_prompt + item.n_response - 1) + prediction(size, item.n_response)
+    return each * (2 + N_CONTROLS)
 
 
 def attribution(
@@ -197,27 +192,6 @@ def attribution(
     if written_out and kind == "cuda":
         one = replace(one, moved=SHARE_MOVED_ON_GPU * one.moved)
     return one * taken + prediction(size, n_response) * 3 + around
-
-
-def one_pass(size: ModelSize, n_positions: int, written_out: bool = False) -> Cost:
-    """One tangent or cotangent through the layers: four products of attention where a plain pass has two."""
-    weights, states = _elements(size, n_positions)
-    operations = 2 * size.n_active * n_positions + 8 * weights * size.d_head
-    if written_out:
-        return Cost(operations, BYTES_OF_ATTENTION_WRITTEN_OUT * weights + BYTES_OF_STATE_WRITTEN_OUT * states)
-    return Cost(operations, BYTES_OF_ATTENTION * weights + BYTES_OF_STATE * states)
-
-
-def plain_pass(size: ModelSize, n_positions: int) -> Cost:
-    """A sequence of its own through the layers, by fused attention, which keeps no attention weights."""
-    weights, states = _elements(size, n_positions)
-    return Cost(2 * size.n_active * n_positions + 4 * weights * size.d_head, BYTES_OF_PLAIN_STATE * states)
-
-
-def prediction(size: ModelSize, n_response: int) -> Cost:
-    """The probability of every response token: the product with the vocabulary."""
-    n = size.n_vocabulary * n_response
-    return Cost(2 * n * size.d_model, 4 * FLOAT32_BYTES * n)
 
 
 def chosen_way(way: Asked, item: Item, size: ModelSize) -> Way:
@@ -264,12 +238,6 @@ def _longest(items: Sequence[Item]) -> int:
     return max((item.n_prompt + item.n_response for item in items), default=0)
 
 
-def _elements(size: ModelSize, n_positions: int) -> tuple[int, int]:
-    """Numbers of attention weights, and of numbers of states, in all layers."""
-    weights = size.n_layers * size.n_heads * n_positions**2
-    return weights, size.n_layers * n_positions * (size.d_model + size.d_inner)
-
-
 def _items(inputs: Inputs, run: RunFolder, role: str) -> Iterator[Item]:
     """The prompts of one role; none where nobody knows how long they are."""
     for prompt, n_prompt in zip(inputs.prompts, inputs.lengths, strict=False):
@@ -279,7 +247,7 @@ def _items(inputs: Inputs, run: RunFolder, role: str) -> Iterator[Item]:
         elif run.exists(*part):
             n_response = len(run.read(part)["response_ids"])
         is_attributed = run.exists(*run.part(ATTRIBUTIONS, role, prompt.id))
-        yield Item(n_prompt, n_response or 0, n_response is None, is_attributed)
+        yield Item(n_prompt, n_response or 0, n_response is None, is_attributed, prompt.spans is not None)
 
 
 def _answered(items: Sequence[Item], n_tokens: int) -> list[Item]:
