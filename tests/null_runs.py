@@ -65,12 +65,12 @@ def null_falls(
     """
     found = []
     for dataset in range(generator.integers(1, 4)):
-        for _ in range(n_prompts or generator.integers(6, 30)):
+        for number in range(n_prompts or generator.integers(6, 30)):
             scale = generator.lognormal(0.5, 1, 2)
             own, other = (scale * generator.lognormal(0, 0.7, 2) - generator.exponential(0.5, 2) for _ in range(2))
             base = InstructionFall(float(own[0]), float(own[1]), 4)
             tuned = InstructionFall(float(other[0] * growth * length), float(other[1] * length), 4)
-            found.append(BothFalls(f"set {dataset}", base, tuned))
+            found.append(BothFalls(f"set {dataset}", f"{dataset} {number}", base, tuned))
     return found
 
 

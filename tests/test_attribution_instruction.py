@@ -90,22 +90,35 @@ def test_a_share_counts_what_falls() -> None:
 
 def test_a_row_by_hand() -> None:
     """Six pairs, all up: p = 2 / 2^6 of both. Where all falls are up and all shares down, nothing can be claimed."""
-    falls = [both(base=(1.0, 3.0), tuned=(1.0 + n, 3.0)) for n in range(1, 7)]
+    falls = [both((1.0, 3.0), (1.0 + n, 3.0), n) for n in range(1, 7)]
     (row,) = instruction_rows(falls)
     assert (row.base, row.tuned, row.base_control, row.tuned_control) == (1.0, 4.5, 3.0, 3.0)
     assert row.base_share == 0.25 and row.tuned_share == pytest.approx(np.mean([n / (n + 3) for n in range(2, 8)]))
     assert (row.fall.n_higher, row.fall.p_value, row.share.p_value, row.p_value) == (6, 2 / 64, 2 / 64, 2 / 64)
-    longer = [both(base=(1.0, 3.0), tuned=(2.0 + n, 6.0 + 3 * n + 0.1 * n)) for n in range(6)]
+    longer = [both((1.0, 3.0), (2.0 + n, 6.0 + 3 * n + 0.1 * n), n) for n in range(6)]
     (row,) = instruction_rows(longer)
     assert row.fall.p_value == 2 / 64 and row.p_value == 1.0  # the fall is up and the share is down
-    rows = instruction_rows([*falls, *(one._replace(dataset="other") for one in falls)])
+    again = [one._replace(dataset="other", instruction=f"else {one.instruction}") for one in falls]
+    rows = instruction_rows([*falls, *again])
     assert [(one.dataset, one.pooled, one.fall.n_pairs) for one in rows[:2]] == [("set", False, 6), ("other", False, 6)]
     assert rows[2].pooled and rows[2].fall.n_pairs == 12
     assert instruction_rows([]) == () and instruction_rows(falls[:1])[0].p_value is None
 
 
+def test_prompts_with_the_same_instruction_count_once() -> None:
+    """Every change of weights moves what one sentence does in all prompts that hold it."""
+    (row,) = instruction_rows([both((1.0, 3.0), (1.0 + n, 3.0), n // 4) for n in range(8)])
+    assert (row.n_prompts, row.fall.n_pairs, row.fall.n_higher) == (8, 2, 2)
+    assert row.fall.difference == pytest.approx(3.5) and row.p_value == 0.5
+    (row,) = instruction_rows([both((1.0, 3.0), (1.0 + n, 3.0)) for n in range(8)])
+    told = tell_instruction(row, None, "old", "new")
+    assert (
+        row.p_value is None and told.verdict is Verdict.CANNOT_TELL and "needs prompts with different" in told.sentence
+    )
+
+
 def test_what_is_told() -> None:
-    (row,) = instruction_rows([both(base=(1.0, 3.0), tuned=(1.0 + n, 3.0)) for n in range(1, 7)])
+    (row,) = instruction_rows([both((1.0, 3.0), (1.0 + n, 3.0), n) for n in range(1, 7)])
     shown = tell_instruction(row, 0.03, "old", "new")
     assert (
         shown.verdict is Verdict.SHOWN
@@ -113,7 +126,9 @@ def test_what_is_told() -> None:
     )
     assert "4.50 nats under new and by 1.00 under old (means over 6 prompts)" in shown.sentence
     assert shown.evidence["p_value_corrected"] == 0.03 and shown.evidence["fall"]["n_higher"] == 6
-    less = tell_instruction(instruction_rows([both(base=(4.0, 3.0), tuned=(1.0, 3.0))] * 6)[0], 0.03, "old", "new")
+    less = tell_instruction(
+        instruction_rows([both((4.0, 3.0), (1.0, 3.0), n) for n in range(6)])[0], 0.03, "old", "new"
+    )
     assert less.headline.endswith("depend less on their instruction")
     none = tell_instruction(row, 0.3, "old", "new")
     assert none.verdict is Verdict.NOT_SHOWN and "no difference was found" in none.headline
@@ -141,5 +156,5 @@ def shown(row: InstructionRow) -> bool:
     return bool(is_shown(row.p_value))
 
 
-def both(base: tuple[float, float], tuned: tuple[float, float]) -> BothFalls:
-    return BothFalls("set", InstructionFall(*base, 3), InstructionFall(*tuned, 3))
+def both(base: tuple[float, float], tuned: tuple[float, float], number: int = 0) -> BothFalls:
+    return BothFalls("set", f"do {number}", InstructionFall(*base, 3), InstructionFall(*tuned, 3))

@@ -4,7 +4,9 @@
    the user (`importance.instruction`). The share of the instruction is its fall over both, those below 0 counted as 0.
 2. Within prompts, tuned minus base, of the fall and of the share a two-sided permutation test of signs. The share is
    the control: a response that is longer, or depends more on every word, has a larger fall and the same share.
-3. A claim needs both, in one direction, so its p-value is the larger. Between models that do not differ either one is
+3. What is drawn at random is the instruction. Any change of weights moves what one sentence does a little up or down,
+   in all prompts that hold it: so prompts with the same instruction count once, by their mean.
+4. A claim needs both, in one direction, so its p-value is the larger. Between models that do not differ either one is
    as often up as down.
 """
 
@@ -20,11 +22,14 @@ from aftertune.explainers.attribution.result import InstructionFall
 from aftertune.statistics.questions import NEVER, largest
 from aftertune.statistics.spread import POOLED
 
+Numbers = npt.NDArray[np.float64]
+
 
 class BothFalls(NamedTuple):
     """A prompt whose instruction was left out under both models."""
 
     dataset: str
+    instruction: str
     base: InstructionFall
     tuned: InstructionFall
 
@@ -34,11 +39,12 @@ class InstructionRow:
     """How far responses depend on their instruction, over the prompts of a data set; falls of log p in nats.
 
     ``base`` and ``tuned`` are the mean falls without the instruction, ``base_control`` and ``tuned_control`` those
-    without as many other words. ``fall`` and ``share`` compare within prompts, tuned minus base; ``p_value`` is the
-    larger of theirs, 1 where their directions differ.
+    without as many other words, over ``n_prompts``. ``fall`` and ``share`` compare tuned minus base, a pair for each
+    different instruction; ``p_value`` is the larger of theirs, 1 where their directions differ.
     """
 
     dataset: str
+    n_prompts: int
     base: float
     tuned: float
     base_control: float
@@ -60,7 +66,9 @@ def instruction_rows(falls: Sequence[BothFalls], seed: int = 0) -> tuple[Instruc
 
 def _row(dataset: str, falls: Sequence[BothFalls], pooled: bool, seed: int) -> InstructionRow:
     base, tuned = (_numbers([getattr(one, side) for one in falls]) for side in ("base", "tuned"))
-    fall, share = (paired(tuned[:, column], base[:, column], seed) for column in (0, 2))
+    texts = [one.instruction for one in falls]
+    before, after = _by_instruction(base, texts), _by_instruction(tuned, texts)
+    fall, share = (paired(after[:, column], before[:, column], seed) for column in (0, 2))
     is_one_way = (fall.difference or 0) * (share.difference or 0) > 0
     both = largest(fall.p_value, share.p_value)
     means = {
@@ -69,9 +77,17 @@ def _row(dataset: str, falls: Sequence[BothFalls], pooled: bool, seed: int) -> I
         for name, column in zip(("", "_control", "_share"), numbers.T, strict=True)
     }
     p_value = both if both is None or is_one_way else NEVER
-    return InstructionRow(dataset, **means, fall=fall, share=share, p_value=p_value, pooled=pooled)
+    return InstructionRow(dataset, len(falls), **means, fall=fall, share=share, p_value=p_value, pooled=pooled)
 
 
-def _numbers(falls: Sequence[InstructionFall]) -> npt.NDArray[np.float64]:
+def _numbers(falls: Sequence[InstructionFall]) -> Numbers:
     """Fall, control and share (n_prompts, 3)."""
     return np.array([(one.fall, one.control, one.share) for one in falls], dtype=np.float64)
+
+
+def _by_instruction(numbers: Numbers, texts: Sequence[str]) -> Numbers:
+    """The means (n_instructions, 3) over the prompts of each instruction, in the order of the instructions."""
+    places: dict[str, list[int]] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(text, []).append(place)
+    return np.array([numbers[own].mean(0) for own in places.values()])

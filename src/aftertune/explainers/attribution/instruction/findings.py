@@ -22,7 +22,7 @@ def tell_instruction(row: InstructionRow, corrected: float | None, base: str, tu
 
 def _claim(row: InstructionRow, verdict: Verdict) -> str:
     if verdict is Verdict.CANNOT_TELL:
-        return "too few prompts to tell how far responses depend on their instruction"
+        return "too few different instructions to tell what tuning did to how responses depend on them"
     if verdict is Verdict.NOT_SHOWN:
         return "no difference was found in how far responses depend on their instruction"
     more = "more" if (row.fall.difference or 0) > 0 else "less"
@@ -30,19 +30,23 @@ def _claim(row: InstructionRow, verdict: Verdict) -> str:
 
 
 def _numbers(row: InstructionRow, base: str, tuned: str) -> str:
+    fall, share = row.fall, row.share
     return (
         f"Without the instruction, log p of its own response falls by {row.tuned:.2f} nats under {tuned} and by "
-        f"{row.base:.2f} under {base} (means over {row.fall.n_pairs} prompts); without as many other words of the user "
-        f"by {row.tuned_control:.2f} and {row.base_control:.2f}. Within prompts the instruction's fall changes by "
-        f"{row.fall.difference:+.2f}{between(row.fall.difference_interval)}, up for {row.fall.n_higher} and down for "
-        f"{row.fall.n_lower}, and its share of both falls, from {row.base_share:.0%} to {row.tuned_share:.0%}, by "
-        f"{row.share.difference:+.3f}{between(row.share.difference_interval)}."
+        f"{row.base:.2f} under {base} (means over {row.n_prompts} prompts); without as many other words of the user by "
+        f"{row.tuned_control:.2f} and {row.base_control:.2f}. Within prompts, over {fall.n_pairs} different "
+        f"instructions, the fall changes by {fall.difference:+.2f}{between(fall.difference_interval)}, up for "
+        f"{fall.n_higher} and down for {fall.n_lower}, and the instruction's share of both, from {row.base_share:.0%} "
+        f"to {row.tuned_share:.0%}, by {share.difference:+.3f}{between(share.difference_interval)}."
     )
 
 
 def _tests(row: InstructionRow, corrected: float | None) -> str:
     if corrected is None:
-        return "A test within prompts needs two prompts or more."
+        return (
+            "Any change of weights moves what one instruction does a little up or down, in all prompts that hold it: a "
+            "test needs prompts with different instructions."
+        )
     alone = f"alone {row.fall.p_value:.2g} of the fall, {row.share.p_value:.2g} of the share"
     return f"{corrected_by(corrected)[:-1]} (two-sided permutation tests of signs within prompts, the larger; {alone})."
 

@@ -9,7 +9,7 @@ CAPTION = (
     "How far log p of each model's own response falls, in nats over the whole response, when all of the instruction "
     "leaves the prompt, and when as many other words of the user do (the mean of eight draws). The share is the "
     "instruction's of both: a response that is longer, or depends more on every word, has the same share. A claim "
-    "needs both p, of permutation tests of signs within prompts."
+    "needs both p, of permutation tests of signs within prompts, in which prompts with the same instruction count once."
 )
 
 
@@ -17,7 +17,8 @@ def instruction_table(rows: Sequence[InstructionRow]) -> Table:
     """How far responses depend on their whole instruction."""
     columns = [
         Column("dataset", "Data set"),
-        Column("fall.n_pairs", "Pairs", "count"),
+        Column("n_prompts", "Prompts", "count"),
+        Column("fall.n_pairs", "Instructions", "count"),
         Column("base", "Base, nats", "number"),
         Column("tuned", "Tuned, nats", "number"),
         Column("base_control", "Base, other words", "number"),
