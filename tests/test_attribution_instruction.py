@@ -12,8 +12,8 @@ from scipy import stats
 
 import aftertune
 from aftertune.explainers.attribution.attribute import encode_for
-from aftertune.explainers.attribution.importance.instruction import N_CONTROLS, with_instruction_fall
-from aftertune.explainers.attribution.importance.routes import attribute_batch
+from aftertune.explainers.attribution.importance.instruction import N_CONTROLS
+from aftertune.explainers.attribution.importance.routes import attribute_batch, without_instruction
 from aftertune.explainers.attribution.instruction.effect import BothFalls, InstructionRow, instruction_rows
 from aftertune.explainers.attribution.instruction.findings import tell_instruction
 from aftertune.explainers.attribution.result import Attribution, InstructionFall
@@ -38,7 +38,7 @@ def prompt(text: str = TEXT, spans: Sequence[str] = (INSTRUCTION,)) -> Prompt:
 def attributed(checkpoint: aftertune.Checkpoint, asked: Prompt, unit: str = "token") -> tuple[Attribution, list[int]]:
     encoded = encode_for(checkpoint, asked, "raw", RESPONSE)
     (found,) = attribute_batch(checkpoint, [encoded], unit=unit)
-    return with_instruction_fall(checkpoint, encoded, found, unit), encoded.ids.tolist()
+    return without_instruction(checkpoint, encoded, found, unit), encoded.ids.tolist()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

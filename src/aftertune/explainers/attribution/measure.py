@@ -21,12 +21,12 @@ import numpy as np
 from aftertune.explainers.attribution.attribute import encode_for
 from aftertune.explainers.attribution.importance.chunks import attributions_at_once, responses_at_once
 from aftertune.explainers.attribution.importance.describe import response_of
-from aftertune.explainers.attribution.importance.instruction import with_instruction_fall
 from aftertune.explainers.attribution.importance.routes import (
     attribute_batch,
     checked,
     must_suit,
     must_suit_architecture,
+    without_instruction,
 )
 from aftertune.explainers.attribution.reading import ATTRIBUTIONS, RESPONSES, SHARED, beyond_base, beyond_file
 from aftertune.explainers.attribution.settings import AttributionSettings
@@ -137,7 +137,7 @@ class AttributionWork(AskedAttribution):
                 if item.prompt.id in missing & sampled and one.is_finite:
                     one = checked(checkpoint, item, one, how.unit, how.method, how.removal)
                 if item.prompt.id in missing:
-                    one = with_instruction_fall(checkpoint, item, one, how.unit)
+                    one = without_instruction(checkpoint, item, one, how.unit)
                     run.write(run.part(*place, item.prompt.id), row_of(item, one))
 
     def _sampled(self, answered: Sequence[EncodedPrompt]) -> set[str]:

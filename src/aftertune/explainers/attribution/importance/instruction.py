@@ -14,36 +14,27 @@ import numpy as np
 import torch
 
 from aftertune.explainers.attribution.importance.batch import make_batch
-from aftertune.explainers.attribution.importance.interventions import falls_without
-from aftertune.explainers.attribution.importance.routes import attention_for, task_of
-from aftertune.explainers.attribution.importance.variants import Whole
+from aftertune.explainers.attribution.importance.variants import Whole, falls_without
 from aftertune.explainers.attribution.result import Attribution, InstructionFall
-from aftertune.explainers.attribution.units import split_units
 from aftertune.models.backbone import Backbone
-from aftertune.models.temporary_state import borrowed
 
 if TYPE_CHECKING:
-    from aftertune.explainers.attribution.units import UnitChoice
+    from aftertune.explainers.attribution.importance.batch import Task
     from aftertune.models.loaded import Checkpoint
-    from aftertune.prompts.encoding import EncodedPrompt
 
 N_CONTROLS = 8
 
 
-def with_instruction_fall(
-    checkpoint: Checkpoint, encoded: EncodedPrompt, found: Attribution, unit: UnitChoice
-) -> Attribution:
+def with_instruction_fall(checkpoint: Checkpoint, task: Task, found: Attribution) -> Attribution:
     """The attribution with what leaving its instruction out does; as it is where that can't be asked, or overflows."""
     marked, others = (np.flatnonzero(found.is_user & one) for one in (found.is_instruction, ~found.is_instruction))
-    if not (len(marked) and len(others) and len(found.response_tokens)):
+    if not (len(marked) and len(others) and task.response_ids):
         return found
     rng, n_units = np.random.default_rng(0), min(len(marked), len(others))
     sets = [marked, *(rng.permutation(others)[:n_units] for _ in range(N_CONTROLS))]
-    task = task_of(encoded, split_units(encoded, unit))
-    how = {"attention": attention_for("removal", checkpoint), "experts": "eager"}
-    with borrowed(checkpoint.model, **how), torch.no_grad():
-        backbone = Backbone(checkpoint)
-        falls = falls_without(Whole.of(backbone, make_batch(backbone, [task]), 0), task, sets)
+    backbone = Backbone(checkpoint)
+    with torch.no_grad():
+        falls = falls_without(Whole.of(backbone, make_batch(backbone, [task]), 0), sets)
     if not np.isfinite(falls).all():
         return found
     return replace(found, instruction=InstructionFall(float(falls[0]), float(falls[1:].mean()), n_units))

@@ -15,13 +15,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from aftertune.explainers.attribution.faithfulness import measure_faithfulness
 from aftertune.explainers.attribution.importance.another import with_others
 from aftertune.explainers.attribution.importance.batch import Task, make_batch
-from aftertune.explainers.attribution.importance.variants import Variant, Whole
+from aftertune.explainers.attribution.importance.variants import Falls, Whole, falls_without, numbers
 from aftertune.explainers.attribution.result import Attribution
 from aftertune.explainers.attribution.units import Unit
 from aftertune.models.backbone import Backbone
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 N_REPLACED, N_DRAWS, N_ABLATIONS = 12, 6, 32
 N_TOP, N_RANDOM = 5, 5
-Falls = npt.NDArray[np.float64]
 
 
 def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) -> Attribution:
@@ -48,7 +46,7 @@ def with_faithfulness(checkpoint: Checkpoint, task: Task, found: Attribution) ->
         order = places[np.argsort(-totals, kind="stable")]
         some = [order[:N_TOP], *(rng.permutation(places)[:N_TOP] for _ in range(N_RANDOM))]
         left_out = rng.random((N_ABLATIONS, len(places))) < 0.5
-        falls = falls_without(whole, task, [*some, *(places[row] for row in left_out)])
+        falls = falls_without(whole, [*some, *(places[row] for row in left_out)])
     if not (np.isfinite(falls).all() and np.isfinite(replaced).all()):
         return found  # a word that was put in overflows: the truth is not known
     top, random, many = falls[0], falls[1 : 1 + N_RANDOM].mean(), falls[1 + N_RANDOM :]
@@ -60,22 +58,4 @@ def _replaced(whole: Whole, units: Sequence[Unit], rng: np.random.Generator) -> 
     """How far log p falls, (2, n_units, M): the means of either half of the draws."""
     drawn = [unit for unit in units for _ in range(N_DRAWS)]
     after = whole.log_p_after(with_others(whole, drawn, rng))[0].view(len(units), 2, N_DRAWS // 2, -1)
-    return _numbers(whole.log_p[0] - after.mean(2)).swapaxes(0, 1)
-
-
-def falls_without(whole: Whole, task: Task, sets: Sequence[npt.NDArray[np.int64]]) -> Falls:
-    """How far log p of the whole response falls, (n_sets,), when the units of a set leave the prompt."""
-    variants = []
-    for places in sets:
-        tokens = frozenset(token for place in places for token in task.units[place])
-        tokens -= {max(tokens)} if len(tokens) > whole.first_place else set()  # something must be left
-        variants.append(Variant(left_out=tokens))
-    empty = [number for number, one in enumerate(variants) if not one.left_out]
-    known = [one for one in variants if one.left_out]
-    falls = _numbers((whole.log_p[0] - whole.log_p_after(known)[0]).sum(-1))
-    return np.insert(falls, [number - place for place, number in enumerate(empty)], 0.0)
-
-
-def _numbers(found: torch.Tensor) -> Falls:
-    numbers: Falls = found.double().cpu().numpy()
-    return numbers
+    return numbers(whole.log_p[0] - after.mean(2)).swapaxes(0, 1)

@@ -27,6 +27,7 @@ from aftertune.explainers.attribution.importance.forward import forward_importan
 from aftertune.explainers.attribution.importance.fused import FUSED
 from aftertune.explainers.attribution.importance.held import must_be_holdable, no_locally_linear
 from aftertune.explainers.attribution.importance.hierarchy import longest_group
+from aftertune.explainers.attribution.importance.instruction import with_instruction_fall
 from aftertune.explainers.attribution.importance.interventions import with_faithfulness
 from aftertune.explainers.attribution.importance.removal import removal_within_budget
 from aftertune.explainers.attribution.importance.reverse import reverse_importance
@@ -74,7 +75,7 @@ def checked(
     Removal is held against another kind of it; of removal by hierarchy, those units that were left out by themselves.
     """
     compared = other_removal(removal) if method == "removal" else removal
-    task = task_of(encoded, split_units(encoded, unit))
+    task = _task(encoded, split_units(encoded, unit))
     alone = np.flatnonzero(~found.is_divided)
     (removed,) = _compute(
         checkpoint, [replace(task, units=tuple(task.units[index] for index in alone))], "removal", compared
@@ -84,6 +85,14 @@ def checked(
     agreement = measure_agreement(found.importance[alone], removed.importance, compared)
     with borrowed(checkpoint.model, attention=attention_for("removal", checkpoint), experts="eager"):
         return with_faithfulness(checkpoint, task, replace(found, agreement=agreement))
+
+
+def without_instruction(
+    checkpoint: Checkpoint, encoded: EncodedPrompt, found: Attribution, unit: UnitChoice
+) -> Attribution:
+    """The attribution of an encoded prompt, with how far log p falls when its whole instruction is left out."""
+    with borrowed(checkpoint.model, attention=attention_for("removal", checkpoint), experts="eager"):
+        return with_instruction_fall(checkpoint, _task(encoded, split_units(encoded, unit)), found)
 
 
 def attribute_batch(
@@ -105,7 +114,7 @@ def attribute_batch(
     must_be_known("route", route, get_args(Route))
     must_belong(method, route, removal_budget, unit)
     divided = [(encoded, split_units(encoded, unit)) for encoded in prompts]
-    tasks = [task_of(encoded, units, removal_budget) for encoded, units in divided if len(response_of(encoded))]
+    tasks = [_task(encoded, units, removal_budget) for encoded, units in divided if len(response_of(encoded))]
     way = _way(checkpoint, tasks, method, route)
     computed = _compute(checkpoint, tasks, way, removal, removal_budget) if tasks else iter(())
     name = f"removal ({removal})" if way == "removal" else way
@@ -139,8 +148,7 @@ def cheaper_route(n_units: int, n_response: int, written_out: bool) -> Literal["
     return "forward" if n_units <= cost * n_response else "reverse"
 
 
-def task_of(encoded: EncodedPrompt, units: tuple[Unit, ...], budget: float = 1.0) -> Task:
-    """A prompt with its response as it is computed, divided into groups too where only a budget of it is removed."""
+def _task(encoded: EncodedPrompt, units: tuple[Unit, ...], budget: float = 1.0) -> Task:
     contrast = None if encoded.contrast_ids is None else tuple(encoded.contrast_ids.tolist())
     is_exact = budget == 1 or len(units) < LEAST_UNITS
     groups = () if is_exact else group_units(encoded, units, longest_group(budget))

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from transformers import DynamicCache
@@ -24,6 +26,8 @@ from aftertune.models.prefix import keeps_every_position, seen_by
 if TYPE_CHECKING:
     from aftertune.explainers.attribution.importance.batch import Batch, Task
     from aftertune.models.backbone import Backbone
+
+Falls = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,3 +101,22 @@ class Whole:
         first = [self.first_place - start - len(one.left_out) for one in variants]
         wanted = torch.stack([states[row, place : place + m] for row, place in enumerate(first)])
         return log_probability(self.backbone, wanted, self.targets[:, None].expand(-1, len(variants), -1))
+
+
+def falls_without(whole: Whole, sets: Sequence[npt.NDArray[np.int64]]) -> Falls:
+    """How far log p of the whole response falls, (n_sets,), when the units of a set leave the prompt."""
+    variants = []
+    for places in sets:
+        tokens = frozenset(token for place in places for token in whole.task.units[place])
+        tokens -= {max(tokens)} if len(tokens) > whole.first_place else set()  # something must be left
+        variants.append(Variant(left_out=tokens))
+    empty = [number for number, one in enumerate(variants) if not one.left_out]
+    known = [one for one in variants if one.left_out]
+    falls = numbers((whole.log_p[0] - whole.log_p_after(known)[0]).sum(-1))
+    return np.insert(falls, [number - place for place, number in enumerate(empty)], 0.0)
+
+
+def numbers(found: Tensor) -> Falls:
+    """A tensor as numbers of numpy, in float64."""
+    plain: Falls = found.double().cpu().numpy()
+    return plain
