@@ -37,7 +37,16 @@ REMOVALS = {
 
 
 SECOND = "table1_controls"  # says what table 1 says where both are empty
-PLACED = ("table2", "table2_controls", "differences", "table1", "table1_controls", "read_first", "raters")
+PLACED = (
+    "table2",
+    "table2_controls",
+    "instruction",
+    "differences",
+    "table1",
+    "table1_controls",
+    "read_first",
+    "raters",
+)
 
 
 def section(change: AttributionChange) -> Section:

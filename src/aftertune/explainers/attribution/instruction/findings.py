@@ -31,12 +31,13 @@ def _claim(row: InstructionRow, verdict: Verdict) -> str:
 
 def _numbers(row: InstructionRow, base: str, tuned: str) -> str:
     fall, share = row.fall, row.share
+    over = "one instruction" if fall.n_pairs == 1 else f"{fall.n_pairs} different instructions"
     return (
         f"Without the instruction, log p of its own response falls by {row.tuned:.2f} nats under {tuned} and by "
         f"{row.base:.2f} under {base} (means over {row.n_prompts} prompts); without as many other words of the user by "
-        f"{row.tuned_control:.2f} and {row.base_control:.2f}. Within prompts, over {fall.n_pairs} different "
-        f"instructions, the fall changes by {fall.difference:+.2f}{between(fall.difference_interval)}, up for "
-        f"{fall.n_higher} and down for {fall.n_lower}, and the instruction's share of both, from {row.base_share:.0%} "
+        f"{row.tuned_control:.2f} and {row.base_control:.2f}. Within prompts, over {over}, the fall "
+        f"changes by {fall.difference:+.2f}{between(fall.difference_interval)}, up for {fall.n_higher} and down for "
+        f"{fall.n_lower}, and the instruction's share of both, from {row.base_share:.0%} "
         f"to {row.tuned_share:.0%}, by {share.difference:+.3f}{between(share.difference_interval)}."
     )
 
