@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from aftertune.errors import AnnotationError, RunError
 from aftertune.explainers.attribution import AttributionExplainer
 from aftertune.explainers.attribution.change import AttributionChange
 from aftertune.explainers.attribution.released import mark_instruction
-from aftertune.explainers.attribution.result import SalientMap
+from aftertune.explainers.attribution.result import Attribution, InstructionFall, SalientMap
 from aftertune.explainers.attribution.score import instruction_score
 from aftertune.explainers.attribution.settings import AttributionSettings
 from aftertune.labelling import export_labels, import_labels
@@ -169,6 +170,21 @@ def test_marked_spans_make_other_tokens_the_instruction(run: Path) -> None:
     score = after["base"][0].score()
     expected = instruction_score(before["base"][0].density(), np.array([True] * 3 + [False] * 4))
     assert score == pytest.approx(expected) and score != pytest.approx(before["base"][0].score())
+
+
+def test_what_leaving_an_instruction_out_did_is_not_told_of_another(run: Path) -> None:
+    """As marked by the prompt file it is a row for both models; where a person marks other words it is none."""
+    folder = RunFolder(str(run))
+    for role, fall in (("base", 1.0), ("tuned", 3.0)):
+        row = folder.read(part := folder.part("attribution", role, "emoji"))
+        found = replace(Attribution.from_row(row), instruction=InstructionFall(fall, 2.0, 1))
+        folder.write(part, {"id": "emoji", "dataset": "demo", **found.to_row()})
+    (told,) = compared(run).instruction
+    assert (told.dataset, told.n_prompts, told.base, told.tuned, told.fall.n_pairs) == ("demo", 1, 1.0, 3.0, 1)
+    keep(run, "ann", {"prompt": "emoji", "spans": [(0, 12, 0)]})
+    assert compared(run).instruction == (told,)
+    keep(run, "ann", {"prompt": "emoji", "spans": [(6, 17, 0)]})
+    assert compared(run).instruction == ()
 
 
 def test_a_chats_tokens_are_marked_as_if_the_prompt_file_had_marked_them() -> None:
