@@ -43,6 +43,7 @@ from aftertune.explainers.outputs.words import (
 )
 from aftertune.models.backbone import Backbone
 from aftertune.models.generation import generate
+from aftertune.models.loaded import LogitRule
 from aftertune.models.weight_noise import change_norms
 from aftertune.statistics.finding import Part, Verdict
 from aftertune.statistics.noise import noise_p_value, rank_p_value
@@ -524,3 +525,10 @@ def test_a_text_is_finite_where_all_its_logits_are(size: float, finite: bool) ->
     states[4] *= size  # of the second text
     assert finite_texts(own, texts, states) == [True, finite, True]
     assert bool(own.model.lm_head(states[4]).isfinite().all()) is finite
+
+
+def test_a_text_is_not_finite_where_the_divisor_of_logits_makes_them_overflow() -> None:
+    own, texts = samples.base(), [Text("0", "", (3,), (4, 5), True)]
+    divided = replace(own, logit_rule=LogitRule(divisor=1e-39))
+    states = final_states(own, texts)
+    assert finite_texts(own, texts, states) == [True] and finite_texts(divided, texts, states) == [False]

@@ -69,7 +69,8 @@ def _are_small(model: Backbone, states: Tensor) -> bool:
     head = model.plain_head
     if head is None:
         return False
-    largest = torch.linalg.vector_norm(head, torch.inf).double() * states.double().abs().sum(-1).max()
+    grows = max(1.0, 1.0 / model.checkpoint.logit_rule.divisor)
+    largest = grows * torch.linalg.vector_norm(head, torch.inf).double() * states.double().abs().sum(-1).max()
     return bool(largest < torch.finfo(states.dtype).max / 2)  # NaN is not
 
 
