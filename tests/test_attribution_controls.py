@@ -33,7 +33,7 @@ def random_map(generator: np.random.Generator, id: str, model: str, of_all: floa
         id=id,
         dataset="d",
         model=model,
-        text="w " * (2 + N_USER),
+        text=f"{chr(97 + sum(map(ord, id)) % 26)} " * (2 + N_USER),  # another instruction in each prompt
         prompt_tokens=tuple(f"p{n}" for n in range(2 + N_USER)),
         response_tokens=response,
         offsets=np.array([(2 * n, 2 * n + 1) for n in range(2 + N_USER)], dtype=np.int64),
@@ -79,6 +79,16 @@ def test_what_any_words_do_is_not_claimed_of_instructions() -> None:
     verdict, told, evidence = headline(pairs(1, 0.0, 0.45))
     assert verdict is Verdict.SHOWN and told.endswith("uses its instructions more densely")
     assert evidence["of_instruction"] and evidence["p_value_instruction_corrected"] < 0.05
+
+
+def test_of_one_instruction_in_all_prompts_nothing_is_said() -> None:
+    """A change of weights moves what one sentence does a little, in all prompts that hold it."""
+    maps = pairs(1, 0.0, 0.45)
+    assert table2_controls(maps, "old", "new")[0].n_instructions == len({m.text for m in maps}) >= 6
+    same = [replace(m, text=maps[0].text) for m in maps]
+    verdict, told, evidence = headline(same)
+    assert evidence["n_instructions"] == 1 and not evidence["of_instruction"]
+    assert verdict is Verdict.SHOWN and told.endswith("which is not shown of instructions in particular")
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class Table2Control:
     """Tuned minus base within prompts, without copied tokens: ``score``, ``control`` and ``excess`` of both.
 
     ``adjusted`` is the difference of the score where the copied share is held constant, None where too few prompts were
-    answered by both, or the share never differs.
+    answered by both, or the share never differs. ``n_instructions`` counts the prompts' different instructions.
     """
 
     dataset: str
@@ -76,6 +76,7 @@ class Table2Control:
     adjusted: float | None
     adjusted_interval: Interval | None
     pooled: bool = False
+    n_instructions: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def _table2_row(
     differences = np.array([other.score - one.score for one, other in answered])
     shares = np.array([other.copied_share - one.copied_share for one, other in answered])
     adjusted, interval = _coefficient(differences, {"copied": shares}, of="const")
-    return Table2Control(dataset, score, control, excess, adjusted, interval, pooled)
+    n_instructions = len({m.instruction for m in maps})
+    return Table2Control(dataset, score, control, excess, adjusted, interval, pooled, n_instructions)
 
 
 def _paired(both: Sequence[tuple[Controlled, Controlled]], name: str, seed: int) -> Paired:

@@ -4,6 +4,7 @@
    without copied tokens, corrected for all that the report asks. It says how evenly the prompt is used.
 2. Something is said of *instructions* only if that is shown, and the same test of their excess over any words of the
    same prompts agrees (`controls`). It is asked only then, so it takes the correction over from the first question.
+   Any change of weights moves what one sentence does in all prompts that hold it: so there must be several.
 3. Where the difference is not told from 0 once the copied share is held constant, that is what the headline says.
 4. Nothing is claimed from maps that do not predict what replacing words does, or where both kinds of removal disagree.
 5. The paper's score and test (Welch's, one-sided) stand beside it and decide nothing.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from aftertune.explainers.attribution.faithfulness import FAIR
 from aftertune.explainers.attribution.sample_size import say_what_was_shown
-from aftertune.statistics.effects import detectable_paired_effect
+from aftertune.statistics.effects import LEAST_PAIRS, detectable_paired_effect
 from aftertune.statistics.finding import Finding, Interval, Verdict
 from aftertune.statistics.questions import is_shown, largest
 from aftertune.statistics.spread import ALPHA
@@ -40,7 +41,8 @@ def tell_density(row: Table2Row, control: Table2Control, corrected: float | None
     doubt, own = why_nothing_is_claimed(change), control.score.p_value
     verdict = Verdict.CANNOT_TELL if doubt else Verdict.of(is_shown(corrected))
     p_instruction = of_instruction_corrected(own, corrected, control.excess.p_value)
-    of_instruction = not doubt and bool(is_shown(p_instruction)) and not _goes_with_copying(control)
+    can_be = not doubt and not _goes_with_copying(control) and control.n_instructions >= LEAST_PAIRS
+    of_instruction = can_be and bool(is_shown(p_instruction))
     evidence = {
         **{"dataset": row.dataset, "pooled": row.pooled, "n_base": row.base.n, "n_tuned": row.tuned.n},
         **{"difference": row.difference, "effect_size_g": row.effect_size_g, "paired": asdict(control.score)},
@@ -48,7 +50,7 @@ def tell_density(row: Table2Row, control: Table2Control, corrected: float | None
         **{"adjusted": control.adjusted, "adjusted_interval": control.adjusted_interval},
         **{"p_value": own, "p_value_corrected": corrected},
         **{"p_value_excess": control.excess.p_value, "p_value_instruction_corrected": p_instruction},
-        **{"p_value_paper": row.p_value, "of_instruction": of_instruction},
+        **{"p_value_paper": row.p_value, "of_instruction": of_instruction, "n_instructions": control.n_instructions},
         "detectable_effect": detectable_paired_effect(control.score.n_pairs),
     }
     if corrected is None:

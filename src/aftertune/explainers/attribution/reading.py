@@ -121,12 +121,7 @@ def _instruction_falls(base: AttributionReading, tuned: AttributionReading) -> I
     """Of prompts whose instruction was left out under both models."""
     for salient, before, after in zip(base.maps, base.attributions, tuned.attributions, strict=True):
         if before.instruction and after.instruction:
-            yield BothFalls(salient.dataset, _instruction_text(before), before.instruction, after.instruction)
-
-
-def _instruction_text(one: Attribution) -> str:
-    """The instruction's words, as the prompt has them."""
-    return " ".join(" ".join(one.text[start:end] for start, end in one.offsets[one.is_instruction].tolist()).split())
+            yield BothFalls(salient.dataset, salient.instruction, before.instruction, after.instruction)
 
 
 def _differences(

@@ -62,6 +62,12 @@ class SalientMap(Result):
         """Number of response tokens."""
         return len(self.response_tokens)
 
+    @property
+    def instruction(self) -> str:
+        """The instruction's words, with one space between its tokens."""
+        spans = self.offsets[self.is_instruction].tolist()
+        return " ".join(" ".join(self.text[start:end] for start, end in spans).split())
+
     def density(self, threshold: int = DENSITY_THRESHOLD) -> npt.NDArray[np.float64]:
         """Density of each prompt token (n_prompt,) (section 4.2)."""
         return density(cut(self.levels, threshold))
