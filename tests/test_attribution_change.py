@@ -47,7 +47,7 @@ def test_the_comparison_is_plain_json() -> None:
     comparison = compare_maps([*group("base", [1, 2, 3, 4]), *rated], "base", "tuned", agreement=check)
     data = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
     tables = {"table1", "table2", "table2_answered", "figure6", "instances", "agreement", "raters", "faithfulness"}
-    tables |= {"table1_controls", "table2_controls", "differences", "n_beyond", "overflowed"}
+    tables |= {"table1_controls", "table2_controls", "differences", "n_beyond", "overflowed", "instruction"}
     assert set(data) == {"base", "tuned", "labels", "settings"} | tables
     assert data["agreement"]["per_model"]["base"]["spearman_mean"] == 0.5 and data["labels"] is None
     assert data["table1"][0]["followed"] == pytest.approx(
