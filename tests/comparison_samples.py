@@ -23,10 +23,10 @@ def make_map(
         id=id,
         dataset=dataset,
         model=model,
-        text="Write. Now.",
+        text=f"Writ{chr(97 + sum(map(ord, id)) % 26)} Now.",  # another instruction in each prompt
         prompt_tokens=("▁Write.", "▁Now."),
         response_tokens=response or tuple(f"▁{number}" for number in range(N_RESPONSE)),
-        offsets=np.array([(0, 6), (6, 11)], dtype=np.int64),
+        offsets=np.array([(0, 5), (5, 10)], dtype=np.int64),
         is_user=np.array([True, True]),
         is_instruction=np.array([True, False]),
         levels=levels,
