@@ -19,7 +19,7 @@ is Hedges' g.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,14 @@ from aftertune.statistics.spread import POOLED, Interval, Scores, Spread
 from aftertune.statistics.tests import sign_permutation_p_value, stratified_permutation_p_value, welch_p_value
 
 Maps = Sequence[SalientMap]
+
+
+class _HasDataset(Protocol):
+    @property
+    def dataset(self) -> str: ...
+
+
+OfDataset = TypeVar("OfDataset", bound=_HasDataset)
 
 LEAST_RESPONSE = 5
 FOLLOWED = (2, 3, 4)
@@ -125,11 +133,13 @@ def table2(maps: Maps, base: str, tuned: str, seed: int = 0) -> tuple[Table2Row,
     return tuple(_correct_table2(rows))
 
 
-def datasets(maps: Maps) -> list[tuple[str, Maps, bool]]:
-    """Each data set with its maps, in their order; all together, marked as pooled, if there are several."""
-    names = list(dict.fromkeys(m.dataset for m in maps))
-    groups: list[tuple[str, Maps, bool]] = [(name, [m for m in maps if m.dataset == name], False) for name in names]
-    return [*groups, (POOLED, maps, True)] if len(names) > 1 else groups
+def datasets(found: Sequence[OfDataset]) -> list[tuple[str, Sequence[OfDataset], bool]]:
+    """Each data set with its maps, or what else is of one, in their order; all together, as pooled, if several."""
+    names = list(dict.fromkeys(one.dataset for one in found))
+    groups: list[tuple[str, Sequence[OfDataset], bool]] = [
+        (name, [one for one in found if one.dataset == name], False) for name in names
+    ]
+    return [*groups, (POOLED, found, True)] if len(names) > 1 else groups
 
 
 def _table1_row(dataset: str, model: str, maps: Maps, pooled: bool, seed: int) -> Table1Row:

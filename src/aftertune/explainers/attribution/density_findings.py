@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aftertune.explainers.attribution.change import AttributionChange
     from aftertune.explainers.attribution.controls import Table2Control
     from aftertune.explainers.attribution.density_comparison import Table1Row, Table2Row
+    from aftertune.explainers.attribution.instruction.effect import InstructionRow
 
 KIND = "attribution.density"
 
@@ -80,7 +81,7 @@ def why_nothing_is_claimed(change: AttributionChange) -> str:
     return ""
 
 
-def where(row: Table1Row | Table2Row) -> str:
+def where(row: Table1Row | Table2Row | InstructionRow) -> str:
     """The data set as a sentence names it."""
     return "All data sets" if row.pooled else row.dataset
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from aftertune.explainers.attribution.density_findings import between, where
 from aftertune.explainers.attribution.difference import mean_shares
 from aftertune.explainers.attribution.faithfulness import (
     FAIR,
@@ -136,14 +137,12 @@ def describe_answered(change: AttributionChange) -> Iterator[Finding]:
     for row in change.table2_answered:
         if row.difference is None:
             continue
-        where = "All data sets" if row.pooled else row.dataset
         n, difference, interval = row.paired.n_pairs, row.paired.difference, row.paired.difference_interval
-        between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-        headline = f"{where}: where both models answered, the score differs by {difference:+.3f}"
+        headline = f"{where(row)}: where both models answered, the score differs by {difference:+.3f}"
         sentence = (
             f"An empty response scores 0 and lowers a model's mean. Over the {n} prompts that both models answered, "
             f"the mean is {row.tuned.mean:.3f} for {change.tuned} and {row.base.mean:.3f} for {change.base}, a paired "
-            f"difference of {difference:+.3f}{between}."
+            f"difference of {difference:+.3f}{between(interval)}."
         )
         evidence = {"dataset": row.dataset, "n_pairs": n, "difference": difference, "difference_interval": interval}
         yield Finding("attribution.answered", headline, sentence, Verdict.NOT_TESTED, evidence)

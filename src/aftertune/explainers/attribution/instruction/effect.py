@@ -17,10 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.explainers.attribution.density_comparison import Paired, paired
+from aftertune.explainers.attribution.density_comparison import Paired, datasets, paired
 from aftertune.explainers.attribution.result import InstructionFall
 from aftertune.statistics.questions import NEVER, largest
-from aftertune.statistics.spread import POOLED
 
 Numbers = npt.NDArray[np.float64]
 
@@ -59,9 +58,7 @@ class InstructionRow:
 
 def instruction_rows(falls: Sequence[BothFalls], seed: int = 0) -> tuple[InstructionRow, ...]:
     """A row for each data set; with two or more, one for all of them together."""
-    names = list(dict.fromkeys(one.dataset for one in falls))
-    rows = [_row(name, [one for one in falls if one.dataset == name], False, seed) for name in names]
-    return (*rows, _row(POOLED, falls, True, seed)) if len(rows) > 1 else tuple(rows)
+    return tuple(_row(name, group, pooled, seed) for name, group, pooled in datasets(falls))
 
 
 def _row(dataset: str, falls: Sequence[BothFalls], pooled: bool, seed: int) -> InstructionRow:

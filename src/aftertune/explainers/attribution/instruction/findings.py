@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from aftertune.explainers.attribution.density_findings import between, joined
+from aftertune.explainers.attribution.density_findings import between, joined, where
 from aftertune.explainers.attribution.instruction.effect import InstructionRow
 from aftertune.explainers.attribution.sample_size import say_what_was_shown
 from aftertune.statistics.finding import Finding, Verdict
@@ -14,10 +14,9 @@ KIND = "attribution.instruction"
 def tell_instruction(row: InstructionRow, corrected: float | None, base: str, tuned: str) -> Finding:
     """What a row shows; ``corrected`` is its p-value, None where it can't be tested."""
     verdict = Verdict.of(is_shown(corrected))
-    place = "All data sets" if row.pooled else row.dataset
     evidence = asdict(row) | {"p_value_corrected": corrected}
     sentence = joined(_numbers(row, base, tuned), _tests(row, corrected), _doubt(row, verdict))
-    return Finding(KIND, f"{place}: {_claim(row, verdict)}", sentence, verdict, evidence)
+    return Finding(KIND, f"{where(row)}: {_claim(row, verdict)}", sentence, verdict, evidence)
 
 
 def _claim(row: InstructionRow, verdict: Verdict) -> str:
