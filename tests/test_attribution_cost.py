@@ -160,6 +160,21 @@ def test_the_route_is_the_one_that_attribution_chooses() -> None:
     assert cost.chosen_way("removal", Item(7, 10), SIZE) == "removal"
 
 
+def test_an_instruction_is_marked_by_spans_or_by_what_is_no_context(tmp_path: Path) -> None:
+    said = (Message("user", "do this: now"),)
+    prompts = [
+        Prompt("plain", said),
+        Prompt("spans", said, spans=((0, 7, 0),)),
+        Prompt("whole", said, spans=((0, 12, 0),)),
+        Prompt("context", said, context="now"),
+    ]
+    left = {one.id: AttributionWork(AttributionSettings(), Inputs([one], lengths=[10])) for one in prompts}
+    run = RunFolder.start(tmp_path / "run", {}, {})
+    steps = {id: work.remaining(run, "base", SIZE, MACHINE).steps["attribution"].most for id, work in left.items()}
+    assert steps["whole"] == steps["plain"] and steps["context"] == steps["spans"]
+    assert steps["spans"].operations > steps["plain"].operations
+
+
 def test_what_is_left_shrinks_with_every_part(tmp_path: Path) -> None:
     prompts = [Prompt(f"p{n}", (Message("user", "do this"),)) for n in range(4)]
     work = AttributionWork(AttributionSettings(check=2), Inputs(prompts, max_new_tokens=40, lengths=[10, 10, 10, 100]))

@@ -36,6 +36,7 @@ from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, S
 from aftertune.models.description import AttentionShape
 from aftertune.models.machine import Machine
 from aftertune.models.size import ModelSize
+from aftertune.prompts.instruction import instruction_spans
 from aftertune.prompts.prompt import Prompt
 from aftertune.runs.run import RunFolder
 
@@ -247,7 +248,13 @@ def _items(inputs: Inputs, run: RunFolder, role: str) -> Iterator[Item]:
         elif run.exists(*part):
             n_response = len(run.read(part)["response_ids"])
         is_attributed = run.exists(*run.part(ATTRIBUTIONS, role, prompt.id))
-        yield Item(n_prompt, n_response or 0, n_response is None, is_attributed, prompt.spans is not None)
+        yield Item(n_prompt, n_response or 0, n_response is None, is_attributed, _is_marked(prompt))
+
+
+def _is_marked(prompt: Prompt) -> bool:
+    """Whether the user wrote more than the instruction, so that leaving it out can be compared."""
+    marked = sum(end - start for start, end, _ in instruction_spans(prompt))
+    return 0 < marked < sum(len(one.content) for one in prompt.messages if one.role == "user")
 
 
 def _answered(items: Sequence[Item], n_tokens: int) -> list[Item]:
