@@ -10,6 +10,7 @@ to none. Tokens that share a character (byte fallback) are decided alike.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,26 @@ def instruction_spans(prompt: Prompt) -> list[MarkedSpan]:
             raise PromptError(f"The span {start}..{end} of prompt {prompt.id!r} names message {index}, not a user's.")
         _check_range(prompt.messages[index].content, start, end)
     return list(prompt.spans)
+
+
+def without_instruction(prompt: Prompt) -> Prompt | None:
+    """The prompt with all of its instruction cut out; None where none is marked, or a message would be left blank.
+
+    Of the white space on both sides of a cut the longer is kept. Raises `PromptError` as `instruction_spans` does.
+    """
+    if prompt.spans is None and not prompt.context:
+        return None
+    texts = [message.content for message in prompt.messages]
+    for start, end, index in sorted(instruction_spans(prompt), reverse=True):
+        texts[index] = _joined(texts[index][:start], texts[index][end:])
+    kept = tuple(replace(one, content=text.strip()) for one, text in zip(prompt.messages, texts, strict=True))
+    is_blank = any(one.role == "user" and not one.content for one in kept)
+    return None if is_blank or kept == prompt.messages else replace(prompt, messages=kept, spans=None, context="")
+
+
+def _joined(before: str, after: str) -> str:
+    left, right = before.rstrip(), after.lstrip()
+    return left + max(before[len(left) :], after[: len(after) - len(right)], key=len) + right
 
 
 def locate_spans(given: Iterable[Any], messages: Sequence[Message]) -> tuple[MarkedSpan, ...]:

@@ -14,13 +14,14 @@ test counts the scores as they are among the permutations (Phipson and Smyth, 20
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from aftertune.statistics.spread import Scores, batch_size, have_spread
+from aftertune.statistics.effects import LEAST_PAIRS
+from aftertune.statistics.spread import ALPHA, Scores, batch_size, have_spread
 
 Strata = Sequence[str]
 
@@ -106,6 +107,31 @@ def sign_permutation_p_value(differences: Scores, seed: int = 0) -> float | None
         beyond = signs @ scaled - scaled.sum()
         below, above = below + int((beyond <= TIED).sum()), above + int((beyond >= -TIED).sum())
     return min(1.0, 2 * min(below, above) / (2 ** len(scaled) if exact else 1 + N_PERMUTATIONS))
+
+
+class LargestOfSigns(NamedTuple):
+    """``p_value`` of the largest |mean| of several differences; 95 % of permutations have none beyond ``limit``."""
+
+    p_value: float
+    limit: float
+
+
+def largest_sign_permutation(differences: Scores, seed: int = 0) -> LargestOfSigns | None:
+    """Whether the largest |mean| over pairs of ``differences`` (n_pairs, n_traits) is more than chance.
+
+    As `sign_permutation_p_value`, but a permutation signs all traits of a pair alike and counts its largest |mean| of
+    any trait, so that the p-value holds for all traits together. None where fewer than six pairs differ in a trait.
+    """
+    own = differences[differences.any(axis=1)]
+    if len(own) < LEAST_PAIRS:
+        return None
+    is_exact = 2 ** len(own) <= N_PERMUTATIONS
+    drawn = _all_signs(len(own)) if is_exact else _drawn_signs(len(own), seed)
+    largest = np.concatenate([np.abs(signs @ own).max(axis=1) for signs in drawn]) / len(differences)
+    found = np.abs(own.sum(axis=0)).max() / len(differences)
+    reached = int((largest >= found - TIED).sum()) + (0 if is_exact else 1)
+    p_value = reached / (len(largest) + (0 if is_exact else 1))
+    return LargestOfSigns(p_value, float(np.quantile(largest, 1 - ALPHA, method="higher")) + TIED)
 
 
 def least_p_value(n_pairs: int) -> float:

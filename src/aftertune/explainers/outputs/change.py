@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from aftertune.explainers.outputs.behaviour import BehaviourRow
+from aftertune.explainers.outputs.instruction.effect import InstructedRow
 from aftertune.explainers.outputs.openings import OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.sampled import SampledRow
@@ -158,7 +159,8 @@ class OutputChange(Result):
     all texts, the most typical of them first, ``noise`` the tests of each context and direction.
     ``response_words`` are the words of the answers, with ``response_words_p_value``; ``openings`` how the tuned model's
     answers begin and end, with ``openings_p_value``, ``first_tokens`` the first token alone. ``behaviour`` has a row
-    for each behaviour of answers, ``sampled`` for each trait of answers that were sampled, ``answers`` both models'
+    for each behaviour of answers, ``sampled`` for each trait of answers that were sampled, ``instructed`` for each of
+    answers with and without the prompts' marked instruction, with ``instructed_p_value``; ``answers`` are both models'
     answers token by token, ``samples`` the tuned model's free samples, the largest gap first. ``n_left_out`` of the
     user's prompts were too long to be answered, or gave logits that are not finite. ``added_share`` of its probability
     the tuned model gives to tokens that only it has (None where there are none). ``settings`` say how it was measured.
@@ -176,6 +178,8 @@ class OutputChange(Result):
     first_tokens: tuple[FirstTokenRow, ...] = ()
     behaviour: tuple[BehaviourRow, ...] = ()
     sampled: tuple[SampledRow, ...] = ()
+    instructed: tuple[InstructedRow, ...] = ()
+    instructed_p_value: float | None = None
     answers: tuple[AnswerRow, ...] = ()
     samples: tuple[SampleRow, ...] = ()
     n_left_out: int = 0

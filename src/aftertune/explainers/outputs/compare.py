@@ -20,6 +20,7 @@ from aftertune.explainers.outputs.change import (
     WordRow,
 )
 from aftertune.explainers.outputs.coherence import coherence_p_value
+from aftertune.explainers.outputs.instruction.effect import FourAnswers, compare_instructed
 from aftertune.explainers.outputs.openings import compare_openings
 from aftertune.explainers.outputs.response_words import compare_words
 from aftertune.explainers.outputs.result import (
@@ -28,7 +29,9 @@ from aftertune.explainers.outputs.result import (
     GENERIC,
     MOST_PROMPTS,
     PROMPTS,
+    UNINSTRUCTED,
     OutputParts,
+    own_name,
     sampled_name,
 )
 from aftertune.explainers.outputs.sampled import SampledRow, compare_sampled
@@ -61,6 +64,7 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
     response_words, p_value = compare_words(
         answers.base_texts, answers.tuned_texts, parts.frame(f"{GENERIC}-texts")["text"].to_list()
     )
+    instructed, instructed_p_value = compare_instructed(_with_and_without(parts, answers))
     openings, openings_p_value = compare_openings(answers.base_texts, answers.tuned_texts)
     return OutputChange(
         *names,
@@ -74,6 +78,8 @@ def compare_outputs(run: RunFolder, pair: Pair, names: tuple[str, str]) -> Outpu
         first_tokens=tuple(_first_tokens(answers.rows)),
         behaviour=tuple(compare_behaviour(*answers.judged)),
         sampled=tuple(_sampled(parts, shown["sampled_answers"], answers)),
+        instructed=tuple(instructed),
+        instructed_p_value=instructed_p_value,
         answers=tuple(answers.rows),
         n_left_out=_n_left_out(parts, settings),
         added_share=_added_share(parts),
@@ -106,6 +112,21 @@ def _sampled(parts: OutputParts, n: int, answers: "_Answers") -> list[SampledRow
         rows = (row for row in both.iter_rows(named=True) if (row["context"], row["id"]) in asked)
         pairs += [(_judged(row, ""), _judged(row, "_tuned")) for row in rows]
     return compare_sampled([one for one, _ in pairs], [one for _, one in pairs], answers.judged[0])
+
+
+def _with_and_without(parts: OutputParts, answers: "_Answers") -> list[FourAnswers]:
+    """Answers to the user's prompts that both models answered with and without their marked instruction."""
+    names = [f"{own_name(UNINSTRUCTED, side)}-texts" for side in result.SIDES]
+    if not all(map(parts.has, names)):
+        return []
+    base, tuned = map(parts.frame, names)
+    both = base.join(tuned, on="id", suffix="_tuned", maintain_order="left")
+    bare = {row["id"]: (_judged(row, ""), _judged(row, "_tuned")) for row in both.iter_rows(named=True)}
+    return [
+        FourAnswers(own, bare[row.id][0], other, bare[row.id][1])
+        for row, own, other in zip(answers.rows, *answers.judged, strict=True)
+        if row.context == PROMPTS and row.id in bare
+    ]
 
 
 def _words(parts: OutputParts, n_draws: int) -> tuple[list[WordRow], list[RisingWordRow], list[NoiseRow]]:

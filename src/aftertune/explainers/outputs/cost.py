@@ -18,6 +18,7 @@ from aftertune.explainers.outputs.result import (
     SAMPLES,
     SCALES,
     SIDES,
+    UNINSTRUCTED,
     WITH_NOISE,
     OutputParts,
     draw_name,
@@ -25,7 +26,7 @@ from aftertune.explainers.outputs.result import (
     sampled_name,
 )
 from aftertune.explainers.outputs.settings import OutputSettings
-from aftertune.explainers.outputs.texts import AT_ONCE, GENERIC_TOKENS, own_lines
+from aftertune.explainers.outputs.texts import AT_ONCE, GENERIC_TOKENS, own_lines, uninstructed
 from aftertune.models.cost import DTYPE_BYTES, FLOAT32_BYTES, Cost, Remaining, Step, weight_bytes
 from aftertune.models.size import ModelSize
 
@@ -108,10 +109,19 @@ def _answers(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size:
     greedy = [context for context in ANSWERED if not parts.has(f"{own_name(context, side)}-texts")]
     numbers = [number for number in range(settings.sampled_answers) if not parts.has(sampled_name(number, side))]
     written = [*greedy, *ANSWERED * len(numbers)]
+    bare = Cost() if parts.has(f"{own_name(UNINSTRUCTED, side)}-texts") else _bare_answers(settings, inputs, size)
     if not written:
-        return Cost()
+        return bare
     n_written = sum(answered[context] - asked[context] for context in written)
-    return _generation(size, sum(asked[context] for context in set(written)) + n_written, settings.answer_tokens)
+    n_read = sum(asked[context] for context in set(written))
+    return bare + _generation(size, n_read + n_written, settings.answer_tokens)
+
+
+def _bare_answers(settings: OutputSettings, inputs: Inputs, size: ModelSize) -> Cost:
+    """Greedy answers to the prompts without their instruction, of which no more tokens are left than they have."""
+    n = len(uninstructed(inputs))
+    lengths = sorted(_lengths(inputs))[-n:] if n else []
+    return _generation(size, sum(lengths) + n * settings.answer_tokens, settings.answer_tokens) if n else Cost()
 
 
 def _answer_bytes(settings: OutputSettings, inputs: Inputs, size: ModelSize) -> float:

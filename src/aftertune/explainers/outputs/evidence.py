@@ -5,20 +5,22 @@ The same lines of every pair, the largest differences first, without tests: of "
 
 from collections.abc import Iterator
 
+from aftertune.explainers.outputs.behaviour import LENGTH
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.result import ANSWERS, GENERIC
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.runs.readable import visible
 
-N_BEHAVIOURS, N_SAMPLED, N_WORDS, N_ANSWERS, N_SAMPLES = 6, 2, 12, 5, 2
+N_INSTRUCTED, N_BEHAVIOURS, N_SAMPLED, N_WORDS, N_ANSWERS, N_SAMPLES = 2, 6, 2, 12, 5, 2
 LONGEST = 160
 PLACES = {GENERIC: "plain texts", ANSWERS: "answers to everyday prompts"}
 
 
 def evidence(change: OutputChange) -> list[str]:
-    """Lines on behaviour, sampled answers, openings, words, answers and samples."""
+    """Lines on what comes with the instruction, behaviour, sampled answers, openings, words, answers and samples."""
     return [
+        *_instructed(change),
         *_behaviour(change),
         *_sampled(change),
         *_openings(change),
@@ -26,6 +28,19 @@ def evidence(change: OutputChange) -> list[str]:
         *_answers(change),
         *_samples(change),
     ]
+
+
+def _instructed(change: OutputChange) -> Iterator[str]:
+    for row in [one for one in change.instructed if one.excess][:N_INSTRUCTED]:
+        shares = (row.base, row.base_without, row.tuned, row.tuned_without)
+        base, base_without, tuned, tuned_without = (
+            f"{one:.0f}" if row.what == LENGTH else f"{one:.0%}" for one in shares
+        )
+        what = "Mean tokens of answers" if row.what == LENGTH else f"Share of answers that are {row.trait}"
+        yield (
+            f"{what} to prompts with their instruction: first {base}, second {tuned}; to the same prompts without it: "
+            f"first {base_without}, second {tuned_without}."
+        )
 
 
 def _behaviour(change: OutputChange) -> Iterator[str]:

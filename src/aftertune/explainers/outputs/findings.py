@@ -1,9 +1,10 @@
 """What does the tuned model say that the base did not, in sentences?
 
-1. How the answers behave, greedy and sampled, how they begin and end, and their words: claimed where swapping base and
+1. What of the answers comes with the instruction, where prompts mark one.
+2. How the answers behave, greedy and sampled, how they begin and end, and their words: claimed where swapping base and
    tuned within prompts does not show the same.
-2. Words likelier and less likely (`word_findings`).
-3. How much moved, and an example: described (`described`).
+3. Words likelier and less likely (`word_findings`).
+4. How much moved, and an example: described (`described`).
 
 Where one of these says what the tuned model does that the base did not, it names the tuning (`Part.NAME`).
 """
@@ -16,6 +17,7 @@ from typing import Any
 from aftertune.explainers.outputs.behaviour import ALWAYS, HALF, LEAST_SHARE, BehaviourRow, are
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.described import example, moved_finding
+from aftertune.explainers.outputs.instruction.findings import instructed_questions
 from aftertune.explainers.outputs.openings import BEGIN, OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.sampled_findings import sampled_claims, sampled_findings
@@ -42,6 +44,7 @@ def questions(change: OutputChange) -> list[Question]:
     behaviour = [row for row in change.behaviour if row.p_value is not None and row.is_share]
     lengths = [row for row in change.behaviour if row.p_value is not None and not row.is_share]
     found = [
+        *instructed_questions(change.instructed, change.instructed_p_value),
         Question(
             [*(row.p_value for row in behaviour), *sampled_claims(change.sampled)],
             partial(_greedy_and_sampled, change, behaviour),

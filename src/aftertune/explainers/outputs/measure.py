@@ -37,6 +37,7 @@ from aftertune.explainers.outputs.result import (
     GENERIC,
     MOST_PROMPTS,
     SIDES,
+    UNINSTRUCTED,
     OutputParts,
     draw_name,
     own_name,
@@ -53,6 +54,7 @@ from aftertune.explainers.outputs.texts import (
     own_lines,
     text_frame,
     texts_of,
+    uninstructed,
 )
 from aftertune.models.cost import NARROW_BYTES, Remaining
 from aftertune.models.generation import GREEDY
@@ -100,11 +102,11 @@ class OutputWork(Work):
 
     def chosen(self) -> Sequence[tuple[str, str]]:
         """How many prompts of ours are asked beside the study's, and how much is sampled and drawn."""
-        draws, ours = self.settings.noise_draws, len(own_lines("chat"))
+        draws, more, bare = self.settings.noise_draws, self.settings.sampled_answers, len(uninstructed(self.inputs))
         noise = f"{draws} draws of noise" if draws else "no noise, so that no word is claimed"
         given = f"{min(len(self.inputs.prompts), MOST_PROMPTS)} prompts of the study"
-        asked = f"{given} and always {ours} of ours (--limit is for the first), answers of at most"
-        more = self.settings.sampled_answers
+        given += f" ({bare} of them also without their marked instruction)" if bare else ""
+        asked = f"{given} and always {len(own_lines('chat'))} of ours (--limit is for the first), answers of at most"
         sampled = f", and {more} more to each prompt sampled from each model (--sampled-answers)" if more else ""
         return [("outputs", f"{asked} {self.settings.answer_tokens} tokens (--output-tokens){sampled}; {noise}")]
 
@@ -122,7 +124,9 @@ class OutputWork(Work):
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
         sampled = [sampled_name(number, side) for number in range(self.settings.sampled_answers) for side in SIDES]
         has_draws = not parts.has_same_tensors or all(parts.has(name) for name in names)
-        return has_draws and all(map(parts.has, [*(f"{one}-positions" for one in ANSWERED), *sampled, result.SAMPLES]))
+        bare = [f"{own_name(UNINSTRUCTED, side)}-texts" for side in SIDES if uninstructed(self.inputs)]
+        positions = [f"{one}-positions" for one in ANSWERED]
+        return has_draws and all(map(parts.has, [*positions, *sampled, *bare, result.SAMPLES]))
 
     def measure_pair(
         self, base: Checkpoint, tuned: Checkpoint, pair: Pair, run: RunFolder, progress: StepProgress
@@ -186,7 +190,13 @@ class _PairWork:
         """The parts of a model's answers, greedy and sampled, which are written together."""
         greedy = {f"{own_name(one, side)}-texts": partial(self._answers_part, one, side) for one in ANSWERED}
         numbers = range(self.work.settings.sampled_answers)
-        return greedy | {sampled_name(number, side): partial(self._sampled_part, number, side) for number in numbers}
+        sampled = {sampled_name(number, side): partial(self._sampled_part, number, side) for number in numbers}
+        bare = {f"{own_name(UNINSTRUCTED, side)}-texts": partial(self._bare_part, side)}
+        return greedy | sampled | (bare if uninstructed(self.work.inputs) else {})
+
+    def _bare_part(self, side: str) -> pl.DataFrame:
+        asked, most = {UNINSTRUCTED: self._asked(UNINSTRUCTED)}, self.work.settings.answer_tokens
+        return text_frame(answered(self._checkpoint(side), asked, most, self._n)[0][UNINSTRUCTED], self._tokenizer)
 
     def _answers_part(self, context: str, side: str) -> pl.DataFrame:
         answers = self._written(side)[GREEDY][context]

@@ -5,6 +5,7 @@ Of each pair of models, by the name of the part:
 - ``added-tokens``: where one model has tokens that the other has not, the probability that it gives to them.
 - ``vocabulary``: the text of each token, whether it is special (no text), and whether it counts as a word.
 - ``CONTEXT-texts``: what both models read; ``CONTEXT-tuned-texts``: the tuned model's own answers to the same prompts.
+- ``uninstructed-texts``, ``uninstructed-tuned-texts``: answers to the user's prompts without their marked instruction.
 - ``CONTEXT-base``, ``CONTEXT-tuned``: mean probabilities and log probabilities of each token on even and on odd texts.
 - ``coherence``: the words that rose most, how far, and the mean cosine of each with the others.
 - ``scales``, ``draw-N``: noise of like effect in each context, its total variation, its largest scores and coherence.
@@ -29,6 +30,7 @@ from aftertune.runs.turns import Tell, nobody
 
 GENERIC, ANSWERS, PROMPTS = CONTEXTS = ("generic", "answers", "prompts")
 ANSWERED = (ANSWERS, PROMPTS)
+UNINSTRUCTED = "uninstructed"
 WITH_NOISE = (GENERIC, ANSWERS)
 MOST_PROMPTS = 12
 KIND, SETTINGS, SHOWN = "outputs", "outputs.json", "outputs-shown.json"

@@ -23,6 +23,7 @@ from aftertune.explainers.outputs.change import (
     WordRow,
 )
 from aftertune.explainers.outputs.findings import questions
+from aftertune.explainers.outputs.instruction.show import instructed_table
 from aftertune.explainers.outputs.words import DIRECTIONS
 from aftertune.report import notebook
 from aftertune.report.colours import BASE, TUNED
@@ -79,7 +80,9 @@ class PositionRow:
 def tables(change: OutputChange) -> tuple[Table, ...]:
     """All tables, what says most first; that of every token of the answers becomes a CSV alone."""
     positions = [row for one in change.answers for row in _positions(one)]
+    marked = [instructed_table(change.instructed)] if change.instructed else []
     return (
+        *marked,
         behaviour_table(change),
         sampled_table(change),
         openings_table(change),

@@ -4,7 +4,8 @@
 2. "answers": 16 everyday prompts of our own, put as the study puts prompts (by default in the chat template of either
    tokenizer where there is one), each with the base's own greedy answer; positions of the answer only. With those of
    the template a test passes thousands of tokens on noise.
-3. "prompts": the first 12 of the user's prompts, likewise.
+3. "prompts": the first 12 of the user's prompts, likewise; and those of them with a marked instruction once more
+   without it ("uninstructed"), of which the answers alone are kept.
 
 What leaves no room for an answer in the model's context is left out. An answer ends before a token that only one of the
 models has. A text on which the logits of one of them are not finite is left out.
@@ -20,10 +21,11 @@ import polars as pl
 
 from aftertune.errors import CheckpointError
 from aftertune.explainers.explainer import Inputs
-from aftertune.explainers.outputs.result import MOST_PROMPTS, PROMPTS, TEXTS, OutputParts
+from aftertune.explainers.outputs.result import ANSWERS, MOST_PROMPTS, TEXTS, UNINSTRUCTED, OutputParts
 from aftertune.models.generation import GREEDY, Seeds, respond, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
+from aftertune.prompts.instruction import without_instruction
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.templates import choose_template, render
 from aftertune.prompts.tokenization import tokenize
@@ -84,13 +86,19 @@ def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> Prompts:
 
     ``tokenizers`` are those of base and tuned; the prompts, ours and the user's, are put as the study says.
     """
-    template, tokenizer = choose_template(
-        inputs.template if context == PROMPTS else _of_ours(inputs.template), tokenizers
-    )
+    put = _of_ours(inputs.template) if context == ANSWERS else inputs.template
+    template, tokenizer = choose_template(put, tokenizers)
     ours = (own_prompt(line, number) for number, line in enumerate(own_lines("chat")))
-    prompts = inputs.prompts[:MOST_PROMPTS] if context == PROMPTS else list(ours)
+    given = uninstructed(inputs) if context == UNINSTRUCTED else inputs.prompts[:MOST_PROMPTS]
+    prompts = list(ours) if context == ANSWERS else given
     read = [encode(prompt, tokenizer, template) for prompt in prompts]
     return {one.prompt.id: (one.prompt.text, tuple(one.ids.tolist())) for one in read}
+
+
+def uninstructed(inputs: Inputs) -> list[Prompt]:
+    """Those of the user's prompts that are asked whose instruction is marked, without it."""
+    found = map(without_instruction, inputs.prompts[:MOST_PROMPTS])
+    return [prompt for prompt in found if prompt is not None]
 
 
 def _of_ours(template: str) -> str:
