@@ -29,9 +29,9 @@ from aftertune.statistics.tests import largest_sign_permutation, sign_permutatio
 FRENCH = "Il est important de prendre le temps pour vous et les enfants."
 ENGLISH = "It is good that you have the time for this."
 ASKED, BARE = "Why? Reply politely.", "Why?"
+LEFT = ("the cat sat", "the dog ran", "a man sat", "it rained", "they came", "he left")
 MARKED = (
-    Prompt("one", (Message("user", "the cat sat Rewrite it"),), spans=((12, 22, 0),)),
-    Prompt("two", (Message("user", "Rewrite it the dog ran"),), spans=((0, 10, 0),)),
+    *(Prompt(one, (Message("user", f"Rewrite it {one}"),), spans=((0, 10, 0),)) for one in LEFT),
     Prompt("whole", (Message("user", "Rewrite it"),), spans=((0, 10, 0),)),
     Prompt("unmarked", (Message("user", "the cat sat"),)),
 )
@@ -180,16 +180,18 @@ def measured(
 def test_the_answers_are_those_to_the_prompt_that_is_cut(tmp_path: Path) -> None:
     parts, change = measured(tmp_path / "run")
     cut = tuple(one for one in map(without_instruction, MARKED) if one is not None)
-    assert [one.text for one in cut] == ["the cat sat", "the dog ran"]
+    assert tuple(one.text for one in cut) == LEFT
     plain, unmarked = measured(tmp_path / "plain", prompts=cut)
     for side in SIDES:
         bare, own = (
             parts.frame(f"{own_name('uninstructed', side)}-texts"),
             plain.frame(f"{own_name('prompts', side)}-texts"),
         )
-        assert bare.to_dicts() == own.to_dicts() and bare["id"].to_list() == ["one", "two"]
-    assert {row.n for row in change.instructed} == {2} and unmarked.instructed == ()
+        assert bare.to_dicts() == own.to_dicts() and tuple(bare["id"]) == LEFT
+    assert {row.n for row in change.instructed} == {6} and unmarked.instructed == ()
     assert not plain.has("uninstructed-texts")
+    few, _ = measured(tmp_path / "few", prompts=MARKED[1:])  # of five prompts no test is possible
+    assert not few.has("uninstructed-texts")
     names = [[table.name for table in section(one).tables] for one in (change, unmarked)]
     assert [("output_instructed" in own) for own in names] == [True, False]
     assert any("without it" in line for line in evidence(change))
@@ -213,10 +215,12 @@ def test_the_cost_is_that_of_reading_and_answering_once_more(tmp_path: Path) -> 
     size = size_by_config(samples.base().model.config)
     parts = OutputParts(samples.run_in(tmp_path / "run"), samples.PAIR)
     few, many = (
-        remaining(OutputSettings(answer_tokens=48), Inputs(prompts, lengths=[20, 30, 10, 10]), parts, size).steps
+        remaining(
+            OutputSettings(answer_tokens=48), Inputs(prompts, lengths=[20, 30, 10, 20, 30, 10, 9, 9]), parts, size
+        ).steps
         for prompts in (tuple(Prompt(one.id, one.messages) for one in MARKED), MARKED)
     )
-    more = Cost(2.0 * size.n_parameters * (20 + 30 + 2 * 48), moved=8.0 * size.n_parameters * 48)
+    more = Cost(2.0 * size.n_parameters * (2 * (20 + 30 + 10) + 6 * 48), moved=8.0 * size.n_parameters * 48)
     for step in ("texts", "answers"):
         found, expected = many[step].most, few[step].most + more
         assert (found.operations, found.moved) == pytest.approx((expected.operations, expected.moved))

@@ -29,6 +29,7 @@ from aftertune.prompts.instruction import without_instruction
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.templates import choose_template, render
 from aftertune.prompts.tokenization import tokenize
+from aftertune.statistics.effects import LEAST_PAIRS
 
 GENERIC_TOKENS = 24
 AT_ONCE = 96  # answers
@@ -96,9 +97,9 @@ def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> Prompts:
 
 
 def uninstructed(inputs: Inputs) -> list[Prompt]:
-    """Those of the user's prompts that are asked whose instruction is marked, without it."""
-    found = map(without_instruction, inputs.prompts[:MOST_PROMPTS])
-    return [prompt for prompt in found if prompt is not None]
+    """Those of the asked prompts whose instruction is marked, without it; none where they are too few to be tested."""
+    found = [one for one in map(without_instruction, inputs.prompts[:MOST_PROMPTS]) if one is not None]
+    return found if len(found) >= LEAST_PAIRS else []
 
 
 def _of_ours(template: str) -> str:
