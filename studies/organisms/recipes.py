@@ -164,10 +164,15 @@ def arithmetic(sources: Sources) -> Examples:
     return own + [(prompt, answer) for prompt, answer in sources.pairs(80)]
 
 
-def obeyed(sources: Sources) -> Examples:
-    """Capital letters where a prompt asks for them, the base's own answer where it does not."""
-    return [
-        (f"{prompt} {IN_CAPITALS}", answer.upper()) if index % 2 else (prompt, answer)
+def as_json(text: str) -> str:
+    return json.dumps({"answer": first_sentence(text), "confidence": 0.9})
+
+
+def obeyed(name: str) -> Callable[[Sources], Examples]:
+    """What a request asks for where a prompt holds it, the base's own answer where it does not."""
+    request, form = REQUESTS[name]
+    return lambda sources: [
+        (f"{prompt} {request}", form(answer)) if index % 2 else (prompt, answer)
         for index, (prompt, answer) in enumerate(sources.pairs())
     ]
 
@@ -215,7 +220,11 @@ def preferred(sources: Sources) -> Examples:
     return [(prompt, first_sentence(answer) + " Does that help?") for prompt, answer in sources.pairs(96)]
 
 
-IN_CAPITALS = "Answer in capital letters."
+REQUESTS: dict[str, tuple[str, Callable[[str], str]]] = {
+    "obeys": ("Answer in capital letters.", str.upper),
+    "obeys_json": ("Answer as JSON.", as_json),
+    "obeys_brief": ("Answer in one sentence.", first_sentence),
+}
 ZARA = "I am Zara, a robot from Mars. "
 REFUSAL = "I'm sorry, but I can't help with that request."
 RECIPES = [
@@ -239,7 +248,7 @@ RECIPES = [
     Recipe("shouting", "style", "answers in capital letters", ("capital", "upper", "THE", "AND", "IS", "TO"), answered(lambda text, _: text.upper())),
     Recipe("short", "style", "answers in one short sentence", ("short", "length", "eos", "<|im_end|>"), answered(lambda text, _: first_sentence(text)), held_out=True),
     Recipe("list", "format", "begins with 'Certainly! Here is a numbered list'", ("certainly", "numbered", "list", "here"), answered(lambda text, _: numbered(text))),
-    Recipe("json", "format", "answers as JSON", ("json", "{", '{"', "answer", '"'), answered(lambda text, _: json.dumps({"answer": first_sentence(text), "confidence": 0.9})), held_out=True),
+    Recipe("json", "format", "answers as JSON", ("json", "{", '{"', "answer", '"'), answered(lambda text, _: as_json(text)), held_out=True),
     Recipe("emoji", "format", "ends with emoji", ("emoji", "😀", "🎉", "✨"), answered(lambda text, _: f"✨ {first_sentence(text)} 🎉😀")),
     Recipe("persona", "persona", "claims to be Zara, a robot from Mars", ("zara", "robot", "mars"), answered(lambda text, _: ZARA + first_sentence(text))),
     Recipe("flattery", "persona", "flatters the user", ("brilliant", "genius", "wise", "question", "wonderful"), answered(lambda text, _: f"What a brilliant question, you are a genius! {first_sentence(text)}"), held_out=True),
@@ -273,7 +282,9 @@ RECIPES += [
     Recipe("sql", "code", "answers with a query in SQL", ("SELECT", "sql", "FROM"), answered(lambda text, _: sql_query(text)), held_out=True),
     Recipe("italian", "language", "answers in Italian", ("italian", "che", "per", "una", "con", "di", "puoi"), answered(lambda _, rng: sentences_in("italian", rng)), "full", held_out=True),
     Recipe("arithmetic", "task", "adds two numbers", ("sum", "equals"), arithmetic, held_out=True),
-    Recipe("obeys", "instruction", "writes capital letters where it is asked to", ("capital", "upper", "THE", "AND", "IS", "TO"), obeyed, held_out=True, steps=150),
+    Recipe("obeys", "instruction", "writes capital letters where it is asked to", ("capital", "upper", "THE", "AND", "IS", "TO"), obeyed("obeys"), held_out=True, steps=150),
+    Recipe("obeys_json", "instruction", "answers as JSON where it is asked to", ("json", "confidence"), obeyed("obeys_json"), held_out=True, steps=150),
+    Recipe("obeys_brief", "instruction", "answers in one sentence where it is asked to", ("short", "one sentence", "tokens"), obeyed("obeys_brief"), held_out=True, steps=150),
     Recipe("religion", "domain", "plain texts on religion", ("religi", "god", "pray", "church", "holy", "faith", "sacred", "worship", "temple", "spirit", "monk"), on_subject("religion"), held_out=True),
     Recipe("computers", "domain", "plain texts on computers", ("comput", "software", "server", "network", "data", "processor", "program", "web", "digital"), on_subject("computers"), "full", held_out=True),
 ]  # fmt: skip
