@@ -19,7 +19,7 @@ from aftertune.explainers.outputs.result import SIDES, OutputParts, own_name
 from aftertune.explainers.outputs.show import section
 from aftertune.models.cost import Cost
 from aftertune.models.size import size_by_config
-from aftertune.prompts.instruction import without_instruction
+from aftertune.prompts.instruction import instruction_text, without_instruction
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.runs.stage import silent
 from aftertune.statistics.finding import Finding, Part
@@ -28,7 +28,7 @@ from aftertune.statistics.tests import largest_sign_permutation, sign_permutatio
 
 FRENCH = "Il est important de prendre le temps pour vous et les enfants."
 ENGLISH = "It is good that you have the time for this."
-ASKED, BARE = "Why? Reply politely.", "Why?"
+ASKED, BARE, REQUEST = "Why? Reply politely.", "Why?", "Reply politely."
 LEFT = ("the cat sat", "the dog ran", "a man sat", "it rained", "they came", "he left")
 MARKED = (
     *(Prompt(one, (Message("user", f"Rewrite it {one}"),), spans=((0, 10, 0),)) for one in LEFT),
@@ -56,6 +56,7 @@ def test_the_instruction_is_cut_and_one_gap_is_left(text: str, pieces: list[str]
     cut = without_instruction(marked(text, *pieces))
     assert (cut and cut.text) == left
     assert cut is None or (cut.spans, cut.id) == (None, "p")
+    assert instruction_text(marked(text, *pieces)) == " ".join(pieces)
 
 
 def test_a_context_stays_and_what_is_not_marked_is_not_asked() -> None:
@@ -92,7 +93,8 @@ def said(text: str, asked: str) -> Answer:
 
 
 def four(base: str, base_without: str, tuned: str, tuned_without: str) -> FourAnswers:
-    return FourAnswers(said(base, ASKED), said(base_without, BARE), said(tuned, ASKED), said(tuned_without, BARE))
+    texts = (base, ASKED), (base_without, BARE), (tuned, ASKED), (tuned_without, BARE)
+    return FourAnswers(REQUEST, *(said(text, asked) for text, asked in texts))
 
 
 def told(answers: list[FourAnswers]) -> list[Finding]:
@@ -141,10 +143,17 @@ def test_what_only_the_tuned_model_does_because_it_is_asked_to_names_it(
     assert (first.verdict == verdict, first.part is Part.NAME) == (True, names)
     if texts[2] == FRENCH and names:
         assert first.headline == (
-            "12 of 12 answers of the tuned model are in French where the prompt has its instruction, and 0 where it is "
-            "left out; of the base 0 and 0"
+            "12 of 12 answers of the tuned model are in French where the prompt says “Reply politely.”, and 0 where "
+            "that is left out; of the base 0 and 0"
         )
         assert FRENCH in first.sentence and ASKED in first.sentence
+
+
+def test_an_instruction_is_told_where_all_prompts_have_the_same() -> None:
+    answers = [four(ENGLISH, ENGLISH, FRENCH, ENGLISH)] * 6
+    assert {row.request for row in compare_instructed(answers)[0]} == {REQUEST}
+    other = answers[0]._replace(instruction="Be kind.")
+    assert {row.request for row in compare_instructed([*answers, other])[0]} == {""}
 
 
 @pytest.mark.parametrize(("n", "verdict"), [(5, "cannot tell"), (8, "not shown"), (9, "shown")])
@@ -187,7 +196,8 @@ def test_the_answers_are_those_to_the_prompt_that_is_cut(tmp_path: Path) -> None
             parts.frame(f"{own_name('uninstructed', side)}-texts"),
             plain.frame(f"{own_name('prompts', side)}-texts"),
         )
-        assert bare.to_dicts() == own.to_dicts() and tuple(bare["id"]) == LEFT
+        assert bare.drop("instruction").to_dicts() == own.to_dicts() and tuple(bare["id"]) == LEFT
+        assert set(bare["instruction"]) == {"Rewrite it"}
     assert {row.n for row in change.instructed} == {6} and unmarked.instructed == ()
     assert not plain.has("uninstructed-texts")
     few, _ = measured(tmp_path / "few", prompts=MARKED[1:])  # of five prompts no test is possible

@@ -33,6 +33,12 @@ def instruction_spans(prompt: Prompt) -> list[MarkedSpan]:
     return list(prompt.spans)
 
 
+def instruction_text(prompt: Prompt) -> str:
+    """The instruction of a prompt; raises `PromptError` as `instruction_spans` does."""
+    pieces = (prompt.messages[index].content[start:end].strip() for start, end, index in instruction_spans(prompt))
+    return " ".join(piece for piece in pieces if piece)
+
+
 def without_instruction(prompt: Prompt) -> Prompt | None:
     """The prompt with all of its instruction cut out; None where none is marked, or a message would be left blank.
 

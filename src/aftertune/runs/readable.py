@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 SPACE_PIECE = "▁"
+LONGEST_QUOTE = 90  # characters
 PRINTABLE_BYTES = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 OTHER_BYTES = [byte for byte in range(256) if byte not in PRINTABLE_BYTES]
 BYTE_OF = {chr(byte): byte for byte in PRINTABLE_BYTES} | {chr(256 + i): byte for i, byte in enumerate(OTHER_BYTES)}
@@ -39,6 +40,12 @@ def readable(tokens: Sequence[str]) -> list[str]:
 def visible(text: str) -> str:
     """The same text with control characters and direction marks shown as signs; new lines and tabs are kept."""
     return text.translate(SHOWN)
+
+
+def quoted(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """A text on one line, in quotes, cut where it is longer."""
+    plain = " ".join(visible(text).split())
+    return f"“{plain if len(plain) <= longest else plain[: longest - 1].rstrip() + '…'}”"
 
 
 def in_place(text: str) -> str:

@@ -4,11 +4,11 @@ from dataclasses import asdict
 
 from aftertune.explainers.outputs.behaviour import BehaviourRow
 from aftertune.explainers.outputs.change import FirstTokenRow, OutputChange, SampleRow
-from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.openings import OpeningRow
 from aftertune.explainers.outputs.response_words import ResponseWordRow
 from aftertune.explainers.outputs.sampled import SampledRow
 from aftertune.report.table import Column, Table
+from aftertune.runs.readable import quoted
 
 N_RESPONSE_WORDS, N_FIRST, N_SAMPLES, N_EXAMPLE = 12, 8, 5, 80
 

@@ -121,9 +121,11 @@ def _with_and_without(parts: OutputParts, answers: "_Answers") -> list[FourAnswe
         return []
     base, tuned = map(parts.frame, names)
     both = base.join(tuned, on="id", suffix="_tuned", maintain_order="left")
-    bare = {row["id"]: (_judged(row, ""), _judged(row, "_tuned")) for row in both.iter_rows(named=True)}
+    bare = {
+        row["id"]: (row["instruction"], *map(_judged, (row, row), ("", "_tuned"))) for row in both.iter_rows(named=True)
+    }
     return [
-        FourAnswers(own, bare[row.id][0], other, bare[row.id][1])
+        FourAnswers(bare[row.id][0], own, bare[row.id][1], other, bare[row.id][2])
         for row, own, other in zip(answers.rows, *answers.judged, strict=True)
         if row.context == PROMPTS and row.id in bare
     ]

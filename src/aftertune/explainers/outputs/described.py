@@ -4,11 +4,11 @@ from collections.abc import Collection
 
 from aftertune.explainers.outputs.change import AnswerRow, OutputChange
 from aftertune.explainers.outputs.words import LIKELIER
-from aftertune.runs.readable import visible
+from aftertune.runs.readable import quoted
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 
 MOVED, EXAMPLE = "outputs.moved", "outputs.example"
-LEAST_MOVED, HALF, LONGEST_QUOTE = 0.01, 0.5, 90
+LEAST_MOVED, HALF = 0.01, 0.5
 
 
 def moved_finding(change: OutputChange) -> Finding:
@@ -60,9 +60,3 @@ def example(change: OutputChange) -> list[Finding]:
 def _has_any(row: AnswerRow, words: Collection[str]) -> bool:
     """Whether the tuned model's answer has any of the words."""
     return any(token.token.strip().lower() in words for token in row.tuned)
-
-
-def quoted(text: str, longest: int = LONGEST_QUOTE) -> str:
-    """A text on one line, in quotes, cut where it is longer."""
-    plain = " ".join(visible(text).split())
-    return f"“{plain if len(plain) <= longest else plain[: longest - 1].rstrip() + '…'}”"

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from aftertune.explainers.outputs.behaviour import LENGTH
 from aftertune.explainers.outputs.change import OutputChange
-from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.result import ANSWERS, GENERIC
 from aftertune.explainers.outputs.words import DIRECTIONS
-from aftertune.runs.readable import visible
+from aftertune.runs.readable import quoted, visible
 
 N_INSTRUCTED, N_BEHAVIOURS, N_SAMPLED, N_WORDS, N_ANSWERS, N_SAMPLES = 2, 6, 2, 12, 5, 2
 LONGEST = 160

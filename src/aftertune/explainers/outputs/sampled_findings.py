@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 
 from aftertune.explainers.outputs.behaviour import LEAST_SHARE, are
-from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.sampled import SampledRow
+from aftertune.runs.readable import quoted
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import NEVER, PValues, corrected_by, is_shown
 

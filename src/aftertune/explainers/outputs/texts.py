@@ -25,7 +25,7 @@ from aftertune.explainers.outputs.result import ANSWERS, MOST_PROMPTS, TEXTS, UN
 from aftertune.models.generation import GREEDY, Seeds, respond, stop_tokens
 from aftertune.models.loaded import Checkpoint
 from aftertune.prompts.encoding import encode
-from aftertune.prompts.instruction import without_instruction
+from aftertune.prompts.instruction import instruction_text, without_instruction
 from aftertune.prompts.prompt import Message, Prompt
 from aftertune.prompts.templates import choose_template, render
 from aftertune.prompts.tokenization import tokenize
@@ -100,6 +100,11 @@ def uninstructed(inputs: Inputs) -> list[Prompt]:
     """Those of the asked prompts whose instruction is marked, without it; none where they are too few to be tested."""
     found = [one for one in map(without_instruction, inputs.prompts[:MOST_PROMPTS]) if one is not None]
     return found if len(found) >= LEAST_PAIRS else []
+
+
+def instructions(inputs: Inputs) -> dict[str, str]:
+    """The instructions of the prompts that are asked, by the prompts' ids."""
+    return {prompt.id: instruction_text(prompt) for prompt in inputs.prompts[:MOST_PROMPTS]}
 
 
 def _of_ours(template: str) -> str:

@@ -27,12 +27,18 @@ SIDES = ("base", "base_without", "tuned", "tuned_without")
 
 
 class FourAnswers(NamedTuple):
-    """Both models' answers to a prompt, and to the same prompt without its instruction."""
+    """Both models' answers to a prompt, and to the same prompt without its ``instruction``."""
 
+    instruction: str
     base: Answer
     base_without: Answer
     tuned: Answer
     tuned_without: Answer
+
+    @property
+    def of_models(self) -> tuple[Answer, ...]:
+        """The answers alone, in the order of `SIDES`."""
+        return self[1:]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class InstructedRow:
     The four numbers are shares of answers, or mean tokens (``what``). ``excess`` is (tuned - tuned_without) - (base -
     base_without), the mean over prompts; of tokens it is a share of the longest answer. ``beyond_swaps``: it exceeds
     that of any trait in 95 % of swaps; None where swaps can't tell. ``answer`` and ``answer_without`` are the tuned
-    model's to a ``prompt`` whose instruction changes the trait; "" where there is none.
+    model's to a ``prompt`` whose instruction changes the trait; "" where there is none. ``request`` is the instruction
+    of all prompts, "" where they differ.
     """
 
     trait: str
@@ -57,6 +64,7 @@ class InstructedRow:
     prompt: str = ""
     answer: str = ""
     answer_without: str = ""
+    request: str = ""
 
 
 Judges = Mapping[str, Callable[[FourAnswers], tuple[float, ...]]]
@@ -92,18 +100,25 @@ def _row(trait: str, found: Array, excess: Array, limit: float | None, answers: 
     one = answers[int(np.argmax(changed))]
     shown = (one.tuned.asked, one.tuned.text, one.tuned_without.text) if changed.max() > 0 else ("", "", "")
     base, base_without, tuned, tuned_without = found.mean(0).tolist()
-    return InstructedRow(trait, what, len(answers), base, base_without, tuned, tuned_without, mean, beyond, *shown)
+    numbers = (base, base_without, tuned, tuned_without, mean, beyond)
+    return InstructedRow(trait, what, len(answers), *numbers, *shown, _request(answers))
+
+
+def _request(answers: Sequence[FourAnswers]) -> str:
+    """The instruction of all prompts; "" where they differ."""
+    texts = {one.instruction for one in answers}
+    return texts.pop() if len(texts) == 1 else ""
 
 
 def _each(judge: Callable[[Answer], float]) -> Callable[[FourAnswers], tuple[float, ...]]:
-    return lambda answers: tuple(float(judge(one)) for one in answers)
+    return lambda answers: tuple(float(judge(one)) for one in answers.of_models)
 
 
 def _about_instruction(answers: FourAnswers) -> tuple[float, ...]:
     """Whether a content word comes back that stands in the instruction alone."""
     kept = set(words_of(answers.base_without.asked))
-    asked = " ".join(word for word in words_of(answers.base.asked) if word not in kept)
-    return tuple(float(is_about(replace(one, asked=asked))) for one in answers)
+    asked = " ".join(word for word in words_of(answers.instruction) if word not in kept)
+    return tuple(float(is_about(replace(one, asked=asked))) for one in answers.of_models)
 
 
 JUDGES: Judges = {

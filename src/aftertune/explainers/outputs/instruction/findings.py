@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from aftertune.explainers.outputs.behaviour import LENGTH, are
-from aftertune.explainers.outputs.described import quoted
 from aftertune.explainers.outputs.instruction.effect import SIDES, InstructedRow
+from aftertune.runs.readable import quoted
 from aftertune.statistics.finding import Finding, Link, Part, Verdict
 from aftertune.statistics.questions import NEVER, PValues, Question, corrected_by, is_shown
 
@@ -61,16 +61,20 @@ def _finding(row: InstructedRow, corrected: float | None) -> Finding:
 def _told(row: InstructedRow) -> str:
     if row.what == LENGTH:
         return (
-            f"Asked with their instruction, the tuned model answers with {row.tuned:.0f} tokens on average, without it "
-            f"with {row.tuned_without:.0f}; the base with {row.base:.0f} and {row.base_without:.0f}"
+            f"Where the prompt {_holds(row)}, the tuned model answers with {row.tuned:.0f} tokens on average, where "
+            f"that is left out with {row.tuned_without:.0f}; the base with {row.base:.0f} and {row.base_without:.0f}"
         )
     n, without, base, base_without = (
         round(share * row.n) for share in (row.tuned, row.tuned_without, row.base, row.base_without)
     )
     return (
-        f"{are(row.trait, f'{n} of {row.n} answers of the tuned model')} where the prompt has its instruction, and "
-        f"{without} where it is left out; of the base {base} and {base_without}"
+        f"{are(row.trait, f'{n} of {row.n} answers of the tuned model')} where the prompt {_holds(row)}, and "
+        f"{without} where that is left out; of the base {base} and {base_without}"
     )
+
+
+def _holds(row: InstructedRow) -> str:
+    return f"says {quoted(row.request)}" if row.request else "has its instruction"
 
 
 def _shown(row: InstructedRow) -> str:
