@@ -1,5 +1,6 @@
 """What of answers comes with the instruction: the cut prompts, exact numbers, few false claims, and parts of a run."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from aftertune.explainers.outputs.findings import questions
 from aftertune.explainers.outputs.instruction.effect import ABOUT, FourAnswers, InstructedRow, compare_instructed
 from aftertune.explainers.outputs.result import SIDES, OutputParts, own_name
 from aftertune.explainers.outputs.show import section
+from aftertune.explainers.outputs.texts import uninstructed
 from aftertune.models.cost import Cost
 from aftertune.models.size import size_by_config
 from aftertune.prompts.instruction import instruction_text, without_instruction
@@ -46,25 +48,43 @@ def marked(text: str, *pieces: str) -> Prompt:
     ("text", "pieces", "left"),
     [
         ("Why? Answer in French.", ["Answer in French."], "Why?"),
-        ("Translate this.\n\nI am here.", ["Translate this."], "I am here."),
+        ("Translate this.\n\nI am here.\nOutput: ", ["Translate this."], "I am here.\nOutput: "),
         ("A storm.\n\nRewrite it. It came late.", ["Rewrite it."], "A storm.\n\nIt came late."),
         ("Be brief. Why? Be kind.", ["Be brief.", "Be kind."], "Why?"),
+        ("Be brief. Why?", ["Be brief.", "brief.", "Be brief."], "Why?"),  # overlapping and repeated
         ("Be brief.", ["Be brief."], None),
+        ("Be brief...", ["Be brief"], None),  # no word is left
     ],
 )
 def test_the_instruction_is_cut_and_one_gap_is_left(text: str, pieces: list[str], left: str | None) -> None:
     cut = without_instruction(marked(text, *pieces))
     assert (cut and cut.text) == left
     assert cut is None or (cut.spans, cut.id) == (None, "p")
-    assert instruction_text(marked(text, *pieces)) == " ".join(pieces)
+    assert instruction_text(marked(text, *pieces)) == " ".join(
+        [one for one in pieces if one != "brief."][:2][: 1 + ("kind" in text)]
+    )
 
 
 def test_a_context_stays_and_what_is_not_marked_is_not_asked() -> None:
-    turns = (Message("system", "Be kind."), Message("user", "Sum it up: rain and wind"))
+    turns = (Message("system", "Be kind.\n"), Message("user", "Sum it up: rain and wind\n"))
     cut = without_instruction(Prompt("p", turns, context="rain and wind"))
-    assert cut is not None and [one.content for one in cut.messages] == ["Be kind.", "rain and wind"]
+    assert cut is not None and [one.content for one in cut.messages] == ["Be kind.\n", "rain and wind"]
     assert without_instruction(Prompt("p", turns)) is None
-    assert without_instruction(Prompt("p", turns, context="Sum it up: rain and wind")) is None
+    assert without_instruction(Prompt("p", turns, context="Sum it up: rain and wind\n")) is None
+    assert without_instruction(Prompt("p", turns, context="Sum it up: rain and wind")) is None  # a line's end is left
+
+
+def test_instructions_are_cut_in_every_turn_and_none_may_become_empty() -> None:
+    turns = (
+        Message("user", "Name a bird. Be brief."),
+        Message("assistant", "A robin."),
+        Message("user", "Be kind. Why?"),
+    )
+    both = Prompt("p", turns, spans=((0, 8, 2), (13, 22, 0)))
+    cut = without_instruction(both)
+    assert cut is not None and [one.content for one in cut.messages] == ["Name a bird.", "A robin.", "Why?"]
+    assert instruction_text(both) == "Be brief. Be kind."
+    assert without_instruction(Prompt("p", turns, spans=((0, 13, 2),))) is None
 
 
 def test_the_largest_of_several_means_is_permuted_exactly() -> None:
@@ -97,8 +117,19 @@ def four(base: str, base_without: str, tuned: str, tuned_without: str) -> FourAn
     return FourAnswers(REQUEST, *(said(text, asked) for text, asked in texts))
 
 
+def replaced(answers: FourAnswers, prompt: int) -> FourAnswers:
+    """The same, of a prompt without instruction of which the tokens are so."""
+    without = {name: replace(getattr(answers, name), prompt=(prompt,)) for name in ("base_without", "tuned_without")}
+    return answers._replace(**without)
+
+
+def numbered(answers: list[FourAnswers]) -> list[FourAnswers]:
+    """The same, each of another prompt."""
+    return [replaced(one, place) for place, one in enumerate(answers)]
+
+
 def told(answers: list[FourAnswers]) -> list[Finding]:
-    rows, p_value = compare_instructed(answers)
+    rows, p_value = compare_instructed(numbered(answers))
     change = OutputChange("base", "tuned", instructed=tuple(rows), instructed_p_value=p_value)
     return [one for one in answer(questions(change)) if one.kind == "outputs.instruction"]
 
@@ -108,21 +139,36 @@ def row_of(answers: list[FourAnswers], trait: str) -> InstructedRow:
 
 
 def test_the_excess_is_that_of_tuned_over_base() -> None:
-    answers = [four(ENGLISH, ENGLISH, FRENCH, ENGLISH)] * 9 + [four(FRENCH, ENGLISH, FRENCH, FRENCH)]
+    answers = numbered([four(ENGLISH, ENGLISH, FRENCH, ENGLISH)] * 9 + [four(FRENCH, ENGLISH, FRENCH, FRENCH)])
     row = row_of(answers, "in French")
-    assert (row.base, row.base_without, row.tuned, row.tuned_without, row.n) == (1 / 10, 0, 1, 1 / 10, 10)
+    assert (row.base, row.base_without, row.tuned, row.tuned_without, row.n_prompts) == (1 / 10, 0, 1, 1 / 10, 10)
     assert row.excess == pytest.approx(8 / 10) and row.beyond_swaps
-    assert (row.prompt, row.answer, row.answer_without) == (ASKED, FRENCH, ENGLISH)
+    assert (row.instruction, row.left, row.answer, row.answer_without) == (REQUEST, BARE, FRENCH, ENGLISH)
     _, p_value = compare_instructed(answers)
     assert p_value == pytest.approx(2 * 11 / 2**10)  # all ten prompts differ: nine up, one down
 
 
-def test_length_is_a_share_of_the_longest_answer_and_words_of_the_prompt_are_not_the_instructions() -> None:
-    answers = [four("one two three four", "one two", "one", "one two three four five")] * 6
-    row = row_of(answers, "length")
-    assert (row.base, row.tuned, row.tuned_without) == (4, 1, 5) and row.excess == pytest.approx(-6 / 5)
-    politely = [four("why", "why", "politely", "why")] * 6
-    assert row_of(politely, ABOUT).excess == 1
+def test_an_answer_is_short_by_half_of_the_longest_of_all() -> None:
+    short, six, nine = "one two", "one two three four five six", "one two three four five six seven eight nine"
+    row = row_of([four(nine, short, "one two three four", six)] * 6, "short (at most 4 tokens)")
+    assert (row.base, row.base_without, row.tuned, row.tuned_without, row.excess) == (0, 1, 1, 0, 2)
+
+
+def test_a_word_must_stand_in_the_instruction_alone() -> None:
+    request, left = "Reply politely, reporting storms.", "The reporters saw rain."
+    answers = [
+        FourAnswers(request, *(said(one, asked) for one, asked in zip(texts, (request, left) * 2, strict=True)))
+        for texts in (("reporter", "why", "politely", "why"), ("rain", "why", "storms", "why"))
+    ]
+    row = row_of(answers * 6, ABOUT)
+    assert (row.base, row.tuned, row.tuned_without, row.excess) == (0, 1, 0, 1)
+
+
+def test_prompts_of_which_the_same_text_is_left_count_once() -> None:
+    own = numbered([four(ENGLISH, ENGLISH, FRENCH, ENGLISH)] * 9 + [four(*[ENGLISH] * 4)] * 3)
+    once = [replaced(one, 1 + place // 6) for place, one in enumerate(own)]
+    assert row_of(once, "in French").excess == pytest.approx((1 + 1 / 2) / 2)
+    assert compare_instructed(own)[1] is not None and compare_instructed(once)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -146,7 +192,7 @@ def test_what_only_the_tuned_model_does_because_it_is_asked_to_names_it(
             "12 of 12 answers of the tuned model are in French where the prompt says “Reply politely.”, and 0 where "
             "that is left out; of the base 0 and 0"
         )
-        assert FRENCH in first.sentence and ASKED in first.sentence
+        assert all(text in first.sentence for text in (FRENCH, ENGLISH, BARE, REQUEST))
 
 
 def test_an_instruction_is_told_where_all_prompts_have_the_same() -> None:
@@ -163,16 +209,19 @@ def test_six_prompts_must_differ_and_a_third_of_the_answers(n: int, verdict: str
 
 
 def test_models_that_follow_alike_are_rarely_told_apart() -> None:
-    """Of 200 pairs that follow as often as each other, one in twenty is claimed at most."""
-    rng, claimed, texts = np.random.default_rng(0), 0, (ENGLISH, FRENCH, ENGLISH.upper(), f"- {ENGLISH}\n- {ENGLISH}")
+    """Of 400 pairs that follow as often as each other, one in twenty has a small p-value, and no more are claimed."""
+    rng, texts = np.random.default_rng(0), (ENGLISH, FRENCH, ENGLISH.upper(), f"- {ENGLISH}\n- {ENGLISH}")
 
     def drawn(p: float) -> str:
         return texts[int(rng.integers(1, 4))] if rng.random() < p else ENGLISH
 
-    for _ in range(200):
+    small, claimed = 0, 0
+    for _ in range(400):
         answers = [four(drawn(0.6), drawn(0.2), drawn(0.6), drawn(0.2)) for _ in range(12)]
+        _, p_value = compare_instructed(numbered(answers))
+        small += p_value is not None and p_value < 0.05
         claimed += any(one.verdict == "shown" for one in told(answers))
-    assert claimed <= 10
+    assert 6 <= small <= 28 and claimed <= small
 
 
 def measured(
@@ -188,6 +237,7 @@ def measured(
 
 def test_the_answers_are_those_to_the_prompt_that_is_cut(tmp_path: Path) -> None:
     parts, change = measured(tmp_path / "run")
+    assert uninstructed(Inputs(MARKED, template="rendered")) == []
     cut = tuple(one for one in map(without_instruction, MARKED) if one is not None)
     assert tuple(one.text for one in cut) == LEFT
     plain, unmarked = measured(tmp_path / "plain", prompts=cut)
@@ -198,7 +248,7 @@ def test_the_answers_are_those_to_the_prompt_that_is_cut(tmp_path: Path) -> None
         )
         assert bare.drop("instruction").to_dicts() == own.to_dicts() and tuple(bare["id"]) == LEFT
         assert set(bare["instruction"]) == {"Rewrite it"}
-    assert {row.n for row in change.instructed} == {6} and unmarked.instructed == ()
+    assert {row.n_prompts for row in change.instructed} == {6} and unmarked.instructed == ()
     assert not plain.has("uninstructed-texts")
     few, _ = measured(tmp_path / "few", prompts=MARKED[1:])  # of five prompts no test is possible
     assert not few.has("uninstructed-texts")

@@ -15,7 +15,7 @@ QUICK: dict[str, Any] = {
     "unit": "word",
     "max_new_tokens": 10,
     "check": 1,
-    "layers": "25-29",
+    "layers": "26-29",
     "outputs": {"answer_tokens": 20, "sampled_answers": 0, "n_samples": 1, "noise_draws": 5},
     "location": {"swaps": 6, "texts": 7, "confirm": 2, "answer_tokens": 16},
 }

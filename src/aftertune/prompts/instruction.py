@@ -35,28 +35,41 @@ def instruction_spans(prompt: Prompt) -> list[MarkedSpan]:
 
 def instruction_text(prompt: Prompt) -> str:
     """The instruction of a prompt; raises `PromptError` as `instruction_spans` does."""
-    pieces = (prompt.messages[index].content[start:end].strip() for start, end, index in instruction_spans(prompt))
+    pieces = (prompt.messages[index].content[start:end].strip() for start, end, index in _merged(prompt))
     return " ".join(piece for piece in pieces if piece)
 
 
 def without_instruction(prompt: Prompt) -> Prompt | None:
-    """The prompt with all of its instruction cut out; None where none is marked, or a message would be left blank.
+    """The prompt with all of its instruction cut out; None where none is marked, or nothing is left of a user message.
 
-    Of the white space on both sides of a cut the longer is kept. Raises `PromptError` as `instruction_spans` does.
+    White space at a cut is kept once, the longer of both sides, and none at the ends of the message. What holds no
+    letter or digit is nothing. Raises `PromptError` as `instruction_spans` does.
     """
-    if prompt.spans is None and not prompt.context:
+    if (prompt.spans is None and not prompt.context) or not instruction_text(prompt):
         return None
     texts = [message.content for message in prompt.messages]
-    for start, end, index in sorted(instruction_spans(prompt), reverse=True):
+    for start, end, index in reversed(_merged(prompt)):
         texts[index] = _joined(texts[index][:start], texts[index][end:])
-    kept = tuple(replace(one, content=text.strip()) for one, text in zip(prompt.messages, texts, strict=True))
-    is_blank = any(one.role == "user" and not one.content for one in kept)
-    return None if is_blank or kept == prompt.messages else replace(prompt, messages=kept, spans=None, context="")
+    kept = tuple(replace(one, content=text) for one, text in zip(prompt.messages, texts, strict=True))
+    is_blank = any(one.role == "user" and not any(map(str.isalnum, one.content)) for one in kept)
+    return None if is_blank else replace(prompt, messages=kept, spans=None, context="")
+
+
+def _merged(prompt: Prompt) -> list[MarkedSpan]:
+    """The ranges of the instruction in their order, those that overlap or touch made one."""
+    found: list[MarkedSpan] = []
+    for start, end, index in sorted(instruction_spans(prompt), key=lambda span: (span[2], span[:2])):
+        if found and found[-1][2] == index and start <= found[-1][1]:
+            first, last, _ = found.pop()
+            start, end = first, max(end, last)
+        found.append((start, end, index))
+    return found
 
 
 def _joined(before: str, after: str) -> str:
     left, right = before.rstrip(), after.lstrip()
-    return left + max(before[len(left) :], after[: len(after) - len(right)], key=len) + right
+    gap = max(before[len(left) :], after[: len(after) - len(right)], key=len)
+    return left + (gap if left and right else "") + right
 
 
 def locate_spans(given: Iterable[Any], messages: Sequence[Message]) -> tuple[MarkedSpan, ...]:

@@ -120,18 +120,21 @@ def largest_sign_permutation(differences: Scores, seed: int = 0) -> LargestOfSig
     """Whether the largest |mean| over pairs of ``differences`` (n_pairs, n_traits) is more than chance.
 
     As `sign_permutation_p_value`, but a permutation signs all traits of a pair alike and counts its largest |mean| of
-    any trait, so that the p-value holds for all traits together. None where fewer than six pairs differ in a trait.
+    any trait, so that the p-value holds for all traits together. None where fewer than six pairs differ in any trait.
     """
     own = differences[differences.any(axis=1)]
     if len(own) < LEAST_PAIRS:
         return None
+    unit = np.abs(own).max()
+    own = own / unit
     is_exact = 2 ** len(own) <= N_PERMUTATIONS
     drawn = _all_signs(len(own)) if is_exact else _drawn_signs(len(own), seed)
     largest = np.concatenate([np.abs(signs @ own).max(axis=1) for signs in drawn]) / len(differences)
     found = np.abs(own.sum(axis=0)).max() / len(differences)
     reached = int((largest >= found - TIED).sum()) + (0 if is_exact else 1)
     p_value = reached / (len(largest) + (0 if is_exact else 1))
-    return LargestOfSigns(p_value, float(np.quantile(largest, 1 - ALPHA, method="higher")) + TIED)
+    limit = float(np.quantile(largest, 1 - ALPHA, method="higher")) + TIED
+    return LargestOfSigns(p_value, unit * limit)
 
 
 def least_p_value(n_pairs: int) -> float:

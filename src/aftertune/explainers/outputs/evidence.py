@@ -5,7 +5,6 @@ The same lines of every pair, the largest differences first, without tests: of "
 
 from collections.abc import Iterator
 
-from aftertune.explainers.outputs.behaviour import LENGTH
 from aftertune.explainers.outputs.change import OutputChange
 from aftertune.explainers.outputs.result import ANSWERS, GENERIC
 from aftertune.explainers.outputs.words import DIRECTIONS
@@ -31,14 +30,10 @@ def evidence(change: OutputChange) -> list[str]:
 
 def _instructed(change: OutputChange) -> Iterator[str]:
     for row in [one for one in change.instructed if one.excess][:N_INSTRUCTED]:
-        shares = (row.base, row.base_without, row.tuned, row.tuned_without)
-        base, base_without, tuned, tuned_without = (
-            f"{one:.0f}" if row.what == LENGTH else f"{one:.0%}" for one in shares
-        )
-        what = "Mean tokens of answers" if row.what == LENGTH else f"Share of answers that are {row.trait}"
         yield (
-            f"{what} to prompts with their instruction: first {base}, second {tuned}; to the same prompts without it: "
-            f"first {base_without}, second {tuned_without}."
+            f"Share of answers that are or come {row.trait} to prompts with their instruction: first {row.base:.0%}, "
+            f"second {row.tuned:.0%}; to the same prompts without it: first {row.base_without:.0%}, second "
+            f"{row.tuned_without:.0%}."
         )
 
 

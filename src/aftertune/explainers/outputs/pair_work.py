@@ -5,7 +5,8 @@
 3. Noise of like effect: its scale, then each draw.
 4. The tuned model's answers, and every answer read by both models.
 5. Free samples of the tuned model, read by both.
-Beside its greedy answers a model writes others, sampled from its own probabilities.
+Beside its greedy answers a model writes others, sampled from its own probabilities, and answers to prompts without
+their marked instruction.
 What has its part already is not computed again.
 """
 
@@ -106,7 +107,7 @@ class PairWork:
         return text_frame(self._finite(generic_texts(self._tokenizer), GENERIC), self._tokenizer)
 
     def _answers_of(self, side: str) -> Mapping[str, Callable[[], pl.DataFrame]]:
-        """The parts of a model's answers, greedy and sampled, which are written together."""
+        """The parts of a model's answers: greedy and sampled, which are written together, and without instructions."""
         greedy = {f"{own_name(one, side)}-texts": partial(self._answers_part, one, side) for one in ANSWERED}
         numbers = range(self.settings.sampled_answers)
         sampled = {sampled_name(number, side): partial(self._sampled_part, number, side) for number in numbers}

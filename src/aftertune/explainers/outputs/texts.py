@@ -98,7 +98,8 @@ def asked(context: str, tokenizers: Sequence[Any], inputs: Inputs) -> Prompts:
 
 def uninstructed(inputs: Inputs) -> list[Prompt]:
     """Those of the asked prompts whose instruction is marked, without it; none where they are too few to be tested."""
-    found = [one for one in map(without_instruction, inputs.prompts[:MOST_PROMPTS]) if one is not None]
+    asked = [] if inputs.template == "rendered" else inputs.prompts[:MOST_PROMPTS]  # cut texts would be no turns
+    found = [one for one in map(without_instruction, asked) if one is not None]
     return found if len(found) >= LEAST_PAIRS else []
 
 

@@ -23,7 +23,7 @@ def _claim(row: InstructionRow, verdict: Verdict) -> str:
     if verdict is Verdict.CANNOT_TELL:
         return "too few different instructions to tell what tuning did to how responses depend on them"
     if verdict is Verdict.NOT_SHOWN:
-        return "no difference was found in how far responses depend on their instruction"
+        return "no difference was found in how far responses depend on their instruction rather than on other words"
     more = "more" if (row.fall.difference or 0) > 0 else "less"
     return f"the tuned model's responses depend {more} on their instruction"
 
