@@ -131,6 +131,7 @@ def numbered(answers: list[FourAnswers]) -> list[FourAnswers]:
 def told(answers: list[FourAnswers]) -> list[Finding]:
     rows, p_value = compare_instructed(numbered(answers))
     change = OutputChange("base", "tuned", instructed=tuple(rows), instructed_p_value=p_value)
+    assert len(change.to_dict()["instructed"]) == len(rows)
     return [one for one in answer(questions(change)) if one.kind == "outputs.instruction"]
 
 

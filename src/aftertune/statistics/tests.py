@@ -125,7 +125,7 @@ def largest_sign_permutation(differences: Scores, seed: int = 0) -> LargestOfSig
     own = differences[differences.any(axis=1)]
     if len(own) < LEAST_PAIRS:
         return None
-    unit = np.abs(own).max()
+    unit = float(np.abs(own).max())
     own = own / unit
     is_exact = 2 ** len(own) <= N_PERMUTATIONS
     drawn = _all_signs(len(own)) if is_exact else _drawn_signs(len(own), seed)
