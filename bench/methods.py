@@ -213,7 +213,7 @@ REFERENCES = dict.fromkeys(["removal"], "deletion") | dict.fromkeys(
 )
 METHODS = {
     "deletion": deletion,
-    "removal": ours(method="removal"),
+    "removal": ours(method="removal", removal="deleted"),
     "locally-linear": ours(method="locally-linear"),
     "inseq, occlusion": inseq("occlusion"),
     "inseq, occlusion, part": inseq_occlusion_part,

@@ -16,7 +16,7 @@ PROMPTS = "Prompt or chat data file (JSON, CSV, Parquet; docs/prompts.md) or hub
 EACH = 'once for each TUNED, "" for none'
 OPTIONAL = "may be left out where it holds two models of which one is rated"
 DTYPES = allowed_values(Study.model_fields["dtype"].annotation)
-TEMPLATE_FILE = re.compile(r"base|tuned\d*|.*[./\\].*")  # whose it is, or a file
+TEMPLATE_FILE = re.compile(r"base|tuned(-\d+)?|.*[./\\].*")  # whose it is, or a file
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps", "balanced", "disk")
 NUMBERED = re.compile(r"cuda:\d+")
 

@@ -31,7 +31,7 @@ class AnnotationSettings(Settings):
         strict=True,
     )
     templates: str | Path | None = setting(
-        None, "Folder whose description.txt, tasks.txt, level.txt or cases.json replace ours."
+        None, "Folder whose description.txt, tasks.txt, level.txt, tuning.txt or cases.json replace ours."
     )
     structured: Literal["auto", "on", "off"] = setting(
         "auto", "Whether the server holds answers to a JSON schema (auto: until it refuses)"

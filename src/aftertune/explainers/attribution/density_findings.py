@@ -75,8 +75,8 @@ def why_nothing_is_claimed(change: AttributionChange) -> str:
         )
     if agreement is not None and change.settings.get("method") == "removal" and agreement.spearman_mean < FAIR:
         return (
-            "Nothing is claimed from these maps: leaving tokens out and setting their embeddings to zero rank prompt "
-            f"tokens differently (rank correlation {agreement.spearman_mean:.2f})."
+            "Nothing is claimed from these maps: another way of removing tokens ranks prompt tokens differently (rank "
+            f"correlation {agreement.spearman_mean:.2f})."
         )
     return ""
 

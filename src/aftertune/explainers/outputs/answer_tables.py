@@ -19,14 +19,15 @@ RESPONSE_WORDS_CAPTION = (
 )
 FIRST_CAPTION = "How many of the greedy answers begin with a token; those that changed most. Nothing is tested here."
 OPENINGS_CAPTION = (
-    "The longest run of words and signs that the tuned model's answers begin, or end, with more often than the base's. "
-    "It is tested by swapping base and tuned within prompts, for all openings and endings together."
+    "Of the runs of words and signs that the tuned model's answers begin, or end, with more often than the base's, the "
+    "longest whose excess is at least three quarters of the largest. It is tested by swapping base and tuned within "
+    "prompts, for all openings and endings together."
 )
 BEHAVIOUR_CAPTION = (
     "Both models' greedy answers to the same prompts. Looping: four tokens in a row come three times. Copied: half of "
     "the answer's runs of four tokens stand in the prompt. About their prompt: a content word of it comes back. "
-    "A list: two lines begin with a bullet or a number. Languages are told by frequent words of eight, letters by "
-    "their script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
+    "A list: two lines begin with a bullet or a number. Languages (of eight) are told by their frequent words, letters "
+    "by their script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
 )
 SAMPLED_CAPTION = (
     "Answers sampled token by token from each model's own probabilities, to the same prompts: a tuning that was "

@@ -53,7 +53,7 @@ NOISE_CAPTION = (
     "of the next token's probability moves. p is the chance that such a model reaches the score; p (rank) is by the "
     "rank among the draws alone, which can't be small with few draws. Coherence is the mean cosine between the output "
     "embeddings of the 30 words that rose, or fell, most, without the components that tell frequent tokens from rare "
-    "ones. Words of one subject belong together, those that noise moves do not."
+    "ones. Words of one subject belong together, those that noise moves do not; p (coherence) is that of a next draw."
 )
 RISING_CAPTION = (
     "Words whose mean log probability moved most over all positions of the texts, beyond that of words as likely: "
@@ -148,7 +148,7 @@ def noise_table(change: OutputChange) -> Table:
         Column("p_value_rank", "p (rank)", "p"),
         Column("coherence", "Coherence", "number"),
         Column("noise_coherence", "Of noise", "number"),
-        Column("p_value_coherence", "p", "p"),
+        Column("p_value_coherence", "p (coherence)", "p"),
     )
     title, empty = "Is it more than noise of like effect?", "Nothing was tested."
     return Table("output_noise", title, NOISE_CAPTION, columns, change.noise, NoiseRow, empty=empty)
