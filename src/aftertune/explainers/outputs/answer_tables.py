@@ -27,7 +27,7 @@ BEHAVIOUR_CAPTION = (
     "Both models' greedy answers to the same prompts. Looping: four tokens in a row come three times. Copied: half of "
     "the answer's runs of four tokens stand in the prompt. About their prompt: a content word of it comes back. "
     "A list: two lines begin with a bullet or a number. Languages (of eight) are told by their frequent words, letters "
-    "by their script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
+    "by script. p is two-sided, by permuting signs within prompts; a dash means that fewer than six prompts differ."
 )
 SAMPLED_CAPTION = (
     "Answers sampled token by token from each model's own probabilities, to the same prompts: a tuning that was "
