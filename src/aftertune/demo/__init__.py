@@ -16,8 +16,8 @@ QUICK: dict[str, Any] = {
     "max_new_tokens": 10,
     "check": 1,
     "layers": "26-29",
-    "outputs": {"answer_tokens": 20, "sampled_answers": 0, "n_samples": 1, "noise_draws": 5},
-    "location": {"swaps": 6, "texts": 7, "confirm": 2, "answer_tokens": 16},
+    "outputs": {"answer_tokens": 20, "sampled_answers": 0, "n_samples": 1, "noise_draws": 4},
+    "location": {"swaps": 5, "texts": 7, "confirm": 2, "answer_tokens": 16},
 }
 
 
