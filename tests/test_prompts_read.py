@@ -173,7 +173,7 @@ def test_import_needs_neither_torch_nor_transformers() -> None:
 
 def test_prompts_of_ours() -> None:
     short = read_prompts(QUICK["prompts"])
-    assert len(short) == 3 and all(prompt.spans and len(prompt.text.split()) < 20 for prompt in short)
+    assert len(short) == 2 and all(prompt.spans and len(prompt.text.split()) < 20 for prompt in short)
     prompts = read_prompts(str(files("aftertune") / "demo" / "prompts.jsonl"))
     assert len(prompts) == 12
     forms = [

@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Compare SmolLM2-135M-Instruct with the LoRA adapter that comes with Aftertune.
 
-    It takes three prompts, short responses, the last four layers and the modules that changed most, so that it ends
+    It takes two prompts, short responses, the last four layers and the modules that changed most, so that it ends
     soon.
     """
     import aftertune
