@@ -13,10 +13,10 @@ ADAPTER = Path(__file__).parent / "adapter"
 QUICK: dict[str, Any] = {
     "prompts": Path(__file__).parent / "short_prompts.jsonl",
     "unit": "word",
-    "max_new_tokens": 10,
+    "max_new_tokens": 8,
     "check": 1,
     "layers": "26-29",
-    "outputs": {"answer_tokens": 20, "sampled_answers": 0, "n_samples": 1, "noise_draws": 4},
+    "outputs": {"answer_tokens": 20, "sampled_answers": 0, "n_samples": 1, "noise_draws": 3},
     "location": {"swaps": 5, "texts": 7, "confirm": 2, "answer_tokens": 16},
 }
 
