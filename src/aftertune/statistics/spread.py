@@ -3,6 +3,7 @@
 With it stands what all procedures of this package share: types, the level of tests, and how exact numbers are.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,14 @@ def is_flat(values: Scores) -> bool:
 def have_spread(first: Scores, second: Scores) -> bool:
     """Whether ``first`` (n,) and ``second`` (m,) have two scores or more each, and one of them a variance."""
     return min(len(first), len(second)) >= 2 and not (is_flat(first) and is_flat(second))
+
+
+def means_by(keys: Sequence[Hashable], values: Scores) -> Scores:
+    """The means (n_keys, ...) of ``values`` (n, ...) that have the same of ``keys`` (n,), in the order of the keys."""
+    places: dict[Hashable, list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+    return np.array([values[own].mean(0) for own in places.values()])
 
 
 def batch_size(n_values: int) -> int:

@@ -100,13 +100,14 @@ def sign_permutation_p_value(differences: Scores, seed: int = 0) -> float | None
     if len(differences) < 2 or not np.abs(differences).max():
         return None
     scaled = _scaled(differences[differences != 0])
-    exact = 2 ** len(scaled) <= N_PERMUTATIONS
-    below = above = 0 if exact else 1
-    for signs in _all_signs(len(scaled)) if exact else _drawn_signs(len(scaled), seed):
+    ways, n_counted = _ways_to_sign(len(scaled), seed)
+    below = above = n_ways = n_counted
+    for signs in ways:
         # A product, since scipy's test copies the sample for each permutation, which takes ten times as long.
         beyond = signs @ scaled - scaled.sum()
         below, above = below + int((beyond <= TIED).sum()), above + int((beyond >= -TIED).sum())
-    return min(1.0, 2 * min(below, above) / (2 ** len(scaled) if exact else 1 + N_PERMUTATIONS))
+        n_ways += len(signs)
+    return min(1.0, 2 * min(below, above) / n_ways)
 
 
 class LargestOfSigns(NamedTuple):
@@ -127,12 +128,10 @@ def largest_sign_permutation(differences: Scores, seed: int = 0) -> LargestOfSig
         return None
     unit = float(np.abs(own).max())
     own = own / unit
-    is_exact = 2 ** len(own) <= N_PERMUTATIONS
-    drawn = _all_signs(len(own)) if is_exact else _drawn_signs(len(own), seed)
-    largest = np.concatenate([np.abs(signs @ own).max(axis=1) for signs in drawn]) / len(differences)
+    ways, n_counted = _ways_to_sign(len(own), seed)
+    largest = np.concatenate([np.abs(signs @ own).max(axis=1) for signs in ways]) / len(differences)
     found = np.abs(own.sum(axis=0)).max() / len(differences)
-    reached = int((largest >= found - TIED).sum()) + (0 if is_exact else 1)
-    p_value = reached / (len(largest) + (0 if is_exact else 1))
+    p_value = (n_counted + int((largest >= found - TIED).sum())) / (n_counted + len(largest))
     limit = float(np.quantile(largest, 1 - ALPHA, method="higher")) + TIED
     return LargestOfSigns(p_value, unit * limit)
 
@@ -144,6 +143,11 @@ def least_p_value(n_pairs: int) -> float:
     however large, can be shown.
     """
     return 2 / float(min(2 ** max(n_pairs, 1), 1 + N_PERMUTATIONS))
+
+
+def _ways_to_sign(n: int, seed: int) -> tuple[Iterator[Scores], int]:
+    """Ways to sign n values, and how many more count as reached: drawn ones lack the signs as they are."""
+    return (_all_signs(n), 0) if 2**n <= N_PERMUTATIONS else (_drawn_signs(n, seed), 1)
 
 
 def _all_signs(n: int) -> Iterator[Scores]:

@@ -31,7 +31,7 @@ from aftertune.explainers.outputs.result import (
     PROMPTS,
     UNINSTRUCTED,
     OutputParts,
-    own_name,
+    answers_name,
     sampled_name,
 )
 from aftertune.explainers.outputs.sampled import SampledRow, compare_sampled
@@ -107,23 +107,18 @@ def _sampled(parts: OutputParts, n: int, answers: "_Answers") -> list[SampledRow
     pairs: list[tuple[Answer, Answer]] = []
     asked = {(one.context, one.id) for one in answers.rows}
     for number in range(n):
-        base, tuned = (parts.frame(sampled_name(number, side)) for side in result.SIDES)
-        both = base.join(tuned, on=["context", "id"], suffix="_tuned", maintain_order="left")
-        rows = (row for row in both.iter_rows(named=True) if (row["context"], row["id"]) in asked)
-        pairs += [(_judged(row, ""), _judged(row, "_tuned")) for row in rows]
+        names = [sampled_name(number, side) for side in result.SIDES]
+        both = _answered_by_both(parts, names, "context", "id")
+        pairs += [sides for row, sides in both if (row["context"], row["id"]) in asked]
     return compare_sampled([one for one, _ in pairs], [one for _, one in pairs], answers.judged[0])
 
 
 def _with_and_without(parts: OutputParts, answers: "_Answers") -> list[FourAnswers]:
     """Answers to the user's prompts that both models answered with and without their marked instruction."""
-    names = [f"{own_name(UNINSTRUCTED, side)}-texts" for side in result.SIDES]
+    names = [answers_name(UNINSTRUCTED, side) for side in result.SIDES]
     if not all(map(parts.has, names)):
         return []
-    base, tuned = map(parts.frame, names)
-    both = base.join(tuned, on="id", suffix="_tuned", maintain_order="left")
-    bare = {
-        row["id"]: (row["instruction"], *map(_judged, (row, row), ("", "_tuned"))) for row in both.iter_rows(named=True)
-    }
+    bare = {row["id"]: (row["instruction"], *sides) for row, sides in _answered_by_both(parts, names, "id")}
     return [
         FourAnswers(bare[row.id][0], own, bare[row.id][1], other, bare[row.id][2])
         for row, own, other in zip(answers.rows, *answers.judged, strict=True)
@@ -225,17 +220,24 @@ class _Answers:
         rows: list[AnswerRow] = []
         pairs: list[tuple[Answer, Answer]] = []
         for context in ANSWERED:
-            base, tuned = (parts.frame(f"{context}{side}-texts") for side in ("", "-tuned"))
+            names = [answers_name(context, side) for side in result.SIDES]
             tokens = _tokens(parts.frame(f"{context}-positions"))
-            both = base.join(tuned, on="id", suffix="_tuned", maintain_order="left")
-            for row in both.iter_rows(named=True):
-                sides = _judged(row, ""), _judged(row, "_tuned")
+            for row, sides in _answered_by_both(parts, names, "id"):
                 own, other = (tuple(tokens.get((row["id"], side), ())) for side in ("base", "tuned"))
                 parts_at = _parts_at(sides[0].ids, sides[1].ids)
                 read = sides[0].text, sides[1].text
                 rows.append(AnswerRow(context, row["id"], row["shown"], own, other, *read, parts_at))
                 pairs.append(sides)
         return cls(rows, pairs)
+
+
+def _answered_by_both(
+    parts: OutputParts, names: Sequence[str], *on: str
+) -> Iterator[tuple[dict[str, Any], tuple[Answer, Answer]]]:
+    """The rows of the parts of both models' answers that have the same in the columns ``on``, and both answers."""
+    base, tuned = map(parts.frame, names)
+    for row in base.join(tuned, on=on, suffix="_tuned", maintain_order="left").iter_rows(named=True):
+        yield row, (_judged(row, ""), _judged(row, "_tuned"))
 
 
 def _judged(row: dict[str, object], side: str) -> Answer:

@@ -21,8 +21,8 @@ from aftertune.explainers.outputs.result import (
     UNINSTRUCTED,
     WITH_NOISE,
     OutputParts,
+    answers_name,
     draw_name,
-    own_name,
     sampled_name,
 )
 from aftertune.explainers.outputs.settings import OutputSettings
@@ -106,10 +106,10 @@ def _samples(settings: OutputSettings, parts: OutputParts, size: ModelSize) -> S
 def _answers(settings: OutputSettings, inputs: Inputs, parts: OutputParts, size: ModelSize, side: str) -> Cost:
     """Answers of one model, greedy and sampled, whose parts are missing: its prompts are read once for all of them."""
     asked, answered = _tokens(0, inputs), _tokens(settings.answer_tokens, inputs)
-    greedy = [context for context in ANSWERED if not parts.has(f"{own_name(context, side)}-texts")]
+    greedy = [context for context in ANSWERED if not parts.has(answers_name(context, side))]
     numbers = [number for number in range(settings.sampled_answers) if not parts.has(sampled_name(number, side))]
     written = [*greedy, *ANSWERED * len(numbers)]
-    bare = Cost() if parts.has(f"{own_name(UNINSTRUCTED, side)}-texts") else _bare_answers(settings, inputs, size)
+    bare = Cost() if parts.has(answers_name(UNINSTRUCTED, side)) else _bare_answers(settings, inputs, size)
     if not written:
         return bare
     n_written = sum(answered[context] - asked[context] for context in written)

@@ -16,8 +16,8 @@ from aftertune.explainers.outputs.result import (
     SIDES,
     UNINSTRUCTED,
     OutputParts,
+    answers_name,
     draw_name,
-    own_name,
     sampled_name,
 )
 from aftertune.explainers.outputs.settings import OutputSettings
@@ -85,7 +85,7 @@ class OutputWork(Work):
         names = [draw_name(number) for number in range(self.settings.noise_draws)]
         sampled = [sampled_name(number, side) for number in range(self.settings.sampled_answers) for side in SIDES]
         has_draws = not parts.has_same_tensors or all(parts.has(name) for name in names)
-        bare = [f"{own_name(UNINSTRUCTED, side)}-texts" for side in SIDES if uninstructed(self.inputs)]
+        bare = [answers_name(UNINSTRUCTED, side) for side in SIDES if uninstructed(self.inputs)]
         positions = [f"{one}-positions" for one in ANSWERED]
         return has_draws and all(map(parts.has, [*positions, *sampled, *bare, result.SAMPLES]))
 

@@ -38,6 +38,7 @@ from aftertune.explainers.outputs.result import (
     SIDES,
     UNINSTRUCTED,
     OutputParts,
+    answers_name,
     own_name,
     sampled_name,
 )
@@ -108,10 +109,10 @@ class PairWork:
 
     def _answers_of(self, side: str) -> Mapping[str, Callable[[], pl.DataFrame]]:
         """The parts of a model's answers: greedy and sampled, which are written together, and without instructions."""
-        greedy = {f"{own_name(one, side)}-texts": partial(self._answers_part, one, side) for one in ANSWERED}
+        greedy = {answers_name(one, side): partial(self._answers_part, one, side) for one in ANSWERED}
         numbers = range(self.settings.sampled_answers)
         sampled = {sampled_name(number, side): partial(self._sampled_part, number, side) for number in numbers}
-        bare = {f"{own_name(UNINSTRUCTED, side)}-texts": partial(self._bare_part, side)}
+        bare = {answers_name(UNINSTRUCTED, side): partial(self._bare_part, side)}
         return greedy | sampled | (bare if uninstructed(self.inputs) else {})
 
     def _bare_part(self, side: str) -> pl.DataFrame:
@@ -180,7 +181,7 @@ class PairWork:
         """A model's greedy answers and those of each number, where the run has not their parts yet; written once."""
         if side not in self.written:
             names = {number: [sampled_name(number, side)] for number in range(self.settings.sampled_answers)}
-            greedy = [f"{own_name(one, side)}-texts" for one in ANSWERED]
+            greedy = [answers_name(one, side) for one in ANSWERED]
             missing = [one for one, own in ({GREEDY: greedy} | names).items() if not all(map(self.parts.has, own))]
             seeds = [GREEDY if one is GREEDY else self.settings.seed + one for one in missing]
             asked = {context: self._asked(context) for context in ANSWERED}

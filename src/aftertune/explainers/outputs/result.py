@@ -183,6 +183,11 @@ def own_name(context: str, side: str) -> str:
     return context if side == "base" else f"{context}-tuned"
 
 
+def answers_name(context: str, side: str) -> str:
+    """The name of the part of these answers."""
+    return f"{own_name(context, side)}-texts"
+
+
 def sampled_name(number: int, side: str) -> str:
     """The name of the part of one model's sampled answers, counted from 0."""
     return f"sampled-{number:03d}-{side}"

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from aftertune.explainers.attribution.density_comparison import Paired, datasets, paired
 from aftertune.explainers.attribution.result import InstructionFall
 from aftertune.statistics.questions import NEVER, largest
+from aftertune.statistics.spread import means_by
 
 Numbers = npt.NDArray[np.float64]
 
@@ -64,7 +65,7 @@ def instruction_rows(falls: Sequence[BothFalls], seed: int = 0) -> tuple[Instruc
 def _row(dataset: str, falls: Sequence[BothFalls], pooled: bool, seed: int) -> InstructionRow:
     base, tuned = (_numbers([getattr(one, side) for one in falls]) for side in ("base", "tuned"))
     texts = [one.instruction for one in falls]
-    before, after = _by_instruction(base, texts), _by_instruction(tuned, texts)
+    before, after = means_by(texts, base), means_by(texts, tuned)
     fall, share = (paired(after[:, column], before[:, column], seed) for column in (0, 2))
     is_one_way = (fall.difference or 0) * (share.difference or 0) > 0
     both = largest(fall.p_value, share.p_value)
@@ -80,11 +81,3 @@ def _row(dataset: str, falls: Sequence[BothFalls], pooled: bool, seed: int) -> I
 def _numbers(falls: Sequence[InstructionFall]) -> Numbers:
     """Fall, control and share (n_prompts, 3)."""
     return np.array([(one.fall, one.control, one.share) for one in falls], dtype=np.float64)
-
-
-def _by_instruction(numbers: Numbers, texts: Sequence[str]) -> Numbers:
-    """The means (n_instructions, 3) over the prompts of each instruction, in the order of the instructions."""
-    places: dict[str, list[int]] = {}
-    for place, text in enumerate(texts):
-        places.setdefault(text, []).append(place)
-    return np.array([numbers[own].mean(0) for own in places.values()])

@@ -30,6 +30,7 @@ from aftertune.explainers.outputs.formats import FORMATS
 from aftertune.explainers.outputs.response_words import words_of
 from aftertune.explainers.outputs.sampled import TRAITS
 from aftertune.explainers.outputs.words import Array
+from aftertune.statistics.spread import means_by
 from aftertune.statistics.tests import largest_sign_permutation
 
 ABOUT = "about the instruction (a word of it comes back)"
@@ -90,7 +91,8 @@ def compare_instructed(answers: Sequence[FourAnswers], seed: int = 0) -> tuple[l
     judged = {trait: found for trait, found in _judged(answers) if found.any()} if answers else {}
     if not judged:
         return [], None
-    excess = np.stack([_by_text(found @ (-1, 1, 1, -1), answers) for found in judged.values()], axis=1)
+    excess_of_prompts = np.stack([found @ (-1, 1, 1, -1) for found in judged.values()], axis=1)
+    excess = means_by([one.base_without.prompt for one in answers], excess_of_prompts)
     test = largest_sign_permutation(excess, seed)
     limit = None if test is None else test.limit
     requests = {one.instruction for one in answers}
@@ -109,14 +111,6 @@ def _judged(answers: Sequence[FourAnswers]) -> Iterator[tuple[str, Array]]:
     for trait, judge in forms.items():
         yield trait, np.array([[float(judge(one)) for one in four.of_models] for four in answers])
     yield ABOUT, np.array([_about_instruction(four) for four in answers])
-
-
-def _by_text(excess: Array, answers: Sequence[FourAnswers]) -> Array:
-    """The means (n_texts,) over the prompts of which the same text is left."""
-    places: dict[tuple[int, ...], list[int]] = {}
-    for place, four in enumerate(answers):
-        places.setdefault(four.base_without.prompt, []).append(place)
-    return np.array([excess[own].mean() for own in places.values()])
 
 
 def _row(
